@@ -1,0 +1,105 @@
+"""Compare two graphs: counts that add up, and the scores read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Literal
+
+from chexphi.graph.types import Graph
+
+Measure = Literal["jaccard", "f1"]
+Compat = Literal["default", "seed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """True positives, false positives and false negatives; they add up over examples."""
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+
+    @classmethod
+    def of(cls, predicted: Set[object], reference: Set[object]) -> Counts:
+        tp = len(predicted & reference)
+        return cls(tp, len(predicted) - tp, len(reference) - tp)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+
+    @property
+    def precision(self) -> float:
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.tp / (self.tp + self.fn) if self.tp + self.fn else 0.0
+
+    @property
+    def f1(self) -> float:
+        total = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / total if total else 0.0
+
+    @property
+    def jaccard(self) -> float:
+        total = self.tp + self.fp + self.fn
+        return self.tp / total if total else 0.0
+
+    @property
+    def empty(self) -> bool:
+        """Neither side has anything to compare."""
+        return not (self.tp or self.fp or self.fn)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphMatch:
+    """The comparison of one predicted graph with one reference graph."""
+
+    entities: Counts
+    relations: Counts
+
+    def __add__(self, other: GraphMatch) -> GraphMatch:
+        return GraphMatch(self.entities + other.entities, self.relations + other.relations)
+
+    @property
+    def f1(self) -> float:
+        """Mean of entity and relation F1; a part that is empty on both sides is left out."""
+        parts = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]
+        return sum(parts) / len(parts) if parts else 0.0
+
+
+def compare(predicted: Graph, reference: Graph) -> GraphMatch:
+    """Count shared, invented and missed entities and relations."""
+    return GraphMatch(
+        Counts.of(predicted.entities, reference.entities), Counts.of(predicted.relations, reference.relations)
+    )
+
+
+def _part(counts: Counts, measure: Measure, compat: Compat) -> float | None:
+    if counts.empty:
+        return 1.0 if compat == "seed" else None
+    return counts.jaccard if measure == "jaccard" else counts.f1
+
+
+def score(
+    predicted: Graph, reference: Graph, *, measure: Measure = "jaccard", compat: Compat = "default"
+) -> float | None:
+    """Mean of the entity score and the relation score (paper's R_kg; seed `plugin.py:533-600`).
+
+    | reference | prediction | default | compat="seed" |
+    |---|---|---|---|
+    | empty part | empty part | part left out of the mean | 1.0 |
+    | empty part | something | 0.0 | 0.0 |
+    | something | empty | 0.0 | 0.0 |
+    | nothing at all | anything | None: not scorable | as above |
+
+    Returns:
+        A value in [0, 1], or None where the reference has nothing to compare with.
+    """
+    if not reference and compat == "default":
+        return None
+    match = compare(predicted, reference)
+    parts = [_part(counts, measure, compat) for counts in (match.entities, match.relations)]
+    scored = [part for part in parts if part is not None]
+    return sum(scored) / len(scored)

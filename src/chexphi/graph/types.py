@@ -1,0 +1,72 @@
+"""A radiology knowledge graph as two sets, and the interface of what extracts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+LABELS = (
+    "size",
+    "anatomy",
+    "disorder_present",
+    "disorder_notpresent",
+    "concept",
+    "procedures",
+    "devices_present",
+    "devices_notpresent",
+)
+RELATION_TYPES = ("located_at", "suggestive_of", "modify")
+
+Entity = tuple[str, str]
+"""(normalised text, label)"""
+Relation = tuple[Entity, str, Entity]
+"""(head, type, tail): the polarity of both ends is part of a relation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Entities and relations of one text; a text with two labels is two entities."""
+
+    entities: frozenset[Entity] = frozenset()
+    relations: frozenset[Relation] = frozenset()
+
+    @classmethod
+    def of(cls, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Graph:
+        """Build a graph; both ends of every relation become entities, labels are checked."""
+        triples = frozenset(relations)
+        nodes = frozenset(entities) | {end for head, _, tail in triples for end in (head, tail)}
+        for text, label in nodes:
+            if label not in LABELS:
+                raise ValueError(f"entity {text!r} has unknown label {label!r}: use one of {', '.join(LABELS)}")
+        for _, kind, _ in triples:
+            if kind not in RELATION_TYPES:
+                raise ValueError(f"unknown relation type {kind!r}: use one of {', '.join(RELATION_TYPES)}")
+        return cls(nodes, triples)
+
+    def __bool__(self) -> bool:
+        return bool(self.entities or self.relations)
+
+    def __or__(self, other: Graph) -> Graph:
+        return Graph(self.entities | other.entities, self.relations | other.relations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"entities": [[text, label]], "relations": [[head, head label, type, tail, tail label]]}`, sorted."""
+        return {
+            "entities": [list(entity) for entity in sorted(self.entities)],
+            "relations": [[*head, kind, *tail] for head, kind, tail in sorted(self.relations)],
+        }
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Graph:
+        """The inverse of `to_dict`."""
+        return cls.of(
+            [(text, label) for text, label in row["entities"]],
+            [((h, hl), kind, (t, tl)) for h, hl, kind, t, tl in row["relations"]],
+        )
+
+
+class Extractor(Protocol):
+    """Anything that turns texts into graphs, one graph a text, in order."""
+
+    def extract(self, texts: Sequence[str]) -> list[Graph]: ...

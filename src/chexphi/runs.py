@@ -1,0 +1,181 @@
+"""A run's folder: settings, manifest, log and metrics of one stage.
+
+`config.yaml` (resolved), `manifest.json` (command, versions, revision, data hash, seed, device),
+`train.log`, `metrics.jsonl`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from chexphi import __version__
+from chexphi.schema import InputError
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
+
+
+def default_folder(name: str) -> Path:
+    """`runs/<timestamp>_<name>`."""
+    return Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}"
+
+
+def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Make the folder of a run; one that holds a run is only touched when the user says how.
+
+    Raises:
+        InputError: If the folder holds another run and neither option is given, or both are.
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other: choose one")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"output folder {out} is a file: choose another --out")
+    if out.exists() and any(out.iterdir()) and not resume:
+        if not overwrite:
+            raise InputError(
+                f"output folder {out} already holds a run: go on with --resume, replace it with --overwrite, "
+                "or choose another --out"
+            )
+        if not (out / "manifest.json").is_file():
+            raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {"chexphi": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_manifest(out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any) -> None:
+    """Write `config.yaml` and `manifest.json`."""
+    atomic_write(out / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
+    manifest = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "git_revision": _revision(),
+        "data": str(data) if data else None,
+        "data_sha256": sha256(data) if data and data.is_file() else None,
+        "seed": seed,
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        **extra,
+    }
+    atomic_write(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Write a whole file or none of it."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain YAML values; what YAML cannot hold is written as text."""
+    rows = settings.to_dict() if hasattr(settings, "to_dict") else dataclasses.asdict(settings)
+    return json.loads(json.dumps(rows, default=str))
+
+
+def log_to(out: Path) -> None:
+    """Send the package's log lines to `train.log` as well (no report text, no patient id is ever logged)."""
+    logger = logging.getLogger("chexphi")
+    logger.setLevel(logging.INFO)
+    for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+        logger.removeHandler(handler)
+        handler.close()
+    handler = logging.FileHandler(out / "train.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+
+
+class JsonLines:
+    """An append-only JSONL file whose every line is flushed; a torn last line is cut on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        repair(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, *rows: Mapping[str, Any]) -> None:
+        self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def repair(path: Path) -> None:
+    """Cut a last line that a kill left without its end."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        path.write_bytes(content[: content.rfind(b"\n") + 1])
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file.
+
+    Raises:
+        InputError: If a line is no JSON object; its number is named.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                raise InputError(f"{path}, line {number} is no JSON: repair or remove the line") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number} is no JSON object: repair or remove the line")
+            yield row
+
+
+def cut_after_step(path: Path, step: int) -> None:
+    """Drop the rows of a log that a resumed run will write again."""
+    if not path.exists():
+        return
+    repair(path)
+    kept = [row for row in read_jsonl(path) if row["step"] <= step]
+    atomic_write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+
+
+def console() -> Console:
+    """Where progress and tables go: standard error, so that `--json` has standard output for itself."""
+    return Console(stderr=True)

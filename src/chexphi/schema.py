@@ -1,0 +1,109 @@
+"""The records that travel between the stages. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["basic", "region", "compare"]
+KINDS: tuple[Kind, ...] = ("basic", "region", "compare")
+
+
+class InputError(ValueError):
+    """Bad input from the user: one sentence that says what, where, which value and what to do.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question about zero, one or two films, with its reference reasoning and answer."""
+
+    id: str
+    """Unique within a dataset."""
+    images: tuple[str, ...]
+    """Paths relative to the image root, or `data:` URIs; prior film first, current film last."""
+    question: str
+    answer: tuple[str, ...]
+    """Every label of the reference answer; order carries no meaning."""
+    explanation: str = ""
+    """`<think>…</think><answer>…</answer>`."""
+    kind: Kind = "basic"
+    semantic_type: str = ""
+    """What the question wants: verify, choose or query."""
+    question_type: str = ""
+    """What it is about: presence, location, view, …"""
+    answer_type: str = ""
+    """closed or open."""
+    subject_id: str = ""
+    """The patient; intervals are clustered by it, splits never share it."""
+    study_id: str = ""
+    split: str = ""
+    scene: tuple[dict[str, Any], ...] | None = None
+    """What is really on each film (drawn films only), in the order of `images`."""
+    graph: dict[str, Any] | None = None
+    """The exact graph of the explanation's reasoning, where known: `Graph.to_dict()`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as written to disk; empty optional fields are left out."""
+        row = dataclasses.asdict(self)
+        row["images"], row["answer"] = list(self.images), list(self.answer)
+        if self.scene is not None:
+            row["scene"] = list(self.scene)
+        return {key: value for key, value in row.items() if value is not None and value != ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled completion with its rewards, as it stands in `completions.jsonl`."""
+
+    step: int
+    id: str
+    prompt: str
+    completion: str
+    token_ids: tuple[int, ...]
+    """The sampled ids, end token included, padding excluded; never text tokenised again."""
+    raw_completion_tokens: tuple[str, ...]
+    per_token_logps: tuple[float, ...]
+    """Log-probabilities of the sampled ids under the policy at temperature 1, in fp32."""
+    rewards: dict[str, float | None]
+    total: float
+    advantage: float
+    truncated: bool
+    """True if the completion hit the length limit without an end token."""
+    schema: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        row = dataclasses.asdict(self)
+        return {"schema": row.pop("schema"), **row}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One evaluated example, as it stands in `predictions.jsonl`."""
+
+    id: str
+    image_ids: tuple[str, ...]
+    question: str
+    answer: tuple[str, ...]
+    explanation: str
+    generated_text: str
+    is_correct: bool
+    """Strict: the parsed answer equals the reference as a set of labels."""
+    correct_substring: bool
+    """The original's metric: any label occurs anywhere in the response."""
+    parse_status: str
+    image_paths: tuple[str, ...] = ()
+    generated_tokens: tuple[str, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
+    token_probabilities: tuple[float, ...] = ()
+    graph_reference: dict[str, Any] | None = None
+    graph_predicted: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Kind, question type, subject, scene scores: what the metrics group by."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

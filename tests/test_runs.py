@@ -1,0 +1,57 @@
+"""Run folders and append-only logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chexphi import runs
+from chexphi.schema import InputError
+
+
+def test_a_run_is_never_overwritten_by_accident(tmp_path: Path) -> None:
+    out = runs.open_run(tmp_path / "run")
+    runs.write_manifest(out, config={"a": 1}, data=None, seed=3, stage="sft")
+    with pytest.raises(InputError, match="--resume"):
+        runs.open_run(out)
+    assert runs.open_run(out, resume=True) == out
+    assert (out / "manifest.json").exists()
+    runs.open_run(out, overwrite=True)
+    assert not any(out.iterdir())
+
+
+def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="files of no run"):
+        runs.open_run(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_the_manifest_knows_its_data(tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    data.write_text("[]")
+    runs.write_manifest(tmp_path, config={}, data=data, seed=0, stage="sft")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["data_sha256"] == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+    assert {"chexphi", "python"} <= manifest["versions"].keys()
+
+
+def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"ste')
+    lines = runs.JsonLines(path)
+    lines.write({"step": 3})
+    lines.close()
+    assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2, 3]
+    runs.cut_after_step(path, 2)
+    assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]"])
+def test_a_broken_line_is_numbered(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n' + line + "\n")
+    with pytest.raises(InputError, match="line 2"):
+        list(runs.read_jsonl(path))
