@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chexphi import __version__
 from chexphi.schema import InputError
@@ -179,3 +180,9 @@ def cut_after_step(path: Path, step: int) -> None:
 def console() -> Console:
     """Where progress and tables go: standard error, so that `--json` has standard output for itself."""
     return Console(stderr=True)
+
+
+def bar() -> Progress:
+    """A progress bar a task, on standard error."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console())

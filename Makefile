@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python >= 3.11, git and make; the rest is set up in .venv.
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help demo study test check format bench clean
+
+help:
+	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
+	@echo "make study   the same with three seeds, control arms and intervals"
+	@echo "make test    all tests that need no GPU"
+	@echo "make check   formatting, lint, types, import layers"
+	@echo "make format  apply formatting and the fixes that are safe"
+	@echo "make bench   measure; each script prints one table"
+	@echo "make clean   remove .venv and caches (runs/ stays)"
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: install it, or name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,report,dev]'
+	@touch $@
+
+demo: .venv/.installed
+	$(BIN)/chexphi demo --out runs/demo $(ARGS)
+
+study: .venv/.installed
+	$(BIN)/chexphi study $(ARGS)
+
+test: .venv/.installed
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.installed
+	@for script in $(sort $(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,235 @@
+"""`chexphi <verb>`: one verb a stage, no logic."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chexphi import runs
+from chexphi.schema import InputError
+
+app = typer.Typer(
+    help="Train and evaluate chest-radiograph vision-language models on answers and reasoning. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
+mine = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
+app.add_typer(data, name="data")
+app.add_typer(mine, name="mine")
+
+RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
+
+
+def show(figures: dict[str, Any], *, as_json: bool) -> None:
+    """Print figures: as JSON on standard output, or as lines for people."""
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    for key, value in figures.items():
+        if not isinstance(value, dict | list):
+            typer.echo(f"{key}: {value}")
+
+
+def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:
+    """The recipe's words, and whether `--json` was among them; `--help` prints and ends."""
+    import importlib
+
+    words = list(context.args)
+    if "--help" in words or "-h" in words:
+        from chexphi.config import help_text
+
+        module, name = recipe.split(":")
+        typer.echo(help_text(getattr(importlib.import_module(module), name), context.command_path, trl))
+        raise typer.Exit
+    return [word for word in words if word != "--json"], "--json" in words
+
+
+@app.command(context_settings=RECIPE)
+def demo(context: typer.Context) -> None:
+    """The whole loop on drawn films: data, SFT, mining, GRPO, evaluation, report."""
+    argv, as_json = recipe_argv(context, "chexphi.demo:DemoRecipe")
+    from chexphi import demo as stage
+
+    show(stage.main(stage.parse(argv)), as_json=as_json)
+
+
+@app.command(context_settings=RECIPE)
+def study(context: typer.Context) -> None:
+    """The demo at a size that can prove something: three seeds, control arms, intervals."""
+    argv, as_json = recipe_argv(context, "chexphi.study:StudyRecipe")
+    from chexphi import study as stage
+
+    show(stage.main(stage.parse(argv)), as_json=as_json)
+
+
+@app.command(context_settings=RECIPE)
+def sft(context: typer.Context) -> None:
+    """Fine-tune a policy on explanations."""
+    argv, as_json = recipe_argv(context, "chexphi.training.sft:SFTRecipe", "SFTConfig")
+    from chexphi.training import sft as stage
+
+    show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+
+
+@app.command(context_settings=RECIPE)
+def grpo(context: typer.Context) -> None:
+    """Train a policy with the answer reward and the graph reward."""
+    argv, as_json = recipe_argv(context, "chexphi.training.grpo:GRPORecipe", "GRPOConfig")
+    from chexphi.training import grpo as stage
+
+    show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+
+
+@app.command(context_settings=RECIPE)
+def evaluate(context: typer.Context) -> None:
+    """Answer every example and score answers and reasoning."""
+    argv, as_json = recipe_argv(context, "chexphi.evaluation.evaluate:EvaluateRecipe")
+    from chexphi.evaluation import evaluate as stage
+    from chexphi.evaluation.tables import table
+
+    summary = stage.main(stage.parse(argv))
+    if not as_json:
+        runs.console().print(table(summary))
+    show(summary, as_json=as_json)
+
+
+@mine.command("score", context_settings=RECIPE)
+def mine_score(context: typer.Context) -> None:
+    """Let a policy answer a pool, several times a question."""
+    argv, as_json = recipe_argv(context, "chexphi.mining.score:MineScoreRecipe")
+    from chexphi.mining import score as stage
+
+    show(stage.main(stage.parse(argv)), as_json=as_json)
+
+
+@mine.command("select")
+def mine_select(
+    scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, or its run folder.")],
+    pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
+    out: Out,
+    policy: Annotated[str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")] = "hard_uniform",
+    number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
+    seed: Seed = 0,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Choose what to train on: seeded, the larger draw contains the smaller one."""
+    from chexphi.mining import subset
+
+    show(
+        subset.main(scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite),
+        as_json=as_json,
+    )
+
+
+@data.command("phantom")
+def data_phantom(
+    out: Out,
+    size: Annotated[int, typer.Option("--size", help="Side of a film in pixels, 64 to 512.")] = 64,
+    train: Annotated[int, typer.Option("--train", help="SFT examples.")] = 2000,
+    pool: Annotated[int, typer.Option("--pool", help="Examples to mine and to train on.")] = 1000,
+    valid: Annotated[int, typer.Option("--valid", help="Validation examples.")] = 500,
+    test: Annotated[int, typer.Option("--test", help="Test examples.")] = 1000,
+    sight: Annotated[int, typer.Option("--sight", help="Examples that teach a small model to see.")] = 0,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that draw.")] = 1,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Draw chest films with questions, reasoning, exact graphs and scenes, in the original's layout."""
+    from chexphi.data.phantom import build
+
+    counts = build.Sizes(sight=sight, sft=train, pool=pool, valid=valid, test=test)
+    with runs.bar() as progress:
+        task = progress.add_task("draw films", total=None)
+        rows = build.build(
+            out, size=size, seed=seed, counts=counts, overwrite=overwrite, workers=workers,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    show({"out": str(out), **rows}, as_json=as_json)
+
+
+@data.command("import")
+def data_import(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="mimic-vqa-cot, vqa-rad or nih-labels.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder.")],
+    out: Out,
+    seed: Seed = 0,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset in its own form and write it in ours; images stay where they are."""
+    from chexphi.data import importers
+
+    show(importers.convert(form, source, out, seed=seed, limit=limit, overwrite=overwrite), as_json=as_json)
+
+
+@data.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="A dataset file.")],
+    image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset, open its films, and say what is in it and what is wrong with it."""
+    from chexphi.data.check import check
+
+    figures = check(file, image_root=image_root, limit=limit)
+    show(figures, as_json=as_json)
+    if figures["problems"]:
+        raise typer.Exit(2)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, or its predictions.jsonl.")],
+    second: Annotated[Path, typer.Argument(help="Another one on the same examples.")],
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Paired differences of two policies on the same examples, with 95 % intervals by patient."""
+    from chexphi.evaluation.compare import compare as compare_files
+    from chexphi.evaluation.tables import table
+
+    result = compare_files(first, second, seed=seed)
+    if not as_json:
+        runs.console().print(table(result))
+    show(result, as_json=as_json)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.")],
+    out: Out = Path("report.html"),
+    as_json: Json = False,
+) -> None:
+    """One HTML page that opens offline: figures, curves, films, reasoning and graphs."""
+    from chexphi.report.build import build_from_runs
+
+    build_from_runs(folders, out)
+    show({"out": str(out)}, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence on standard error and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

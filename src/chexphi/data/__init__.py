@@ -1,0 +1,1 @@
+"""Datasets: records read from disk and checked, one importer for each public form, drawn films."""

@@ -1,0 +1,124 @@
+"""What is in a dataset and what is wrong with it: `chexphi data check FILE`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chexphi import answers, prompts
+from chexphi.data import publish
+from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
+from chexphi.schema import Example, InputError
+
+MAX_PROBLEMS = 20
+"""Problems that are spelled out; all are counted."""
+
+
+def check(
+    path: Path | str,
+    *,
+    image_root: Path | str | None = None,
+    limit: int | None = None,
+    max_problems: int = MAX_PROBLEMS,
+) -> dict[str, Any]:
+    """Read a dataset to its end, whatever is wrong with single rows.
+
+    Args:
+        path: A dataset file, or a folder of them.
+        image_root: Folder of the images; see `read.image_root_of`.
+        limit: Read the first rows of each file only.
+        max_problems: How many problems are spelled out.
+
+    Returns:
+        `problems` (sentences; the dataset is unusable), `problem_count`, `warnings` (sentences; usable,
+        but look at it) and figures: `rows`, `patients`, `rows_without_patient`, `images`, `bad_images`,
+        `image_root`, `kinds`, `question_types`, `answer_types`, `splits`, `films_per_question`,
+        `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`.
+
+    Raises:
+        InputError: If a file is missing or broken as a whole.
+    """
+    path = Path(path)
+    root = image_root_of(path, image_root)
+    placed: list[tuple[str, Example]] = []
+    errors: list[InputError] = []
+    for file in annotation_files(path) if path.is_dir() else [path]:
+        for where, found in examples_or_errors(file, root, limit=limit):
+            if isinstance(found, InputError):
+                errors.append(found)
+            else:
+                placed.append((where, found))
+    bad_images = list(image_errors(placed, root))
+    errors += bad_images
+    if not placed and not errors:
+        errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
+    examples = [example for _, example in placed]
+    return {
+        "file": str(path),
+        "image_root": str(root),
+        **figures(examples),
+        "bad_images": len(bad_images),
+        "problem_count": len(errors),
+        "problems": [str(error) for error in errors[:max_problems]],
+        "warnings": warnings(examples),
+    }
+
+
+def figures(examples: Sequence[Example]) -> dict[str, Any]:
+    """Counts over valid rows; no id, no text of a report."""
+    return {
+        "rows": len(examples),
+        "patients": len({example.subject_id for example in examples if example.subject_id}),
+        "rows_without_patient": sum(not example.subject_id for example in examples),
+        "images": len({ref for example in examples for ref in example.images}),
+        "kinds": _counts(example.kind for example in examples),
+        "question_types": _counts(example.question_type or "none" for example in examples),
+        "answer_types": _counts(example.answer_type or "none" for example in examples),
+        "splits": _counts(example.split or "none" for example in examples),
+        "films_per_question": _counts(str(len(example.images)) for example in examples),
+        "explanations": _counts(_status(example) for example in examples),
+        "with_graph": sum(example.graph is not None for example in examples),
+        "with_scene": sum(example.scene is not None for example in examples),
+        "majority": publish.majorities(examples),
+    }
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _status(example: Example) -> str:
+    return prompts.parse(example.explanation).status.value if example.explanation else "none"
+
+
+def _contradicts(example: Example) -> bool:
+    """Whether the explanation ends in another answer than the row: its own text would earn no reward."""
+    parsed = prompts.parse(example.explanation)
+    return parsed.answer is not None and answers.score(parsed.answer, example.answer) < 1
+
+
+def warnings(examples: Sequence[Example]) -> list[str]:
+    """What does not stop a run but is seldom meant."""
+    found = []
+    statuses = Counter(_status(example) for example in examples)
+    for status, count in sorted(statuses.items()):
+        if status not in ("ok", "none"):
+            found.append(f"{count} explanations are malformed ({status}): SFT would teach that form")
+    if statuses["none"]:
+        found.append(f"{statuses['none']} rows have no explanation: SFT and the graph reward need one")
+    contradictions = sum(map(_contradicts, examples))
+    if contradictions:
+        found.append(f"{contradictions} explanations end in another answer than their row")
+    odd = sum(example.kind == "compare" and len(example.images) != 2 for example in examples)
+    if odd:
+        found.append(f"{odd} compare questions do not have two films")
+    splits: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        if example.subject_id:
+            splits[example.subject_id].add(example.split)
+    shared = sum(len(names) > 1 for names in splits.values())
+    if shared:
+        found.append(f"{shared} patients stand in more than one split")
+    return found

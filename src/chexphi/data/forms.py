@@ -1,0 +1,121 @@
+"""Rows in files: JSON array, JSON lines and Parquet, chosen by suffix. What a row means is `rows.py`'s."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from chexphi import runs
+from chexphi.schema import Example, InputError
+
+FORMS = (".json", ".jsonl", ".parquet")
+_PARQUET_JSON = ("scene", "graph")
+_PARQUET_LISTS = ("images", "answer")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        rows = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        hint = "name it .jsonl if it holds one object a line" if error.msg == "Extra data" else "repair it"
+        raise InputError(f"{path}, line {error.lineno} is no JSON ({error.msg}): {hint}") from None
+    if not isinstance(rows, list):
+        raise InputError(
+            f"{path} holds no JSON array: write the rows as [{{…}}, {{…}}], or as lines of a .jsonl file"
+        )
+    for number, row in enumerate(rows, 1):
+        yield f"{path}, row {number}", row
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    # Not splitlines(): a JSON string may hold characters that it takes for line ends.
+    for number, line in enumerate(_read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"{path}, line {number}", json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"{path}, line {number} is no JSON ({error.msg}): repair or remove the line"
+            ) from None
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("Parquet files need pyarrow: install it with pip install 'chexphi[train]'") from None
+    return pyarrow
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    pyarrow = _pyarrow()
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+            for number, row in enumerate(rows, 1):
+                yield f"{path}, row {number}", row
+    except (pyarrow.ArrowException, OSError):
+        raise InputError(f"{path} is no Parquet file that can be read: write it again") from None
+
+
+def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Each row of a file as stored, with the words that name its place.
+
+    Raises:
+        InputError: If the file is missing, of an unknown form or broken.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"dataset {path} {what}: give a file that ends in {', '.join(FORMS)}")
+    if path.suffix.lower() not in FORMS:
+        raise InputError(f"dataset {path} has an unknown form: give a file that ends in {', '.join(FORMS)}")
+    return {".json": _json_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}[path.suffix.lower()](path)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, all or none; a JSON array has one row a line.
+
+    Raises:
+        InputError: If the suffix is unknown, or Parquet is wanted without pyarrow.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMS:
+        raise InputError(f"output {path} has an unknown form: end its name in {', '.join(FORMS)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".parquet":
+        _write_parquet(path, rows)
+        return
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    text = (
+        "[\n" + ",\n".join(lines) + "\n]\n" if suffix == ".json" else "".join(line + "\n" for line in lines)
+    )
+    runs.atomic_write(path, text)
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    pyarrow = _pyarrow()
+    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+    columns = [(field.name, texts if field.name in _PARQUET_LISTS else text) for field in fields(Example)]
+    flat = [
+        {
+            key: json.dumps(value, ensure_ascii=False) if key in _PARQUET_JSON else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+    temporary = path.with_name(path.name + ".part")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), temporary)
+    temporary.replace(path)

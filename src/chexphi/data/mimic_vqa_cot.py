@@ -1,0 +1,167 @@
+"""MIMIC-VQA-CoT in the original's layout: `annotations/{eval,uniform,hard_uniform,…}/*.json`, `images/`.
+
+The annotations derive from MIMIC-CXR and need its licence; nothing of them is here. Rows hold question,
+answer (text or list), explanation, and `image_ids` or `image`, or a chat in `messages`; the kind stands
+in the file's name (`test_compare_vqa.json`). The drawn films are written in the same layout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from chexphi import prompts
+from chexphi.data import forms, publish
+from chexphi.data.images import is_uri, with_suffix
+from chexphi.data.read import image_root_of
+from chexphi.data.rows import IMAGE_FIELDS, to_example
+from chexphi.schema import Example, InputError
+
+# files/p10/p10000032/s50414267/<film>: a patient and a study of MIMIC-CXR.
+_PATIENT = re.compile(r"(?:^|/)p(\d{8})(?:/|$)")
+_STUDY = re.compile(r"(?:^|/)s(\d{8})(?:/|$)")
+
+
+def annotation_files(src: Path, *, split: str | None = None) -> tuple[dict[str, Path], Path]:
+    """Annotation files by name (`eval/test_basic_vqa`), and the image root.
+
+    Args:
+        src: The dataset's root, its `annotations`, a folder of it, or one file.
+        split: A folder of `annotations`; others are left out.
+
+    Raises:
+        InputError: If `src` holds no annotations, or none of that split.
+    """
+    if src.is_file():
+        return {_name(src, src.parent): src}, image_root_of(src)
+    top = src / "annotations" if (src / "annotations").is_dir() else src
+    found = sorted(path for path in top.rglob("*") if path.suffix.lower() in forms.FORMS and path.is_file())
+    if not found:
+        raise InputError(
+            f"{src} holds no annotations: give the folder with annotations/ and images/, or a file"
+        )
+    files = {_name(path, top): path for path in found}
+    splits = sorted({_split(name) for name in files})
+    if split is not None and split not in splits:
+        raise InputError(f"{src} has no split {split!r}: use one of {', '.join(filter(None, splits))}")
+    kept = {name: path for name, path in files.items() if split in (None, _split(name))}
+    return kept, image_root_of(top)
+
+
+def _name(path: Path, top: Path) -> str:
+    """The file below `annotations`, without suffix: the same however the dataset is pointed at."""
+    parts = path.absolute().with_suffix("").parts
+    if "annotations" in parts[:-1]:
+        start = len(parts) - 1 - parts[::-1].index("annotations")
+        return "/".join(parts[start + 1 :])
+    return path.relative_to(top).with_suffix("").as_posix()
+
+
+def _split(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _below_root(ref: str, root: Path) -> str:
+    """The reference relative to the image root, also where it was written from further up.
+
+    `./data/MIMIC-VQA-CoT/images/p10/a.jpg` becomes `p10/a.jpg` if that is a film under the root.
+    """
+    if is_uri(ref) or os.path.isfile(os.path.join(root, with_suffix(ref, root))):
+        return ref
+    parts = PurePosixPath(ref).parts
+    starts = [place + 1 for place, part in enumerate(parts) if part == "images"]
+    rests = ["/".join(parts[start:]) for start in reversed(starts)]
+    return next((rest for rest in rests if os.path.isfile(os.path.join(root, with_suffix(rest, root)))), ref)
+
+
+def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    row = dict(raw)
+    for field in IMAGE_FIELDS:
+        value = row.get(field)
+        if isinstance(value, str):
+            row[field] = _below_root(value, root)
+        elif isinstance(value, list):
+            row[field] = [_below_root(ref, root) if isinstance(ref, str) else ref for ref in value]
+    return row
+
+
+def _tagged(explanation: str, answer: tuple[str, ...]) -> str:
+    """The explanation with both tags; plain text is the reasoning, an absent answer is the row's."""
+    if not explanation.strip():
+        return ""
+    parsed = prompts.parse(explanation)
+    if parsed.status == prompts.ParseStatus.no_answer and parsed.think is not None:
+        return prompts.render(parsed.think, ", ".join(answer))
+    if "<" not in explanation:
+        return prompts.render(prompts.strip_end(explanation), ", ".join(answer))
+    return explanation
+
+
+def _from_paths(images: tuple[str, ...], pattern: re.Pattern[str]) -> str:
+    """The patient or study of the current film, read from its path."""
+    found = [match[1] for ref in images if not is_uri(ref) and (match := pattern.search(ref))]
+    return found[-1] if found else ""
+
+
+def read_file(name: str, path: Path, root: Path, *, limit: int | None = None) -> Iterator[Example]:
+    """The rows of one annotation file; ids are `<name>/<id of the row, or its number>`, made unique.
+
+    Raises:
+        InputError: For a row that is no example.
+    """
+    seen: Counter[str] = Counter()
+    for number, (where, raw) in enumerate(forms.raw_rows(path), 1):
+        if limit is not None and number > limit:
+            return
+        row = _relative_images(raw, root) if isinstance(raw, Mapping) else raw
+        example = to_example(row, where=where, default_id=str(number), stem=path.stem, root=root)
+        seen[example.id] += 1
+        again = f"#{seen[example.id]}" if seen[example.id] > 1 else ""
+        yield dataclasses.replace(
+            example,
+            id=f"{name}/{example.id}{again}",
+            explanation=_tagged(example.explanation, example.answer),
+            subject_id=example.subject_id or _from_paths(example.images, _PATIENT),
+            study_id=example.study_id or _from_paths(example.images, _STUDY),
+            split=example.split or _split(name),
+        )
+
+
+def convert(
+    src: Path, out: Path, *, limit: int | None = None, seed: int = 0, split: str | None = None
+) -> dict[str, Any]:
+    """Write the annotations in our form.
+
+    Args:
+        src: The dataset's root, a folder of it, or one file.
+        out: A file that ends in .json, .jsonl or .parquet (all rows go there; their `split` tells the
+            folder they came from), or a folder (one file for each annotation file, in the same folders).
+        limit: Read the first rows of each file only.
+        seed: Unused; every importer takes one.
+        split: Read this folder of `annotations` only (`eval`, `uniform`, …).
+
+    Returns:
+        See `publish.publish`; also `without_patient`, rows whose patient stands neither in the row nor
+        in the path of its film.
+
+    Raises:
+        InputError: For a row that is no example, or a film that is missing or damaged.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    if not src.exists():
+        raise InputError(f"{src} does not exist: give the folder with annotations/ and images/, or a file")
+    found, root = annotation_files(src, split=split)
+    parts = {name: list(read_file(name, path, root, limit=limit)) for name, path in found.items()}
+    if out.suffix.lower() in forms.FORMS:
+        files = {out: [example for part in parts.values() for example in part]}
+    else:
+        files = {out / f"{name}.json": part for name, part in parts.items() if part}
+    summary = publish.publish(files, root)
+    missing = sum(not example.subject_id for part in files.values() for example in part)
+    return {**summary, "without_patient": missing}

@@ -1,0 +1,63 @@
+"""Writing a drawn dataset: its films, its rows, and the folder they go to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from chexphi.data.phantom.draw import render, zone_box
+from chexphi.data.phantom.scene import Scene
+
+Film = tuple[Scene, tuple[str, str] | None]
+"""What is drawn, and the side and zone of the box on it."""
+Progress = Callable[[int, int], None]
+"""Called with (films drawn, films in all)."""
+
+
+def draw_films(
+    films: Mapping[str, Film], images: Path, size: int, *, workers: int = 1, progress: Progress | None = None
+) -> None:
+    """Draw films to PNGs below `images`, by path; the same files for any number of processes."""
+    for folder in {(images / name).parent for name in films}:
+        folder.mkdir(parents=True, exist_ok=True)
+    tasks = [(images / name, scene, box, size) for name, (scene, box) in films.items()]
+    with contextlib.ExitStack() as stack:
+        if workers > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            drawn = pool.map(_draw, tasks, chunksize=64)
+        else:
+            drawn = map(_draw, tasks)
+        for done, _ in enumerate(drawn, 1):
+            if progress:
+                progress(done, len(tasks))
+
+
+def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
+    path, scene, box, size = task
+    boxes = [zone_box(*box, scene.build)] if box else []
+    render(scene, size, boxes=boxes).save(path, compress_level=1)
+
+
+def move(folder: Path, out: Path) -> None:
+    """Put the finished parts in place; what else lies in `out` is left alone."""
+    out.mkdir(parents=True, exist_ok=True)
+    for item in sorted(folder.iterdir()):
+        target = out / item.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        item.replace(target)
+    folder.rmdir()
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """A JSON array, one row a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""The last step of every importer: check, write, make the images findable, and say what was written."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chexphi.data.forms import FORMS
+from chexphi.data.read import image_errors, image_root_of, write_examples
+from chexphi.schema import Example, InputError
+
+
+def by_split(
+    out: Path, examples: Sequence[Example], *, split: str | None = None
+) -> dict[Path, list[Example]]:
+    """Which file gets which example.
+
+    Args:
+        out: A file name (all examples go there) or a folder (one `<split>.json` each).
+        examples: All examples, with their `split`.
+        split: Keep this split only.
+
+    Raises:
+        InputError: If no example is of that split.
+    """
+    splits = sorted({example.split for example in examples})
+    if split is not None and split not in splits:
+        raise InputError(f"there is no split {split!r}: use one of {', '.join(splits)}")
+    kept = [example for example in examples if split in (None, example.split)]
+    if out.suffix.lower() in FORMS:
+        return {out: kept}
+    files: dict[Path, list[Example]] = defaultdict(list)
+    for example in kept:
+        files[out / f"{example.split or 'all'}.json"].append(example)
+    return dict(files)
+
+
+def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """The first `limit` examples of each split.
+
+    Raises:
+        InputError: If `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    seen: Counter[str] = Counter()
+    kept = []
+    for example in examples:
+        seen[example.split] += 1
+        if limit is None or seen[example.split] <= limit:
+            kept.append(example)
+    return kept
+
+
+def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[str, Any]:
+    """Check every film, then write the files; nothing is written if a film is bad, no image is copied.
+
+    Beside the files a link `images` to the image root is made where there is none, so that no later
+    command needs `--image_root`.
+
+    Returns:
+        `files` (name: rows), `rows`, `patients`, `images`, `image_root`, `image_root_needed` (True if
+        the link could not be made: then give `--image_root`) and `majority` (see `majorities`).
+
+    Raises:
+        InputError: If there is nothing to write, or for the first bad film.
+    """
+    placed = [(f"example {example.id!r}", example) for examples in files.values() for example in examples]
+    if not placed:
+        raise InputError(f"nothing to import: {image_root} has no usable rows")
+    for error in image_errors(placed, image_root):
+        raise error
+    for path, rows in files.items():
+        write_examples(path, rows)
+    examples = [example for _, example in placed]
+    return {
+        "files": {str(path): len(rows) for path, rows in files.items()},
+        "rows": len(examples),
+        "patients": len({example.subject_id for example in examples}),
+        "images": len({ref for example in examples for ref in example.images}),
+        "image_root": str(image_root.resolve()),
+        "image_root_needed": not _link(files, image_root),
+        "majority": {str(path): majorities(rows) for path, rows in files.items()},
+    }
+
+
+def _link(files: Mapping[Path, Sequence[Example]], image_root: Path) -> bool:
+    """Link `images` in the folder of the files, unless their root is found anyway; whether it is now."""
+    folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
+    link = folder / "images"
+    wanted = image_root.resolve()
+    if all(image_root_of(path).resolve() == wanted for path in files):
+        return True
+    if not os.path.lexists(link):
+        try:
+            link.symlink_to(wanted, target_is_directory=True)
+        except OSError:
+            return False
+    return all(image_root_of(path).resolve() == wanted for path in files)
+
+
+def majorities(
+    examples: Sequence[Example], train: Sequence[Example] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What a policy gets that gives each question type its most frequent answer and never looks.
+
+    Args:
+        examples: The examples to answer.
+        train: Where the most frequent answer is counted; by default `examples` themselves.
+
+    Returns:
+        For each question type, and for `all`: `rows`, `accuracy` and (types only) `answer`.
+    """
+    answers: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
+    for example in examples if train is None else train:
+        answers[example.question_type][_key(example)] += 1
+    best = {name: min(found, key=lambda key: (-found[key], key)) for name, found in answers.items()}
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for example in examples:
+        groups[example.question_type].append(_key(example) == best.get(example.question_type))
+    right = [hit for hits in groups.values() for hit in hits]
+    figures: dict[str, dict[str, Any]] = {
+        "all": {"rows": len(right), "accuracy": sum(right) / max(1, len(right))}
+    }
+    for name, hits in sorted(groups.items()):
+        answer = ", ".join(best.get(name, ()))
+        figures[name] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
+    return figures
+
+
+def _key(example: Example) -> tuple[str, ...]:
+    return tuple(sorted(answer.casefold() for answer in example.answer))

@@ -1,0 +1,187 @@
+"""Read and write datasets of `Example` rows: JSON array, JSON lines or Parquet, by suffix.
+
+Aliases (`image`, `image_ids`, `messages`, `solution`) are accepted, the first names are written; unknown
+keys are ignored. Every problem is an `InputError` of one sentence that names file, row and remedy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from chexphi.data import forms
+from chexphi.data.forms import FORMS
+from chexphi.data.images import check_image, is_uri, locate
+from chexphi.data.rows import label, to_example
+from chexphi.schema import Example, InputError
+
+DECODED_BYTES = 64_000_000
+"""Films are decoded in full if all of them together are no larger; beyond that, header and end are checked.
+
+Our choice: a second of decoding at most, where a thousand full-size films would take minutes.
+"""
+
+
+def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
+    """The folder that references are relative to.
+
+    Args:
+        path: A dataset file, or a folder of them.
+        image_root: What the user said; by default the folder `images` beside the file, one or two
+            levels above it, else the file's own folder.
+
+    Raises:
+        InputError: If the folder the user named does not exist.
+    """
+    if image_root is not None:
+        if not Path(image_root).is_dir():
+            raise InputError(f"image root {image_root} is no folder: give the folder that holds the images")
+        return Path(image_root)
+    folder = path if path.is_dir() else path.parent
+    near = (folder, *folder.absolute().parents[:2])
+    return next((start / "images" for start in near if (start / "images").is_dir()), folder)
+
+
+def examples_or_errors(
+    path: Path, root: Path, *, limit: int | None = None
+) -> Iterator[tuple[str, Example | InputError]]:
+    """Each row of a file as an example, or as what is wrong with it; duplicate ids are errors.
+
+    Raises:
+        InputError: If the file itself cannot be read, or `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    seen: dict[str, str] = {}
+    for number, (where, raw) in enumerate(forms.raw_rows(path), 1):
+        if limit is not None and number > limit:
+            return
+        try:
+            example = to_example(
+                raw, where=where, default_id=f"{path.stem}-{number}", stem=path.stem, root=root
+            )
+        except InputError as error:
+            yield where, error
+            continue
+        first = seen.setdefault(example.id, where)
+        if first is where:
+            yield label(where, {"id": example.id}), example
+            continue
+        yield (
+            where,
+            InputError(f"{where}: duplicate id {example.id!r}, first used in {first}: make ids unique"),
+        )
+
+
+def image_errors(placed: Sequence[tuple[str, Example]], root: Path) -> Iterator[InputError]:
+    """What is wrong with the images of examples, in their order, each image once, on several threads.
+
+    See `DECODED_BYTES` for how thorough the check is.
+    """
+    first = {ref: where for where, example in reversed(placed) for ref in reversed(example.images)}
+    refs = list(dict.fromkeys(ref for _, example in placed for ref in example.images))
+    decode = _total_bytes(refs, root) <= DECODED_BYTES
+
+    def problem(ref: str) -> InputError | None:
+        try:
+            check_image(ref, root, decode=decode)
+        except InputError as error:
+            return InputError(f"{first[ref]}: {error}")
+        return None
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        yield from filter(None, pool.map(problem, refs))
+
+
+def _total_bytes(refs: Sequence[str], root: Path) -> int:
+    total = 0
+    for ref in refs:
+        if not is_uri(ref):
+            try:
+                total += locate(ref, root).stat().st_size
+            except (InputError, OSError):
+                continue  # reported by the check itself
+        if total > DECODED_BYTES:
+            break
+    return total
+
+
+def read_examples(
+    path: Path | str,
+    *,
+    image_root: Path | str | None = None,
+    limit: int | None = None,
+    check_images: bool = True,
+) -> list[Example]:
+    """Read and validate a dataset.
+
+    Args:
+        path: A `.json` array, `.jsonl` or `.parquet` file.
+        image_root: Folder of the images; see `image_root_of` for the default.
+        limit: Read the first rows only.
+        check_images: Check that every film can be opened.
+
+    Raises:
+        InputError: For the first problem: file missing, empty or broken; a row without question, answer
+            or image; a duplicate id; an unknown kind; a film missing, damaged or outside the root.
+    """
+    path = Path(path)
+    root = image_root_of(path, image_root)
+    placed: list[tuple[str, Example]] = []
+    for where, found in examples_or_errors(path, root, limit=limit):
+        if isinstance(found, InputError):
+            raise found
+        placed.append((where, found))
+    if not placed:
+        raise InputError(f"dataset {path} is empty: give a file with at least one row")
+    if check_images:
+        for error in image_errors(placed, root):
+            raise error
+    return [example for _, example in placed]
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """The dataset files that stand in a folder, by name; subfolders are not searched.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"annotation folder {folder} does not exist: give a folder of dataset files")
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.is_file())
+    if not found:
+        raise InputError(
+            f"{folder} holds no dataset file: give the folder that holds the {', '.join(FORMS)} files"
+        )
+    return found
+
+
+def read_folder(
+    folder: Path | str,
+    *,
+    image_root: Path | str | None = None,
+    limit: int | None = None,
+    check_images: bool = True,
+) -> dict[str, list[Example]]:
+    """Read every dataset file of a folder, by file stem; `limit` counts for each file.
+
+    Raises:
+        InputError: As `read_examples`, or if the folder holds no dataset.
+    """
+    root = image_root_of(Path(folder), image_root)
+    files = annotation_files(Path(folder))
+    return {
+        file.stem: read_examples(file, image_root=root, limit=limit, check_images=check_images)
+        for file in files
+    }
+
+
+def write_examples(path: Path | str, examples: Sequence[Example]) -> None:
+    """Write a dataset, whole or not at all; the suffix gives the form, folders are made as needed.
+
+    Raises:
+        InputError: If the suffix is unknown, or Parquet is wanted without pyarrow.
+    """
+    forms.write_rows(Path(path), [example.to_dict() for example in examples])

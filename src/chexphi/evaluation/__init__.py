@@ -1,0 +1,1 @@
+"""From a policy's answers to figures with intervals."""

@@ -1,0 +1,183 @@
+"""Answer every example with a policy and score it: `chexphi evaluate`.
+
+The original's three modes: a folder of annotation files, one file (`--annotation_file`, `--img_root`),
+and `--tokens` for the log-probability of every generated token. Greedy, batched; predictions are
+appended as they come, so an interrupted evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from chexphi import answers, config, prompts, runs
+from chexphi.data.images import film_loader
+from chexphi.data.phantom.scene import Scene
+from chexphi.data.phantom.truth import scene_match
+from chexphi.data.read import image_root_of, read_examples, read_folder
+from chexphi.evaluation import metrics
+from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
+from chexphi.evaluation.compare import read_predictions
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.types import Extractor, Graph
+from chexphi.models import phi4
+from chexphi.models.generate import Generation, generate
+from chexphi.schema import Example, InputError, Prediction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EvaluateRecipe:
+    """Answer every example of one or more files and score answers and reasoning."""
+
+    model: str = field(default="", metadata={"help": "folder of the policy"})
+    data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
+    annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
+    img_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_evaluate)"})
+    limit: int | None = field(default=None, metadata={"help": "evaluate the first N examples of each file only"})
+    batch_size: int = field(default=32, metadata={"help": "questions a batch"})
+    max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
+    tokens: bool = field(default=False, metadata={"help": "write each token's log-probability and probability"})
+    answer_samples: int = field(
+        default=0, metadata={"help": "samples of reasoning behind each two-way answer's probability (0: none)"}
+    )
+    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
+    seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
+    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+def parse(argv: Sequence[str]) -> EvaluateRecipe:
+    """Read the recipe from the command line."""
+    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate")[0]
+
+
+def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
+    """The examples, the path they came from and their image root.
+
+    Raises:
+        InputError: If the source is missing or an id stands in two files of a folder.
+    """
+    source = recipe.annotation_file or recipe.data
+    if not recipe.model or not source:
+        raise InputError("evaluate needs --model and --data (or --annotation_file): give both")
+    path = Path(source)
+    if not path.is_dir():
+        return read_examples(path, image_root=recipe.img_root, limit=recipe.limit), path, image_root_of(path, recipe.img_root)
+    files = read_folder(path, image_root=recipe.img_root, limit=recipe.limit)
+    examples = [example for rows in files.values() for example in rows]
+    if len({example.id for example in examples}) < len(examples):
+        raise InputError(f"{path}: an id stands in two of its files: make the ids unique")
+    return examples, path, image_root_of(path, recipe.img_root)
+
+
+def predict(example: Example, generation: Generation, reference: Graph, predicted: Graph, root: Path, *, tokens: bool) -> Prediction:
+    """Score one generated text against its example."""
+    parsed = prompts.parse(generation.text, truncated=generation.truncated)
+    extra: dict[str, Any] = {
+        "kind": example.kind,
+        "question_type": example.question_type,
+        "semantic_type": example.semantic_type,
+        "subject_id": example.subject_id,
+        "predicted_answer": parsed.answer,
+        "reasoning_words": len((parsed.think or "").split()),
+    }
+    if example.scene:
+        counts = scene_match(predicted, [Scene.from_dict(row) for row in example.scene])
+        extra["scene_counts"] = [counts.tp, counts.fp, counts.fn]
+    return Prediction(
+        id=example.id,
+        image_ids=tuple(Path(image).stem if not image.startswith("data:") else "data" for image in example.images),
+        question=example.question,
+        answer=example.answer,
+        explanation=example.explanation,
+        generated_text=generation.text,
+        is_correct=parsed.answer is not None and answers.score(parsed.answer, example.answer) == 1,
+        correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
+        parse_status=parsed.status.value,
+        image_paths=tuple(image if image.startswith("data:") else str(root / image) for image in example.images),
+        generated_tokens=generation.tokens if tokens else (),
+        token_ids=generation.token_ids if tokens else (),
+        token_logprobs=generation.logprobs if tokens else (),
+        token_probabilities=tuple(map(math.exp, generation.logprobs)) if tokens else (),
+        graph_reference=reference.to_dict(),
+        graph_predicted=predicted.to_dict(),
+        extra=extra,
+    )
+
+
+def graphs(examples: Sequence[Example], texts: Sequence[str], extractor: Extractor) -> Iterator[tuple[Graph, Graph]]:
+    """Reference and predicted graph of each example: reasoning against reasoning."""
+    thinks = [prompts.parse(text).think or "" for text in texts]
+    predicted = extractor.extract(thinks)
+    references = extractor.extract([prompts.reference_reasoning(example.explanation) for example in examples])
+    for example, found, said in zip(examples, references, predicted, strict=True):
+        yield Graph.from_dict(example.graph) if example.graph is not None else found, said
+
+
+def main(recipe: EvaluateRecipe) -> dict[str, Any]:
+    """Evaluate; returns the summary that also stands in the run folder's `summary.json`.
+
+    Raises:
+        InputError: For bad data, settings or folders, before the model is loaded.
+    """
+    examples, path, root = read_all(recipe)
+    out = runs.open_run(
+        Path(recipe.out) if recipe.out else runs.default_folder("evaluate"),
+        resume=recipe.resume, overwrite=recipe.overwrite,
+    )
+    runs.log_to(out)
+    target = out / "predictions.jsonl"
+    runs.repair(target)
+    done = {prediction.id for prediction in read_predictions(target)} if target.exists() else set()
+    model, processor = phi4.load(
+        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
+    )
+    runs.write_manifest(
+        out, config=runs.plain(recipe), data=path, seed=recipe.seed, stage="evaluate",
+        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+    )
+    todo = [example for example in examples if example.id not in done]
+    options = answer_options(examples) if recipe.answer_samples else {}
+    lines, film, extractor = runs.JsonLines(target), film_loader(root), LexiconExtractor()
+    starts = range(0, len(todo), recipe.batch_size)
+    for start in track(starts, description="evaluate", transient=True, console=runs.console()):
+        batch = todo[start : start + recipe.batch_size]
+        films = [[film(image) for image in example.images] for example in batch]
+        questions = [example.question for example in batch]
+        found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
+        texts = [samples[0].text for samples in found]
+        rows = [
+            predict(example, samples[0], reference, said, root, tokens=recipe.tokens).to_dict()
+            for example, samples, (reference, said) in zip(batch, found, graphs(batch, texts, extractor), strict=True)
+        ]
+        for row, odds in zip(rows, _answer_odds(recipe, model, processor, batch, films, options), strict=True):
+            row["extra"] |= {"answer_probabilities": odds} if odds else {}
+        lines.write(*rows)
+    lines.close()
+    summary = metrics.summarize(read_predictions(target), seed=recipe.seed)
+    runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    logger.info("evaluated %d examples", len(examples))
+    return {"out": str(out), **summary}
+
+
+def _answer_odds(
+    recipe: EvaluateRecipe, model: Any, processor: Any, batch: Sequence[Example], films: Sequence[Sequence[Any]],
+    options: Mapping[str, tuple[str, str]],
+) -> list[dict[str, float] | None]:
+    if not options:
+        return [None] * len(batch)
+    return answer_probabilities(
+        model, processor, batch, films, options,
+        samples=recipe.answer_samples, max_new_tokens=recipe.max_new_tokens, seed=recipe.seed,
+    )

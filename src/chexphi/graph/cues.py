@@ -1,0 +1,56 @@
+"""The words that the relation rules look for. Standard library only."""
+
+from __future__ import annotations
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text as a set."""
+    return frozenset(text.split())
+
+
+SIDE = words(
+    """left right bilateral both upper lower mid middle lateral anterior posterior superior inferior
+    left-sided right-sided internal central medial ipsilateral contralateral main major minor distal proximal
+    first second third fourth fifth sixth seventh eighth ninth tenth sided"""
+)
+"""Side, level and position: before a noun they belong to the anatomy of its phrase."""
+ATTRIBUTE = words(
+    """size position volume volumes width silhouette appearance positioning distribution extent aeration
+    ratio"""
+)
+"""Links of a chain: `normal` qualifies `size`, `size` qualifies `heart`."""
+SPATIAL = words("above below beneath behind")
+EXAMS = words(
+    """radiograph radiographs film films study studies exam examination examinations ct view views x-ray
+    xray mri pa"""
+)
+TIPS = frozenset({"tip", "tips", "side port", "side ports"})
+PREPOSITIONS = words(
+    """in at over within on along of to throughout into near overlying overlies projects through around
+    across inside under via toward towards from by obscures obscuring silhouettes involving fills
+    reaches parallel"""
+)
+"""Prepositions of place, and verbs of what a finding touches."""
+SHOWS = words("show shows contain contains demonstrate demonstrates reveal reveals where")
+"""Between a place and the finding that lies there."""
+BE = words("""is are was were appears appear looks look remains remain seems has have been be becomes""")
+CUES = words(
+    """suggest suggests suggesting consistent compatible likely represent represents representing keeping
+    indicates indicate indicating reflect reflects reflecting concerning suspicious worrisome so
+    therefore hence thus means due typical characteristic favors may might could stands points point
+    makes"""
+)
+"""Between evidence and the disorder inferred from it."""
+MOVED = words("removed placed pulled inserted retracted advanced")
+"""Procedures said of a device: `the tube has been removed`."""
+HEDGES = words("possible probable likely")
+"""After a comma they open what the finding may be: `opacity, possible aspiration`."""
+REASONS = words("because given since")
+NOT_EVIDENCE = SIDE | words(
+    """normal clear unremarkable intact sharp symmetric stable unchanged well-aerated well-expanded patent
+    midline new"""
+)
+"""Qualifiers that point to no disorder."""
+JOIN = words("and or nor , a an the no also & neither any versus its")
+BREAK = words("but while whereas although though however ; :")
+SPARED = words("spares sparing excludes")

@@ -1,0 +1,121 @@
+"""Let a policy answer a pool of questions and record what it gets right: `chexphi mine score`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from chexphi import answers, config, prompts, runs
+from chexphi.data.images import film_loader
+from chexphi.data.read import image_root_of, read_examples
+from chexphi.mining.select import ScoredRow
+from chexphi.models import phi4
+from chexphi.models.generate import Generation, generate
+from chexphi.schema import Example, InputError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class MineScoreRecipe:
+    """Score a pool: how often is the policy right, and how sure is it?"""
+
+    model: str = field(default="", metadata={"help": "folder of the policy"})
+    data: str = field(default="", metadata={"help": "the pool of examples"})
+    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_mine)"})
+    limit: int | None = field(default=None, metadata={"help": "score the first N examples only"})
+    samples: int = field(default=4, metadata={"help": "answers a question; 1 is greedy"})
+    temperature: float = field(default=1.0, metadata={"help": "sampling temperature (ignored with one sample)"})
+    batch_size: int = field(default=32, metadata={"help": "questions a batch"})
+    max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
+    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
+    seed: int = field(default=0, metadata={"help": "seed of the samples"})
+    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+def parse(argv: Sequence[str]) -> MineScoreRecipe:
+    """Read the recipe from the command line."""
+    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score")[0]
+
+
+def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
+    """What the samples say about one question.
+
+    Confidence is the mean probability of a generated token: exp of the mean log-probability (CheXPO's
+    token-level confidence, arXiv 2507.06959), averaged over the samples.
+    """
+    right = []
+    for sample in samples:
+        parsed = prompts.parse(sample.text, truncated=sample.truncated)
+        right.append(answers.score(parsed.answer, example.answer) if parsed.answer is not None else 0.0)
+    return ScoredRow(
+        id=example.id,
+        kind=example.kind,
+        question_type=example.question_type,
+        correct=tuple(right),
+        confidence=sum(math.exp(sum(s.logprobs) / len(s.logprobs)) for s in samples) / len(samples),
+    )
+
+
+def main(recipe: MineScoreRecipe) -> dict[str, Any]:
+    """Score the pool into `scored.jsonl` of the run folder; returns figures about it.
+
+    Raises:
+        InputError: For bad data, settings or folders, before the model is loaded.
+    """
+    if not recipe.model or not recipe.data:
+        raise InputError("mine score needs --model and --data: give both, in the config or as flags")
+    if recipe.samples < 1 or recipe.temperature <= 0:
+        raise InputError("mine score: samples must be at least 1 and temperature above 0")
+    data = Path(recipe.data)
+    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    out = runs.open_run(
+        Path(recipe.out) if recipe.out else runs.default_folder("mine"),
+        resume=recipe.resume, overwrite=recipe.overwrite,
+    )
+    runs.log_to(out)
+    lines = runs.JsonLines(out / "scored.jsonl")
+    done = {row["id"] for row in runs.read_jsonl(lines.path)}
+    model, processor = phi4.load(
+        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
+    )
+    runs.write_manifest(
+        out, config=runs.plain(recipe), data=data, seed=recipe.seed, stage="mine",
+        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+    )
+    film = film_loader(image_root_of(data, recipe.image_root))
+    todo = [example for example in examples if example.id not in done]
+    starts = range(0, len(todo), recipe.batch_size)
+    for start in track(starts, description="mine score", transient=True, console=runs.console()):
+        batch = todo[start : start + recipe.batch_size]
+        found = generate(
+            model, processor, [e.question for e in batch], [[film(image) for image in e.images] for e in batch],
+            max_new_tokens=recipe.max_new_tokens,
+            temperature=recipe.temperature if recipe.samples > 1 else 0.0,
+            samples=recipe.samples,
+            seed=recipe.seed + start,
+        )
+        lines.write(*(scored(example, samples).to_dict() for example, samples in zip(batch, found, strict=True)))
+    lines.close()
+    rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]
+    means = [sum(row.correct) / len(row.correct) for row in rows]
+    logger.info("scored %d examples", len(rows))
+    figures = {
+        "rows": len(rows),
+        "accuracy": sum(means) / len(means),
+        "never_right": sum(mean == 0 for mean in means),
+        "sometimes_right": sum(0 < mean < 1 for mean in means),
+        "always_right": sum(mean == 1 for mean in means),
+    }
+    runs.atomic_write(out / "summary.json", json.dumps(figures, indent=2) + "\n")
+    return {"out": str(out), **figures}

@@ -1,0 +1,1 @@
+"""One HTML page that opens offline: figures, curves and films."""

@@ -1,0 +1,189 @@
+"""Write a report: one HTML file with its style, charts and films inside, that loads nothing."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from chexphi import __version__
+from chexphi import runs as run_folders
+from chexphi.evaluation import tables
+from chexphi.report import collect, figures
+from chexphi.report.films import GROUPS, card
+from chexphi.report.parts import CHOICE as CHOICE
+from chexphi.report.parts import Arm as Arm
+from chexphi.report.parts import Curve as Curve
+from chexphi.report.parts import Film as Film
+from chexphi.report.parts import choose_films as choose_films
+from chexphi.schema import InputError
+
+MEANINGS = {
+    "strict accuracy": "the answer, read from its tags, equals the reference as a set of labels",
+    "substring accuracy": "a reference label occurs anywhere in the text (the original's metric)",
+    "graph F1": "mean over examples: the entities and relations of the reasoning against the reference's",
+    "entity F1": "all examples' entities added up; a finding and its negation are two entities",
+    "relation F1": "the same of relations, with the polarity of both ends",
+    "scene F1": "what the reasoning states against what was really drawn, not against the reference text",
+    "right for the wrong reason": "share of right answers whose graph F1 lies below 0.5",
+    "malformed": "completions whose reasoning or answer cannot be read, or that were cut off",
+    "reasoning, words": "mean length of the reasoning",
+}
+
+
+def _cell(arm: Arm, name: str) -> dict[str, str]:
+    estimate, change = arm.summary.get(name), (arm.comparison or {}).get(name)
+    return {
+        "name": name,
+        "label": tables.FIGURES[name],
+        "value": tables.number(estimate["value"], name) if estimate else "",
+        "interval": tables.interval(estimate, name) if estimate else "",
+        "change": tables.number(change["difference"], name, sign=True) if change else "",
+        "change_interval": tables.interval(change, name, sign=True) if change else "",
+        "verdict": tables.verdict(change, name),
+    }
+
+
+def _rows(arms: Sequence[Arm], baseline: str) -> list[dict[str, Any]]:
+    """The results table: figures that some arm has, arms in their order."""
+    names = [name for name in tables.FIGURES if any(arm.summary.get(name) for arm in arms)]
+    return [
+        {
+            "arm": arm.name,
+            "baseline": arm.name == baseline,
+            "n": arm.summary["n"],
+            "parse_status": arm.summary.get("parse_status", {}),
+            "mcnemar": f"{arm.comparison['mcnemar_p']:.2g}" if arm.comparison else "",
+            "wins": (arm.comparison or {}).get("wins"),
+            "losses": (arm.comparison or {}).get("losses"),
+            "cells": [_cell(arm, name) for name in names],
+        }
+        for arm in arms
+    ]
+
+
+def _kinds(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """The bars as a table: one row a kind."""
+    names = list(dict.fromkeys(kind for arm in arms for kind in arm.summary["by_kind"]))
+    figure = ("accuracy", "graph_f1")
+    return [
+        {
+            "kind": kind,
+            "cells": [
+                [tables.value_text(arm.summary["by_kind"].get(kind, {}).get(name), name) for name in figure]
+                for arm in arms
+            ],
+        }
+        for kind in names
+    ]
+
+
+def _charts(
+    arms: Sequence[Arm], curves: Sequence[Curve]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The charts by kind and the training panels, as HTML with a name for those who cannot see them."""
+    style = figures.styles([arm.name for arm in arms] + [curve.arm for curve in curves])
+    bars = [
+        (title, figures.by_kind(arms, name, title, style))
+        for name, title in (("accuracy", "Strict accuracy by kind"), ("graph_f1", "Graph F1 by kind"))
+    ]
+    panels = [
+        (title, figures.panel(title, [curve for curve in curves if curve.panel == title], style))
+        for title in dict.fromkeys(curve.panel for curve in curves)
+    ]
+    drawn = [
+        (title, chart, group) for group, part in enumerate((bars, panels)) for title, chart in part if chart
+    ]
+    made: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for place, (title, chart, group) in enumerate(drawn):
+        text = figures.to_html(chart, f"chart-{place}", first=place == 0)
+        made[group].append({"title": title, "html": Markup(text)})
+    return made
+
+
+def _page(values: Mapping[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("chexphi.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(style=Markup(style), **values)
+
+
+def build(
+    out_html: Path,
+    *,
+    title: str,
+    arms: Sequence[Arm],
+    curves: Sequence[Curve] = (),
+    films: Sequence[Film] = (),
+    baseline: str = "",
+    notes: Sequence[str] = (),
+    when: datetime.datetime | None = None,
+) -> Path:
+    """Write the report of some arms.
+
+    Args:
+        out_html: The file; written whole or not at all.
+        title: Heading of the page.
+        arms: In the order of the table, with their comparison to the baseline.
+        curves: Training curves, grouped by panel.
+        films: Examples to show, best from `choose_films`.
+        baseline: Name of the arm the differences are to.
+        notes: What a reader should know, one sentence each.
+        when: Date on the page (default: now).
+
+    Returns:
+        The file.
+    """
+    bars, panels = _charts(arms, curves)
+    date = (when or datetime.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
+    page = _page(
+        {
+            "title": title, "date": date, "version": __version__, "notes": list(notes), "baseline": baseline,
+            "examples": max((arm.summary["n"] for arm in arms), default=0),
+            "patients": max((arm.summary["patients"] for arm in arms), default=0),
+            "missing_subject": max((arm.summary.get("missing_subject", 0) for arm in arms), default=0),
+            "rows": _rows(arms, baseline), "kinds": _kinds(arms), "arm_names": [arm.name for arm in arms],
+            "meanings": MEANINGS, "bars": bars, "panels": panels, "choice": CHOICE,
+            "cards": [card(film, number) for number, film in enumerate(films, 1)],
+            "groups": GROUPS,
+        }
+    )  # fmt: skip
+    out_html.parent.mkdir(parents=True, exist_ok=True)
+    run_folders.atomic_write(out_html, page)
+    return out_html
+
+
+def build_from_runs(runs: Sequence[Path], out: Path, *, title: str = "Evaluation", count: int = 12) -> Path:
+    """Write the report of run folders: `chexphi report RUN... --out FILE`.
+
+    The first evaluation is the baseline. Parts that are missing are left out with a note.
+
+    Raises:
+        InputError: If a folder does not exist, or none holds predictions, a summary or training metrics.
+    """
+    found = collect.find_runs(list(runs))
+    arms, notes = collect.read_arms(found)
+    names = collect.arm_of(found)
+    curves = [c for run in found for c in collect.read_curves(run.folder, names[run.folder.resolve()])]
+    if not arms and not curves:
+        folders = ", ".join(str(folder) for folder in runs)
+        raise InputError(
+            f"{folders}: no predictions.jsonl, summary.json, metrics.jsonl or completions.jsonl: "
+            "give the folder of a training run or of an evaluation"
+        )
+    if not arms:
+        notes.append("No evaluation among these runs: training curves only.")
+    if not curves:
+        notes.append("No training metrics among these runs: no curves.")
+    baseline = arms[0].name if arms else ""
+    chosen = choose_films(arms, count=count)
+    return build(out, title=title, arms=arms, curves=curves, films=chosen, baseline=baseline, notes=notes)

@@ -1,0 +1,106 @@
+"""The charts of a report, as pieces of HTML. Colours and texts follow the page's style sheet."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io
+
+from chexphi.report.parts import Arm, Curve
+
+# After Okabe and Ito: told apart with every common colour blindness, on light and dark; pattern and dash
+# say the same again.
+COLOURS = ("#8a8f98", "#e69f00", "#2f8fd0", "#cc79a7", "#009e73", "#d55e00", "#56b4e9")
+PATTERNS = ("", "/", ".", "x", "\\", "+", "-")
+DASHES = ("dot", "dash", "solid", "dashdot", "longdash", "longdashdot", "solid")
+PATTERN = {"fillmode": "overlay", "fgcolor": "rgba(0,0,0,0.55)", "solidity": 0.15, "size": 7}
+CONFIG = {"displayModeBar": False, "responsive": True, "displaylogo": False}
+CLEAR = "rgba(0,0,0,0)"
+
+
+def styles(names: Sequence[str]) -> dict[str, int]:
+    """The place of each arm in the palette; the same in every chart."""
+    return {name: i % len(COLOURS) for i, name in enumerate(dict.fromkeys(names))}
+
+
+def smooth(values: Sequence[float], window: int | None = None) -> list[float]:
+    """Centred moving mean (default: over a tenth of the points, at least 5); one-sided at both ends."""
+    half = (window or max(5, len(values) // 10)) // 2
+    series = np.asarray(values, dtype=np.float64)
+    return [float(series[max(0, i - half) : i + half + 1].mean()) for i in range(len(series))]
+
+
+def _layout(figure: go.Figure, title: str, **axes: Any) -> go.Figure:
+    axis = {"showline": True, "linecolor": "#888", "gridcolor": "#ddd", "zeroline": False, "automargin": True}
+    return figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper"},
+        template="none",
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        font={"family": "system-ui, sans-serif", "size": 12},
+        margin={"l": 48, "r": 12, "t": 40, "b": 36},
+        legend={"orientation": "h", "y": -0.18, "x": 0, "bgcolor": CLEAR},
+        xaxis=axis | {"showgrid": False} | axes.get("x", {}),
+        yaxis=axis | axes.get("y", {}),
+        barmode="group",
+        bargap=0.25,
+    )
+
+
+def by_kind(arms: Sequence[Arm], figure: str, title: str, style: Mapping[str, int]) -> go.Figure | None:
+    """Bars of a figure by kind of question with 95 % intervals, an arm a colour; None if no arm has kinds."""
+    chart = go.Figure()
+    for arm in arms:
+        groups = {kind: found[figure] for kind, found in arm.summary["by_kind"].items() if found.get(figure)}
+        if not groups:
+            continue
+        values = [e["value"] for e in groups.values()]
+        above = [e["value"] if e["high"] is None else e["high"] for e in groups.values()]
+        below = [e["value"] if e["low"] is None else e["low"] for e in groups.values()]
+        place = style[arm.name]
+        chart.add_bar(
+            name=html.escape(arm.name),
+            x=[html.escape(kind) for kind in groups],
+            y=values,
+            error_y={
+                "type": "data",
+                "array": [h - v for h, v in zip(above, values, strict=True)],
+                "arrayminus": [v - w for v, w in zip(values, below, strict=True)],
+                "thickness": 1.5,
+                "width": 4,
+            },
+            marker={"color": COLOURS[place], "pattern": PATTERN | {"shape": PATTERNS[place]}},
+            customdata=[e["n"] for e in groups.values()],
+            hovertemplate="%{x}: %{y:.3f}, n = %{customdata}",
+        )
+    return _layout(chart, title, y={"range": [0, 1]}) if chart.data else None
+
+
+def panel(title: str, curves: Sequence[Curve], style: Mapping[str, int]) -> go.Figure:
+    """One training figure over the steps: each run's values faint, their moving mean strong."""
+    chart = go.Figure()
+    for curve in curves:
+        name, place = html.escape(curve.arm), style[curve.arm]
+        line = {"color": COLOURS[place]}
+        steps = list(curve.steps)
+        chart.add_scatter(
+            x=steps, y=list(curve.values), mode="lines", line=line | {"width": 1}, opacity=0.3,
+            showlegend=False, legendgroup=name, hoverinfo="skip",
+        )  # fmt: skip
+        chart.add_scatter(
+            x=steps, y=smooth(curve.values), mode="lines", name=name, legendgroup=name,
+            line=line | {"width": 2.5, "dash": DASHES[place]}, hovertemplate="step %{x}: %{y:.3f}",
+        )  # fmt: skip
+    return _layout(chart, title, x={"title": {"text": "step", "standoff": 4}})
+
+
+def to_html(figure: go.Figure, name: str, *, first: bool) -> str:
+    """A chart as HTML; the first of a page brings the library along."""
+    return plotly.io.to_html(
+        figure, config=CONFIG, include_plotlyjs=first, include_mathjax=False, full_html=False,
+        default_height="320px", default_width="100%", div_id=name,
+    )  # fmt: skip

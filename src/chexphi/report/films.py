@@ -1,0 +1,181 @@
+"""One film as its card shows it: pictures, coloured reasoning, both graphs, token confidence."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from chexphi import prompts
+from chexphi.evaluation.metrics import WRONG_REASON, graph_match
+from chexphi.graph.types import Entity, Graph, Relation
+from chexphi.report.parts import Film
+from chexphi.schema import Prediction
+
+SHOWN = 256
+"""Width of a film on the page in px; smaller ones are enlarged without smoothing."""
+LARGEST = 512
+"""Longest side that is embedded."""
+UNSURE = 0.5
+"""Tokens below this probability are underlined."""
+GROUPS = {
+    "anatomy": "anatomy",
+    "disorder_present": "finding, present",
+    "disorder_notpresent": "finding, absent",
+    "devices_present": "device, present",
+    "devices_notpresent": "device, absent",
+    "concept": "descriptor",
+    "size": "size",
+    "procedures": "procedure",
+}
+"""Entity labels in words."""
+
+
+def embed(reference: str) -> dict[str, Any] | None:
+    """A film as a PNG inside the page; None where it cannot be read."""
+    try:
+        if reference.startswith("data:"):
+            source: Any = io.BytesIO(base64.b64decode(reference.partition(",")[2]))
+        else:
+            source = Path(reference)
+        with Image.open(source) as picture:
+            film = picture.convert("L" if picture.mode in ("1", "L", "I;16", "I", "F") else "RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    film.thumbnail((LARGEST, LARGEST))
+    buffer = io.BytesIO()
+    film.save(buffer, "PNG", optimize=True)
+    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"uri": uri, "width": film.width, "height": film.height, "enlarged": film.width < SHOWN}
+
+
+def pieces(text: str, graph: Graph) -> list[dict[str, str]]:
+    """The text cut at the graph's entities: `{"text", "label", "title"}`, label empty between entities."""
+    labels: dict[str, list[str]] = {}
+    for entity, label in sorted(graph.entities):
+        labels.setdefault(entity, []).append(label)
+    if not labels:
+        return [{"text": text, "label": "", "title": ""}]
+    words = sorted(labels, key=len, reverse=True)
+    pattern = "|".join(r"\s+".join(map(re.escape, word.split())) for word in words if word.strip())
+    found: list[dict[str, str]] = []
+    end = 0
+    for hit in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text, re.IGNORECASE):
+        names = labels.get(" ".join(hit[0].lower().split()), ["concept"])
+        if hit.start() > end:
+            found.append({"text": text[end : hit.start()], "label": "", "title": ""})
+        title = " and ".join(GROUPS[name] for name in names)
+        found.append({"text": hit[0], "label": names[0], "title": title})
+        end = hit.end()
+    return [*found, {"text": text[end:], "label": "", "title": ""}]
+
+
+def _status(item: Any, reference: frozenset[Any], predicted: frozenset[Any]) -> str:
+    if item in reference:
+        return "shared" if item in predicted else "missed"
+    return "invented"
+
+
+def _chip(entity: Entity, status: str) -> dict[str, str]:
+    text, label = entity
+    return {"text": text, "label": label, "group": GROUPS[label], "status": status}
+
+
+def graph_rows(reference: Graph, predicted: Graph) -> list[dict[str, Any]]:
+    """Every relation of either graph, then the entities in none, each marked shared, missed or invented.
+
+    Entities carry a mark of their own: a relation can be invented between two shared entities.
+    """
+    rank = {"shared": 0, "missed": 1, "invented": 2}
+
+    def chip(entity: Entity) -> dict[str, str]:
+        return _chip(entity, _status(entity, reference.entities, predicted.entities))
+
+    def edge(relation: Relation) -> dict[str, Any]:
+        head, kind, tail = relation
+        status = _status(relation, reference.relations, predicted.relations)
+        return {"status": status, "head": chip(head), "type": kind.replace("_", " "), "tail": chip(tail)}
+
+    relations = reference.relations | predicted.relations
+    tied = {end for head, _, tail in relations for end in (head, tail)}
+    edges = [edge(relation) for relation in sorted(relations)]
+    lone = [
+        {**chip(e), "head": chip(e), "type": "", "tail": None}
+        for e in sorted((reference | predicted).entities - tied)
+    ]
+    parts = (sorted(part, key=lambda row: rank[str(row["status"])]) for part in (edges, lone))
+    return [row for part in parts for row in part]
+
+
+def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many rows are shared, missed, invented."""
+    return {
+        status: sum(row["status"] == status for row in rows) for status in ("shared", "missed", "invented")
+    }
+
+
+def tokens(prediction: Prediction) -> list[dict[str, Any]]:
+    """Generated tokens with their probability; none where they were not recorded."""
+    probabilities = prediction.token_probabilities or tuple(map(math.exp, prediction.token_logprobs))
+    if len(probabilities) != len(prediction.generated_tokens):
+        return []
+    return [
+        {"text": text, "p": p, "alpha": round(max(0.0, min(1.0, 1 - p)), 2), "unsure": p < UNSURE}
+        for text, p in zip(prediction.generated_tokens, probabilities, strict=True)
+    ]
+
+
+def _graph(row: Mapping[str, Any] | None) -> Graph:
+    return Graph.from_dict(dict(row)) if row else Graph()
+
+
+def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
+    """What one arm made of the film."""
+    parsed = prompts.parse(prediction.generated_text)
+    reference, predicted = _graph(prediction.graph_reference), _graph(prediction.graph_predicted)
+    extracted = prediction.graph_reference is not None and prediction.graph_predicted is not None
+    rows = graph_rows(reference, predicted) if extracted else []
+    match = graph_match(prediction)
+    malformed = "" if prediction.parse_status == "ok" else prediction.parse_status.replace("_", " ")
+    return {
+        "arm": arm,
+        "right": prediction.is_correct,
+        "wrong_reason": prediction.is_correct and match is not None and match.f1 < WRONG_REASON,
+        "answer": prediction.extra.get("predicted_answer") or parsed.answer or "",
+        "malformed": malformed,
+        "raw": prediction.generated_text if malformed else "",
+        "reasoning": pieces(parsed.think or "", predicted),
+        "rows": rows,
+        "counts": counts(rows),
+        "f1": "not scorable" if match is None else f"F1 {match.f1:.2f}",
+        "tokens": tokens(prediction),
+    }
+
+
+def card(film: Film, number: int) -> dict[str, Any]:
+    """Everything the template of a film needs."""
+    first = next(iter(film.predictions.values()))
+    reference = _graph(first.graph_reference)
+    captions = ["film"] if len(film.images) == 1 else ["prior film", "current film"]
+    captions += [f"film {i + 1}" for i in range(len(captions), len(film.images))]
+    return {
+        "number": number,
+        "id": film.id,
+        "kind": str(first.extra.get("kind") or ""),
+        "question_type": str(first.extra.get("question_type") or ""),
+        "images": [
+            {"caption": caption, "film": embed(image)}
+            for caption, image in zip(captions[: len(film.images)], film.images, strict=True)
+        ],
+        "question": first.question,
+        "answer": ", ".join(first.answer),
+        "reasoning": pieces(prompts.reference_reasoning(first.explanation), reference),
+        "rows": graph_rows(reference, reference),
+        "readings": [reading(arm, prediction) for arm, prediction in film.predictions.items()],
+    }

@@ -1,0 +1,80 @@
+"""What a report is made of: arms, training curves, films; and how films are chosen."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chexphi.schema import Prediction
+
+CHOICE = (
+    "The films are drawn at random, in turn from each kind of question and each pattern of right and wrong "
+    "answers, so that all occur: how often a policy errs is in the table, not here."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One evaluated policy."""
+
+    name: str
+    predictions: Sequence[Prediction]
+    """May be empty where only the summary is left."""
+    summary: Mapping[str, Any]
+    """`evaluation.metrics.summarize`"""
+    comparison: Mapping[str, Any] | None = None
+    """`evaluation.compare.compare_predictions(baseline, this)`; None for the baseline itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of one panel: a figure over the steps of a training run."""
+
+    arm: str
+    panel: str
+    steps: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One example with what each arm made of it."""
+
+    id: str
+    images: Sequence[str]
+    """Paths or `data:` URIs; prior first, current last."""
+    predictions: Mapping[str, Prediction]
+    """Arm name -> its prediction; at least one."""
+
+
+def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list[Film]:
+    """Films that every arm with predictions answered, drawn as `CHOICE` says."""
+    by_arm = {arm.name: {p.id: p for p in arm.predictions} for arm in arms if arm.predictions}
+    if not by_arm:
+        return []
+    shared = set.intersection(*(set(rows) for rows in by_arm.values()))
+    first = next(iter(by_arm.values()))
+    strata: dict[str, dict[tuple[bool, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for key in sorted(shared):
+        pattern = tuple(rows[key].is_correct for rows in by_arm.values())
+        strata[str(first[key].extra.get("kind", ""))][pattern].append(key)
+    chosen = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
+    return [
+        Film(key, first[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
+        for key in chosen[:count]
+    ]
+
+
+def _in_turn(lists: Sequence[Sequence[str]], seed: int | None) -> list[str]:
+    """One of each list in turn until all are empty; lists and their order are shuffled if a seed is given."""
+    columns = [list(column) for column in lists]
+    if seed is not None:
+        rng = random.Random(seed)
+        rng.shuffle(columns)
+        for column in columns:
+            rng.shuffle(column)
+    longest = max(map(len, columns), default=0)
+    return [column[row] for row in range(longest) for column in columns if row < len(column)]

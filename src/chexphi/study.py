@@ -1,0 +1,139 @@
+"""The demo at a size that can prove something: `chexphi study`.
+
+For each seed its own films, weights and training: SFT to its plateau, then four arms from that start:
+GRPO with the answer reward, GRPO with both, and two controls that train as long as GRPO did: SFT
+continued on the imperfect text, and SFT on the clean references of the mined pool.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chexphi import config, demo, pipeline, runs
+from chexphi.evaluation.compare import compare
+from chexphi.evaluation.tables import arms_table
+from chexphi.mining import subset
+from chexphi.pipeline import Runner, Settings, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.report.build import build_from_runs
+
+CONTROLS = ("sft_continued", "sft_references")
+ARMS = (*demo.ARMS, *CONTROLS)
+PAIRS = (
+    ("sft", "grpo_kg"),
+    ("sft", "grpo_acc"),
+    ("sft", "sft_continued"),
+    ("sft", "sft_references"),
+    ("sft_continued", "grpo_kg"),
+    ("sft_references", "grpo_kg"),
+    ("grpo_acc", "grpo_kg"),
+)
+PLATEAU = 0.8
+"""SFT has reached its plateau if its last 20 % of steps change validation accuracy by less than a point."""
+
+
+@dataclass
+class StudyRecipe:
+    """Three seeds of the whole loop with control arms, 2,000 test examples each, paired intervals."""
+
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_study)"})
+    quick: bool = field(default=False, metadata={"help": "a few steps of everything, to see that it runs"})
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "one loop each"})
+    workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
+    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+STUDY = Settings(valid_examples=2000, test_examples=2000)
+
+
+def parse(argv: Sequence[str]) -> StudyRecipe:
+    """Read the recipe from the command line."""
+    return config.parse(argv, StudyRecipe, prog="chexphi study")[0]
+
+
+def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
+    """Every stage of one seed; `runner` holds the places that all seeds share."""
+    data = demo.prepare(root, settings, seed=seed, workers=1)
+    annotations = data / "annotations"
+    test, valid, pool = annotations / "eval", annotations / "valid" / "valid.json", annotations / "pool" / "train.json"
+    name = root.name
+    save = {"save_strategy": "steps", "save_steps": max(1, round(PLATEAU * settings.sft_steps)), "save_only_model": True}
+    policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **save)
+    early = next(policy.parent.glob("checkpoint-*"))
+
+    def test_stage(arm: str, model: Path) -> pipeline.Stage:
+        return evaluate_stage(f"{name}/eval_{arm}", model, test, settings, examples=settings.test_examples, seed=seed)
+
+    def valid_stage(arm: str, model: Path) -> pipeline.Stage:
+        return evaluate_stage(f"{name}/valid_{arm}", model, valid, settings, examples=settings.valid_examples, seed=seed)
+
+    *_, scored = runner.run_all(
+        [
+            test_stage("sft", policy),
+            valid_stage("sft", policy),
+            valid_stage("early", early),
+            mine_stage(f"{name}/mine", policy, pool, settings, seed=seed),
+        ]
+    )
+    mined = subset.select_beside(scored, pool, number=settings.mined_examples, seed=seed)
+    arms = [
+        grpo_stage(f"{name}/{arm}", policy, mined, rewards, settings, seed=seed)
+        for arm, rewards in demo.ARMS.items()
+    ]
+    runner.run_all(arms)
+    steps = same_time(root)
+    sources = {"sft_continued": annotations / "sft" / "train.json", "sft_references": mined}
+    arms += [
+        sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed) for arm, source in sources.items()
+    ]
+    runner.run_all(arms[2:])
+    runner.run_all([test_stage(Path(arm.name).name, runner.root / arm.name / "model") for arm in arms])
+
+
+def same_time(root: Path) -> int:
+    """SFT steps that take as long as GRPO with both rewards took, training time against training time."""
+    grpo, sft = runtime(root / "grpo_kg"), runtime(root / "sft")
+    return max(1, round(grpo["train_runtime"] / sft["train_runtime"] * sft["step"]))
+
+
+def runtime(run: Path) -> dict[str, float]:
+    """The trainer's last line: steps and seconds."""
+    return next(row for row in runs.read_jsonl(run / "metrics.jsonl") if "train_runtime" in row)
+
+
+def figures(root: Path, *, seed: int) -> dict[str, Any]:
+    """The arms of one seed, their paired differences, and whether SFT had reached its plateau."""
+    arms = {arm: json.loads((root / f"eval_{arm}" / "summary.json").read_text()) for arm in ("sft", *ARMS)}
+    pairs = {f"{b} - {a}": compare(root / f"eval_{a}", root / f"eval_{b}", seed=seed) for a, b in PAIRS}
+    plateau = compare(root / "valid_early", root / "valid_sft", seed=seed)
+    seconds = {arm: runtime(root / arm)["train_runtime"] for arm in ("sight", "sft", *ARMS)}
+    return {"arms": arms, "pairs": pairs, "plateau": plateau, "seconds": seconds}
+
+
+def main(recipe: StudyRecipe) -> dict[str, Any]:
+    """Run all seeds; returns the figures that also stand in `results.json`."""
+    settings = pipeline.QUICK if recipe.quick else STUDY
+    out = runs.open_run(
+        Path(recipe.out) if recipe.out else runs.default_folder("study"),
+        resume=recipe.resume, overwrite=recipe.overwrite,
+    )
+    runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=min(recipe.seeds), stage="study")
+    runner = Runner(out, workers=recipe.workers)
+    with runner.progress, ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool:
+        folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}
+        loops = [pool.submit(loop, runner, folder, settings, seed=seed) for seed, folder in folders.items()]
+        for done in loops:
+            done.result()
+    seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
+    for seed, found in seeds.items():
+        runs.console().rule(f"seed {seed}")
+        runs.console().print(arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS}))
+        build_from_runs([folders[int(seed)]], folders[int(seed)] / "report.html", title=f"Study on drawn films, seed {seed}")
+    results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}
+    runs.atomic_write(out / "results.json", json.dumps(results, indent=2) + "\n")
+    return results

@@ -1,0 +1,141 @@
+"""Group-relative policy optimisation on an answer reward and a graph reward: `chexphi grpo`.
+
+TRL's GRPOTrainer with the two rewards of CheXPO-v2 (arXiv 2512.17213), each a function of its own:
+their names, weights and metrics stay TRL's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl import GRPOConfig
+
+from chexphi import config, runs
+from chexphi.answers import MATCHES
+from chexphi.data.read import image_root_of, read_examples
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.models import phi4
+from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.schema import Example, InputError
+from chexphi.training.dataset import grpo_dataset
+from chexphi.training.progress import MetricsLog
+from chexphi.training.resume import last_checkpoint
+from chexphi.training.trainer import LoggedGRPOTrainer
+
+logger = logging.getLogger(__name__)
+
+REWARDS = ("external_r1v_acc", "external_kg_jac")
+
+
+@dataclass
+class GRPORecipe:
+    """Train a policy on what its reasoning says, not only on its answer."""
+
+    model: str = field(default="", metadata={"help": "folder of the policy to start from"})
+    data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
+    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
+    limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
+    rewards: list[str] = field(
+        default_factory=lambda: list(REWARDS), metadata={"help": f"any of {', '.join(REWARDS)}; weights: --reward_weights"}
+    )
+    match: str = field(default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"})
+    measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
+    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
+    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+DEFAULTS: dict[str, Any] = {
+    "log_completions": False,  # TRL would print patient text
+    "report_to": "none",
+    "use_bias_correction_kl": False,  # on in TRL 1.16; changes gradients whenever beta != 0
+    "gradient_checkpointing": False,
+    "logging_steps": 1,
+}
+
+
+def parse(argv: Sequence[str]) -> tuple[GRPORecipe, GRPOConfig]:
+    """Read the recipe and TRL's config from the command line."""
+    recipe, args = config.parse_training(argv, GRPORecipe, GRPOConfig, verb="grpo", defaults=DEFAULTS)
+    return recipe, args
+
+
+def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> None:
+    """Refuse what cannot train.
+
+    Raises:
+        InputError: For a setting or an example that the rewards cannot use.
+    """
+    for name, value, known in (
+        *(("rewards", reward, REWARDS) for reward in recipe.rewards),
+        ("match", recipe.match, MATCHES[:3]),
+        ("measure", recipe.measure, ("jaccard", "f1")),
+    ):
+        if value not in known:
+            raise InputError(f"grpo: {name} is {value!r}: use {', '.join(known)}")
+    if not recipe.rewards or len(set(recipe.rewards)) != len(recipe.rewards):
+        raise InputError(f"grpo: rewards is {recipe.rewards}: name each reward once")
+    if args.reward_weights is not None and len(args.reward_weights) != len(recipe.rewards):
+        raise InputError(f"grpo: {len(args.reward_weights)} reward_weights for {len(recipe.rewards)} rewards: give one each")
+    if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
+        raise InputError(f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch")
+    if missing := next((e.id for e in examples if "external_kg_jac" in recipe.rewards and not e.explanation), None):
+        raise InputError(f"grpo: example {missing} has no reference reasoning for external_kg_jac: add one or drop the reward")
+
+
+def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
+    """Run one GRPO stage; returns the run folder, whose `model/` is the trained policy.
+
+    Raises:
+        InputError: For bad data, settings or folders, before the model is loaded.
+    """
+    if not recipe.model or not recipe.data:
+        raise InputError("grpo needs --model and --data: give both, in the config or as flags")
+    data = Path(recipe.data)
+    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    check(recipe, args, examples)
+    out = runs.open_run(Path(args.output_dir), resume=recipe.resume, overwrite=recipe.overwrite)
+    runs.log_to(out)
+    model, processor = phi4.load(
+        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
+    )
+    runs.write_manifest(
+        out, config={**runs.plain(recipe), "trainer": runs.plain(args)}, data=data, seed=args.seed, stage="grpo",
+        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+    )
+    checkpoint = last_checkpoint(out) if recipe.resume else None
+    if recipe.resume:
+        for name in ("metrics.jsonl", "completions.jsonl"):
+            runs.cut_after_step(out / name, checkpoint.step if checkpoint else 0)
+    metrics, completions = runs.JsonLines(out / "metrics.jsonl"), runs.JsonLines(out / "completions.jsonl")
+    trainer = LoggedGRPOTrainer(
+        model=model,
+        args=args,
+        reward_funcs=reward_functions(recipe, model.generation_config.eos_token_id),
+        train_dataset=grpo_dataset(examples, image_root_of(data, recipe.image_root)),
+        processing_class=processor,
+        callbacks=[MetricsLog(metrics)],
+        completions=completions,
+    )
+    logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
+    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    trainer.save_model(str(out / "model"))
+    metrics.close()
+    completions.close()
+    return out
+
+
+def reward_functions(recipe: GRPORecipe, end: int | list[int]) -> list[Any]:
+    """The callables that a recipe names, in its order."""
+    ends = [end] if isinstance(end, int) else end
+    known: dict[str, Any] = {
+        "external_r1v_acc": AccuracyReward(recipe.match, ends),  # type: ignore[arg-type]
+        "external_kg_jac": GraphReward(LexiconExtractor(), recipe.measure, ends),  # type: ignore[arg-type]
+    }
+    return [known[name] for name in recipe.rewards]

@@ -1,0 +1,31 @@
+"""What both trainers write while they run: one line of `metrics.jsonl` a log step, and a progress bar."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from chexphi.runs import JsonLines
+
+
+class MetricsLog(TrainerCallback):
+    """Append each set of logged metrics as one JSON line with its step; stop on a loss that is not finite."""
+
+    def __init__(self, lines: JsonLines) -> None:
+        self.lines = lines
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        for key in ("loss", "grad_norm"):
+            if key in values and not math.isfinite(values[key]):
+                raise FloatingPointError(f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept")
+        self.lines.write({"step": state.global_step, **values})

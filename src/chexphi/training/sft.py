@@ -1,0 +1,95 @@
+"""Supervised fine-tuning on explanations: `chexphi sft`.
+
+TRL's SFTTrainer, loss on the answer turn only, nothing cut (`max_length: null`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl import SFTConfig, SFTTrainer
+
+from chexphi import config, runs
+from chexphi.data.read import image_root_of, read_examples
+from chexphi.models import phi4
+from chexphi.schema import InputError
+from chexphi.training.dataset import sft_dataset
+from chexphi.training.progress import MetricsLog
+from chexphi.training.resume import last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class SFTRecipe:
+    """Teach a policy to write reasoning and answer by imitation."""
+
+    model: str = field(default="", metadata={"help": "folder of the model to start from"})
+    data: str = field(default="", metadata={"help": "examples with explanations (.json, .jsonl or .parquet)"})
+    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_sft)"})
+    limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
+    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
+    strip_tags: bool = field(default=False, metadata={"help": "imitate the words of the explanation without its tags"})
+    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
+    """Run one SFT stage; returns the run folder, whose `model/` is the trained policy.
+
+    Raises:
+        InputError: For bad data, settings or folders, before the model is loaded.
+    """
+    if not recipe.model or not recipe.data:
+        raise InputError("sft needs --model and --data: give both, in the config or as flags")
+    data = Path(recipe.data)
+    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    if missing := next((example.id for example in examples if not example.explanation), None):
+        raise InputError(f"{data}: example {missing} has no explanation to imitate: add one or remove the row")
+    out = runs.open_run(Path(args.output_dir), resume=recipe.resume, overwrite=recipe.overwrite)
+    runs.log_to(out)
+    model, processor = phi4.load(
+        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
+    )
+    runs.write_manifest(
+        out, config={**runs.plain(recipe), "trainer": runs.plain(args)}, data=data, seed=args.seed, stage="sft",
+        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+    )
+    root = image_root_of(data, recipe.image_root)
+    checkpoint = last_checkpoint(out) if recipe.resume else None
+    if recipe.resume:
+        runs.cut_after_step(out / "metrics.jsonl", checkpoint.step if checkpoint else 0)
+    lines = runs.JsonLines(out / "metrics.jsonl")
+    trainer = SFTTrainer(
+        model=model,
+        args=args,
+        train_dataset=sft_dataset(examples, root, strip_tags=recipe.strip_tags),
+        processing_class=processor,
+        callbacks=[MetricsLog(lines)],
+    )
+    logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
+    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    trainer.save_model(str(out / "model"))
+    lines.close()
+    return out
+
+
+DEFAULTS: dict[str, Any] = {
+    "max_length": None,  # TRL's 1,024 would cut a large film's tokens silently
+    "completion_only_loss": True,
+    "remove_unused_columns": False,  # the rows are made when they are read
+    "report_to": "none",
+    "save_only_model": False,
+    "logging_steps": 10,
+}
+
+
+def parse(argv: Sequence[str]) -> tuple[SFTRecipe, SFTConfig]:
+    """Read the recipe and TRL's config from the command line."""
+    return config.parse_training(argv, SFTRecipe, SFTConfig, verb="sft", defaults=DEFAULTS)

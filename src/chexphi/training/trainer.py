@@ -1,0 +1,165 @@
+"""TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
+
+Nothing of the algorithm is changed. Three methods are wrapped, each calls TRL's own:
+`_generate_and_score_completions` (numbers the rows and keeps what was sampled),
+`_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
+anyway) and `compute_loss` (knows which rows a micro-batch holds: TRL shuffles them).
+
+TRL loads the reference policy anew by the name of its class in transformers, which would be one that
+does not take TRL's inputs: it is copied from the policy here instead.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from trl import GRPOConfig, GRPOTrainer
+from trl.kernels.chunked_logprob import ChunkedLogProbFunction
+from trl.trainer.utils import add_fused_lm_head
+
+from chexphi.rewards.trl import text_of
+from chexphi.runs import JsonLines
+from chexphi.schema import Completion
+
+ROW = "row_index"
+CHUNK = 8192
+"""Vocabulary entries a tile where log-probabilities are computed at temperature 1."""
+
+
+class LoggedGRPOTrainer(GRPOTrainer):
+    """GRPO with a `completions.jsonl`; the dataset has the columns `id` and `prompt`.
+
+    Args:
+        model: The policy.
+        completions: Where the lines go; only the main process writes.
+        args: As for `trl.GRPOTrainer`, like all other arguments.
+    """
+
+    def __init__(self, model: Any, args: GRPOConfig, *, completions: JsonLines, **kwargs: Any) -> None:
+        beta, args.beta = args.beta, 0.0  # with 0 TRL makes no reference
+        reference = copy.deepcopy(model) if beta and not hasattr(model, "peft_config") else None
+        super().__init__(model=model, args=args, **kwargs)
+        args.beta = self.beta = beta
+        if reference is not None:
+            reference.requires_grad_(False)
+            add_fused_lm_head(
+                reference, temperature=self.temperature, cast_lm_head_to_fp32=args.cast_lm_head_to_fp32
+            )
+            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+        self._lines = completions
+        self._capture = False
+        self._captured: Tensor | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._waiting: set[int] = set()
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        every = self.args.steps_per_generation * self.num_iterations
+        policy_pass = self.use_vllm or self.args.gradient_accumulation_steps % every != 0
+        self._capture, self._captured = policy_pass and self.model.training, None
+        output = super()._generate_and_score_completions(inputs)
+        self._capture = False
+        if self.model.training:
+            self._rows = self._sampled(inputs, output["completion_ids"], output["completion_mask"])
+            self._waiting = set(range(len(inputs)))
+            output[ROW] = torch.arange(len(inputs))
+            if self._captured is not None:
+                self._keep(output[ROW], self._captured)
+        return output
+
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._capture:
+            return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+        self._capture = False  # the first pass is the policy's, what follows is the reference's
+        if self.temperature == 1:
+            result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+            self._captured = result[0].detach().float()
+            return result
+        hidden: list[Tensor] = []
+        causal = self._causal_model()
+        hook = causal.base_model.register_forward_hook(lambda *call: hidden.append(call[2].last_hidden_state.detach()))
+        try:
+            result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+        finally:
+            hook.remove()
+        input_ids, _, keep = args
+        self._captured = logps_at_temperature_one(torch.cat(hidden), causal.get_output_embeddings(), input_ids, keep)
+        return result
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        rows = inputs.get(ROW)
+        waiting = rows is not None and not self._waiting.isdisjoint(rows.tolist())
+        self._capture, self._captured = waiting, None
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if waiting and rows is not None and self._captured is not None:
+            self._keep(rows, self._captured)
+        return loss
+
+    def _causal_model(self) -> Any:
+        model = self.accelerator.unwrap_model(self.model)
+        return model.get_base_model() if hasattr(model, "peft_config") else model
+
+    def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
+        """What is known of each local row before its log-probabilities are."""
+        first = self.accelerator.process_index * len(inputs)
+        here = slice(first, first + len(inputs))
+        rewards = {name: list(values)[here] for name, values in self._logs["rewards"].items()}
+        advantages = list(self._logs["advantages"])[here]
+        weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+        rows = []
+        for i, row in enumerate(inputs):
+            values = {name: _number(column[i]) for name, column in rewards.items()}
+            rows.append(
+                {
+                    "step": self.state.global_step + 1,
+                    "id": str(row["id"]),
+                    "prompt": text_of(row["prompt"]),
+                    "token_ids": ids[i, mask[i].bool()].tolist(),
+                    "rewards": values,
+                    "total": sum(weights[name] * value for name, value in values.items() if value is not None),
+                    "advantage": advantages[i],
+                }
+            )
+        return rows
+
+    def _keep(self, rows: Tensor, logps: Tensor) -> None:
+        """Join log-probabilities (rows, tokens) with their rows; write the batch once it is complete."""
+        for index, values in zip(rows.tolist(), logps.cpu(), strict=True):
+            row = self._rows[index]
+            row["per_token_logps"] = values[: len(row["token_ids"])].tolist()
+            if not all(math.isfinite(value) for value in row["per_token_logps"]):
+                raise FloatingPointError(f"a log-probability of row {row['id']} is not finite at step {row['step']}")
+        self._waiting -= set(rows.tolist())
+        if not self._waiting:
+            everyone = gather_object([self._completion(row).to_dict() for row in self._rows])
+            if self.accelerator.is_main_process:
+                self._lines.write(*everyone)
+
+    def _completion(self, row: dict[str, Any]) -> Completion:
+        tokenizer = self.processing_class.tokenizer
+        ids = row["token_ids"]
+        return Completion(
+            **row | {"token_ids": tuple(ids), "per_token_logps": tuple(row["per_token_logps"])},
+            completion=tokenizer.decode(ids, skip_special_tokens=True),
+            raw_completion_tokens=tuple(tokenizer.decode([token]) for token in ids),
+            truncated=not ids or ids[-1] not in self.eos_token_ids,
+        )
+
+
+def logps_at_temperature_one(hidden: Tensor, head: torch.nn.Linear, input_ids: Tensor, keep: int) -> Tensor:
+    """fp32 log-probabilities (rows, keep) of the last `keep` ids from hidden states (rows, length, hidden)."""
+    states = hidden[:, -keep - 1 : -1].flatten(0, 1)
+    targets = input_ids[:, -keep:].flatten()
+    with torch.no_grad():
+        chosen = ChunkedLogProbFunction.apply(states, head.weight, head.bias, targets, 1.0, CHUNK, None, 1.0, ())
+    return chosen[0].float().view(len(hidden), keep)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,139 @@
+"""Reading predictions, and comparing two sets of them pair by pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from fractions import Fraction
+from math import comb
+from pathlib import Path
+
+import pytest
+from synthetic_predictions import predictions, write
+
+from chexphi.evaluation import tables
+from chexphi.evaluation.compare import compare, compare_predictions, mcnemar, read_predictions
+from chexphi.evaluation.metrics import summarize
+from chexphi.schema import InputError
+
+
+def test_predictions_survive_the_disk(tmp_path: Path) -> None:
+    rows = predictions(5)
+    assert read_predictions(write(tmp_path / "p.jsonl", rows)) == rows
+
+
+def test_unknown_fields_go_into_extra(tmp_path: Path) -> None:
+    row = predictions(1)[0].to_dict() | {"radgraph_f1": 0.4}
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(row) + "\n\n")
+    assert read_predictions(path)[0].extra["radgraph_f1"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{broken", "line 2 is no JSON object"),
+        ("[1, 2]", "line 2 is no JSON object"),
+        ("{}", "line 2 has no id, image_ids"),
+        ({"is_correct": "yes"}, "line 2: is_correct has the wrong type"),
+        ({"answer": "yes"}, "line 2: answer has the wrong type"),
+        ({"id": 7}, "line 2: id has the wrong type"),
+        ({"id": "q0"}, "1 lines whose id stands there already"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str | dict[str, object], message: str) -> None:
+    rows = predictions(2)
+    bad = line if isinstance(line, str) else json.dumps(rows[1].to_dict() | line)
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(rows[0].to_dict()) + "\n" + bad + "\n")
+    with pytest.raises(InputError, match=message):
+        read_predictions(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.jsonl does not exist"):
+        read_predictions(tmp_path / "nowhere.jsonl")
+
+
+def test_a_torn_tail_is_left_out_only_when_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", predictions(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    with pytest.raises(InputError, match="line 3"):
+        read_predictions(path)
+    assert [p.id for p in read_predictions(path, allow_torn_tail=True)] == ["q0", "q1"]
+    path.write_bytes(whole[:-1])  # only the end of the line is missing: nothing is lost
+    assert len(read_predictions(path, allow_torn_tail=True)) == 3
+    path.write_bytes(whole[:-40] + b"\n")  # a broken line that is not the tail
+    with pytest.raises(InputError, match="line 3"):
+        read_predictions(path, allow_torn_tail=True)
+
+
+def test_differences_are_b_minus_a_whatever_the_order_of_the_lines(tmp_path: Path) -> None:
+    a, b = predictions(200, skill=0.5), predictions(200, skill=0.85)
+    shuffled = random.Random(0).sample(b, len(b))
+    found = compare(write(tmp_path / "a.jsonl", a), write(tmp_path / "b.jsonl", shuffled), resamples=300)
+    left, right = summarize(a, resamples=5), summarize(b, resamples=5)
+    for name in tables.FIGURES:
+        assert found[name]["a"] == pytest.approx(left[name]["value"])
+        assert found[name]["b"] == pytest.approx(right[name]["value"])
+        assert found[name]["difference"] == pytest.approx(found[name]["b"] - found[name]["a"])
+    assert found["accuracy"]["low"] > 0
+    assert found["graph_f1"]["low"] > 0
+    wins = sum(q.is_correct and not p.is_correct for p, q in zip(a, b, strict=True))
+    assert found["wins"] == wins
+    assert found["wins"] + found["losses"] + found["both_right"] + found["both_wrong"] == 200
+    assert (found["wins"] - found["losses"]) / 200 == pytest.approx(found["accuracy"]["difference"])
+    assert set(found["by_kind"]) == {"basic", "region", "compare"}
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_set_against_itself_does_not_differ() -> None:
+    rows = predictions(40)
+    found = compare_predictions(rows, rows, resamples=50)
+    assert (found["wins"], found["losses"], found["mcnemar_p"]) == (0, 0, 1.0)
+    assert found["graph_f1"]["low"] == found["graph_f1"]["high"] == 0
+
+
+def test_swapping_the_sides_turns_the_sign() -> None:
+    a, b = predictions(60, skill=0.5), predictions(60, skill=0.8)
+    forth, back = compare_predictions(a, b, resamples=100), compare_predictions(b, a, resamples=100)
+    assert forth["accuracy"]["difference"] == pytest.approx(-back["accuracy"]["difference"])
+    assert forth["accuracy"]["low"] == pytest.approx(-back["accuracy"]["high"])
+    assert forth["mcnemar_p"] == back["mcnemar_p"]
+
+
+def test_other_examples_are_refused_with_counts() -> None:
+    rows = predictions(10)
+    with pytest.raises(InputError, match="8 in both, 1 only in A, 1 only in B"):
+        compare_predictions(rows[:9], rows[:8] + rows[9:])
+    with pytest.raises(InputError, match="0 in both"):
+        compare_predictions([], [])
+    with pytest.raises(InputError, match="stands twice"):
+        compare_predictions(rows, [*rows, rows[0]])
+
+
+def test_another_reference_under_the_same_id_is_refused() -> None:
+    rows = predictions(4)
+    other = [dataclasses.replace(rows[0], answer=("maybe",)), *rows[1:]]
+    with pytest.raises(InputError, match="1 of 4 examples"):
+        compare_predictions(rows, other)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (5, 5), (10, 3), (3, 10), (40, 80), (700, 650)])
+def test_mcnemar_equals_exact_fractions(wins: int, losses: int) -> None:
+    total = wins + losses
+    tail = sum(comb(total, k) for k in range(min(wins, losses) + 1))
+    assert mcnemar(wins, losses) == pytest.approx(float(min(Fraction(1), Fraction(2 * tail, 2**total))))
+
+
+def test_table_of_a_comparison_names_gains_and_losses() -> None:
+    from rich.console import Console
+
+    found = compare_predictions(predictions(40, skill=0.5), predictions(40, skill=0.9), resamples=50)
+    console = Console(width=140)
+    with console.capture() as shown:
+        console.print(tables.table(found))
+    assert tables.number(found["graph_f1"]["difference"], "graph_f1", sign=True) in shown.get()
+    assert f"gained {found['wins']}, lost {found['losses']}" in " ".join(shown.get().split())

@@ -1,0 +1,120 @@
+"""The two rewards as TRL calls them; the defects R1-R12 of the original are what is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chexphi.graph.types import Graph
+from chexphi.rewards import AccuracyReward, GraphReward
+
+
+class WordExtractor:
+    """Every word of at least three letters is an anatomy; a toy whose graphs are obvious."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def extract(self, texts: Sequence[str]) -> list[Graph]:
+        self.seen += texts
+        return [Graph.of((word, "anatomy") for word in text.split() if len(word) > 2) for text in texts]
+
+
+def completion(think: str, answer: str) -> str:
+    return f"<think>{think}</think><answer>{answer}</answer>"
+
+
+GOLD = completion("heart lung", "no")
+
+
+@pytest.mark.parametrize(
+    ("text", "accuracy", "graph"),
+    [
+        (GOLD, 1.0, 1.0),
+        (completion("heart lung", "No."), 1.0, 1.0),
+        (completion("heart lung", "\nno\n"), 1.0, 1.0),  # R6
+        (completion("heart lung", "yes"), 0.0, 1.0),
+        (completion("heart", "no"), 1.0, 0.5),
+        (completion("normal", "yes"), 0.0, 0.0),  # "no" stands in "normal"
+        (completion("heart lung", "yes, no"), 0.0, 1.0),  # R8
+        ("no", 0.0, 0.0),  # R9: no tags
+        ("heart lung", 0.0, 0.0),
+        (completion("", "no"), 0.0, 0.0),  # R3: no reasoning
+        (GOLD + "<answer>yes</answer>", 0.0, 0.0),  # R10
+        ("<think>heart lung</think><answer>no", 0.0, 0.0),
+        ("<think>a</think><answer>heart lung</answer>", 0.0, 0.0),  # R2: the answer is no reasoning
+    ],
+)
+def test_one_row(text: str, accuracy: float, graph: float) -> None:
+    assert AccuracyReward()([text], [GOLD], answer=[["no"]]) == [accuracy]
+    assert AccuracyReward()([text], [GOLD]) == [accuracy]
+    assert GraphReward(WordExtractor())([text], [GOLD]) == [graph]
+
+
+def test_conversations_are_read_like_strings() -> None:
+    turns = [[{"role": "assistant", "content": GOLD}], [{"role": "assistant", "content": [{"type": "text", "text": GOLD}]}]]
+    assert AccuracyReward()(turns, [GOLD, GOLD]) == [1.0, 1.0]
+    assert GraphReward(WordExtractor())(turns, [GOLD, GOLD]) == [1.0, 1.0]
+
+
+THINKS = st.sampled_from(["heart lung", "heart", "rib", "", "lung rib"])
+ANSWERS = st.sampled_from(["yes", "no", "left"])
+TEXTS = st.builds(completion, THINKS, ANSWERS)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6), st.randoms())
+def test_a_row_is_scored_against_its_own_reference_alone(rows: list[tuple[str, str]], shuffle) -> None:
+    """R1: the original scores the whole batch against the first reference."""
+    together_acc = AccuracyReward()([c for c, _ in rows], [s for _, s in rows])
+    together_kg = GraphReward(WordExtractor())([c for c, _ in rows], [s for _, s in rows])
+    for (text, solution), accuracy, graph in zip(rows, together_acc, together_kg, strict=True):
+        assert AccuracyReward()([text], [solution]) == [accuracy]
+        assert GraphReward(WordExtractor())([text], [solution]) == [graph]
+
+
+def test_what_cannot_be_scored_depends_on_the_reference_alone() -> None:
+    empty = completion("a", "no")  # its graph is empty
+    reward = GraphReward(WordExtractor())
+    assert reward([GOLD, "garbage", completion("", "")], [empty] * 3) == [None] * 3
+    assert AccuracyReward()([GOLD, "garbage"], ["plain text"] * 2) == [None] * 2
+
+
+def test_truncation_is_read_off_the_sampled_ids() -> None:
+    reward = AccuracyReward(end_token_ids=[7])
+    assert reward([GOLD, GOLD], [GOLD] * 2, completion_ids=[[1, 7], [1, 2]]) == [1.0, 0.0]
+
+
+def test_texts_are_extracted_once() -> None:
+    extractor = WordExtractor()
+    reward = GraphReward(extractor)
+    reward([GOLD] * 4, [GOLD] * 4)
+    reward([GOLD] * 4, [GOLD] * 4)
+    assert len(extractor.seen) == 3  # the reference once, the completion once a call
+
+
+def test_malformed_kinds_and_parts_are_metrics() -> None:
+    logged: dict[str, float] = {}
+    rows = [GOLD, "no", completion("", "no"), completion("heart", "no")]
+    AccuracyReward()(rows, [GOLD] * 4, log_metric=logged.__setitem__)
+    GraphReward(WordExtractor())(rows, [GOLD] * 4, log_metric=logged.__setitem__)
+    assert logged["malformed/no_answer"] == logged["malformed/empty_think"] == 0.25
+    assert logged["graph/entity_precision"] == 1.0
+    assert logged["graph/entity_recall"] == 3 / 8
+
+
+class Crash:
+    def extract(self, texts: Sequence[str]) -> list[Graph]:
+        raise RuntimeError("out of memory")
+
+
+def test_a_crash_is_no_reward_of_zero() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        GraphReward(Crash())([GOLD], [GOLD])
+
+
+def test_uneven_batches_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        AccuracyReward()([GOLD, GOLD], [GOLD])

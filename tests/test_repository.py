@@ -1,0 +1,205 @@
+"""The repository keeps its promises: light imports, configs that load, links and maps that lead somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chexphi import config
+
+ROOT = Path(__file__).resolve().parents[1]
+VERBS = (
+    "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
+    "evaluate", "compare", "report",
+)  # fmt: skip
+HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
+CORE = ("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.graph", "chexphi.rewards")
+RECIPES = {
+    "demo": ("chexphi.demo:DemoRecipe", None),
+    "study": ("chexphi.study:StudyRecipe", None),
+    "sft": ("chexphi.training.sft:SFTRecipe", "SFTConfig"),
+    "grpo": ("chexphi.training.grpo:GRPORecipe", "GRPOConfig"),
+    "mine score": ("chexphi.mining.score:MineScoreRecipe", None),
+    "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),
+}
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+MAPS = [ROOT / "docs" / "seed_map.md", ROOT / "docs" / "paper_map.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+
+def run(*words: str) -> str:
+    """Standard output of this Python with `words`, plain and wide; fails with what it wrote."""
+    plain = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "GITHUB_ACTIONS")}
+    env = plain | {"COLUMNS": "160", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, cwd=ROOT, env=env, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def recipe_kinds(verb: str) -> list[type]:
+    """The dataclasses whose fields a recipe verb takes: ours, then TRL's."""
+    place, trl = RECIPES[verb]
+    module, name = place.split(":")
+    kinds = [getattr(importlib.import_module(module), name)]
+    return kinds + ([getattr(importlib.import_module("trl"), trl)] if trl else [])
+
+
+@functools.cache
+def help_of(verb: str) -> str:
+    return run("-m", "chexphi", *verb.split(), "--help")
+
+
+def ours(page: Path) -> list[str]:
+    """Every backticked text of a map's columns that are headed `ours`, `file` or `test`."""
+    found: list[str] = []
+    columns: list[int] = []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("|"):
+            columns = []
+            continue
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not columns:
+            columns = [i for i, cell in enumerate(cells) if cell in ("ours", "file", "test")]
+            assert columns, f"{page.name}: a table without a column `ours`, `file` or `test`: {line}"
+            continue
+        found += [text for i in columns for text in re.findall(r"`([^`]+)`", cells[i])]
+    return found
+
+
+def test_the_core_imports_no_heavy_library() -> None:
+    code = f"import sys, {', '.join(CORE)}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    assert run("-c", code).split() == []
+
+
+def test_help_names_every_verb() -> None:
+    for verb in VERBS:
+        *group, name = verb.split()
+        assert re.search(rf"\b{name}\b", help_of(" ".join(group))), verb
+
+
+def test_help_fits_a_screen_and_imports_no_torch() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom chexphi.cli import app\n"
+        "result = CliRunner().invoke(app, ['--help'])\n"
+        "print(len(result.output.splitlines()), 'torch' in sys.modules)"
+    )
+    lines, torch = run("-c", code).split()[-2:]
+    assert int(lines) <= 40
+    assert torch == "False"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_loads(path: Path) -> None:
+    """`configs/<verb>.yaml` or `configs/<verb>_<variant>.yaml`: keys and types are those of the recipe."""
+    kinds = recipe_kinds(path.stem.split("_")[0].replace("mine", "mine score"))
+    values = config.check_values(config.read_yaml(path), kinds, str(path))
+    assert values
+    if len(kinds) == 1:
+        config.parse(["--config", str(path)], *kinds, prog="chexphi")
+
+
+def test_there_are_configs() -> None:
+    assert CONFIGS
+
+
+@pytest.mark.parametrize("page", MAPS, ids=lambda page: page.stem)
+def test_every_target_of_a_map_exists(page: Path) -> None:
+    targets = ours(page)
+    assert targets
+    for target in targets:
+        if target.startswith("chexphi "):
+            check_command(target)
+        elif "::" in target:
+            file, _, name = target.partition("::")
+            assert re.search(rf"\b(def|class) {name}\b|^{name}\b", (ROOT / file).read_text(), re.M), target
+        else:
+            assert (ROOT / target).exists(), f"{page.name} names {target}, which does not exist"
+
+
+def check_command(command: str) -> None:
+    """`chexphi VERB word --flag …`: the verb is known; its help, or TRL's config, knows words and flags."""
+    words = command.removeprefix("chexphi ").split()
+    verb = next((verb for verb in VERBS if words[: len(verb.split())] == verb.split()), None)
+    assert verb, f"{command}: no such verb"
+    known = set(re.findall(r"[\w-]+", help_of(verb)))
+    if verb in RECIPES:
+        known |= {f"--{field.name}" for kind in recipe_kinds(verb) for field in dataclasses.fields(kind)}
+    for word in words[len(verb.split()) :]:
+        assert {word, word.replace("_", "-")} & known, f"{verb} knows no {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r"\b(?:src|href)=\"([^\"#]+)", text)
+    for link in links:
+        if "://" not in link and not link.startswith("mailto:"):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_readme_tree_is_the_tree() -> None:
+    """Every file of the package stands in the README's tree, itself or by a folder named without files."""
+    block = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
+    paths: list[str] = []
+    folders: list[str] = []
+    for line in block.splitlines():
+        if match := re.match(r"( *)([\w.-]+/?)(?:  .*)?$", line):
+            folders = [*folders[: len(match[1]) // 2], match[2]]
+            paths.append("".join(folders))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    leaves = {path for path in paths if not any(other != path and other.startswith(path) for other in paths)}
+    skipped = {"__init__.py", "py.typed"}
+    for path in (ROOT / "src" / "chexphi").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.name not in skipped:
+            name = path.relative_to(ROOT).as_posix()
+            assert any(name == leaf or (leaf.endswith("/") and name.startswith(leaf)) for leaf in leaves), (
+                name
+            )
+
+
+def test_no_registry_host_and_no_index_url() -> None:
+    """Packages come from wherever the machine's own settings say."""
+    hosts = re.compile(
+        "|".join(("pypi" + r"\.org", "python" + "hosted", "index" + "-url", "find" + "-links"))
+    )
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout: no list of its files")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.is_file() and path.suffix not in (".png", ".jpg"):
+            assert not hosts.search(path.read_text(encoding="utf-8", errors="replace")), name
+
+
+def test_constraints_pin_what_pyproject_asks_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["train"], *extras["report"], *extras["dev"]]
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
+    plain = {re.sub(r"[-_.]+", "-", name).lower() for name in pinned}
+    for requirement in wanted:
+        name = re.match(r"[\w.-]+", requirement)
+        assert name
+        assert re.sub(r"[-_.]+", "-", name[0]).lower() in plain, requirement
