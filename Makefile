@@ -13,6 +13,7 @@ help:
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
 	@echo "make clean   remove .venv and caches (runs/ stays)"
+	@echo "ARGS=... passes words on: make demo ARGS=--overwrite, make test ARGS=tests/graph"
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -136,9 +136,12 @@ def check_command(command: str) -> None:
     words = command.removeprefix("chexphi ").split()
     verb = next((verb for verb in VERBS if words[: len(verb.split())] == verb.split()), None)
     assert verb, f"{command}: no such verb"
-    known = set(re.findall(r"[\w-]+", help_of(verb)))
     if verb in RECIPES:
-        known |= {f"--{field.name}" for kind in recipe_kinds(verb) for field in dataclasses.fields(kind)}
+        known = {f"--{field.name}" for kind in recipe_kinds(verb) for field in dataclasses.fields(kind)} | {
+            "--config"
+        }
+    else:
+        known = set(re.findall(r"[\w-]+", help_of(verb)))
     for word in words[len(verb.split()) :]:
         assert {word, word.replace("_", "-")} & known, f"{verb} knows no {word}"
 

@@ -25,6 +25,8 @@ mine = typer.Typer(help="Score a pool with a policy; select what to train on.", 
 app.add_typer(data, name="data")
 app.add_typer(mine, name="mine")
 
+EXTRAS = dict.fromkeys(("torch", "torchvision", "transformers", "trl", "accelerate", "datasets", "pyarrow"), "train")
+EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report")
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
@@ -191,7 +193,10 @@ def data_check(
 
     figures = check(file, image_root=image_root, limit=limit)
     show(figures, as_json=as_json)
-    if figures["problems"]:
+    if not as_json:
+        for line in (*figures["problems"], *figures["warnings"]):
+            typer.echo(line, err=True)
+    if figures["problem_count"]:
         raise typer.Exit(2)
 
 
@@ -232,4 +237,10 @@ def main() -> None:
         app(standalone_mode=True)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        typer.echo(f"error: this verb needs {error.name}: pip install 'chexphi[{extra}]'", err=True)
         sys.exit(2)

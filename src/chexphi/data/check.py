@@ -50,7 +50,7 @@ def check(
                 errors.append(found)
             else:
                 placed.append((where, found))
-    bad_images = list(image_errors(placed, root))
+    bad_images = list(image_errors(placed, root, thorough=True))
     errors += bad_images
     if not placed and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))

@@ -8,7 +8,11 @@ from typing import Any
 from chexphi.data import mimic_vqa_cot, nih_labels, vqa_rad
 from chexphi.schema import InputError
 
-FORMATS = {"mimic-vqa-cot": mimic_vqa_cot.convert, "vqa-rad": vqa_rad.convert, "nih-labels": nih_labels.convert}
+FORMATS = {
+    "mimic-vqa-cot": mimic_vqa_cot.convert,
+    "vqa-rad": vqa_rad.convert,
+    "nih-labels": nih_labels.convert,
+}
 
 
 def convert(

@@ -97,9 +97,8 @@ def _tagged(explanation: str, answer: tuple[str, ...]) -> str:
     parsed = prompts.parse(explanation)
     if parsed.status == prompts.ParseStatus.no_answer and parsed.think is not None:
         return prompts.render(parsed.think, ", ".join(answer))
-    if "<" not in explanation:
-        return prompts.render(prompts.strip_end(explanation), ", ".join(answer))
-    return explanation
+    plain = prompts.reference_reasoning(explanation) if parsed.think is None else ""
+    return prompts.render(plain, ", ".join(answer)) if plain else explanation
 
 
 def _from_paths(images: tuple[str, ...], pattern: re.Pattern[str]) -> str:

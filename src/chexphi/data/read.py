@@ -13,15 +13,9 @@ from pathlib import Path
 
 from chexphi.data import forms
 from chexphi.data.forms import FORMS
-from chexphi.data.images import check_image, is_uri, locate
+from chexphi.data.images import check_image
 from chexphi.data.rows import label, to_example
 from chexphi.schema import Example, InputError
-
-DECODED_BYTES = 64_000_000
-"""Films are decoded in full if all of them together are no larger; beyond that, header and end are checked.
-
-Our choice: a second of decoding at most, where a thousand full-size films would take minutes.
-"""
 
 
 def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
@@ -75,37 +69,25 @@ def examples_or_errors(
         )
 
 
-def image_errors(placed: Sequence[tuple[str, Example]], root: Path) -> Iterator[InputError]:
-    """What is wrong with the images of examples, in their order, each image once, on several threads.
+def image_errors(
+    placed: Sequence[tuple[str, Example]], root: Path, *, thorough: bool = False
+) -> Iterator[InputError]:
+    """What is wrong with the films of examples, in their order, each film once, on several threads.
 
-    See `DECODED_BYTES` for how thorough the check is.
+    See `check_image` for what `thorough` adds.
     """
-    first = {ref: where for where, example in reversed(placed) for ref in reversed(example.images)}
+    first = {ref: where for where, example in reversed(placed) for ref in example.images}
     refs = list(dict.fromkeys(ref for _, example in placed for ref in example.images))
-    decode = _total_bytes(refs, root) <= DECODED_BYTES
 
     def problem(ref: str) -> InputError | None:
         try:
-            check_image(ref, root, decode=decode)
+            check_image(ref, root, thorough=thorough)
         except InputError as error:
             return InputError(f"{first[ref]}: {error}")
         return None
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         yield from filter(None, pool.map(problem, refs))
-
-
-def _total_bytes(refs: Sequence[str], root: Path) -> int:
-    total = 0
-    for ref in refs:
-        if not is_uri(ref):
-            try:
-                total += locate(ref, root).stat().st_size
-            except (InputError, OSError):
-                continue  # reported by the check itself
-        if total > DECODED_BYTES:
-            break
-    return total
 
 
 def read_examples(
@@ -121,7 +103,7 @@ def read_examples(
         path: A `.json` array, `.jsonl` or `.parquet` file.
         image_root: Folder of the images; see `image_root_of` for the default.
         limit: Read the first rows only.
-        check_images: Check that every film can be opened.
+        check_images: Check that every film can be opened (`check_image`, not thorough).
 
     Raises:
         InputError: For the first problem: file missing, empty or broken; a row without question, answer

@@ -192,9 +192,8 @@ def read_rows(src: Path) -> tuple[list[dict[str, Any]], Path]:
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{file} is empty: it must hold an array of rows")
     for number, row in enumerate(rows, 1):
-        lacking = [
-            name for name in NEEDED if not isinstance(row, dict) or not str(row.get(name) or "").strip()
-        ]
+        values = row if isinstance(row, dict) else {}
+        lacking = [name for name in NEEDED if str(values.get(name, "")).strip() in ("", "None")]
         if lacking:
             raise InputError(f"{file}, row {number} has no {lacking[0]}: complete or remove the row")
     if len({str(row["qid"]) for row in rows}) < len(rows):

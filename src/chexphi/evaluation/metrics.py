@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from chexphi import prompts
 from chexphi.evaluation.intervals import Estimate, Floats, Ratio, cluster_index, draws, percentile, ratios
-from chexphi.evaluation.tables import arms_table as arms_table
-from chexphi.evaluation.tables import table as table
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph

@@ -14,6 +14,7 @@ The subclasses keep the native names, so that what they save opens in plain tran
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -275,6 +276,12 @@ def load(
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} is not a model folder: it has no config.json.")
+    try:
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{folder}/config.json is not a model's configuration: {error}.") from error
+    if model_type != "phi4_multimodal":
+        raise InputError(f"{folder} holds a model of type {model_type!r}; 'phi4_multimodal' is what is read.")
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no *.safetensors file; other weight formats are not read, convert them first.")
     try:

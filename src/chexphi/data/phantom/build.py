@@ -70,7 +70,7 @@ class _Part:
 
 
 _PARTS = (
-    _Part("sight", "train", 2),
+    _Part("sight", "train", 4),
     _Part("sft", "train", 2),
     _Part("pool", "train", 2),
     _Part("valid", "valid", 4),

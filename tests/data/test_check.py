@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from chexphi.data.check import check
+from chexphi.schema import InputError
+
+GOOD = "<think>There is an effusion.</think><answer>yes</answer>"
+
+
+def row(name: str, **changes: Any) -> dict[str, Any]:
+    basis = {"id": name, "images": ["1.png"], "question": "Is it?", "answer": ["yes"], "explanation": GOOD}
+    return basis | changes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for name in ("1.png", "2.png"):
+        Image.new("L", (8, 8), 90).save(tmp_path / "images" / name)
+    return tmp_path
+
+
+def checked(folder: Path, rows: list[Any], **options: Any) -> dict[str, Any]:
+    path = folder / "data.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return check(path, **options)
+
+
+def test_a_sound_dataset_has_no_problems(folder: Path) -> None:
+    figures = checked(
+        folder,
+        [
+            row("a", question_type="presence", subject_id="1", split="train"),
+            row("b", question_type="presence", subject_id="1", split="train", answer=["no"],
+                explanation="<think>The lungs are clear.</think><answer>no</answer>"),
+            row("c", question_type="presence", subject_id="2", split="train"),
+            row("d", kind="compare", images=["1.png", "2.png"], scene=[{}, {}], graph={}),
+        ],
+    )  # fmt: skip
+    assert figures["problems"] == figures["warnings"] == []
+    assert (figures["rows"], figures["patients"], figures["images"], figures["rows_without_patient"]) == (
+        4,
+        2,
+        2,
+        1,
+    )
+    assert figures["kinds"] == {"basic": 3, "compare": 1}
+    assert figures["question_types"] == {"presence": 3, "none": 1}
+    assert figures["explanations"] == {"ok": 4}
+    assert figures["films_per_question"] == {"1": 3, "2": 1}
+    assert (figures["with_graph"], figures["with_scene"]) == (1, 1)
+    assert figures["majority"]["presence"] == {"rows": 3, "accuracy": 2 / 3, "answer": "yes"}
+    json.dumps(figures)
+
+
+def test_every_problem_is_found_and_named(folder: Path) -> None:
+    (folder / "images" / "2.png").write_bytes(b"\x89PNG cut")
+    figures = checked(
+        folder,
+        [
+            row("a"),
+            row("a"),
+            row("b", question=""),
+            row("c", images=["nine.png"]),
+            row("d", images=["2.png"]),
+            row("e", images=["../data.json"]),
+            "no object",
+        ],
+    )
+    assert figures["problem_count"] == len(figures["problems"]) == 6
+    assert figures["bad_images"] == 3
+    for word in ("duplicate id", "no question", "nine.png", "2.png", "outside", "no object"):
+        assert sum(word in problem for problem in figures["problems"]) == 1
+    assert all("data.json, row" in problem and "\n" not in problem for problem in figures["problems"])
+
+
+def test_problems_are_counted_beyond_those_spelled_out(folder: Path) -> None:
+    figures = checked(folder, [row(str(n), question="") for n in range(9)], max_problems=2)
+    assert (figures["problem_count"], len(figures["problems"])) == (9, 2)
+
+
+def test_an_empty_dataset_is_a_problem(folder: Path) -> None:
+    assert "is empty" in checked(folder, [])["problems"][0]
+
+
+def test_what_is_seldom_meant_is_a_warning(folder: Path) -> None:
+    figures = checked(
+        folder,
+        [
+            row("a", explanation=""),
+            row("b", explanation="There is an effusion."),
+            row("c", answer=["no"]),
+            row("d", kind="compare"),
+            row("e", subject_id="7", split="train"),
+            row("f", subject_id="7", split="valid"),
+        ],
+    )
+    assert figures["problems"] == []
+    assert figures["explanations"] == {"ok": 4, "none": 1, "no_answer": 1}
+    for word in (
+        "no explanation",
+        "malformed (no_answer)",
+        "another answer",
+        "two films",
+        "more than one split",
+    ):
+        assert sum(word in warning for warning in figures["warnings"]) == 1
+
+
+def test_a_folder_of_files_and_a_limit(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / f"{name}.json").write_text(json.dumps([row("1"), row("2")]))
+    assert check(folder)["rows"] == 4
+    assert check(folder, limit=1)["rows"] == 2
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        check(tmp_path / "nine.json")

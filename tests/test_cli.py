@@ -1,0 +1,84 @@
+"""The command line as a user meets it: verbs, exit codes, one sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine")
+
+
+def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "chexphi", *map(str, argv)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn dataset made by the verb itself."""
+    out = tmp_path_factory.mktemp("cli") / "data"
+    done = chexphi("data", "phantom", "--out", out, "--train", 6, "--pool", 6, "--valid", 4, "--test", 10, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["out"] == str(out)
+    return out
+
+
+def test_help_fits_a_screen_and_names_every_verb() -> None:
+    done = chexphi("--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) <= 40
+    assert all(verb in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",)])
+def test_a_recipe_shows_its_own_fields(verb: tuple[str, ...]) -> None:
+    done = chexphi(*verb, "--help")
+    assert done.returncode == 0
+    assert "--out: run folder" in done.stdout
+    assert ("TRL" in done.stdout) == (verb[0] in ("sft", "grpo"))
+
+
+def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
+    file = small / "annotations" / "pool" / "train.json"
+    done = chexphi("data", "check", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 6
+    rows = json.loads(file.read_text())
+    rows[2]["question"] = ""
+    broken = small / "broken.json"
+    broken.write_text(json.dumps(rows))
+    done = chexphi("data", "check", broken, "--image-root", small / "images", "--json")
+    assert done.returncode == 2
+    assert any("question" in problem for problem in json.loads(done.stdout)["problems"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["sft", "--model", "nowhere", "--data", "{file}"], "nowhere"),
+        (["sft", "--model", "m", "--data", "nowhere.json"], "nowhere.json"),
+        (["grpo", "--model", "m", "--data", "{file}", "--num_generations", "1"], "2"),
+        (["grpo", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["evaluate", "--data", "{file}"], "--model"),
+        (["mine", "score", "--model", "m"], "--data"),
+        (["mine", "select", "nowhere", "{file}", "--out", "x.json"], "nowhere"),
+        (["data", "import", "coco", ".", "--out", "x"], "coco"),
+        (["data", "check", "nowhere.json"], "nowhere.json"),
+        (["compare", "nowhere", "elsewhere"], "nowhere"),
+        (["report", "nowhere", "--out", "x.html"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+) -> None:
+    file = str(small / "annotations" / "pool" / "train.json")
+    monkeypatch.chdir(tmp_path)
+    done = chexphi(*(word.format(file=file) for word in argv))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.glob("runs/*/model"))

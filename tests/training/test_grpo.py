@@ -1,0 +1,130 @@
+"""Two GRPO steps on a small random model: the log is exact, resuming doubles nothing, bad settings stop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from chexphi.data.read import read_examples
+from chexphi.models import phi4
+from chexphi.schema import InputError
+from chexphi.training import completions, grpo
+from chexphi.training.dataset import grpo_dataset
+
+FLAGS = [
+    "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4", "--max_completion_length=12",
+    "--max_steps=2", "--disable_tqdm=true", "--save_strategy=no", "--gradient_accumulation_steps=2",
+]  # fmt: skip
+
+
+def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
+    argv = ["--model", str(model), "--data", str(data), "--out", str(out), *FLAGS, *flags]
+    return grpo.main(*grpo.parse(argv))
+
+
+@pytest.fixture(scope="module")
+def pool(films: Path) -> Path:
+    return films / "annotations" / "pool" / "train.json"
+
+
+@pytest.mark.parametrize(
+    ("temperature", "extra"),
+    [
+        ("1.0", []),
+        ("0.7", []),
+        ("0.7", ["--steps_per_generation=4"]),  # TRL runs an old-policy pass
+        ("0.9", ["--beta=0.1"]),  # and a reference pass
+    ],
+)
+def test_logged_log_probabilities_equal_an_independent_forward(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, temperature: str, extra: list[str]
+) -> None:
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--temperature", temperature, "--learning_rate=0", *extra)
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert len(rows) == 16
+    model, processor = phi4.load(tiny_model_dir)  # a rate of 0 keeps the policy where it was
+    examples = {example.id: example for example in read_examples(pool)}
+    dataset = grpo_dataset(list(examples.values()), pool.parents[2] / "images")
+    index = {id_: place for place, id_ in enumerate(examples)}
+    for row in rows:
+        item = dataset[index[row.id]]
+        text = processor.apply_chat_template(item["prompt"], add_generation_prompt=True)
+        inputs = processor(text=[text], images=[item["images"]], return_tensors="pt", add_special_tokens=False)
+        prompt = inputs["input_ids"].shape[1]
+        ids = torch.tensor([row.token_ids])
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], ids], dim=1)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        with torch.no_grad():
+            logits = model(**inputs).logits[0, prompt - 1 : -1]
+        expected = logits.double().log_softmax(-1).gather(1, ids.T)[:, 0]
+        assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_every_line_is_as_documented(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    out = run(tiny_model_dir, pool, tmp_path / "run")
+    _, processor = phi4.load(tiny_model_dir)
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert [row.step for row in rows] == [1] * 8 + [2] * 8
+    for row in rows:
+        assert len(row.token_ids) == len(row.raw_completion_tokens) == len(row.per_token_logps)
+        assert processor.tokenizer.decode(row.token_ids, skip_special_tokens=True) == row.completion
+        assert row.rewards.keys() == {"external_r1v_acc", "external_kg_jac"}
+        assert row.total == pytest.approx(sum(value for value in row.rewards.values() if value is not None))
+        assert row.truncated == (row.raw_completion_tokens[-1] not in ("<|end|>", "<|endoftext|>"))
+    for start in range(0, 16, 4):  # a group is the completions of one prompt
+        assert len({row.id for row in rows[start : start + 4]}) == 1
+    questions = {example.id: example.question for example in read_examples(pool)}
+    assert all(row.prompt == questions[row.id] for row in rows)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["stage"] == "grpo"
+    assert manifest["data_sha256"]
+    log = (out / "train.log").read_text()
+    assert not any(question in log for question in questions.values())
+    assert not any(example.subject_id in log for example in read_examples(pool))
+
+
+def test_a_resumed_run_doubles_no_step(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--save_strategy=steps", "--save_steps=1")
+    whole = (out / "completions.jsonl").read_text().splitlines()
+    with (out / "completions.jsonl").open("a") as file:
+        file.write('{"schema": 1, "step": 2, "torn')
+    (out / "checkpoint-2" / "trainer_state.json").unlink()  # the kill came before this one was whole
+    run(tiny_model_dir, pool, out, "--save_strategy=no", "--resume", "true")
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert [row.step for row in rows] == [1] * 8 + [2] * 8
+    assert (out / "completions.jsonl").read_text().splitlines()[:8] == whole[:8]
+    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 2]  # the last line is the trainer's summary
+
+
+def test_training_moves_the_policy_and_saves_it(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--beta=0.1", "--match=f1")
+    before, _ = phi4.load(tiny_model_dir)
+    after, _ = phi4.load(out / "model")
+    assert all(torch.isfinite(value).all() for value in after.state_dict().values())
+    assert before.state_dict().keys() == after.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_generations=1"], "2"),
+        (["--num_generations=3"], "divisible"),
+        (["--rewards", "external_kg"], "external_kg"),
+        (["--rewards", "external_r1v_acc", "external_r1v_acc"], "once"),
+        (["--reward_weights", "1"], "1 reward_weights for 2"),
+        (["--match=substring"], "substring"),
+        (["--measure=dice"], "dice"),
+        (["--limit=1"], "fewer than"),
+        (["--learning_rat=1"], "did you mean 'learning_rate'"),
+    ],
+)
+def test_bad_settings_stop_before_a_folder_is_made(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(tiny_model_dir, pool, tmp_path / "run", *flags)
+    assert not (tmp_path / "run").exists()

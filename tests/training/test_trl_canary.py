@@ -1,0 +1,63 @@
+"""What we rely on inside TRL 1.16: a changed signature fails here before it fails in a run."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import trl
+from trl import GRPOTrainer
+from trl.kernels.chunked_logprob import ChunkedLogProbFunction
+from trl.trainer.utils import add_fused_lm_head
+
+from chexphi.training.trainer import LoggedGRPOTrainer
+
+OVERRIDDEN = {
+    "_generate_and_score_completions": ["self", "inputs"],
+    "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
+    "_get_per_token_logps_and_entropies": [
+        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
+        "compute_aux_loss", "pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes",
+        "num_tiles", "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids",
+    ],
+}  # fmt: skip
+
+
+def test_the_release_is_the_one_that_is_pinned() -> None:
+    assert trl.__version__.startswith("1.16.")
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_overridden_methods_have_the_signature_we_wrap(name: str) -> None:
+    assert list(inspect.signature(getattr(GRPOTrainer, name)).parameters) == OVERRIDDEN[name]
+
+
+def test_nothing_else_is_overridden() -> None:
+    ours = {name for name in vars(LoggedGRPOTrainer) if hasattr(GRPOTrainer, name) and not name.startswith("__")}
+    assert ours - {"_abc_impl"} == set(OVERRIDDEN)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'self._logs["rewards"]',
+        'self._logs["advantages"]',
+        "self.reward_func_names",
+        "self.reward_weights",
+        "self.eos_token_ids",
+        "steps_per_generation * self.num_iterations",
+        "gradient_accumulation_steps % generate_every != 0",
+        "shuffle_sequence_dict(generation_batch)",
+    ],
+)
+def test_the_trainer_still_works_the_way_we_read_it(words: str) -> None:
+    assert words in inspect.getsource(GRPOTrainer)
+
+
+def test_helpers_take_what_we_pass() -> None:
+    forward = list(inspect.signature(ChunkedLogProbFunction.forward).parameters)
+    assert forward == [
+        "ctx", "hidden", "weight", "bias", "targets", "temperature", "chunk_size", "final_logit_softcapping",
+        "logit_scale", "outputs",
+    ]  # fmt: skip
+    assert {"model", "temperature", "cast_lm_head_to_fp32"} <= inspect.signature(add_fused_lm_head).parameters.keys()
