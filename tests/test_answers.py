@@ -67,7 +67,9 @@ def test_unknown_match_is_named() -> None:
         answers.score("a", ["a"], "fuzzy")  # type: ignore[arg-type]
 
 
-LABELS = st.lists(st.sampled_from(["opacity", "left lung", "nodule", "1.5 cm", "none", "pleural effusion"]), max_size=5)
+LABELS = st.lists(
+    st.sampled_from(["opacity", "left lung", "nodule", "1.5 cm", "none", "pleural effusion"]), max_size=5
+)
 
 
 @given(predicted=LABELS, gold=LABELS, seed=st.randoms())

@@ -13,14 +13,18 @@ VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data"
 
 
 def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "chexphi", *map(str, argv)], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "chexphi", *map(str, argv)], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn dataset made by the verb itself."""
     out = tmp_path_factory.mktemp("cli") / "data"
-    done = chexphi("data", "phantom", "--out", out, "--train", 6, "--pool", 6, "--valid", 4, "--test", 10, "--json")
+    done = chexphi(
+        "data", "phantom", "--out", out, "--train", 6, "--pool", 6, "--valid", 4, "--test", 10, "--json"
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["out"] == str(out)
     return out
@@ -33,7 +37,9 @@ def test_help_fits_a_screen_and_names_every_verb() -> None:
     assert all(verb in done.stdout for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",)])
+@pytest.mark.parametrize(
+    "verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",)]
+)
 def test_a_recipe_shows_its_own_fields(verb: tuple[str, ...]) -> None:
     done = chexphi(*verb, "--help")
     assert done.returncode == 0

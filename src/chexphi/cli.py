@@ -14,7 +14,7 @@ from chexphi import runs
 from chexphi.schema import InputError
 
 app = typer.Typer(
-    help="Train and evaluate chest-radiograph vision-language models on answers and reasoning. Research use only.",
+    help="Train and evaluate chest-radiograph models on answers and reasoning. Research use only.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,10 +25,14 @@ mine = typer.Typer(help="Score a pool with a policy; select what to train on.", 
 app.add_typer(data, name="data")
 app.add_typer(mine, name="mine")
 
-EXTRAS = dict.fromkeys(("torch", "torchvision", "transformers", "trl", "accelerate", "datasets", "pyarrow"), "train")
+EXTRAS = dict.fromkeys(
+    ("torch", "torchvision", "transformers", "trl", "accelerate", "datasets", "pyarrow"), "train"
+)
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report")
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
@@ -122,7 +126,9 @@ def mine_select(
     scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, or its run folder.")],
     pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
     out: Out,
-    policy: Annotated[str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")] = "hard_uniform",
+    policy: Annotated[
+        str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")
+    ] = "hard_uniform",
     number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
     seed: Seed = 0,
     limit: Limit = None,
@@ -133,7 +139,9 @@ def mine_select(
     from chexphi.mining import subset
 
     show(
-        subset.main(scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite),
+        subset.main(
+            scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite
+        ),
         as_json=as_json,
     )
 
@@ -159,7 +167,12 @@ def data_phantom(
     with runs.bar() as progress:
         task = progress.add_task("draw films", total=None)
         rows = build.build(
-            out, size=size, seed=seed, counts=counts, overwrite=overwrite, workers=workers,
+            out,
+            size=size,
+            seed=seed,
+            counts=counts,
+            overwrite=overwrite,
+            workers=workers,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     show({"out": str(out), **rows}, as_json=as_json)
@@ -219,7 +232,9 @@ def compare(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.")
+    ],
     out: Out = Path("report.html"),
     as_json: Json = False,
 ) -> None:

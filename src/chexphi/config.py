@@ -168,5 +168,8 @@ def help_text(recipe: type, prog: str, trl: str | None = None) -> str:
         default = "" if field.default in (dataclasses.MISSING, None, "") else f" (default {field.default})"
         lines.append(f"  --{field.name}: {field.metadata.get('help', '')}{default}")
     if trl:
-        lines += ["", f"Every field of TRL's {trl} is accepted too (trl {trl} documentation; `--learning_rate` …)."]
+        lines += [
+            "",
+            f"Every field of TRL's {trl} is accepted too (trl {trl} documentation; `--learning_rate` …).",
+        ]
     return "\n".join(lines)

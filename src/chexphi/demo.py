@@ -52,13 +52,21 @@ def prepare(root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
     data = root / "data"
     if not (data / "phantom.json").exists():
         counts = phantom.Sizes(
-            settings.sight_examples, settings.sft_examples, settings.pool_examples,
-            settings.valid_examples, settings.test_examples,
+            settings.sight_examples,
+            settings.sft_examples,
+            settings.pool_examples,
+            settings.valid_examples,
+            settings.test_examples,
         )
         with runs.bar() as progress:
             task = progress.add_task("draw films", total=None)
             phantom.build(
-                data, size=settings.image_size, seed=seed, counts=counts, workers=workers, overwrite=data.exists(),
+                data,
+                size=settings.image_size,
+                seed=seed,
+                counts=counts,
+                workers=workers,
+                overwrite=data.exists(),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
     if not (root / "untrained").exists():
@@ -70,21 +78,38 @@ def prepare(root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
 
 
 def start_policy(
-    runner: Runner, root: Path, settings: Settings, *, seed: int, threads: int = 1, prefix: str = "", **sft: Any
+    runner: Runner,
+    root: Path,
+    settings: Settings,
+    *,
+    seed: int,
+    threads: int = 1,
+    prefix: str = "",
+    **sft: Any,
 ) -> Path:
     """Sight, then SFT on the imperfect writer's text; returns the model every arm starts from."""
     annotations = root / "data" / "annotations"
     sight = runner.run(
         sft_stage(
-            f"{prefix}sight", root / "untrained", annotations / "sight" / "train.json",
-            steps=settings.sight_steps, rate=2e-3, seed=seed, strip_tags=True,
+            f"{prefix}sight",
+            root / "untrained",
+            annotations / "sight" / "train.json",
+            steps=settings.sight_steps,
+            rate=2e-3,
+            seed=seed,
+            strip_tags=True,
         ),
         threads=threads,
     )
     tuned = runner.run(
         sft_stage(
-            f"{prefix}sft", sight / "model", annotations / "sft" / "train.json",
-            steps=settings.sft_steps, rate=1e-3, seed=seed, **sft,
+            f"{prefix}sft",
+            sight / "model",
+            annotations / "sft" / "train.json",
+            steps=settings.sft_steps,
+            rate=1e-3,
+            seed=seed,
+            **sft,
         ),
         threads=threads,
     )
@@ -96,7 +121,8 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
     settings = pipeline.QUICK if recipe.quick else Settings()
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("demo"),
-        resume=recipe.resume, overwrite=recipe.overwrite,
+        resume=recipe.resume,
+        overwrite=recipe.overwrite,
     )
     runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=recipe.seed, stage="demo")
     data = prepare(out, settings, seed=recipe.seed, workers=recipe.workers)
@@ -104,23 +130,31 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
     runner = Runner(out, workers=recipe.workers)
 
     def tested(name: str, model: Path) -> pipeline.Stage:
-        stage = evaluate_stage(name, model, test, settings, examples=settings.test_examples, seed=recipe.seed)
-        return stage
+        return evaluate_stage(name, model, test, settings, examples=settings.test_examples, seed=recipe.seed)
 
     with runner.progress:
         policy = start_policy(runner, out, settings, seed=recipe.seed, threads=recipe.workers)
-        _, scored = runner.run_all([tested(EVALUATIONS["sft"], policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)])
+        _, scored = runner.run_all(
+            [tested(EVALUATIONS["sft"], policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]
+        )
         mined = subset.select_beside(scored, pool, number=settings.mined_examples, seed=recipe.seed)
         trained = runner.run_all(
-            [grpo_stage(arm, policy, mined, rewards, settings, seed=recipe.seed) for arm, rewards in ARMS.items()]
+            [
+                grpo_stage(arm, policy, mined, rewards, settings, seed=recipe.seed)
+                for arm, rewards in ARMS.items()
+            ]
         )
-        runner.run_all([tested(EVALUATIONS[arm], run / "model") for arm, run in zip(ARMS, trained, strict=True)])
+        runner.run_all(
+            [tested(EVALUATIONS[arm], run / "model") for arm, run in zip(ARMS, trained, strict=True)]
+        )
     return finish(out, runner)
 
 
 def finish(out: Path, runner: Runner) -> dict[str, Any]:
     """Print the table, write `results.json` and `report.html`."""
-    summaries = {arm: json.loads((out / name / "summary.json").read_text()) for arm, name in EVALUATIONS.items()}
+    summaries = {
+        arm: json.loads((out / name / "summary.json").read_text()) for arm, name in EVALUATIONS.items()
+    }
     against = {arm: compare(out / EVALUATIONS["sft"], out / EVALUATIONS[arm]) for arm in ARMS}
     runs.console().print(arms_table(summaries, against))
     results = {

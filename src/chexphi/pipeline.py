@@ -85,34 +85,67 @@ TRAINER: dict[str, Any] = {
 
 
 def sft_stage(
-    name: str, model: Path, data: Path, *, steps: int, rate: float, seed: int, log_every: int = 10, **values: Any
+    name: str,
+    model: Path,
+    data: Path,
+    *,
+    steps: int,
+    rate: float,
+    seed: int,
+    log_every: int = 10,
+    **values: Any,
 ) -> Stage:
     """An SFT stage of `steps` batches of 16."""
     settings = TRAINER | {
-        "model": str(model), "data": str(data), "max_steps": steps, "learning_rate": rate, "seed": seed,
-        "per_device_train_batch_size": 16, "warmup_steps": min(50, steps // 10), "logging_steps": log_every,
+        "model": str(model),
+        "data": str(data),
+        "max_steps": steps,
+        "learning_rate": rate,
+        "seed": seed,
+        "per_device_train_batch_size": 16,
+        "warmup_steps": min(50, steps // 10),
+        "logging_steps": log_every,
     }
     return Stage(name, ("sft",), settings | values, "model", "metrics.jsonl", steps // log_every + 1)
 
 
-def grpo_stage(name: str, model: Path, data: Path, rewards: Mapping[str, float], settings: Settings, *, seed: int) -> Stage:
+def grpo_stage(
+    name: str, model: Path, data: Path, rewards: Mapping[str, float], settings: Settings, *, seed: int
+) -> Stage:
     """A GRPO stage with weighted rewards."""
     values = TRAINER | {
-        "model": str(model), "data": str(data), "rewards": list(rewards), "reward_weights": list(rewards.values()),
-        "max_steps": settings.grpo_steps, "learning_rate": 1.5e-4, "seed": seed, "beta": 0.0,
+        "model": str(model),
+        "data": str(data),
+        "rewards": list(rewards),
+        "reward_weights": list(rewards.values()),
+        "max_steps": settings.grpo_steps,
+        "learning_rate": 1.5e-4,
+        "seed": seed,
+        "beta": 0.0,
         "per_device_train_batch_size": settings.grpo_prompts * settings.generations,
-        "num_generations": settings.generations, "temperature": 1.0, "loss_type": "dapo", "scale_rewards": "group",
-        "warmup_steps": min(10, settings.grpo_steps // 2), "adam_beta2": 0.99,
-        "max_completion_length": settings.max_new_tokens, "logging_steps": 1,
+        "num_generations": settings.generations,
+        "temperature": 1.0,
+        "loss_type": "dapo",
+        "scale_rewards": "group",
+        "warmup_steps": min(10, settings.grpo_steps // 2),
+        "adam_beta2": 0.99,
+        "max_completion_length": settings.max_new_tokens,
+        "logging_steps": 1,
     }
     return Stage(name, ("grpo",), values, "model", "metrics.jsonl", settings.grpo_steps)
 
 
-def evaluate_stage(name: str, model: Path, data: Path, settings: Settings, *, examples: int, seed: int) -> Stage:
+def evaluate_stage(
+    name: str, model: Path, data: Path, settings: Settings, *, examples: int, seed: int
+) -> Stage:
     """A greedy evaluation with token probabilities."""
     values = {
-        "model": str(model), "data": str(data), "tokens": True, "batch_size": 64,
-        "max_new_tokens": settings.max_new_tokens, "seed": seed,
+        "model": str(model),
+        "data": str(data),
+        "tokens": True,
+        "batch_size": 64,
+        "max_new_tokens": settings.max_new_tokens,
+        "seed": seed,
     }
     return Stage(name, ("evaluate",), values, "summary.json", "predictions.jsonl", examples)
 
@@ -120,8 +153,12 @@ def evaluate_stage(name: str, model: Path, data: Path, settings: Settings, *, ex
 def mine_stage(name: str, model: Path, data: Path, settings: Settings, *, seed: int) -> Stage:
     """Four sampled answers to each question of the pool."""
     values = {
-        "model": str(model), "data": str(data), "samples": 4, "batch_size": 32,
-        "max_new_tokens": settings.max_new_tokens, "seed": seed,
+        "model": str(model),
+        "data": str(data),
+        "samples": 4,
+        "batch_size": 32,
+        "max_new_tokens": settings.max_new_tokens,
+        "seed": seed,
     }
     return Stage(name, ("mine", "score"), values, "summary.json", "scored.jsonl", settings.pool_examples)
 
@@ -156,12 +193,17 @@ class Runner:
             started = time.monotonic()
             with log.open("w", encoding="utf-8") as output:
                 process = subprocess.Popen(
-                    argv, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": str(threads)}
+                    argv,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"OMP_NUM_THREADS": str(threads)},
                 )
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started
         if process.returncode:
-            raise InputError(f"stage {stage.name} failed with exit code {process.returncode}: its log is {log}")
+            raise InputError(
+                f"stage {stage.name} failed with exit code {process.returncode}: its log is {log}"
+            )
         self.progress.update(task, completed=stage.total)
         return folder
 

@@ -83,7 +83,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_manifest(out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any) -> None:
+def write_manifest(
+    out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any
+) -> None:
     """Write `config.yaml` and `manifest.json`."""
     atomic_write(out / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
     manifest = {

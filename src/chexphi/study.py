@@ -60,17 +60,29 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     """Every stage of one seed; `runner` holds the places that all seeds share."""
     data = demo.prepare(root, settings, seed=seed, workers=1)
     annotations = data / "annotations"
-    test, valid, pool = annotations / "eval", annotations / "valid" / "valid.json", annotations / "pool" / "train.json"
+    test, valid, pool = (
+        annotations / "eval",
+        annotations / "valid" / "valid.json",
+        annotations / "pool" / "train.json",
+    )
     name = root.name
-    save = {"save_strategy": "steps", "save_steps": max(1, round(PLATEAU * settings.sft_steps)), "save_only_model": True}
+    save = {
+        "save_strategy": "steps",
+        "save_steps": max(1, round(PLATEAU * settings.sft_steps)),
+        "save_only_model": True,
+    }
     policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **save)
     early = next(policy.parent.glob("checkpoint-*"))
 
     def test_stage(arm: str, model: Path) -> pipeline.Stage:
-        return evaluate_stage(f"{name}/eval_{arm}", model, test, settings, examples=settings.test_examples, seed=seed)
+        return evaluate_stage(
+            f"{name}/eval_{arm}", model, test, settings, examples=settings.test_examples, seed=seed
+        )
 
     def valid_stage(arm: str, model: Path) -> pipeline.Stage:
-        return evaluate_stage(f"{name}/valid_{arm}", model, valid, settings, examples=settings.valid_examples, seed=seed)
+        return evaluate_stage(
+            f"{name}/valid_{arm}", model, valid, settings, examples=settings.valid_examples, seed=seed
+        )
 
     *_, scored = runner.run_all(
         [
@@ -89,7 +101,8 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     steps = same_time(root)
     sources = {"sft_continued": annotations / "sft" / "train.json", "sft_references": mined}
     arms += [
-        sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed) for arm, source in sources.items()
+        sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed)
+        for arm, source in sources.items()
     ]
     runner.run_all(arms[2:])
     runner.run_all([test_stage(Path(arm.name).name, runner.root / arm.name / "model") for arm in arms])
@@ -120,7 +133,8 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
     settings = pipeline.QUICK if recipe.quick else STUDY
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("study"),
-        resume=recipe.resume, overwrite=recipe.overwrite,
+        resume=recipe.resume,
+        overwrite=recipe.overwrite,
     )
     runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=min(recipe.seeds), stage="study")
     runner = Runner(out, workers=recipe.workers)
@@ -133,7 +147,11 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
     for seed, found in seeds.items():
         runs.console().rule(f"seed {seed}")
         runs.console().print(arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS}))
-        build_from_runs([folders[int(seed)]], folders[int(seed)] / "report.html", title=f"Study on drawn films, seed {seed}")
+        build_from_runs(
+            [folders[int(seed)]],
+            folders[int(seed)] / "report.html",
+            title=f"Study on drawn films, seed {seed}",
+        )
     results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}
     runs.atomic_write(out / "results.json", json.dumps(results, indent=2) + "\n")
     return results

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 TEXTS = [
-    f"<think>There is {finding} in the {side} {zone} zone. The heart is normal.</think><answer>{answer}</answer>"
+    f"<think>There is {finding} in the {side} {zone} zone. The heart is big.</think><answer>{answer}</answer>"
     for finding in ("an opacity", "a nodule", "no effusion")
     for side in ("left", "right")
     for zone in ("upper", "mid", "lower")

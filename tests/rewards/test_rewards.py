@@ -55,7 +55,10 @@ def test_one_row(text: str, accuracy: float, graph: float) -> None:
 
 
 def test_conversations_are_read_like_strings() -> None:
-    turns = [[{"role": "assistant", "content": GOLD}], [{"role": "assistant", "content": [{"type": "text", "text": GOLD}]}]]
+    turns = [
+        [{"role": "assistant", "content": GOLD}],
+        [{"role": "assistant", "content": [{"type": "text", "text": GOLD}]}],
+    ]
     assert AccuracyReward()(turns, [GOLD, GOLD]) == [1.0, 1.0]
     assert GraphReward(WordExtractor())(turns, [GOLD, GOLD]) == [1.0, 1.0]
 

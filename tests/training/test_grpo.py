@@ -15,8 +15,9 @@ from chexphi.training import completions, grpo
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
-    "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4", "--max_completion_length=12",
-    "--max_steps=2", "--disable_tqdm=true", "--save_strategy=no", "--gradient_accumulation_steps=2",
+    "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4",
+    "--max_completion_length=12", "--max_steps=2", "--disable_tqdm=true", "--save_strategy=no",
+    "--gradient_accumulation_steps=2",
 ]  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def pool(films: Path) -> Path:
 def test_logged_log_probabilities_equal_an_independent_forward(
     tiny_model_dir: Path, pool: Path, tmp_path: Path, temperature: str, extra: list[str]
 ) -> None:
-    out = run(tiny_model_dir, pool, tmp_path / "run", "--temperature", temperature, "--learning_rate=0", *extra)
+    out = run(
+        tiny_model_dir, pool, tmp_path / "run", "--temperature", temperature, "--learning_rate=0", *extra
+    )
     rows = list(completions.read(out / "completions.jsonl"))
     assert len(rows) == 16
     model, processor = phi4.load(tiny_model_dir)  # a rate of 0 keeps the policy where it was
@@ -52,7 +55,9 @@ def test_logged_log_probabilities_equal_an_independent_forward(
     for row in rows:
         item = dataset[index[row.id]]
         text = processor.apply_chat_template(item["prompt"], add_generation_prompt=True)
-        inputs = processor(text=[text], images=[item["images"]], return_tensors="pt", add_special_tokens=False)
+        inputs = processor(
+            text=[text], images=[item["images"]], return_tensors="pt", add_special_tokens=False
+        )
         prompt = inputs["input_ids"].shape[1]
         ids = torch.tensor([row.token_ids])
         inputs["input_ids"] = torch.cat([inputs["input_ids"], ids], dim=1)

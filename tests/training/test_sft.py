@@ -16,11 +16,18 @@ from chexphi.schema import Example, InputError
 from chexphi.training import sft
 from chexphi.training.dataset import sft_dataset, sft_target
 
-FLAGS = ["--per_device_train_batch_size=4", "--disable_tqdm=true", "--save_strategy=no", "--gradient_checkpointing=false"]
+FLAGS = [
+    "--per_device_train_batch_size=4",
+    "--disable_tqdm=true",
+    "--save_strategy=no",
+    "--gradient_checkpointing=false",
+]
 
 
 def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
-    return sft.main(*sft.parse(["--model", str(model), "--data", str(data), "--out", str(out), *FLAGS, *flags]))
+    return sft.main(
+        *sft.parse(["--model", str(model), "--data", str(data), "--out", str(out), *FLAGS, *flags])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,9 @@ def train(films: Path) -> Path:
 
 
 def test_loss_falls_and_the_policy_is_saved(tiny_model_dir: Path, train: Path, tmp_path: Path) -> None:
-    out = run(tiny_model_dir, train, tmp_path / "run", "--max_steps=12", "--learning_rate=5e-3", "--logging_steps=1")
+    out = run(
+        tiny_model_dir, train, tmp_path / "run", "--max_steps=12", "--learning_rate=5e-3", "--logging_steps=1"
+    )
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert rows[11]["loss"] < 0.8 * rows[0]["loss"]
     before, after = phi4.load(tiny_model_dir)[0], phi4.load(out / "model")[0]

@@ -17,8 +17,9 @@ OVERRIDDEN = {
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [
         "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
-        "compute_aux_loss", "pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes",
-        "num_tiles", "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids",
+        "compute_aux_loss", "pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask",
+        "spatial_shapes", "num_tiles", "image_sizes", "token_type_ids", "mm_token_type_ids",
+        "image_position_ids",
     ],
 }  # fmt: skip
 
@@ -33,7 +34,9 @@ def test_overridden_methods_have_the_signature_we_wrap(name: str) -> None:
 
 
 def test_nothing_else_is_overridden() -> None:
-    ours = {name for name in vars(LoggedGRPOTrainer) if hasattr(GRPOTrainer, name) and not name.startswith("__")}
+    ours = {
+        name for name in vars(LoggedGRPOTrainer) if hasattr(GRPOTrainer, name) and not name.startswith("__")
+    }
     assert ours - {"_abc_impl"} == set(OVERRIDDEN)
 
 
@@ -60,4 +63,6 @@ def test_helpers_take_what_we_pass() -> None:
         "ctx", "hidden", "weight", "bias", "targets", "temperature", "chunk_size", "final_logit_softcapping",
         "logit_scale", "outputs",
     ]  # fmt: skip
-    assert {"model", "temperature", "cast_lm_head_to_fp32"} <= inspect.signature(add_fused_lm_head).parameters.keys()
+    assert {"model", "temperature", "cast_lm_head_to_fp32"} <= inspect.signature(
+        add_fused_lm_head
+    ).parameters.keys()

@@ -21,8 +21,12 @@ def answer_options(examples: Sequence[Example]) -> dict[str, tuple[str, str]]:
     """The two answers of each question type that has exactly two among `examples`."""
     seen: dict[str, set[str]] = defaultdict(set)
     for example in examples:
-        seen[example.question_type].update(example.answer if len(example.answer) == 1 else ("", "", *example.answer))
-    return {kind: (min(found), max(found)) for kind, found in seen.items() if len(found) == 2 and "" not in found}
+        seen[example.question_type].update(
+            example.answer if len(example.answer) == 1 else ("", "", *example.answer)
+        )
+    return {
+        kind: (min(found), max(found)) for kind, found in seen.items() if len(found) == 2 and "" not in found
+    }
 
 
 def answer_probabilities(
@@ -42,8 +46,14 @@ def answer_probabilities(
         return [None] * len(examples)
     questions, images = [examples[i].question for i in wanted], [films[i] for i in wanted]
     found = generate(
-        model, processor, questions, images,
-        max_new_tokens=max_new_tokens, temperature=1.0, samples=samples, seed=seed,
+        model,
+        processor,
+        questions,
+        images,
+        max_new_tokens=max_new_tokens,
+        temperature=1.0,
+        samples=samples,
+        seed=seed,
     )
     rows = [
         (place, prompts.parse(sample.text).think or "", option)
@@ -52,7 +62,10 @@ def answer_probabilities(
         for option in options[examples[wanted[place]].question_type]
     ]
     logps = sequence_logprobs(
-        model, processor, [questions[place] for place, _, _ in rows], [images[place] for place, _, _ in rows],
+        model,
+        processor,
+        [questions[place] for place, _, _ in rows],
+        [images[place] for place, _, _ in rows],
         [prompts.render(think, option) for _, think, option in rows],
     )
     result: list[dict[str, float] | None] = [None] * len(examples)

@@ -41,14 +41,21 @@ class EvaluateRecipe:
     model: str = field(default="", metadata={"help": "folder of the policy"})
     data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
     annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
-    img_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    img_root: str | None = field(
+        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_evaluate)"})
-    limit: int | None = field(default=None, metadata={"help": "evaluate the first N examples of each file only"})
+    limit: int | None = field(
+        default=None, metadata={"help": "evaluate the first N examples of each file only"}
+    )
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
-    tokens: bool = field(default=False, metadata={"help": "write each token's log-probability and probability"})
+    tokens: bool = field(
+        default=False, metadata={"help": "write each token's log-probability and probability"}
+    )
     answer_samples: int = field(
-        default=0, metadata={"help": "samples of reasoning behind each two-way answer's probability (0: none)"}
+        default=0,
+        metadata={"help": "samples of reasoning behind each two-way answer's probability (0: none)"},
     )
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
@@ -73,7 +80,11 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
         raise InputError("evaluate needs --model and --data (or --annotation_file): give both")
     path = Path(source)
     if not path.is_dir():
-        return read_examples(path, image_root=recipe.img_root, limit=recipe.limit), path, image_root_of(path, recipe.img_root)
+        return (
+            read_examples(path, image_root=recipe.img_root, limit=recipe.limit),
+            path,
+            image_root_of(path, recipe.img_root),
+        )
     files = read_folder(path, image_root=recipe.img_root, limit=recipe.limit)
     examples = [example for rows in files.values() for example in rows]
     if len({example.id for example in examples}) < len(examples):
@@ -81,7 +92,9 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     return examples, path, image_root_of(path, recipe.img_root)
 
 
-def predict(example: Example, generation: Generation, reference: Graph, predicted: Graph, root: Path, *, tokens: bool) -> Prediction:
+def predict(
+    example: Example, generation: Generation, reference: Graph, predicted: Graph, root: Path, *, tokens: bool
+) -> Prediction:
     """Score one generated text against its example."""
     parsed = prompts.parse(generation.text, truncated=generation.truncated)
     extra: dict[str, Any] = {
@@ -97,7 +110,9 @@ def predict(example: Example, generation: Generation, reference: Graph, predicte
         extra["scene_counts"] = [counts.tp, counts.fp, counts.fn]
     return Prediction(
         id=example.id,
-        image_ids=tuple(Path(image).stem if not image.startswith("data:") else "data" for image in example.images),
+        image_ids=tuple(
+            Path(image).stem if not image.startswith("data:") else "data" for image in example.images
+        ),
         question=example.question,
         answer=example.answer,
         explanation=example.explanation,
@@ -105,7 +120,9 @@ def predict(example: Example, generation: Generation, reference: Graph, predicte
         is_correct=parsed.answer is not None and answers.score(parsed.answer, example.answer) == 1,
         correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
         parse_status=parsed.status.value,
-        image_paths=tuple(image if image.startswith("data:") else str(root / image) for image in example.images),
+        image_paths=tuple(
+            image if image.startswith("data:") else str(root / image) for image in example.images
+        ),
         generated_tokens=generation.tokens if tokens else (),
         token_ids=generation.token_ids if tokens else (),
         token_logprobs=generation.logprobs if tokens else (),
@@ -116,7 +133,9 @@ def predict(example: Example, generation: Generation, reference: Graph, predicte
     )
 
 
-def graphs(examples: Sequence[Example], texts: Sequence[str], extractor: Extractor) -> Iterator[tuple[Graph, Graph]]:
+def graphs(
+    examples: Sequence[Example], texts: Sequence[str], extractor: Extractor
+) -> Iterator[tuple[Graph, Graph]]:
     """Reference and predicted graph of each example: reasoning against reasoning."""
     thinks = [prompts.parse(text).think or "" for text in texts]
     predicted = extractor.extract(thinks)
@@ -134,7 +153,8 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     examples, path, root = read_all(recipe)
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("evaluate"),
-        resume=recipe.resume, overwrite=recipe.overwrite,
+        resume=recipe.resume,
+        overwrite=recipe.overwrite,
     )
     runs.log_to(out)
     target = out / "predictions.jsonl"
@@ -144,8 +164,13 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
     )
     runs.write_manifest(
-        out, config=runs.plain(recipe), data=path, seed=recipe.seed, stage="evaluate",
-        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+        out,
+        config=runs.plain(recipe),
+        data=path,
+        seed=recipe.seed,
+        stage="evaluate",
+        examples=len(examples),
+        dynamic_hd=processor.image_processor.dynamic_hd,
     )
     todo = [example for example in examples if example.id not in done]
     options = answer_options(examples) if recipe.answer_samples else {}
@@ -159,25 +184,42 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         texts = [samples[0].text for samples in found]
         rows = [
             predict(example, samples[0], reference, said, root, tokens=recipe.tokens).to_dict()
-            for example, samples, (reference, said) in zip(batch, found, graphs(batch, texts, extractor), strict=True)
+            for example, samples, (reference, said) in zip(
+                batch, found, graphs(batch, texts, extractor), strict=True
+            )
         ]
-        for row, odds in zip(rows, _answer_odds(recipe, model, processor, batch, films, options), strict=True):
+        for row, odds in zip(
+            rows, _answer_odds(recipe, model, processor, batch, films, options), strict=True
+        ):
             row["extra"] |= {"answer_probabilities": odds} if odds else {}
         lines.write(*rows)
     lines.close()
-    summary = metrics.summarize(read_predictions(target), seed=recipe.seed)
+    predictions = read_predictions(target)
+    summary = metrics.summarize(predictions, seed=recipe.seed)
+    if recipe.answer_samples:
+        summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)
     runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     logger.info("evaluated %d examples", len(examples))
     return {"out": str(out), **summary}
 
 
 def _answer_odds(
-    recipe: EvaluateRecipe, model: Any, processor: Any, batch: Sequence[Example], films: Sequence[Sequence[Any]],
+    recipe: EvaluateRecipe,
+    model: Any,
+    processor: Any,
+    batch: Sequence[Example],
+    films: Sequence[Sequence[Any]],
     options: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, float] | None]:
     if not options:
         return [None] * len(batch)
     return answer_probabilities(
-        model, processor, batch, films, options,
-        samples=recipe.answer_samples, max_new_tokens=recipe.max_new_tokens, seed=recipe.seed,
+        model,
+        processor,
+        batch,
+        films,
+        options,
+        samples=recipe.answer_samples,
+        max_new_tokens=recipe.max_new_tokens,
+        seed=recipe.seed,
     )

@@ -210,3 +210,23 @@ def auroc(
     bounds = percentile(resampled) if number > 1 else None
     low, high = bounds if bounds else (None, None)
     return {"value": value, "low": low, "high": high, "n": len(points)}
+
+
+def answer_aurocs(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """AUROC of the answer's probability by question type, where `evaluate --answer_samples` wrote it.
+
+    Returns:
+        For each question type `{"positive": answer, **estimate}`; types with one class only are left out.
+    """
+    rows: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        if prediction.extra.get("answer_probabilities"):
+            rows.setdefault(str(prediction.extra.get("question_type")), []).append(prediction)
+    found: dict[str, dict[str, Any]] = {}
+    for kind, group in sorted(rows.items()):
+        positive = max(group[0].extra["answer_probabilities"])
+        scores = [row.extra["answer_probabilities"][positive] for row in group]
+        estimate = auroc(scores, [row.answer == (positive,) for row in group], clusters(group)[0], seed=seed)
+        if estimate:
+            found[kind] = {"positive": positive, **estimate}
+    return found

@@ -38,7 +38,9 @@ class Graph:
         nodes = frozenset(entities) | {end for head, _, tail in triples for end in (head, tail)}
         for text, label in nodes:
             if label not in LABELS:
-                raise ValueError(f"entity {text!r} has unknown label {label!r}: use one of {', '.join(LABELS)}")
+                raise ValueError(
+                    f"entity {text!r} has unknown label {label!r}: use one of {', '.join(LABELS)}"
+                )
         for _, kind, _ in triples:
             if kind not in RELATION_TYPES:
                 raise ValueError(f"unknown relation type {kind!r}: use one of {', '.join(RELATION_TYPES)}")
@@ -51,7 +53,7 @@ class Graph:
         return Graph(self.entities | other.entities, self.relations | other.relations)
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"entities": [[text, label]], "relations": [[head, head label, type, tail, tail label]]}`, sorted."""
+        """Sorted `{"entities": [[text, label]], "relations": [[head, label, type, tail, label]]}`."""
         return {
             "entities": [list(entity) for entity in sorted(self.entities)],
             "relations": [[*head, kind, *tail] for head, kind, tail in sorted(self.relations)],

@@ -29,11 +29,15 @@ class MineScoreRecipe:
 
     model: str = field(default="", metadata={"help": "folder of the policy"})
     data: str = field(default="", metadata={"help": "the pool of examples"})
-    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_mine)"})
     limit: int | None = field(default=None, metadata={"help": "score the first N examples only"})
     samples: int = field(default=4, metadata={"help": "answers a question; 1 is greedy"})
-    temperature: float = field(default=1.0, metadata={"help": "sampling temperature (ignored with one sample)"})
+    temperature: float = field(
+        default=1.0, metadata={"help": "sampling temperature (ignored with one sample)"}
+    )
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
@@ -81,7 +85,8 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("mine"),
-        resume=recipe.resume, overwrite=recipe.overwrite,
+        resume=recipe.resume,
+        overwrite=recipe.overwrite,
     )
     runs.log_to(out)
     lines = runs.JsonLines(out / "scored.jsonl")
@@ -90,8 +95,13 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
     )
     runs.write_manifest(
-        out, config=runs.plain(recipe), data=data, seed=recipe.seed, stage="mine",
-        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+        out,
+        config=runs.plain(recipe),
+        data=data,
+        seed=recipe.seed,
+        stage="mine",
+        examples=len(examples),
+        dynamic_hd=processor.image_processor.dynamic_hd,
     )
     film = film_loader(image_root_of(data, recipe.image_root))
     todo = [example for example in examples if example.id not in done]
@@ -99,13 +109,18 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     for start in track(starts, description="mine score", transient=True, console=runs.console()):
         batch = todo[start : start + recipe.batch_size]
         found = generate(
-            model, processor, [e.question for e in batch], [[film(image) for image in e.images] for e in batch],
+            model,
+            processor,
+            [e.question for e in batch],
+            [[film(image) for image in e.images] for e in batch],
             max_new_tokens=recipe.max_new_tokens,
             temperature=recipe.temperature if recipe.samples > 1 else 0.0,
             samples=recipe.samples,
             seed=recipe.seed + start,
         )
-        lines.write(*(scored(example, samples).to_dict() for example, samples in zip(batch, found, strict=True)))
+        lines.write(
+            *(scored(example, samples).to_dict() for example, samples in zip(batch, found, strict=True))
+        )
     lines.close()
     rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]
     means = [sum(row.correct) / len(row.correct) for row in rows]

@@ -12,7 +12,14 @@ from chexphi.schema import InputError
 
 
 def main(
-    scored: Path, pool: Path, out: Path, *, policy: str, number: int, seed: int, limit: int | None = None,
+    scored: Path,
+    pool: Path,
+    out: Path,
+    *,
+    policy: str,
+    number: int,
+    seed: int,
+    limit: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Choose `number` examples and write them with all their fields, in the order they were drawn.
@@ -41,11 +48,18 @@ def main(
     chosen = select(policy, rows, number, seed=seed)
     write_examples(out, [examples[row.id] for row in chosen])
     hard = sum(map(is_hard, chosen))
-    return {"out": str(out), "policy": policy, "pool": len(rows), "rows": len(chosen), "hard": hard, "seed": seed}
+    return {
+        "out": str(out),
+        "policy": policy,
+        "pool": len(rows),
+        "rows": len(chosen),
+        "hard": hard,
+        "seed": seed,
+    }
 
 
 def select_beside(scored: Path, pool: Path, *, number: int, seed: int) -> Path:
-    """The hard examples of a pool as `hard_uniform/<number>.json` beside the pool's folder; returns the file."""
+    """Write the hard examples as `hard_uniform/<number>.json` beside the pool's folder; returns it."""
     out = pool.parent.parent / "hard_uniform" / f"{number}.json"
     main(scored, pool, out, policy="hard_uniform", number=number, seed=seed, overwrite=True)
     return out

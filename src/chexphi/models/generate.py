@@ -54,7 +54,12 @@ def _encode(
     ]
     nested = [list(films) for films in images]
     inputs = processor(
-        text=prompts, images=nested, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt"
+        text=prompts,
+        images=nested,
+        padding=True,
+        padding_side="left",
+        add_special_tokens=False,
+        return_tensors="pt",
     )
     return prompts, {name: value.to(model.device) for name, value in inputs.items()}
 
@@ -63,10 +68,13 @@ def _check_length(model: Any, prompt_length: int, new_tokens: int) -> None:
     """Refuse to cross the length at which LongRoPE turns all positions: the keys kept would no longer fit."""
     config = model.config
     limit = config.original_max_position_embeddings
-    if config.rope_parameters["rope_type"] == "longrope" and prompt_length <= limit < prompt_length + new_tokens:
+    if (
+        config.rope_parameters["rope_type"] == "longrope"
+        and prompt_length <= limit < prompt_length + new_tokens
+    ):
         raise InputError(
-            f"A prompt of {prompt_length} tokens and {new_tokens} new ones cross the {limit} positions at which this "
-            "model changes its position factors: lower max_new_tokens or dynamic_hd."
+            f"A prompt of {prompt_length} tokens and {new_tokens} new ones cross the {limit} positions at "
+            "which this model changes its position factors: lower max_new_tokens or dynamic_hd."
         )
 
 
@@ -108,7 +116,11 @@ def _decode(
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         positions = mask.sum(1, keepdim=True) - 1
         output = model(
-            input_ids=chosen[:, None], attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
+            input_ids=chosen[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            cache=cache,
+            use_cache=True,
         )
         logits = output.logits[:, -1]
     return found
@@ -216,8 +228,7 @@ def sequence_logprobs(
         inputs["attention_mask"] = torch.cat([inputs["attention_mask"], real.long()], dim=1)
         positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
         logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
-        sums = [
+        return [
             (row.float().log_softmax(-1).gather(1, target[:, None])[:, 0] * kept).sum().item()
             for row, target, kept in zip(logits, targets.long(), real, strict=True)
         ]
-    return sums

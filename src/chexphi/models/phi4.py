@@ -1,8 +1,9 @@
 """Phi-4-multimodal in the names that TRL uses.
 
 The native classes of transformers call their inputs `image_pixel_values` and `image_attention_mask`; TRL's
-trainers carry `pixel_values` and `image_sizes`, and slice both by image. The subclasses here rename, and
-replace the mask by two more columns of `image_sizes` from which the model builds it again:
+trainers carry `pixel_values` and `image_sizes`, and slice both by image. The subclasses here and in
+`phi4_processor` rename, and replace the mask by two more columns of `image_sizes` from which the model builds
+it again:
 
 * `pixel_values`: float, (images, crops, 3, size, size); crop 0 is the whole film, the others its tiles.
 * `image_sizes`: int, (images, 4): height and width of the tiled film in pixels, then the rows and columns of
@@ -15,42 +16,25 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers.feature_extraction_utils import BatchFeature
-from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as native_image
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
-from transformers.models.phi4_multimodal import processing_phi4_multimodal as native_text
 
+from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
 from chexphi.schema import InputError
 
-# The original's prompt. `<|` of a message's own text is broken up: no text can pass for a control token.
-CHAT_TEMPLATE = (
-    "{%- set films = namespace(n=0) -%}"
-    "{%- for message in messages -%}"
-    "{{- '<|' + message['role'] + '|>\n' -}}"
-    "{%- if message['content'] is string -%}"
-    "{{- message['content'] | replace('<|', '< |') -}}"
-    "{%- else -%}"
-    "{%- for part in message['content'] -%}"
-    "{%- if part['type'] == 'image' -%}"
-    "{%- set films.n = films.n + 1 -%}"
-    "{{- '<|image_' ~ films.n ~ '|>\n' -}}"
-    "{%- elif part['type'] == 'text' -%}"
-    "{{- part['text'] | replace('<|', '< |') -}}"
-    "{%- endif -%}"
-    "{%- endfor -%}"
-    "{%- endif -%}"
-    "{{- '<|end|>\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|assistant|>\n' -}}{%- else -%}{{- eos_token -}}{%- endif -%}"
-)
-_PLACEHOLDER = re.compile(r"<\|image_\d+\|>")
+__all__ = [
+    "Phi4MultimodalForCausalLM",
+    "Phi4MultimodalImageProcessor",
+    "Phi4MultimodalModel",
+    "Phi4MultimodalProcessor",
+    "extent_mask",
+    "load",
+]
 
 
 def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) -> Tensor:
@@ -97,9 +81,9 @@ class _ImageEmbedding(native.Phi4MultimodalImageEmbedding):
     """Encodes each distinct crop of a batch once.
 
     A film no larger than one crop arrives twice (whole film and only tile), and each film of a GRPO batch as
-    often as its prompt has completions. Attention between patches runs both ways, as in the original: natively
-    SDPA takes it for causal whenever no patch of a batch is padding, so that a film's features depend on the
-    films beside it.
+    often as its prompt has completions. Attention between patches runs both ways, as in the original;
+    natively SDPA takes it for causal whenever no patch of a batch is padding, and a film's features depend on
+    the films beside it.
     """
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
@@ -125,7 +109,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
         self.embed_tokens_extend.image_embed = _ImageEmbedding(config)
         self.post_init()
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -133,7 +117,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
         image_sizes: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As the native forward; `pixel_values` and `image_sizes` as the module says, without rows for none."""
+        """As the native forward; without films, `pixel_values` is None or has no rows."""
         if pixel_values is not None and image_sizes is not None and len(pixel_values):
             vision = self.config.vision_config
             size, patch_size = vision.crop_size, vision.patch_size
@@ -160,7 +144,7 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
         """The ids that stand for image and audio features in a prompt."""
         return [self.config.vision_config.image_token_id, self.config.audio_config.audio_token_id]
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -168,7 +152,7 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
         image_sizes: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As the native forward, with the backbone's inputs; it must name them, for `generate` reads the names."""
+        """As the native forward; the films' inputs have names here because `generate` checks names."""
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -179,7 +163,9 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
 
     def generate(self, *args: Any, generation_config: Any = None, **kwargs: Any) -> Any:
         """As the native method, with the placeholders suppressed whatever the configuration says."""
-        asked = kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
+        asked = (
+            kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
+        )
         suppress = sorted({*asked, *self.placeholder_ids})
         if generation_config is None:
             kwargs["suppress_tokens"] = suppress
@@ -187,74 +173,6 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
             generation_config = copy.deepcopy(generation_config)
             generation_config.suppress_tokens = suppress
         return super().generate(*args, generation_config=generation_config, **kwargs)
-
-
-class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
-    """The native image processor under TRL's names, with token counts for any crop and patch size."""
-
-    model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012 - the library's own form
-
-    def _preprocess(self, images: list[Tensor], **kwargs: Any) -> BatchFeature:
-        """uint8 (3, height, width) each -> the module's `pixel_values` and `image_sizes`, and `num_img_tokens`."""
-        size, patch_size = kwargs["size"].height, kwargs["patch_size"]
-        if all(image.shape[-2:] == (size, size) for image in images):
-            return self._one_crop(torch.stack(images), **kwargs)
-        features = super()._preprocess(images, **{**kwargs, "return_tensors": None})
-        mask, sizes = features["image_attention_mask"], features["image_sizes"]
-        side = size // patch_size
-        extents = [
-            self._extent(mask[i, 1:], int(height) // size, int(width) // size)
-            for i, (height, width) in enumerate(sizes.tolist())
-        ]
-        sizes = torch.cat([sizes, torch.tensor(extents)], dim=1)
-        return self._features(features["image_pixel_values"], sizes, side, kwargs["return_tensors"])
-
-    def _one_crop(self, images: Tensor, **kwargs: Any) -> BatchFeature:
-        """The same for films of exactly one crop, all at once: nothing to resize, pad or cut."""
-        names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
-        pixels = self.rescale_and_normalize(images, **{name: kwargs[name] for name in names})
-        pixel, side = images.shape[-1], images.shape[-1] // kwargs["patch_size"]
-        sizes = torch.tensor([[pixel, pixel, side, side]]).repeat(len(images), 1)
-        return self._features(pixels[:, None].repeat(1, 2, 1, 1, 1), sizes, side, kwargs["return_tensors"])
-
-    @staticmethod
-    def _extent(tiles: Tensor, down: int, across: int) -> list[int]:
-        """Rows and columns of patches with film in a (tiles, side, side) mask of down x across tiles."""
-        side = tiles.shape[-1]
-        whole = tiles[: down * across].reshape(down, across, side, side).transpose(1, 2)
-        whole = whole.reshape(down * side, across * side)
-        return [int(whole[:, 0].sum()), int(whole[0].sum())]
-
-    @staticmethod
-    def _features(pixels: Tensor, sizes: Tensor, side: int, tensors: Any) -> BatchFeature:
-        half = (side + 1) // 2
-        tokens = []
-        for rows, columns in sizes[:, 2:].tolist():
-            h, w = (sum((min(n - t, side) + 1) // 2 for t in range(0, n, side)) for n in (rows, columns))
-            tokens.append(h * w + h + 1 + half * half + half)
-        data = {"pixel_values": pixels, "image_sizes": sizes, "num_img_tokens": tokens}
-        return BatchFeature(data=data, tensor_type=tensors)
-
-
-class Phi4MultimodalProcessor(native_text.Phi4MultimodalProcessor):
-    """The native processor with the image processor above, the original's prompt, and rows without films."""
-
-    def __init__(self, image_processor: Any, audio_processor: Any, tokenizer: Any, **kwargs: Any) -> None:
-        if not isinstance(image_processor, Phi4MultimodalImageProcessor):
-            image_processor = Phi4MultimodalImageProcessor(**image_processor.to_dict())
-        tokenizer.padding_side = "left"
-        super().__init__(image_processor, audio_processor, tokenizer, **kwargs)
-        self.chat_template = CHAT_TEMPLATE
-
-    def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-        """Number-free placeholders, and one flat list of films: a row may have several, `[]` or None."""
-        if text is not None:
-            rows = [text] if isinstance(text, str) else text
-            text = [_PLACEHOLDER.sub(self.image_token, row) for row in rows]
-        if isinstance(images, list | tuple):
-            nested = [image if isinstance(image, list | tuple) else [image] for image in images]
-            images = [image for row in nested for image in row if image is not None] or None
-        return super().prepare_inputs_layout(images=images, text=text, **kwargs)
 
 
 def load(
@@ -283,7 +201,9 @@ def load(
     if model_type != "phi4_multimodal":
         raise InputError(f"{folder} holds a model of type {model_type!r}; 'phi4_multimodal' is what is read.")
     if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no *.safetensors file; other weight formats are not read, convert them first.")
+        raise InputError(
+            f"{folder} has no *.safetensors file; other weight formats are not read, convert them first."
+        )
     try:
         model, info = Phi4MultimodalForCausalLM.from_pretrained(
             folder,

@@ -21,9 +21,8 @@ from chexphi.models.phi4 import (
     Phi4MultimodalProcessor,
 )
 
-_SPECIAL = (
-    "<|endoftext|>", "<|endoftext10|>", "<|endoftext11|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>",
-)  # fmt: skip
+_ENDS = ("<|endoftext|>", "<|endoftext10|>", "<|endoftext11|>")
+_SPECIAL = (*_ENDS, "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
@@ -48,7 +47,6 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1200) -> PreTrain
         bos_token="<|endoftext|>",
         eos_token="<|endoftext|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"],
         extra_special_tokens={"image_token": "<|endoftext10|>", "audio_token": "<|endoftext11|>"},
         padding_side="left",
         clean_up_tokenization_spaces=False,
@@ -76,7 +74,7 @@ def config(
         num_key_value_heads=4,
         max_position_embeddings=4096,
         original_max_position_embeddings=4096,
-        tie_word_embeddings=False,
+        tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
         bos_token_id=ids["<|endoftext|>"],
         pad_token_id=ids["<|endoftext|>"],

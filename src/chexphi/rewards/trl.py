@@ -90,7 +90,7 @@ class AccuracyReward:
 
 
 class GraphReward:
-    """R_kg: mean of entity and relation Jaccard between the graphs of two reasonings (paper; seed `plugin.py`)."""
+    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`)."""
 
     __name__ = "external_kg_jac"
 
@@ -127,14 +127,13 @@ class GraphReward:
         cut = truncated(completion_ids, self.end_token_ids, len(completions))
         texts = [text_of(completion) for completion in completions]
         parsed = [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
-        rows = zip(
-            texts, self._graphs(parsed), self._reference_graphs(solution), cut, strict=True
-        )
-        scores = [score(t, graph, ref, None, truncated=short, measure=self.measure) for t, graph, ref, short in rows]
+        rows = zip(texts, self._graphs(parsed), self._reference_graphs(solution), cut, strict=True)
+        scores = [
+            score(t, graph, ref, None, truncated=short, measure=self.measure) for t, graph, ref, short in rows
+        ]
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
             for name, counts in (("entity", total.entities), ("relation", total.relations)):
                 log_metric(f"graph/{name}_precision", counts.precision)
                 log_metric(f"graph/{name}_recall", counts.recall)
         return _finite([s.graph for s in scores], self.__name__, columns.get("id"))
-

@@ -20,7 +20,9 @@ def read(path: Path) -> Iterator[Completion]:
     """
     for number, row in enumerate(read_jsonl(path), 1):
         if row.get("schema") != SCHEMA:
-            raise InputError(f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}")
+            raise InputError(
+                f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}"
+            )
         yield _completion(row)
 
 

@@ -37,13 +37,18 @@ class GRPORecipe:
 
     model: str = field(default="", metadata={"help": "folder of the policy to start from"})
     data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
-    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
     limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
     rewards: list[str] = field(
-        default_factory=lambda: list(REWARDS), metadata={"help": f"any of {', '.join(REWARDS)}; weights: --reward_weights"}
+        default_factory=lambda: list(REWARDS),
+        metadata={"help": f"any of {', '.join(REWARDS)}; weights: --reward_weights"},
     )
-    match: str = field(default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"})
+    match: str = field(
+        default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"}
+    )
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
@@ -82,11 +87,19 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     if not recipe.rewards or len(set(recipe.rewards)) != len(recipe.rewards):
         raise InputError(f"grpo: rewards is {recipe.rewards}: name each reward once")
     if args.reward_weights is not None and len(args.reward_weights) != len(recipe.rewards):
-        raise InputError(f"grpo: {len(args.reward_weights)} reward_weights for {len(recipe.rewards)} rewards: give one each")
+        raise InputError(
+            f"grpo: {len(args.reward_weights)} reward_weights for {len(recipe.rewards)} rewards: one each"
+        )
     if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
-        raise InputError(f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch")
-    if missing := next((e.id for e in examples if "external_kg_jac" in recipe.rewards and not e.explanation), None):
-        raise InputError(f"grpo: example {missing} has no reference reasoning for external_kg_jac: add one or drop the reward")
+        raise InputError(
+            f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
+        )
+    if missing := next(
+        (e.id for e in examples if "external_kg_jac" in recipe.rewards and not e.explanation), None
+    ):
+        raise InputError(
+            f"grpo: example {missing} has no reasoning for external_kg_jac: add it or drop the reward"
+        )
 
 
 def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
@@ -106,8 +119,13 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
     )
     runs.write_manifest(
-        out, config={**runs.plain(recipe), "trainer": runs.plain(args)}, data=data, seed=args.seed, stage="grpo",
-        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+        out,
+        config={**runs.plain(recipe), "trainer": runs.plain(args)},
+        data=data,
+        seed=args.seed,
+        stage="grpo",
+        examples=len(examples),
+        dynamic_hd=processor.image_processor.dynamic_hd,
     )
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:

@@ -27,5 +27,7 @@ class MetricsLog(TrainerCallback):
         values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         for key in ("loss", "grad_norm"):
             if key in values and not math.isfinite(values[key]):
-                raise FloatingPointError(f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept")
+                raise FloatingPointError(
+                    f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept"
+                )
         self.lines.write({"step": state.global_step, **values})

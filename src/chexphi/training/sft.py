@@ -30,12 +30,16 @@ class SFTRecipe:
 
     model: str = field(default="", metadata={"help": "folder of the model to start from"})
     data: str = field(default="", metadata={"help": "examples with explanations (.json, .jsonl or .parquet)"})
-    image_root: str | None = field(default=None, metadata={"help": "folder of the images (default: beside the data)"})
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_sft)"})
     limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
-    strip_tags: bool = field(default=False, metadata={"help": "imitate the words of the explanation without its tags"})
+    strip_tags: bool = field(
+        default=False, metadata={"help": "imitate the words of the explanation without its tags"}
+    )
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
@@ -51,15 +55,22 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     data = Path(recipe.data)
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     if missing := next((example.id for example in examples if not example.explanation), None):
-        raise InputError(f"{data}: example {missing} has no explanation to imitate: add one or remove the row")
+        raise InputError(
+            f"{data}: example {missing} has no explanation to imitate: add one or remove the row"
+        )
     out = runs.open_run(Path(args.output_dir), resume=recipe.resume, overwrite=recipe.overwrite)
     runs.log_to(out)
     model, processor = phi4.load(
         recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
     )
     runs.write_manifest(
-        out, config={**runs.plain(recipe), "trainer": runs.plain(args)}, data=data, seed=args.seed, stage="sft",
-        examples=len(examples), dynamic_hd=processor.image_processor.dynamic_hd,
+        out,
+        config={**runs.plain(recipe), "trainer": runs.plain(args)},
+        data=data,
+        seed=args.seed,
+        stage="sft",
+        examples=len(examples),
+        dynamic_hd=processor.image_processor.dynamic_hd,
     )
     root = image_root_of(data, recipe.image_root)
     checkpoint = last_checkpoint(out) if recipe.resume else None

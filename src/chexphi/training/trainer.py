@@ -81,13 +81,17 @@ class LoggedGRPOTrainer(GRPOTrainer):
             return result
         hidden: list[Tensor] = []
         causal = self._causal_model()
-        hook = causal.base_model.register_forward_hook(lambda *call: hidden.append(call[2].last_hidden_state.detach()))
+        hook = causal.base_model.register_forward_hook(
+            lambda *call: hidden.append(call[2].last_hidden_state.detach())
+        )
         try:
             result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
         finally:
             hook.remove()
         input_ids, _, keep = args
-        self._captured = logps_at_temperature_one(torch.cat(hidden), causal.get_output_embeddings(), input_ids, keep)
+        self._captured = logps_at_temperature_one(
+            torch.cat(hidden), causal.get_output_embeddings(), input_ids, keep
+        )
         return result
 
     def compute_loss(
@@ -122,7 +126,9 @@ class LoggedGRPOTrainer(GRPOTrainer):
                     "prompt": text_of(row["prompt"]),
                     "token_ids": ids[i, mask[i].bool()].tolist(),
                     "rewards": values,
-                    "total": sum(weights[name] * value for name, value in values.items() if value is not None),
+                    "total": sum(
+                        weights[name] * value for name, value in values.items() if value is not None
+                    ),
                     "advantage": advantages[i],
                 }
             )
@@ -134,7 +140,9 @@ class LoggedGRPOTrainer(GRPOTrainer):
             row = self._rows[index]
             row["per_token_logps"] = values[: len(row["token_ids"])].tolist()
             if not all(math.isfinite(value) for value in row["per_token_logps"]):
-                raise FloatingPointError(f"a log-probability of row {row['id']} is not finite at step {row['step']}")
+                raise FloatingPointError(
+                    f"a log-probability of row {row['id']} is not finite at step {row['step']}"
+                )
         self._waiting -= set(rows.tolist())
         if not self._waiting:
             everyone = gather_object([self._completion(row).to_dict() for row in self._rows])
@@ -153,11 +161,13 @@ class LoggedGRPOTrainer(GRPOTrainer):
 
 
 def logps_at_temperature_one(hidden: Tensor, head: torch.nn.Linear, input_ids: Tensor, keep: int) -> Tensor:
-    """fp32 log-probabilities (rows, keep) of the last `keep` ids from hidden states (rows, length, hidden)."""
+    """fp32 log-probabilities (rows, keep) of the last ids from hidden states (rows, length, hidden)."""
     states = hidden[:, -keep - 1 : -1].flatten(0, 1)
     targets = input_ids[:, -keep:].flatten()
     with torch.no_grad():
-        chosen = ChunkedLogProbFunction.apply(states, head.weight, head.bias, targets, 1.0, CHUNK, None, 1.0, ())
+        chosen = ChunkedLogProbFunction.apply(
+            states, head.weight, head.bias, targets, 1.0, CHUNK, None, 1.0, ()
+        )
     return chosen[0].float().view(len(hidden), keep)
 
 

@@ -1,0 +1,67 @@
+"""Scoring a pool with a small random model, and writing the chosen subset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chexphi.data.phantom import build as phantom
+from chexphi.data.read import read_examples
+from chexphi.mining import score, subset
+from chexphi.models.generate import Generation
+from chexphi.schema import Example, InputError
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mine") / "data"
+    phantom.build(folder, counts=phantom.Sizes(sight=4, sft=4, pool=12, valid=4, test=10), seed=3)
+    return folder / "annotations" / "pool" / "train.json"
+
+
+def run(model: Path, pool: Path, out: Path, *flags: str) -> dict:
+    argv = ["--model", str(model), "--data", str(pool), "--out", str(out), "--max_new_tokens=6", "--batch_size=5", *flags]
+    return score.main(score.parse(argv))
+
+
+def test_a_pool_is_scored_and_a_subset_written(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    figures = run(tiny_model_dir, pool, tmp_path / "mine", "--samples=3")
+    rows = [json.loads(line) for line in (tmp_path / "mine" / "scored.jsonl").read_text().splitlines()]
+    assert figures["rows"] == len(rows) == 12
+    assert all(len(row["correct"]) == 3 and 0 < row["confidence"] < 1 for row in rows)
+    out = tmp_path / "subset.json"
+    made = subset.main(tmp_path / "mine", pool, out, policy="hard_uniform", number=5, seed=0)
+    assert made["rows"] == 5
+    chosen, everything = read_examples(out, check_images=False), {e.id: e for e in read_examples(pool)}
+    assert all(example == everything[example.id] for example in chosen)  # S9: nothing is dropped
+    with pytest.raises(InputError, match="--overwrite"):
+        subset.main(tmp_path / "mine", pool, out, policy="uniform", number=5, seed=0)
+
+
+def test_a_killed_scoring_goes_on(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    run(tiny_model_dir, pool, out, "--samples=2")
+    whole = (out / "scored.jsonl").read_text()
+    (out / "scored.jsonl").write_text("".join(whole.splitlines(keepends=True)[:5]) + '{"id": "to')
+    run(tiny_model_dir, pool, out, "--samples=2", "--resume=true")
+    assert (out / "scored.jsonl").read_text().splitlines()[:5] == whole.splitlines()[:5]
+    ids = [json.loads(line)["id"] for line in (out / "scored.jsonl").read_text().splitlines()]
+    assert ids == [example.id for example in read_examples(pool)]
+
+
+def test_what_is_right_counts_and_what_is_malformed_does_not() -> None:
+    example = Example("a", (), "?", ("yes",), question_type="presence")
+    texts = ["<think>a</think><answer>Yes.</answer>", "<think>a</think><answer>no</answer>", "yes"]
+    samples = [Generation(text, (1, 2), ("a", "b"), (-1.0, -1.0), False, "") for text in texts]
+    row = score.scored(example, samples)
+    assert row.correct == (1.0, 0.0, 0.0)
+    assert row.confidence == pytest.approx(0.36787944)
+
+
+def test_a_subset_of_another_pool_is_refused(tmp_path: Path, pool: Path) -> None:
+    scored = tmp_path / "scored.jsonl"
+    scored.write_text('{"id": "zzz", "question_type": "", "kind": "basic", "correct": [1]}\n')
+    with pytest.raises(InputError, match="zzz is not in"):
+        subset.main(scored, pool, tmp_path / "x.json", policy="uniform", number=1, seed=0)
