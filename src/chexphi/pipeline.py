@@ -22,6 +22,13 @@ from chexphi import runs
 from chexphi.schema import InputError
 
 POLL_SECONDS = 0.5
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # beside another busy process, threads that spin cost a factor of ten
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",  # large tensors are used again: 10 % of a step
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What a stage's process gets, for speed alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,7 @@ class Runner:
                     argv,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+                    env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)},
                 )
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started
