@@ -23,7 +23,6 @@ from chexphi.schema import InputError
 
 POLL_SECONDS = 0.5
 ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # beside another busy process, threads that spin cost a factor of ten
     "MALLOC_MMAP_THRESHOLD_": "1073741824",  # large tensors are used again: 10 % of a step
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "TOKENIZERS_PARALLELISM": "false",

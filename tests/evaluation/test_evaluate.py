@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def run(model: Path, out: Path, *flags: object) -> dict:
     return evaluate.main(evaluate.parse([str(word) for word in argv]))
 
 
-def test_a_folder_and_its_files_give_the_same_predictions(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_a_folder_and_its_files_agree(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     folder = data / "annotations" / "eval"
     summary = run(tiny_model_dir, tmp_path / "all", "--data", folder)
     whole = {row.id: row for row in read_predictions(tmp_path / "all")}
@@ -57,7 +58,7 @@ def test_tokens_are_written_on_demand(tiny_model_dir: Path, data: Path, tmp_path
         assert processor.tokenizer.decode(row.token_ids, skip_special_tokens=True) == row.generated_text
 
 
-def test_a_killed_evaluation_goes_on_where_it_stopped(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+def test_a_killed_evaluation_goes_on(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
     file, out = data / "annotations" / "eval" / "test_basic_vqa.json", tmp_path / "run"
     whole = run(tiny_model_dir, out, "--data", file)
     lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
@@ -79,7 +80,10 @@ def test_answer_probabilities_add_up(tiny_model_dir: Path, data: Path) -> None:
     ]
     options = answer_options(examples)
     assert options == {"presence": ("no", "yes")}
-    odds = answer_probabilities(model, processor, examples, [film] * 3, options, samples=2, max_new_tokens=4, seed=0)
+    films = [film] * 3
+    odds = answer_probabilities(
+        model, processor, examples, films, options, samples=2, max_new_tokens=4, seed=0
+    )
     assert odds[2] is None
     for row in odds[:2]:
         assert row is not None
@@ -100,12 +104,12 @@ GRAPH = "<think>There is a left pleural effusion.</think><answer>{}</answer>"
         ("<answer>yes</answer>", True, True, "no_think", 0.0),
     ],
 )
-def test_one_prediction(tmp_path: Path, text: str, strict: bool, substring: bool, status: str, f1: float) -> None:
-    import random
-
+def test_one_prediction(
+    tmp_path: Path, text: str, strict: bool, substring: bool, status: str, f1: float
+) -> None:
     scene = Scene((Finding("pleural effusion", "left"),), sample_build(random.Random(0)), 0)
     example = Example(
-        "a", ("f",), "Is there an effusion?", ("yes",), GRAPH.format("yes"), scene=(scene.to_dict(),), subject_id="p1"
+        "a", ("f",), "Is there an effusion?", ("yes",), GRAPH.format("yes"), scene=(scene.to_dict(),)
     )
     generation = Generation(text, (1,), ("x",), (-0.5,), False, "")
     ((reference, predicted),) = evaluate.graphs([example], [text], LexiconExtractor())

@@ -22,8 +22,8 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(model: Path, pool: Path, out: Path, *flags: str) -> dict:
-    argv = ["--model", str(model), "--data", str(pool), "--out", str(out), "--max_new_tokens=6", "--batch_size=5", *flags]
-    return score.main(score.parse(argv))
+    argv = ["--model", str(model), "--data", str(pool), "--out", str(out)]
+    return score.main(score.parse([*argv, "--max_new_tokens=6", "--batch_size=5", *flags]))
 
 
 def test_a_pool_is_scored_and_a_subset_written(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
