@@ -42,7 +42,7 @@ class Settings:
     sft_steps: int = 400
     pool_examples: int = 1600
     mined_examples: int = 800
-    grpo_steps: int = 150
+    grpo_steps: int = 100
     grpo_prompts: int = 16
     generations: int = 8
     valid_examples: int = 500
