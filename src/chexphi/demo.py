@@ -47,7 +47,7 @@ def parse(argv: Sequence[str]) -> DemoRecipe:
     return config.parse(argv, DemoRecipe, prog="chexphi demo")[0]
 
 
-def prepare(root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
+def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
     """Draw the films and make an untrained model; returns the data folder."""
     data = root / "data"
     if not (data / "phantom.json").exists():
@@ -58,17 +58,16 @@ def prepare(root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
             settings.valid_examples,
             settings.test_examples,
         )
-        with runs.bar() as progress:
-            task = progress.add_task("draw films", total=None)
-            phantom.build(
-                data,
-                size=settings.image_size,
-                seed=seed,
-                counts=counts,
-                workers=workers,
-                overwrite=data.exists(),
-                progress=lambda done, total: progress.update(task, completed=done, total=total),
-            )
+        task = runner.progress.add_task(f"draw films, seed {seed}", total=None)
+        phantom.build(
+            data,
+            size=settings.image_size,
+            seed=seed,
+            counts=counts,
+            workers=workers,
+            overwrite=data.exists(),
+            progress=lambda done, total: runner.progress.update(task, completed=done, total=total),
+        )
     if not (root / "untrained").exists():
         examples = read_examples(data / "annotations" / "sight" / "train.json", check_images=False)
         examples += read_examples(data / "annotations" / "sft" / "train.json", check_images=False)
@@ -125,14 +124,15 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
         overwrite=recipe.overwrite,
     )
     runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=recipe.seed, stage="demo")
-    data = prepare(out, settings, seed=recipe.seed, workers=recipe.workers)
-    test, pool = data / "annotations" / "eval", data / "annotations" / "pool" / "train.json"
     runner = Runner(out, workers=recipe.workers)
+    test = out / "data" / "annotations" / "eval"
+    pool = out / "data" / "annotations" / "pool" / "train.json"
 
     def tested(name: str, model: Path) -> pipeline.Stage:
         return evaluate_stage(name, model, test, settings, examples=settings.test_examples, seed=recipe.seed)
 
     with runner.progress:
+        prepare(runner, out, settings, seed=recipe.seed, workers=recipe.workers)
         policy = start_policy(runner, out, settings, seed=recipe.seed, threads=recipe.workers)
         _, scored = runner.run_all(
             [tested(EVALUATIONS["sft"], policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]

@@ -58,21 +58,17 @@ def parse(argv: Sequence[str]) -> StudyRecipe:
 
 def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     """Every stage of one seed; `runner` holds the places that all seeds share."""
-    data = demo.prepare(root, settings, seed=seed, workers=1)
-    annotations = data / "annotations"
+    annotations = root / "data" / "annotations"
     test, valid, pool = (
         annotations / "eval",
         annotations / "valid" / "valid.json",
         annotations / "pool" / "train.json",
     )
     name = root.name
-    save = {
-        "save_strategy": "steps",
-        "save_steps": max(1, round(PLATEAU * settings.sft_steps)),
-        "save_only_model": True,
-    }
+    early_step = max(1, round(PLATEAU * settings.sft_steps))
+    save = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
     policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **save)
-    early = next(policy.parent.glob("checkpoint-*"))
+    early = policy.parent / f"checkpoint-{early_step}"
 
     def test_stage(arm: str, model: Path) -> pipeline.Stage:
         return evaluate_stage(
@@ -140,7 +136,10 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
     runner = Runner(out, workers=recipe.workers)
     with runner.progress, ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool:
         folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}
-        loops = [pool.submit(loop, runner, folder, settings, seed=seed) for seed, folder in folders.items()]
+        loops = []
+        for seed, folder in folders.items():  # a seed trains while the next one's films are drawn
+            demo.prepare(runner, folder, settings, seed=seed, workers=recipe.workers)
+            loops.append(pool.submit(loop, runner, folder, settings, seed=seed))
         for done in loops:
             done.result()
     seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
