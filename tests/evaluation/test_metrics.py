@@ -105,7 +105,7 @@ def test_figures_that_do_not_apply_are_none() -> None:
     for name in ("graph_f1", "entity_f1", "relation_precision", "scene_f1", "right_for_wrong_reason"):
         assert found[name] is None
     assert found["by_kind"] == {}
-    assert "graph F1" not in text(metrics.table(found))
+    assert "graph F1" not in text(tables.table(found))
 
 
 def test_a_missing_patient_is_a_cluster_of_its_own_and_flagged() -> None:
@@ -130,7 +130,7 @@ def test_reasoning_length_is_read_from_the_text_or_taken_as_given() -> None:
 def test_tables_show_the_summary_and_escape_markup() -> None:
     rows = [dataclasses.replace(r, extra={**r.extra, "kind": "[red]odd"}) for r in predictions(40)]
     found = summarize(rows, resamples=50)
-    shown = text(metrics.table(found))
+    shown = text(tables.table(found))
     assert tables.number(found["graph_f1"]["value"], "graph_f1") in shown
     assert "[red]odd" in shown
     assert tables.interval(found["accuracy"], "accuracy") in shown
@@ -139,7 +139,7 @@ def test_tables_show_the_summary_and_escape_markup() -> None:
 def test_arms_table_shows_values_and_differences() -> None:
     start, arm = summarize(predictions(40), resamples=50), summarize(predictions(40, skill=0.9), resamples=50)
     change = {"a": 0.1, "b": 0.3, "difference": 0.2, "low": 0.1, "high": 0.3, "n": 40}
-    shown = text(metrics.arms_table({"SFT": start, "[both]": arm}, {"[both]": {"accuracy": change}}))
+    shown = text(tables.arms_table({"SFT": start, "[both]": arm}, {"[both]": {"accuracy": change}}))
     assert "+0.200 [+0.100, +0.300]" in shown
     assert "[both]" in shown
     assert tables.value_text(start["accuracy"], "accuracy") in shown
