@@ -137,7 +137,8 @@ def build(
             row = _row(part, patient, asked, number)
             files.setdefault(_file(part, row), []).append(row)
             films |= _films(patient, asked)
-    files |= _uniform(files["pool/train.json"], seed)
+    if "pool/train.json" in files:
+        files |= _uniform(files["pool/train.json"], seed)
     disk.draw_films(films, part_folder / "images", size, workers=workers, progress=progress)
     for name, rows in files.items():
         disk.write_rows(part_folder / "annotations" / name, rows)
@@ -151,8 +152,8 @@ def _check(out: Path, size: int, counts: Sizes, *, overwrite: bool) -> None:
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"film size {size} is out of range: use {MIN_SIZE} to {MAX_SIZE} pixels")
     for name, number in dataclasses.asdict(counts).items():
-        if number < 1:
-            raise InputError(f"the number of {name} examples is {number}: use at least 1")
+        if number < 0:
+            raise InputError(f"the number of {name} examples is {number}: use 0 or more")
     if out.exists() and not out.is_dir():
         raise InputError(f"output {out} is a file: name a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
