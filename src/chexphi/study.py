@@ -143,14 +143,10 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
         for done in loops:
             done.result()
     seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
-    for seed, found in seeds.items():
-        runs.console().rule(f"seed {seed}")
+    for folder, found in zip(folders.values(), seeds.values(), strict=True):
+        runs.console().rule(folder.name)
         runs.console().print(arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS}))
-        build_from_runs(
-            [folders[int(seed)]],
-            folders[int(seed)] / "report.html",
-            title=f"Study on drawn films, seed {seed}",
-        )
+        build_from_runs([folder], folder / "report.html", title=f"Study on drawn films, {folder.name}")
     results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}
     runs.atomic_write(out / "results.json", json.dumps(results, indent=2) + "\n")
     return results
