@@ -36,8 +36,8 @@ def default_folder(name: str) -> Path:
     return Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}"
 
 
-def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """Make the folder of a run; one that holds a run is only touched when the user says how.
+def check_folder(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Refuse a folder that a run must not write into; nothing is touched.
 
     Raises:
         InputError: If the folder holds another run and neither option is given, or both are.
@@ -54,8 +54,23 @@ def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Pat
             )
         if not (out / "manifest.json").is_file():
             raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
+
+
+def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Make the folder of a run; one that holds a run is only touched when the user says how.
+
+    Raises:
+        InputError: As `check_folder`, or if the folder cannot be made.
+    """
+    check_folder(out, resume=resume, overwrite=overwrite)
+    try:
+        if overwrite and out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"output folder {out} cannot be made ({error.strerror}): choose another --out"
+        ) from None
     return out
 
 

@@ -27,8 +27,8 @@ from chexphi.evaluation.answer_probability import answer_options, answer_probabi
 from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.types import Extractor, Graph
-from chexphi.models import phi4
 from chexphi.models.generate import Generation, generate
+from chexphi.models.stage import begin
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,10 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     source = recipe.annotation_file or recipe.data
     if not recipe.model or not source:
         raise InputError("evaluate needs --model and --data (or --annotation_file): give both")
+    if min(recipe.batch_size, recipe.max_new_tokens, recipe.answer_samples + 1) < 1:
+        raise InputError(
+            "evaluate: batch_size and max_new_tokens must be at least 1, answer_samples 0 or more"
+        )
     path = Path(source)
     if not path.is_dir():
         return (
@@ -151,50 +155,29 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     examples, path, root = read_all(recipe)
-    out = runs.open_run(
-        Path(recipe.out) if recipe.out else runs.default_folder("evaluate"),
-        resume=recipe.resume,
-        overwrite=recipe.overwrite,
+    out = Path(recipe.out) if recipe.out else runs.default_folder("evaluate")
+    model, processor = begin(
+        recipe, out, stage="evaluate", data=path, seed=recipe.seed, examples=len(examples)
     )
-    runs.log_to(out)
-    target = out / "predictions.jsonl"
-    runs.repair(target)
-    done = {prediction.id for prediction in read_predictions(target)} if target.exists() else set()
-    model, processor = phi4.load(
-        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
-    )
-    runs.write_manifest(
-        out,
-        config=runs.plain(recipe),
-        data=path,
-        seed=recipe.seed,
-        stage="evaluate",
-        examples=len(examples),
-        dynamic_hd=processor.image_processor.dynamic_hd,
-    )
+    lines = runs.JsonLines(out / "predictions.jsonl")
+    done = {prediction.id for prediction in read_predictions(lines.path)}
     todo = [example for example in examples if example.id not in done]
     options = answer_options(examples) if recipe.answer_samples else {}
-    lines, film, extractor = runs.JsonLines(target), film_loader(root), LexiconExtractor()
+    film, extractor = film_loader(root), LexiconExtractor()
     starts = range(0, len(todo), recipe.batch_size)
     for start in track(starts, description="evaluate", transient=True, console=runs.console()):
         batch = todo[start : start + recipe.batch_size]
         films = [[film(image) for image in example.images] for example in batch]
         questions = [example.question for example in batch]
         found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
-        texts = [samples[0].text for samples in found]
-        rows = [
-            predict(example, samples[0], reference, said, root, tokens=recipe.tokens).to_dict()
-            for example, samples, (reference, said) in zip(
-                batch, found, graphs(batch, texts, extractor), strict=True
-            )
-        ]
-        for row, odds in zip(
-            rows, _answer_odds(recipe, model, processor, batch, films, options), strict=True
-        ):
-            row["extra"] |= {"answer_probabilities": odds} if odds else {}
-        lines.write(*rows)
+        pairs = graphs(batch, [samples[0].text for samples in found], extractor)
+        odds = _answer_odds(recipe, model, processor, batch, films, options)
+        for example, (generation,), pair, chances in zip(batch, found, pairs, odds, strict=True):
+            row = predict(example, generation, *pair, root, tokens=recipe.tokens).to_dict()
+            row["extra"] |= {"answer_probabilities": chances} if chances else {}
+            lines.write(row)
     lines.close()
-    predictions = read_predictions(target)
+    predictions = read_predictions(lines.path)
     summary = metrics.summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:
         summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)

@@ -16,8 +16,8 @@ from chexphi import answers, config, prompts, runs
 from chexphi.data.images import film_loader
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
-from chexphi.models import phi4
 from chexphi.models.generate import Generation, generate
+from chexphi.models.stage import begin
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -79,30 +79,16 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     """
     if not recipe.model or not recipe.data:
         raise InputError("mine score needs --model and --data: give both, in the config or as flags")
-    if recipe.samples < 1 or recipe.temperature <= 0:
-        raise InputError("mine score: samples must be at least 1 and temperature above 0")
+    if min(recipe.samples, recipe.batch_size, recipe.max_new_tokens) < 1 or recipe.temperature <= 0:
+        raise InputError(
+            "mine score: samples, batch_size, max_new_tokens must be at least 1, temperature above 0"
+        )
     data = Path(recipe.data)
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
-    out = runs.open_run(
-        Path(recipe.out) if recipe.out else runs.default_folder("mine"),
-        resume=recipe.resume,
-        overwrite=recipe.overwrite,
-    )
-    runs.log_to(out)
+    out = Path(recipe.out) if recipe.out else runs.default_folder("mine")
+    model, processor = begin(recipe, out, stage="mine", data=data, seed=recipe.seed, examples=len(examples))
     lines = runs.JsonLines(out / "scored.jsonl")
     done = {row["id"] for row in runs.read_jsonl(lines.path)}
-    model, processor = phi4.load(
-        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
-    )
-    runs.write_manifest(
-        out,
-        config=runs.plain(recipe),
-        data=data,
-        seed=recipe.seed,
-        stage="mine",
-        examples=len(examples),
-        dynamic_hd=processor.image_processor.dynamic_hd,
-    )
     film = film_loader(image_root_of(data, recipe.image_root))
     todo = [example for example in examples if example.id not in done]
     starts = range(0, len(todo), recipe.batch_size)
@@ -123,14 +109,19 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         )
     lines.close()
     rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]
-    means = [sum(row.correct) / len(row.correct) for row in rows]
+    summary = figures(rows)
     logger.info("scored %d examples", len(rows))
-    figures = {
+    runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    return {"out": str(out), **summary}
+
+
+def figures(rows: Sequence[ScoredRow]) -> dict[str, float]:
+    """How often the policy is right, and how many questions it gets right never, sometimes, always."""
+    means = [row.accuracy for row in rows]
+    return {
         "rows": len(rows),
         "accuracy": sum(means) / len(means),
         "never_right": sum(mean == 0 for mean in means),
         "sometimes_right": sum(0 < mean < 1 for mean in means),
         "always_right": sum(mean == 1 for mean in means),
     }
-    runs.atomic_write(out / "summary.json", json.dumps(figures, indent=2) + "\n")
-    return {"out": str(out), **figures}

@@ -18,7 +18,7 @@ from chexphi import config, runs
 from chexphi.answers import MATCHES
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.models import phi4
+from chexphi.models.stage import begin
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
 from chexphi.training.dataset import grpo_dataset
@@ -113,19 +113,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     data = Path(recipe.data)
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     check(recipe, args, examples)
-    out = runs.open_run(Path(args.output_dir), resume=recipe.resume, overwrite=recipe.overwrite)
-    runs.log_to(out)
-    model, processor = phi4.load(
-        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
-    )
-    runs.write_manifest(
-        out,
-        config={**runs.plain(recipe), "trainer": runs.plain(args)},
-        data=data,
-        seed=args.seed,
-        stage="grpo",
-        examples=len(examples),
-        dynamic_hd=processor.image_processor.dynamic_hd,
+    out = Path(args.output_dir)
+    model, processor = begin(
+        recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args
     )
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:

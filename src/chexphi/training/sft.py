@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, runs
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models import phi4
+from chexphi.models.stage import begin
 from chexphi.schema import InputError
 from chexphi.training.dataset import sft_dataset
 from chexphi.training.progress import MetricsLog
@@ -58,19 +58,9 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         raise InputError(
             f"{data}: example {missing} has no explanation to imitate: add one or remove the row"
         )
-    out = runs.open_run(Path(args.output_dir), resume=recipe.resume, overwrite=recipe.overwrite)
-    runs.log_to(out)
-    model, processor = phi4.load(
-        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
-    )
-    runs.write_manifest(
-        out,
-        config={**runs.plain(recipe), "trainer": runs.plain(args)},
-        data=data,
-        seed=args.seed,
-        stage="sft",
-        examples=len(examples),
-        dynamic_hd=processor.image_processor.dynamic_hd,
+    out = Path(args.output_dir)
+    model, processor = begin(
+        recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args
     )
     root = image_root_of(data, recipe.image_root)
     checkpoint = last_checkpoint(out) if recipe.resume else None
