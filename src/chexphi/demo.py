@@ -37,6 +37,7 @@ class DemoRecipe:
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_demo)"})
     quick: bool = field(default=False, metadata={"help": "a few steps of everything, to see that it runs"})
     seed: int = field(default=0, metadata={"help": "seed of films, weights and training"})
+    limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
     workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
@@ -117,7 +118,7 @@ def start_policy(
 
 def main(recipe: DemoRecipe) -> dict[str, Any]:
     """Run the demo; returns the figures that also stand in `results.json`."""
-    settings = pipeline.QUICK if recipe.quick else Settings()
+    settings = pipeline.limited(pipeline.QUICK if recipe.quick else Settings(), recipe.limit)
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("demo"),
         resume=recipe.resume,

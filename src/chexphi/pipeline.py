@@ -6,6 +6,7 @@ run, so that every line of the table can be made again by hand. A finished stage
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -65,6 +66,19 @@ QUICK = Settings(
     test_examples=24,
     max_new_tokens=48,
 )
+
+
+def limited(settings: Settings, limit: int | None) -> Settings:
+    """The same loop with at most `limit` test examples.
+
+    Raises:
+        InputError: If the limit is below 1.
+    """
+    if limit is None:
+        return settings
+    if limit < 1:
+        raise InputError(f"limit is {limit}: use at least 1")
+    return dataclasses.replace(settings, test_examples=min(limit, settings.test_examples))
 
 
 @dataclass(frozen=True, slots=True)

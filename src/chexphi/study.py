@@ -43,6 +43,7 @@ class StudyRecipe:
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_study)"})
     quick: bool = field(default=False, metadata={"help": "a few steps of everything, to see that it runs"})
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "one loop each"})
+    limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
     workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
@@ -126,7 +127,7 @@ def figures(root: Path, *, seed: int) -> dict[str, Any]:
 
 def main(recipe: StudyRecipe) -> dict[str, Any]:
     """Run all seeds; returns the figures that also stand in `results.json`."""
-    settings = pipeline.QUICK if recipe.quick else STUDY
+    settings = pipeline.limited(pipeline.QUICK if recipe.quick else STUDY, recipe.limit)
     out = runs.open_run(
         Path(recipe.out) if recipe.out else runs.default_folder("study"),
         resume=recipe.resume,
