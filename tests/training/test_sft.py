@@ -35,12 +35,15 @@ def train(films: Path) -> Path:
     return films / "annotations" / "sft" / "train.json"
 
 
-def test_loss_falls_and_the_policy_is_saved(tiny_model_dir: Path, train: Path, tmp_path: Path) -> None:
+def test_loss_falls_and_the_policy_is_saved(
+    tiny_model_dir: Path, train: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = run(
         tiny_model_dir, train, tmp_path / "run", "--max_steps=12", "--learning_rate=5e-3", "--logging_steps=1"
     )
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert rows[11]["loss"] < 0.8 * rows[0]["loss"]
+    assert capsys.readouterr().out == ""  # standard output belongs to --json
     before, after = phi4.load(tiny_model_dir)[0], phi4.load(out / "model")[0]
     assert not torch.equal(before.lm_head.weight, after.lm_head.weight)
 

@@ -22,7 +22,7 @@ from chexphi.models.stage import begin
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
 from chexphi.training.dataset import grpo_dataset
-from chexphi.training.progress import MetricsLog
+from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
 from chexphi.training.trainer import LoggedGRPOTrainer
 
@@ -132,6 +132,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         completions=completions,
     )
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
+    quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     trainer.save_model(str(out / "model"))
     metrics.close()

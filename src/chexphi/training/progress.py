@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from chexphi.runs import JsonLines
 
@@ -31,3 +39,17 @@ class MetricsLog(TrainerCallback):
                     f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept"
                 )
         self.lines.write({"step": state.global_step, **values})
+
+
+class Bar(ProgressCallback):
+    """The Trainer's bar on standard error, without its log lines on standard output."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Nothing: `metrics.jsonl` has them."""
+
+
+def quiet(trainer: Trainer) -> None:
+    """Keep standard output free for `--json`."""
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback) is not None:
+        trainer.add_callback(Bar)

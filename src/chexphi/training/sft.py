@@ -18,7 +18,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.models.stage import begin
 from chexphi.schema import InputError
 from chexphi.training.dataset import sft_dataset
-from chexphi.training.progress import MetricsLog
+from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         callbacks=[MetricsLog(lines)],
     )
     logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
+    quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     trainer.save_model(str(out / "model"))
     lines.close()
