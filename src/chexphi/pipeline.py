@@ -35,20 +35,20 @@ ENVIRONMENT = {
 class Settings:
     """Sizes of one loop. Steps, batches and rates are our choice: measured in `docs/log.md`."""
 
-    sight_examples: int = 20_000
+    sight_examples: int = 16_000
     """Films with clean text that teach the small model to see (a real base model can already)."""
-    sight_steps: int = 1500
+    sight_steps: int = 1200
     sft_examples: int = 4000
     """Examples of the imperfect writer, who leaves most findings out."""
     sft_steps: int = 400
     pool_examples: int = 1600
     mined_examples: int = 800
-    grpo_steps: int = 100
+    grpo_steps: int = 80
     grpo_prompts: int = 16
     generations: int = 8
     valid_examples: int = 500
     test_examples: int = 1000
-    max_new_tokens: int = 80
+    max_new_tokens: int = 72
     image_size: int = 64
 
 
@@ -139,7 +139,7 @@ def grpo_stage(
         "rewards": list(rewards),
         "reward_weights": list(rewards.values()),
         "max_steps": settings.grpo_steps,
-        "learning_rate": 1.5e-4,
+        "learning_rate": 3e-4,
         "seed": seed,
         "beta": 0.0,
         "per_device_train_batch_size": settings.grpo_prompts * settings.generations,

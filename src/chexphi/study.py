@@ -49,7 +49,14 @@ class StudyRecipe:
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
-STUDY = Settings(valid_examples=2000, test_examples=2000)
+STUDY = Settings(
+    sight_examples=20_000,
+    sight_steps=1500,
+    sft_steps=800,
+    grpo_steps=100,
+    valid_examples=2000,
+    test_examples=2000,
+)
 
 
 def parse(argv: Sequence[str]) -> StudyRecipe:
@@ -67,8 +74,11 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     )
     name = root.name
     early_step = max(1, round(PLATEAU * settings.sft_steps))
-    save = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
-    policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **save)
+    tuning = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
+    tuning |= {
+        "lr_scheduler_type": "cosine"
+    }  # its last fifth moves little: a plateau, not a schedule cut short
+    policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **tuning)
     early = policy.parent / f"checkpoint-{early_step}"
 
     def test_stage(arm: str, model: Path) -> pipeline.Stage:
