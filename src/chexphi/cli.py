@@ -109,7 +109,7 @@ def evaluate(context: typer.Context) -> None:
     summary = stage.main(stage.parse(argv))
     if not as_json:
         runs.console().print(table(summary))
-    show(summary, as_json=as_json)
+    show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
 
 
 @mine.command("score", context_settings=RECIPE)
@@ -225,9 +225,10 @@ def compare(
     from chexphi.evaluation.tables import table
 
     result = compare_files(first, second, seed=seed)
-    if not as_json:
+    if as_json:
+        show(result, as_json=True)
+    else:
         runs.console().print(table(result))
-    show(result, as_json=as_json)
 
 
 @app.command()
