@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from chexphi import runs
 from chexphi.schema import InputError
@@ -108,7 +109,7 @@ def evaluate(context: typer.Context) -> None:
 
     summary = stage.main(stage.parse(argv))
     if not as_json:
-        runs.console().print(table(summary))
+        Console().print(table(summary))
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
 
 
@@ -228,7 +229,7 @@ def compare(
     if as_json:
         show(result, as_json=True)
     else:
-        runs.console().print(table(result))
+        Console().print(table(result))
 
 
 @app.command()
