@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from chexphi import answers, prompts
-from chexphi.data.phantom.build import PRESETS, Sizes, build
+from chexphi.data.phantom.build import Sizes, build
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.read import read_examples
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.match import score
 from chexphi.graph.types import Graph
 from chexphi.schema import Example, InputError
+from chexphi.study import STUDY
 
 COUNTS = Sizes(sight=60, sft=40, pool=20, valid=12, test=60)
 TINY = Sizes(sight=4, sft=2, pool=2, valid=2, test=4)
@@ -174,4 +175,4 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, o
 
 
 def test_the_study_has_enough_patients_and_examples() -> None:
-    assert PRESETS["study"].test >= 2000
+    assert STUDY.test_examples >= 2000

@@ -233,7 +233,8 @@ def test_any_order_of_known_words_gives_a_valid_graph(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
-    extract(text)
+    graph = extract(text)
+    assert Graph.of(graph.entities, graph.relations) == graph
 
 
 def test_normalize() -> None:

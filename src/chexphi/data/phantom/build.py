@@ -55,12 +55,6 @@ class Sizes:
     test: int = 1_000
 
 
-QUICK = Sizes(sight=160, sft=80, pool=40, valid=20, test=40)
-DEMO = Sizes()
-STUDY = Sizes(test=2_000)
-PRESETS = {"quick": QUICK, "demo": DEMO, "study": STUDY}
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     name: str
@@ -105,7 +99,7 @@ def build(
     *,
     size: int = 64,
     seed: int = 0,
-    counts: Sizes = DEMO,
+    counts: Sizes = Sizes(),
     overwrite: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
