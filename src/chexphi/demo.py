@@ -98,6 +98,7 @@ def start_policy(
             rate=2e-3,
             seed=seed,
             strip_tags=True,
+            adam_beta2=0.98,
         ),
         threads=threads,
     )
@@ -109,6 +110,7 @@ def start_policy(
             steps=settings.sft_steps,
             rate=1e-3,
             seed=seed,
+            lr_scheduler_type="cosine",  # its last fifth moves little: a plateau, not a schedule cut short
             **sft,
         ),
         threads=threads,
@@ -119,13 +121,8 @@ def start_policy(
 def main(recipe: DemoRecipe) -> dict[str, Any]:
     """Run the demo; returns the figures that also stand in `results.json`."""
     settings = pipeline.limited(pipeline.QUICK if recipe.quick else Settings(), recipe.limit)
-    out = runs.open_run(
-        Path(recipe.out) if recipe.out else runs.default_folder("demo"),
-        resume=recipe.resume,
-        overwrite=recipe.overwrite,
-    )
-    runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=recipe.seed, stage="demo")
-    runner = Runner(out, workers=recipe.workers)
+    runner = pipeline.open_loop(recipe, "demo", seed=recipe.seed)
+    out = runner.root
     test = out / "data" / "annotations" / "eval"
     pool = out / "data" / "annotations" / "pool" / "train.json"
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -29,6 +29,22 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """What a stage's process gets, for speed alone."""
+FOLLOW = "CHEXPHI_FOLLOW_STDIN"
+"""Set for a stage's process, whose standard input its runner holds open."""
+
+
+def end_with_parent() -> None:
+    """In a stage's process: end it once its runner is gone, even by `kill -9`.
+
+    Left alone it would still write into the folder that a resumed run takes up.
+    """
+
+    def end() -> None:
+        os.read(0, 1)  # returns when the other end is closed
+        os._exit(1)
+
+    if os.environ.pop(FOLLOW, None):
+        threading.Thread(target=end, daemon=True).start()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +199,29 @@ def mine_stage(name: str, model: Path, data: Path, settings: Settings, *, seed: 
     return Stage(name, ("mine", "score"), values, "summary.json", "scored.jsonl", settings.pool_examples)
 
 
+class LoopRecipe(Protocol):
+    """The fields that demo and study share."""
+
+    out: str | None
+    workers: int
+    resume: bool
+    overwrite: bool
+
+
+def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
+    """Make the run folder of a loop; returns the runner of its stages.
+
+    Raises:
+        InputError: If the folder is taken or there is nobody to work.
+    """
+    if recipe.workers < 1:
+        raise InputError(f"{name}: workers is {recipe.workers}: use at least 1")
+    folder = Path(recipe.out) if recipe.out else runs.default_folder(name)
+    out = runs.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+    runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=seed, stage=name)
+    return Runner(out, workers=recipe.workers)
+
+
 class Runner:
     """Runs stages under one folder, at most `workers` at a time, with one progress bar each."""
 
@@ -214,9 +253,10 @@ class Runner:
             with log.open("w", encoding="utf-8") as output:
                 process = subprocess.Popen(
                     argv,
+                    stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)},
+                    env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), FOLLOW: "1"},
                 )
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started

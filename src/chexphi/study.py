@@ -20,6 +20,7 @@ from chexphi.evaluation.tables import arms_table
 from chexphi.mining import subset
 from chexphi.pipeline import Runner, Settings, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.report.build import build_from_runs
+from chexphi.schema import InputError
 
 CONTROLS = ("sft_continued", "sft_references")
 ARMS = (*demo.ARMS, *CONTROLS)
@@ -52,7 +53,6 @@ class StudyRecipe:
 STUDY = Settings(
     sight_examples=20_000,
     sight_steps=1500,
-    sft_steps=800,
     grpo_steps=100,
     valid_examples=2000,
     test_examples=2000,
@@ -74,11 +74,8 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     )
     name = root.name
     early_step = max(1, round(PLATEAU * settings.sft_steps))
-    tuning = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
-    tuning |= {
-        "lr_scheduler_type": "cosine"
-    }  # its last fifth moves little: a plateau, not a schedule cut short
-    policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **tuning)
+    saved = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
+    policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **saved)
     early = policy.parent / f"checkpoint-{early_step}"
 
     def test_stage(arm: str, model: Path) -> pipeline.Stage:
@@ -136,15 +133,16 @@ def figures(root: Path, *, seed: int) -> dict[str, Any]:
 
 
 def main(recipe: StudyRecipe) -> dict[str, Any]:
-    """Run all seeds; returns the figures that also stand in `results.json`."""
+    """Run all seeds; returns the figures that also stand in `results.json`.
+
+    Raises:
+        InputError: For a setting that cannot be, or if a stage failed.
+    """
+    if not recipe.seeds or len(set(recipe.seeds)) < len(recipe.seeds):
+        raise InputError(f"study: seeds is {recipe.seeds}: name at least one, each once")
     settings = pipeline.limited(pipeline.QUICK if recipe.quick else STUDY, recipe.limit)
-    out = runs.open_run(
-        Path(recipe.out) if recipe.out else runs.default_folder("study"),
-        resume=recipe.resume,
-        overwrite=recipe.overwrite,
-    )
-    runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=min(recipe.seeds), stage="study")
-    runner = Runner(out, workers=recipe.workers)
+    runner = pipeline.open_loop(recipe, "study", seed=min(recipe.seeds))
+    out = runner.root
     with runner.progress, ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool:
         folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}
         loops = []

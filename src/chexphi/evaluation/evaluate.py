@@ -28,7 +28,7 @@ from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import begin
+from chexphi.models.stage import begin, open_batches
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -161,18 +161,18 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     )
     lines = runs.JsonLines(out / "predictions.jsonl")
     done = {prediction.id for prediction in read_predictions(lines.path)}
-    todo = [example for example in examples if example.id not in done]
+    batches = open_batches(examples, done, recipe.batch_size)
     options = answer_options(examples) if recipe.answer_samples else {}
     film, extractor = film_loader(root), LexiconExtractor()
-    starts = range(0, len(todo), recipe.batch_size)
-    for start in track(starts, description="evaluate", transient=True, console=runs.console()):
-        batch = todo[start : start + recipe.batch_size]
+    for _, batch in track(batches, description="evaluate", transient=True, console=runs.console()):
         films = [[film(image) for image in example.images] for example in batch]
         questions = [example.question for example in batch]
         found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
         pairs = graphs(batch, [samples[0].text for samples in found], extractor)
         odds = _answer_odds(recipe, model, processor, batch, films, options)
         for example, (generation,), pair, chances in zip(batch, found, pairs, odds, strict=True):
+            if example.id in done:
+                continue
             row = predict(example, generation, *pair, root, tokens=recipe.tokens).to_dict()
             row["extra"] |= {"answer_probabilities": chances} if chances else {}
             lines.write(row)

@@ -170,16 +170,3 @@ def paired_ratios(
             "low": found["low"], "high": found["high"], "n": found["n"],
         }  # fmt: skip
     return result
-
-
-def paired_difference(
-    a: Sequence[float],
-    b: Sequence[float],
-    clusters: Sequence[Hashable],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-) -> Estimate | None:
-    """Mean of B - A over paired values, with its interval."""
-    change = Ratio.mean(np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64))
-    return ratios({"change": change}, clusters, seed=seed, resamples=resamples)["change"]

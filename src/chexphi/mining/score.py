@@ -17,7 +17,7 @@ from chexphi.data.images import film_loader
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import begin
+from chexphi.models.stage import begin, open_batches
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -90,10 +90,8 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     lines = runs.JsonLines(out / "scored.jsonl")
     done = {row["id"] for row in runs.read_jsonl(lines.path)}
     film = film_loader(image_root_of(data, recipe.image_root))
-    todo = [example for example in examples if example.id not in done]
-    starts = range(0, len(todo), recipe.batch_size)
-    for start in track(starts, description="mine score", transient=True, console=runs.console()):
-        batch = todo[start : start + recipe.batch_size]
+    batches = open_batches(examples, done, recipe.batch_size)
+    for start, batch in track(batches, description="mine score", transient=True, console=runs.console()):
         found = generate(
             model,
             processor,
@@ -105,7 +103,11 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
             seed=recipe.seed + start,
         )
         lines.write(
-            *(scored(example, samples).to_dict() for example, samples in zip(batch, found, strict=True))
+            *(
+                scored(example, samples).to_dict()
+                for example, samples in zip(batch, found, strict=True)
+                if example.id not in done
+            )
         )
     lines.close()
     rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]

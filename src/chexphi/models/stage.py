@@ -1,12 +1,14 @@
-"""What every stage that runs a model does first: its folder, the model, the manifest."""
+"""What stages that run a model share: folder, model and manifest at the start, batches to go on with."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from chexphi import runs
 from chexphi.models import phi4
+from chexphi.schema import Example
 
 
 class ModelRecipe(Protocol):
@@ -51,3 +53,15 @@ def begin(
         out, config=config, data=data, seed=seed, stage=stage, examples=examples, dynamic_hd=crops
     )
     return model, processor
+
+
+def open_batches(
+    examples: Sequence[Example], done: Container[str], size: int
+) -> list[tuple[int, Sequence[Example]]]:
+    """(number of its first example, batch) of each batch that is not wholly done.
+
+    The cut is that of all examples, so that a resumed run makes the batches, and draws the samples, of an
+    unbroken one; a batch that was stopped half-way comes whole.
+    """
+    batches = [(start, examples[start : start + size]) for start in range(0, len(examples), size)]
+    return [(start, batch) for start, batch in batches if any(example.id not in done for example in batch)]

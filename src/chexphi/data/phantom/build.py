@@ -8,6 +8,7 @@ out/annotations/pool/train.json      clean references: mined, then learned from 
 out/annotations/uniform/<n>.json     a uniform sample of the pool (`hard_uniform/` is written by mining)
 out/annotations/valid/valid.json     clean references
 out/annotations/eval/test_{basic,region,compare}_vqa.json
+out/contact_sheet.png                films of this seed: each finding alone, then a sample
 out/phantom.json                     how it was made
 ```
 No patient is in two parts. Training, validation and test differ in wording as well.
@@ -26,7 +27,7 @@ from typing import Any
 
 from chexphi.data.phantom import disk
 from chexphi.data.phantom.disk import Film, Progress
-from chexphi.data.phantom.draw import MAX_SIZE, MIN_SIZE
+from chexphi.data.phantom.draw import MAX_SIZE, MIN_SIZE, contact_sheet
 from chexphi.data.phantom.frames import Wording
 from chexphi.data.phantom.language import Explanation, caption, explain
 from chexphi.data.phantom.perceive import perturb
@@ -136,6 +137,7 @@ def build(
     disk.draw_films(films, part_folder / "images", size, workers=workers, progress=progress)
     for name, rows in files.items():
         disk.write_rows(part_folder / "annotations" / name, rows)
+    contact_sheet(part_folder / "contact_sheet.png", size=size, seed=seed)
     settings = {"size": size, "seed": seed, "counts": dataclasses.asdict(counts)}
     (part_folder / "phantom.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     disk.move(part_folder, out)
