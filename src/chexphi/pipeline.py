@@ -53,7 +53,7 @@ class Settings:
 
     sight_examples: int = 16_000
     """Films with clean text that teach the small model to see (a real base model can already)."""
-    sight_steps: int = 1200
+    sight_steps: int = 1150
     sft_examples: int = 4000
     """Examples of the imperfect writer, who leaves most findings out."""
     sft_steps: int = 400
@@ -192,7 +192,7 @@ def mine_stage(name: str, model: Path, data: Path, settings: Settings, *, seed: 
         "model": str(model),
         "data": str(data),
         "samples": 4,
-        "batch_size": 32,
+        "batch_size": 64,
         "max_new_tokens": settings.max_new_tokens,
         "seed": seed,
     }

@@ -76,7 +76,7 @@ class Completion:
     schema: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        row = dataclasses.asdict(self)
+        row = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         return {"schema": row.pop("schema"), **row}
 
 

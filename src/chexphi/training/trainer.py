@@ -12,6 +12,7 @@ does not take TRL's inputs: it is copied from the policy here instead.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from typing import Any
 
@@ -56,6 +57,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._captured: Tensor | None = None
         self._rows: list[dict[str, Any]] = []
         self._waiting: set[int] = set()
+        self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         every = self.args.steps_per_generation * self.num_iterations
@@ -155,7 +157,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         return Completion(
             **row | {"token_ids": tuple(ids), "per_token_logps": tuple(row["per_token_logps"])},
             completion=tokenizer.decode(ids, skip_special_tokens=True),
-            raw_completion_tokens=tuple(tokenizer.decode([token]) for token in ids),
+            raw_completion_tokens=tuple(map(self._word, ids)),
             truncated=not ids or ids[-1] not in self.eos_token_ids,
         )
 
