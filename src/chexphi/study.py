@@ -53,6 +53,8 @@ class StudyRecipe:
 STUDY = Settings(
     sight_examples=20_000,
     sight_steps=1500,
+    sft_examples=16_000,  # each once: what repeats is learned by heart, and the plateau is lost
+    sft_steps=1000,
     grpo_steps=100,
     valid_examples=2000,
     test_examples=2000,
