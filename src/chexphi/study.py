@@ -8,7 +8,7 @@ continued on the imperfect text, and SFT on the clean references of the mined po
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from chexphi import config, demo, pipeline, runs
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.mining import subset
-from chexphi.pipeline import Runner, Settings, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.pipeline import Runner, Settings, Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.report.build import build_from_runs
 from chexphi.schema import InputError
 
@@ -66,52 +66,53 @@ def parse(argv: Sequence[str]) -> StudyRecipe:
     return config.parse(argv, StudyRecipe, prog="chexphi study")[0]
 
 
+def evaluations(
+    root: Path, part: str, models: Mapping[str, Path], settings: Settings, *, seed: int
+) -> list[Stage]:
+    """One evaluation a model, on the part `eval` or `valid` of a seed's data."""
+    file, examples = {
+        "eval": ("eval", settings.test_examples),
+        "valid": ("valid/valid.json", settings.valid_examples),
+    }[part]
+    data = root / "data" / "annotations" / file
+    return [
+        evaluate_stage(f"{root.name}/{part}_{arm}", model, data, settings, examples=examples, seed=seed)
+        for arm, model in models.items()
+    ]
+
+
 def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     """Every stage of one seed; `runner` holds the places that all seeds share."""
-    annotations = root / "data" / "annotations"
-    test, valid, pool = (
-        annotations / "eval",
-        annotations / "valid" / "valid.json",
-        annotations / "pool" / "train.json",
-    )
-    name = root.name
+    name, annotations = root.name, root / "data" / "annotations"
+    pool = annotations / "pool" / "train.json"
     early_step = max(1, round(PLATEAU * settings.sft_steps))
     saved = {"save_strategy": "steps", "save_steps": early_step, "save_only_model": True}
     policy = demo.start_policy(runner, root, settings, seed=seed, threads=1, prefix=f"{name}/", **saved)
     early = policy.parent / f"checkpoint-{early_step}"
-
-    def test_stage(arm: str, model: Path) -> pipeline.Stage:
-        return evaluate_stage(
-            f"{name}/eval_{arm}", model, test, settings, examples=settings.test_examples, seed=seed
-        )
-
-    def valid_stage(arm: str, model: Path) -> pipeline.Stage:
-        return evaluate_stage(
-            f"{name}/valid_{arm}", model, valid, settings, examples=settings.valid_examples, seed=seed
-        )
-
     *_, scored = runner.run_all(
         [
-            test_stage("sft", policy),
-            valid_stage("sft", policy),
-            valid_stage("early", early),
+            *evaluations(root, "eval", {"sft": policy}, settings, seed=seed),
+            *evaluations(root, "valid", {"sft": policy, "early": early}, settings, seed=seed),
             mine_stage(f"{name}/mine", policy, pool, settings, seed=seed),
         ]
     )
     mined = subset.select_beside(scored, pool, number=settings.mined_examples, seed=seed)
-    arms = [
-        grpo_stage(f"{name}/{arm}", policy, mined, rewards, settings, seed=seed)
-        for arm, rewards in demo.ARMS.items()
-    ]
-    runner.run_all(arms)
+    runner.run_all(
+        [
+            grpo_stage(f"{name}/{arm}", policy, mined, rewards, settings, seed=seed)
+            for arm, rewards in demo.ARMS.items()
+        ]
+    )
+    sources = dict(zip(CONTROLS, (annotations / "sft" / "train.json", mined), strict=True))
     steps = same_time(root)
-    sources = {"sft_continued": annotations / "sft" / "train.json", "sft_references": mined}
-    arms += [
-        sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed)
-        for arm, source in sources.items()
-    ]
-    runner.run_all(arms[2:])
-    runner.run_all([test_stage(Path(arm.name).name, runner.root / arm.name / "model") for arm in arms])
+    runner.run_all(
+        [
+            sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed)
+            for arm, source in sources.items()
+        ]
+    )
+    models = {arm: root / arm / "model" for arm in ARMS}
+    runner.run_all(evaluations(root, "eval", models, settings, seed=seed))
 
 
 def same_time(root: Path) -> int:
