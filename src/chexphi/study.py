@@ -26,6 +26,7 @@ CONTROLS = ("sft_continued", "sft_references")
 ARMS = (*demo.ARMS, *CONTROLS)
 PAIRS = (
     ("sft", "grpo_kg"),
+    ("early", "grpo_kg"),
     ("sft", "grpo_acc"),
     ("sft", "sft_continued"),
     ("sft", "sft_references"),
@@ -34,7 +35,10 @@ PAIRS = (
     ("grpo_acc", "grpo_kg"),
 )
 PLATEAU = 0.8
-"""SFT has reached its plateau if its last 20 % of steps change validation accuracy by less than a point."""
+"""SFT has reached its plateau if its last 20 % of steps gain less than a point of validation accuracy.
+
+It may also lose: the checkpoint before them is tested as `early`, so that no arm wins by a bad start.
+"""
 
 
 @dataclass
@@ -91,7 +95,7 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     early = policy.parent / f"checkpoint-{early_step}"
     *_, scored = runner.run_all(
         [
-            *evaluations(root, "eval", {"sft": policy}, settings, seed=seed),
+            *evaluations(root, "eval", {"sft": policy, "early": early}, settings, seed=seed),
             *evaluations(root, "valid", {"sft": policy, "early": early}, settings, seed=seed),
             mine_stage(f"{name}/mine", policy, pool, settings, seed=seed),
         ]

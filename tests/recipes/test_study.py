@@ -22,12 +22,14 @@ def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
     found = json.loads(done.stdout)["seeds"]["0"]
     assert found == json.loads((out / "results.json").read_text())["seeds"]["0"]
     assert found["arms"].keys() == {"sft", *study.ARMS}
+    seed = out / "seed0"
+    accuracy = {
+        arm: json.loads((seed / f"eval_{arm}" / "summary.json").read_text())["accuracy"]["value"]
+        for arm in ("early", *found["arms"])
+    }
     for a, b in study.PAIRS:
         pair = found["pairs"][f"{b} - {a}"]["accuracy"]
-        assert pair["difference"] == pytest.approx(
-            found["arms"][b]["accuracy"]["value"] - found["arms"][a]["accuracy"]["value"]
-        )
-    seed = out / "seed0"
+        assert pair["difference"] == pytest.approx(accuracy[b] - accuracy[a])
     assert found["plateau"]["n"] == 24  # on validation, early against late
     for arm, source in {"sft_continued": "sft/train.json", "sft_references": "hard_uniform/12.json"}.items():
         settings = yaml.safe_load((seed / f"{arm}.yaml").read_text())
