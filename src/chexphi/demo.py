@@ -87,7 +87,7 @@ def start_policy(
     prefix: str = "",
     **sft: Any,
 ) -> Path:
-    """Sight, then SFT on the imperfect writer's text; returns the model every arm starts from."""
+    """Sight, then SFT on the imperfect writer's text with the settings `sft`: every arm's start."""
     annotations = root / "data" / "annotations"
     sight = runner.run(
         sft_stage(
@@ -110,7 +110,6 @@ def start_policy(
             steps=settings.sft_steps,
             rate=1e-3,
             seed=seed,
-            lr_scheduler_type="cosine",  # its last fifth moves little: a plateau, not a schedule cut short
             **sft,
         ),
         threads=threads,
@@ -131,7 +130,9 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
 
     with runner.progress:
         prepare(runner, out, settings, seed=recipe.seed, workers=recipe.workers)
-        policy = start_policy(runner, out, settings, seed=recipe.seed, threads=recipe.workers)
+        policy = start_policy(
+            runner, out, settings, seed=recipe.seed, threads=recipe.workers, lr_scheduler_type="cosine"
+        )
         _, scored = runner.run_all(
             [tested(EVALUATIONS["sft"], policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]
         )
