@@ -124,9 +124,9 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
 
 
 def same_time(root: Path) -> int:
-    """SFT steps that take as long as GRPO with both rewards took, training time against training time."""
+    """SFT steps that take as long as GRPO with both rewards took, in CPU seconds of one thread each."""
     grpo, sft = runtime(root / "grpo_kg"), runtime(root / "sft")
-    return max(1, round(grpo["train_runtime"] / sft["train_runtime"] * sft["step"]))
+    return max(1, round(grpo["cpu_seconds"] / sft["cpu_seconds"] * sft["step"]))
 
 
 def runtime(run: Path) -> dict[str, float]:

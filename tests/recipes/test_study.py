@@ -42,7 +42,7 @@ def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
 def test_controls_take_as_long_as_grpo(tmp_path: Path) -> None:
     for name, step, seconds in (("sft", 400, 80.0), ("grpo_kg", 100, 250.0)):
         (tmp_path / name).mkdir()
-        rows = [{"step": 1, "loss": 0.5}, {"step": step, "train_runtime": seconds}]
+        rows = [{"step": 1, "loss": 0.5}, {"step": step, "train_runtime": 1.0, "cpu_seconds": seconds}]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert study.same_time(tmp_path) == 1250  # 250 s of steps that take 0.2 s
 

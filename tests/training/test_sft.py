@@ -43,6 +43,7 @@ def test_loss_falls_and_the_policy_is_saved(
     )
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert rows[11]["loss"] < 0.8 * rows[0]["loss"]
+    assert rows[-1]["cpu_seconds"] > 0 < rows[-1]["train_runtime"]
     assert capsys.readouterr().out == ""  # standard output belongs to --json
     before, after = phi4.load(tiny_model_dir)[0], phi4.load(out / "model")[0]
     assert not torch.equal(before.lm_head.weight, after.lm_head.weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 from transformers import (
@@ -19,10 +20,19 @@ from chexphi.runs import JsonLines
 
 
 class MetricsLog(TrainerCallback):
-    """Append each set of logged metrics as one JSON line with its step; stop on a loss that is not finite."""
+    """Append each set of logged metrics as one JSON line with its step; stop on a loss that is not finite.
+
+    The last line also has `cpu_seconds` of the training: other work on the machine does not lengthen them.
+    """
 
     def __init__(self, lines: JsonLines) -> None:
         self.lines = lines
+        self._began = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._began = time.process_time()
 
     def on_log(
         self,
@@ -38,6 +48,8 @@ class MetricsLog(TrainerCallback):
                 raise FloatingPointError(
                     f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept"
                 )
+        if "train_runtime" in values:
+            values["cpu_seconds"] = round(time.process_time() - self._began, 3)
         self.lines.write({"step": state.global_step, **values})
 
 
