@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
 
 _BREAK = re.compile(
@@ -16,14 +17,15 @@ _BREAK = re.compile(
 )
 """What may end a sentence; never a point inside `1.5`. Possessive, so that no text takes quadratic time."""
 _LAST_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*$")
-_TITLES = frozenset(["dr", "mr", "mrs", "ms", "prof", "st", "vs", "approx", "fig", "cf", "e.g", "i.e", "ca", "resp", "incl"])
+_TITLES = words("dr mr mrs ms prof st vs approx fig cf e.g i.e ca resp incl")
 """Abbreviations that a sentence goes on after."""
 _MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
-_BULLET = re.compile(r"[-*•–]\s|\d{1,2}[.)]\s|[A-Z<#]")
+_BULLET = re.compile(r"[-*\u2022\u2013]\s|\d{1,2}[.)]\s|[A-Z<#]")
 """What opens a new line that is no continuation of the line before."""
-_OPEN_END = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "may", "near", "no", "of", "on", "or", "over", "than", "the", "there", "to", "was", "were", "with", "without"]
+_OPEN_END = words(
+    """a an and are as at be by for from has have in into is may near no of on or over than the there to
+    was were with without"""
 )
 """Words that no sentence ends with: the line was wrapped."""
 _WRAPPED = 50
@@ -35,7 +37,7 @@ _TOKEN = re.compile(
     r"""<[^<>]{0,40}>                          # a tag: no word
     | (?P<word>\d+(?:\.\d+)?(?:(?:st|nd|rd|th)\b)?
     | [xX](?=\s?\d)
-    | [^\W\d_][^\W_]*(?:[-'’][^\W_]+)*
+    | [^\W\d_][^\W_]*(?:[-'\u2019][^\W_]+)*
     | [^\w\s])""",
     re.VERBOSE,
 )
@@ -90,8 +92,7 @@ def _wrapped(line: str, following: str, gap: str) -> bool:
     """The sentence goes on in the next line."""
     if gap.count("\n") > 1 or not following or _BULLET.match(following):
         return False
-    words = line.rsplit(None, 1)
-    last = words[-1].lower() if words else ""
+    last = line.split()[-1].lower() if line.split() else ""
     length = len(line) - line.rfind("\n") - 1
     return last.endswith(",") or last in _OPEN_END or length >= _WRAPPED
 
