@@ -1,7 +1,6 @@
-"""A rule-based extractor of entities and relations: a lexicon, denial, and relation rules.
+"""A rule-based extractor of entities and relations: a lexicon, its context, and relation rules.
 
-Exact on the language of the drawn films (a test holds it at 100 %), and quick; on real reports it is a
-first approximation of ReXKG's models. Standard library only.
+Exact on the language of the drawn films (a test holds it at 100 %), and quick. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from functools import lru_cache
 
 from chexphi.graph.negation import denied
 from chexphi.graph.relations import relate
-from chexphi.graph.spans import Span, label, sentences, tokenize
-from chexphi.graph.types import Entity, Graph
+from chexphi.graph.spans import label
+from chexphi.graph.text import sentences, tokenize
+from chexphi.graph.types import Graph, Mention, Parse
 
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
@@ -22,30 +22,41 @@ class LexiconExtractor:
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order; a text without any known word has the empty graph."""
-        return [self._graph(text) for text in texts]
+        return [parse.graph for parse in self.parse(texts)]
 
-    def _graph(self, text: str) -> Graph:
-        entities: set[Entity] = set()
-        relations: set[tuple[Entity, str, Entity]] = set()
-        for sentence in sentences(text):
-            graph = extract_sentence(sentence)
-            entities |= graph.entities
-            relations |= graph.relations
-        return Graph(frozenset(entities), frozenset(relations))
+    def parse(self, texts: Sequence[str]) -> list[Parse]:
+        """The same with every mention's place in its text."""
+        return [_parse(text) for text in texts]
+
+
+def _parse(text: str) -> Parse:
+    mentions: list[Mention] = []
+    edges: set[tuple[int, str, int]] = set()
+    for start, end in sentences(text):
+        sentence = parse_sentence(text[start:end])
+        first = len(mentions)
+        mentions += [
+            Mention(found.text, found.label, start + found.start, start + found.end, found.uncertain)
+            for found in sentence.mentions
+        ]
+        edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
+    return Parse(text, tuple(mentions), frozenset(edges))
 
 
 @lru_cache(maxsize=4096)
-def extract_sentence(sentence: str) -> Graph:
-    """The graph of one sentence."""
+def parse_sentence(sentence: str) -> Parse:
+    """The mentions and relations of one sentence."""
     tokens = tokenize(sentence)
-    spans = label(tokens)
-    absent = denied(tokens, spans)
-    entities = [_entity(span, gone=index in absent) for index, span in enumerate(spans)]
-    edges = relate(tokens, spans, absent)
-    return Graph(
-        frozenset(entities), frozenset((entities[head], kind, entities[tail]) for head, kind, tail in edges)
+    words = [token.text for token in tokens]
+    spans = label(words)
+    absent = denied(words, spans)
+    mentions = tuple(
+        Mention(
+            span.text,
+            _ABSENT[span.label] if index in absent else span.label,
+            tokens[span.start].start,
+            tokens[span.end - 1].end,
+        )
+        for index, span in enumerate(spans)
     )
-
-
-def _entity(span: Span, *, gone: bool) -> Entity:
-    return span.text, _ABSENT[span.label] if gone else span.label
+    return Parse(sentence, mentions, frozenset(relate(words, spans, absent)))

@@ -1,4 +1,4 @@
-"""Sentences, words and labelled spans: the first half of the lexicon extractor. Standard library only."""
+"""Labelled spans by the terms of the lexicon. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from chexphi.graph.normalize import normalize
 
 TERM_FILES = {
     "anatomy": "anatomy",
@@ -21,10 +20,6 @@ TERM_FILES = {
 FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
 """Labels of what lies somewhere: everything but qualifiers and places."""
 
-_TAG = re.compile(r"<[^<>]{0,40}>")
-# A point ends a sentence before white space, the end, or a capital; never inside "1.5".
-_SENTENCE = re.compile(r"(?<=[.!?])(?=\s|[A-Z]|$)|\n+")
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:[-'][^\W_]+)*|[^\w\s]")
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -43,17 +38,6 @@ class Span:
     @property
     def words(self) -> list[str]:
         return self.text.split()
-
-
-def sentences(text: str) -> list[str]:
-    """Split a text at `.`, `!`, `?` and line ends, not within numbers; tags are taken out."""
-    plain = _TAG.sub(" ", text)
-    return [part for piece in _SENTENCE.split(plain) if piece and (part := piece.strip())]
-
-
-def tokenize(sentence: str) -> list[str]:
-    """Lower-case words, numbers and single marks; `right-sided` and `1.5` are one token."""
-    return _TOKEN.findall(normalize(sentence))
 
 
 def label(tokens: list[str]) -> list[Span]:
