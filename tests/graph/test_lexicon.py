@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.normalize import normalize
-from chexphi.graph.spans import sentences, tokenize
 from chexphi.graph.types import Graph
 
 EXTRACTOR = LexiconExtractor()
@@ -129,34 +128,6 @@ def test_denied_findings(text: str) -> None:
 def test_one_finding_denied_and_affirmed_is_two_entities() -> None:
     graph = extract("No right pleural effusion. There is a left pleural effusion.")
     assert {("effusion", "disorder_present"), ("effusion", "disorder_notpresent")} <= graph.entities
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("A 1.5 x 2.5 cm mass. No effusion.", ["A 1.5 x 2.5 cm mass.", "No effusion."]),
-        ("Is there edema? No edema", ["Is there edema?", "No edema"]),
-        ("clear lungs\nheart enlarged", ["clear lungs", "heart enlarged"]),
-        ("<think>Cardiomegaly.</think>", ["Cardiomegaly."]),
-        ("No effusion.Heart normal.", ["No effusion.", "Heart normal."]),
-        ("", []),
-        (" \n . ", ["."]),
-    ],
-)
-def test_sentences(text: str, expected: list[str]) -> None:
-    assert sentences(text) == expected
-
-
-def test_tokens_keep_numbers_and_hyphens() -> None:
-    assert tokenize("Right-sided 1.5 cm X-ray, seen.") == [
-        "right-sided",
-        "1.5",
-        "cm",
-        "x-ray",
-        ",",
-        "seen",
-        ".",
-    ]
 
 
 @pytest.mark.parametrize(

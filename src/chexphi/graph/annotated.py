@@ -46,13 +46,23 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Precision, recall and F1 of each part."""
-        parts = {"typed": self.typed, "untyped": self.untyped, "tokens": self.tokens, "relations": self.relations}
+        parts = {
+            "typed": self.typed,
+            "untyped": self.untyped,
+            "tokens": self.tokens,
+            "relations": self.relations,
+        }
         rows = {name: _figures(counts) for name, counts in parts.items() if not counts.empty}
         return rows | {"by_label": {name: _figures(counts) for name, counts in self.by_label.items()}}
 
 
 def _figures(counts: Counts) -> dict[str, float]:
-    return {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1, "n": counts.tp + counts.fn}
+    return {
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "n": counts.tp + counts.fn,
+    }
 
 
 def read_annotated(path: Path) -> list[Annotated]:
@@ -111,11 +121,10 @@ def evaluate(extractor: Extractor, rows: Sequence[Annotated]) -> Scores:
 def _add(scores: Scores, row: Annotated, parse: Parse) -> Scores:
     found = [_covered(row.tokens, mention.start, mention.end, mention.label) for mention in parse.mentions]
     places = {place for place in found if place}
-    links = {
-        (head, kind, tail) for h, kind, t in parse.edges if (head := found[h]) and (tail := found[t])
-    }
+    links = {(head, kind, tail) for h, kind, t in parse.edges if (head := found[h]) and (tail := found[t])}
     by_label = {
-        label: counts + Counts.of({p for p in places if p[2] == label}, {p for p in row.places if p[2] == label})
+        label: counts
+        + Counts.of({p for p in places if p[2] == label}, {p for p in row.places if p[2] == label})
         for label, counts in scores.by_label.items()
     }
     return Scores(

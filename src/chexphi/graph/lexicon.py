@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from chexphi.graph.negation import denied
+from chexphi.graph import context
 from chexphi.graph.relations import relate
 from chexphi.graph.spans import label
 from chexphi.graph.text import sentences, tokenize
@@ -49,14 +49,15 @@ def parse_sentence(sentence: str) -> Parse:
     tokens = tokenize(sentence)
     words = [token.text for token in tokens]
     spans = label(words)
-    absent = denied(words, spans)
+    said = context.read(words, spans)
     mentions = tuple(
         Mention(
             span.text,
-            _ABSENT[span.label] if index in absent else span.label,
+            _ABSENT[span.label] if index in said.absent else span.label,
             tokens[span.start].start,
             tokens[span.end - 1].end,
+            index in said.uncertain,
         )
         for index, span in enumerate(spans)
     )
-    return Parse(sentence, mentions, frozenset(relate(words, spans, absent)))
+    return Parse(sentence, mentions, frozenset(relate(words, spans, said.absent)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-
+from itertools import groupby
 
 TERM_FILES = {
     "anatomy": "anatomy",
@@ -22,6 +22,34 @@ FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
 
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LONGEST_MEASURE = 8
+"""Words, as in `1.5 x 2 x 3 cm`."""
+_LETTERS = {
+    "a": "anatomy",
+    "c": "concept",
+    "d": "disorder_present",
+    "p": "procedures",
+    "v": "devices_present",
+    "s": "size",
+    "-": "",
+}
+_ENDINGS = (
+    (
+        re.compile(
+            r"(?:itis|omas?|omata|osis|oses|iasis|megaly|pathy|ectasi[as]|emia|plegia|thorax|rrhagia)$"
+        ),
+        "disorder_present",
+    ),
+    (
+        re.compile(r"(?:ectomy|ectomies|plasty|otomy|ostomy|graphy|gram|scopy|centesis|desis|ectomized)$"),
+        "procedures",
+    ),
+    (re.compile(r"(?:like|shaped|sized|sided|appearing|most)$"), "concept"),
+)
+"""Of medical words: what -itis or -ectomy means does not depend on the word."""
+
+Phrase = tuple[tuple[str, ...], tuple[str, ...]]
+"""(words, a label each)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,56 +68,77 @@ class Span:
         return self.text.split()
 
 
-def label(tokens: list[str]) -> list[Span]:
+def label(tokens: Sequence[str]) -> list[Span]:
     """Longest match of the terms at every word; neighbours of one label become one span."""
-    table = _terms()
-    spans: list[Span] = []
-    at = 0
-    while at < len(tokens):
-        name, length = _match(table, tokens, at)
-        if not length:
-            at += 1
-            continue
-        start = at
-        if spans and spans[-1].end == at and spans[-1].label == name:
-            start = spans.pop().start
-        at += length
-        spans.append(Span(" ".join(tokens[start:at]), name, start, at))
+    labels = word_labels(tokens)
+    spans, at = [], 0
+    for name, run in groupby(labels):
+        end = at + len(list(run))
+        if name:
+            spans.append(Span(" ".join(tokens[at:end]), name, at, end))
+        at = end
     return spans
 
 
-def _match(
-    table: dict[str, list[tuple[tuple[str, ...], str]]], tokens: list[str], at: int
-) -> tuple[str, int]:
-    for words, name in table.get(tokens[at], ()):
-        if tuple(tokens[at : at + len(words)]) == words:
-            return name, len(words)
-    if tokens[at][0].isdigit():
-        return "size", _measure(tokens, at)
-    return "", 0
+def word_labels(tokens: Sequence[str]) -> list[str]:
+    """The label of every word, empty where it has none."""
+    table = _terms()
+    labels: list[str] = []
+    while len(labels) < len(tokens):
+        at = len(labels)
+        labels += (
+            _match(table.get(tokens[at], ()), tokens, at) or _measure(tokens, at) or [_guess(tokens[at])]
+        )
+    return labels
 
 
-def _measure(tokens: list[str], at: int) -> int:
-    """Words of a measurement that starts here (`4 x 5 cm`), or 0."""
-    end = at
-    while end < len(tokens) and (_NUMBER.fullmatch(tokens[end]) or tokens[end] in ("x", "by", "-")):
-        end += 1
-    return end - at + 1 if end < len(tokens) and tokens[end] in _UNITS else 0
+def _match(phrases: Sequence[Phrase], tokens: Sequence[str], at: int) -> Sequence[str]:
+    return next((names for words, names in phrases if tuple(tokens[at : at + len(words)]) == words), ())
+
+
+def _measure(tokens: Sequence[str], at: int) -> list[str]:
+    """A measurement that starts here: `4 x 5 cm`."""
+    for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
+        if tokens[end] in _UNITS and end > at:
+            return ["size"] * (end - at + 1)
+        if not (_NUMBER.fullmatch(tokens[end]) or (end > at and tokens[end] in ("x", "by", "-"))):
+            break
+    return []
 
 
 @cache
-def _terms() -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """First word -> its phrases with their labels, longest first."""
-    table: dict[str, dict[tuple[str, ...], str]] = {}
+def _guess(word: str) -> str:
+    """The label of a word that stands in no file: by its ending, or by the last part of a compound."""
+    if len(word) < 6:
+        return ""
+    first, hyphen, last = word.rpartition("-")
+    if hyphen and first:
+        known = [names[0] for words, names in _terms().get(last, ()) if len(words) == 1]
+        return known[0] if known else ""
+    return next((name for ending, name in _ENDINGS if ending.search(word)), "")
+
+
+@cache
+def _terms() -> dict[str, list[Phrase]]:
+    """First word -> its phrases with the label of each word, longest first."""
+    table: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
+    for line in _lines("mixed"):
+        phrase, _, letters = line.partition(" = ")
+        words = tuple(phrase.split())
+        names = tuple(_LETTERS[letter] for letter in letters.split())
+        table.setdefault(words[0], {})[words] = names
     for file, name in TERM_FILES.items():
-        text = resources.files("chexphi.graph").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                for words in _forms(tuple(line.split()), plural=name != "concept"):
-                    table.setdefault(words[0], {}).setdefault(words, name)
+        for line in _lines(file):
+            for words in _forms(tuple(line.split()), plural=name != "concept"):
+                table.setdefault(words[0], {}).setdefault(words, (name,) * len(words))
     return {
         first: sorted(phrases.items(), key=lambda item: -len(item[0])) for first, phrases in table.items()
     }
+
+
+def _lines(file: str) -> list[str]:
+    text = resources.files("chexphi.graph").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def _forms(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:
