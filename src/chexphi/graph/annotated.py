@@ -37,10 +37,10 @@ class Annotated:
 class Scores:
     """Micro counts over sentences; a span is right if its first and last token are."""
 
-    typed: Counts = Counts()
-    untyped: Counts = Counts()
-    tokens: Counts = Counts()
-    relations: Counts = Counts()
+    typed: Counts = field(default_factory=Counts)
+    untyped: Counts = field(default_factory=Counts)
+    tokens: Counts = field(default_factory=Counts)
+    relations: Counts = field(default_factory=Counts)
     """Both ends, both labels and the type."""
     by_label: Mapping[str, Counts] = field(default_factory=dict)
 

@@ -25,13 +25,15 @@ _STOP = _words(
 _OPEN = _words("a an the there this these it both i its that")
 """What opens a new statement after `and` or a comma."""
 _GOES_ON = _words(
-    "stable unchanged persistent persisting persists residual again similar increased decreased worsening improved"
+    """stable unchanged persistent persisting persists residual again similar increased decreased worsening
+    improved"""
 )
 """What opens a new statement after a comma or `with`: it is said of things that are there."""
 _STATED = _words("typical consistent compatible due characteristic")
 """After `is`: the statement goes on about what is there."""
 _BE = _words("is are was were")
-_EARLIER = _words("prior previous earlier last yesterday")
+_EARLIER = _words("prior previous previously earlier last yesterday before")
+_MAYBE = _words("possible possibly probable probably likely suspected questionable may might could")
 _OBJECT_END = _words("with , ; in from on at since is are was were has have")
 
 
@@ -113,7 +115,8 @@ def _clause_end(tokens: Sequence[str], start: int) -> int:
             return at
         if word in ("and", ","):
             follow = tokens[at + 2] if after == "and" and at + 2 < len(tokens) else after
-            if follow in _OPEN or (word == "," and (verb or follow in _GOES_ON)):
+            said_again = after in tokens[start:at]  # `no effusion on the left, effusion on the right`
+            if follow in _OPEN or (word == "," and (verb or said_again or follow in _GOES_ON | _MAYBE)):
                 return at
         if word == "with" and (after in _OPEN or after in _GOES_ON):
             return at
