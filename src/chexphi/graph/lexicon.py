@@ -5,13 +5,15 @@ Exact on the language of the drawn films (a test holds it at 100 %), and quick. 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
 
 from chexphi.graph import context
 from chexphi.graph.relations import relate
-from chexphi.graph.spans import label
-from chexphi.graph.text import sentences, tokenize
+from chexphi.graph.spans import TERM_FILES, label
+from chexphi.graph.text import joined, sentences, tokenize
 from chexphi.graph.types import Graph, Mention, Parse
 
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
@@ -20,32 +22,42 @@ _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "device
 class LexiconExtractor:
     """Graphs of texts by rules alone; satisfies `chexphi.graph.types.Extractor`."""
 
+    @property
+    def version(self) -> str:
+        """A hash of the terms and the rules."""
+        return _version()
+
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order; a text without any known word has the empty graph."""
         return [parse.graph for parse in self.parse(texts)]
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """The same with every mention's place in its text."""
+        found = [(text, sentences(text)) for text in texts]
+        return [
+            joined(text, places, self.parse_sentences([text[a:b] for a, b in places]))
+            for text, places in found
+        ]
+
+    def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
+        """One parse a sentence, in order."""
         return [_parse(text) for text in texts]
 
 
-def _parse(text: str) -> Parse:
-    mentions: list[Mention] = []
-    edges: set[tuple[int, str, int]] = set()
-    for start, end in sentences(text):
-        sentence = parse_sentence(text[start:end])
-        first = len(mentions)
-        mentions += [
-            Mention(found.text, found.label, start + found.start, start + found.end, found.uncertain)
-            for found in sentence.mentions
-        ]
-        edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    return Parse(text, tuple(mentions), frozenset(edges))
+@cache
+def _version() -> str:
+    folder = resources.files("chexphi.graph")
+    files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
+    files += [
+        f"{name}.py"
+        for name in ("lexicon", "text", "normalize", "spans", "context", "cues", "phrases", "relations")
+    ]
+    content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
+    return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]
 
 
 @lru_cache(maxsize=4096)
-def parse_sentence(sentence: str) -> Parse:
-    """The mentions and relations of one sentence."""
+def _parse(sentence: str) -> Parse:
     tokens = tokenize(sentence)
     words = [token.text for token in tokens]
     spans = label(words)

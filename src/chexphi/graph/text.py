@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
+from chexphi.graph.types import Mention, Parse
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
@@ -112,3 +113,17 @@ def tokenize(text: str) -> list[Token]:
         for found in _TOKEN.finditer(text)
         if found["word"]
     ]
+
+
+def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]) -> Parse:
+    """The parse of a text from those of its sentences."""
+    mentions: list[Mention] = []
+    edges: set[tuple[int, str, int]] = set()
+    for (start, _), sentence in zip(places, parses, strict=True):
+        first = len(mentions)
+        mentions += [
+            Mention(found.text, found.label, start + found.start, start + found.end, found.uncertain)
+            for found in sentence.mentions
+        ]
+        edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
+    return Parse(text, tuple(mentions), frozenset(edges))
