@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chexphi.graph.audit import figures
 from chexphi.graph.match import Counts
 from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Parse
 from chexphi.schema import InputError
@@ -52,17 +53,8 @@ class Scores:
             "tokens": self.tokens,
             "relations": self.relations,
         }
-        rows = {name: _figures(counts) for name, counts in parts.items() if not counts.empty}
-        return rows | {"by_label": {name: _figures(counts) for name, counts in self.by_label.items()}}
-
-
-def _figures(counts: Counts) -> dict[str, float]:
-    return {
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
-        "n": counts.tp + counts.fn,
-    }
+        rows = {name: figures(counts) for name, counts in parts.items() if not counts.empty}
+        return rows | {"by_label": {name: figures(counts) for name, counts in self.by_label.items()}}
 
 
 def read_annotated(path: Path) -> list[Annotated]:

@@ -63,6 +63,11 @@ class GraphMatch:
         return GraphMatch(self.entities + other.entities, self.relations + other.relations)
 
     @property
+    def empty(self) -> bool:
+        """Neither graph has anything."""
+        return self.entities.empty and self.relations.empty
+
+    @property
     def f1(self) -> float:
         """Mean of entity and relation F1; a part that is empty on both sides is left out."""
         parts = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]

@@ -51,7 +51,8 @@ def _qualified(span: Span, index: int, places: Sequence[int], heads: Sequence[in
     after = [place for place in places if place > index]
     head = [finding for finding in heads if finding > index][-1:]
     tails = (after[:1] or head) if words & cues.SIDE else []
-    return tails + ((head or after[-1:]) if words - cues.SIDE else [])
+    before = [place for place in places if place < index]  # `heart enlarged`: no verb
+    return tails + ((head or after[-1:] or before[-1:]) if words - cues.SIDE else [])
 
 
 @dataclass(slots=True)

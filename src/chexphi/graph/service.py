@@ -16,8 +16,10 @@ from chexphi.graph.types import Graph, Parse
 class SentenceExtractor(Protocol):
     """An extractor whose sentences do not depend on each other."""
 
-    version: str
-    """Changes whenever a parse may: rules, weights or options."""
+    @property
+    def version(self) -> str:
+        """Changes whenever a parse may: rules, weights or options."""
+        ...
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a sentence, in order."""

@@ -1,0 +1,104 @@
+"""`chexphi kg <verb>`: graphs of texts, no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, show
+
+app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, evaluate.", no_args_is_help=True)
+
+Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, or rexkg:FOLDER.")]
+
+
+@app.command("extract")
+def extract(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
+    out: Out,
+    extractor: Extractor = "lexicon",
+    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option("--cache", help="File of a cache that runs share.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and count them.")] = False,
+    limit: Limit = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write the graph of every text to kg.jsonl."""
+    from chexphi.evaluation import kg as stage
+
+    rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
+    options: dict[str, Any] = {"cache": cache} if cache else {}
+    counts = stage.extract(
+        rows[:limit],
+        out,
+        extractor=extractor,
+        options=options,
+        workers=workers,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    show({"out": str(out), **counts, "bad_lines": bad}, as_json=as_json)
+
+
+@app.command("show")
+def show_text(
+    text: Annotated[str, typer.Argument(help="A text.")],
+    extractor: Extractor = "lexicon",
+    as_json: Json = False,
+) -> None:
+    """The graph of one text, in colour."""
+    from chexphi.evaluation.kg_tables import coloured, relations_table
+    from chexphi.graph.open import open_extractor
+    from chexphi.graph.records import to_row
+
+    (parse,) = open_extractor(extractor).parse([text])
+    if as_json:
+        show(to_row("0", parse), as_json=True)
+        return
+    console = Console()
+    console.print(coloured(parse))
+    console.print(relations_table(parse))
+
+
+@app.command("audit")
+def audit(
+    reference: Annotated[Path, typer.Argument(help="kg.jsonl of the references.")],
+    prediction: Annotated[Path, typer.Argument(help="kg.jsonl of the predictions.")],
+    worst: Annotated[int, typer.Option("--worst", help="How many of the worst texts to name.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Precision, recall and F1 of predicted graphs, by key."""
+    from chexphi.evaluation import kg as stage
+    from chexphi.evaluation.kg_tables import graph_table
+
+    figures = stage.audit(reference, prediction, worst=worst)
+    if as_json:
+        show(figures, as_json=True)
+    else:
+        Console().print(graph_table(figures))
+
+
+@app.command("eval")
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Annotated sentences (JSONL).")],
+    extractor: Extractor = "lexicon",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Score an extractor on annotated sentences: spans, tokens, relations."""
+    from chexphi.evaluation.kg_tables import graph_table
+    from chexphi.graph import annotated
+    from chexphi.graph.open import open_extractor
+
+    rows = annotated.read_annotated(data)[:limit]
+    figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()
+    if as_json:
+        show(figures, as_json=True)
+    else:
+        Console().print(graph_table(figures))

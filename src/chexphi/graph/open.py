@@ -1,0 +1,31 @@
+"""An extractor by its name on the command line: `lexicon`, or `rexkg:FOLDER`. Standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chexphi.graph.cache import DiskCache
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.service import SentenceExtractor, Service
+from chexphi.schema import InputError
+
+
+def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Service:
+    """A resident extractor.
+
+    Args:
+        name: `lexicon` or `rexkg:FOLDER`.
+        cache: File of a cache on disk that processes share.
+        options: Of `RexkgExtractor`.
+
+    Raises:
+        InputError: For another name, or options that the extractor has not.
+    """
+    kind, _, folder = name.partition(":")
+    found: SentenceExtractor
+    if kind == "lexicon" and not folder and not options:
+        found = LexiconExtractor()
+    else:
+        raise InputError(f"extractor is {name!r}: use lexicon")
+    return Service(found, disk=DiskCache(cache) if cache else None)
