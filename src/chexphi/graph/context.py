@@ -14,6 +14,7 @@ from itertools import product
 
 from chexphi.graph.cues import words as _words
 from chexphi.graph.spans import Span
+from chexphi.graph.trie import Trie
 
 _HEDGED = frozenset({"disorder_present", "devices_present"})
 """Labels that can be absent or uncertain."""
@@ -72,19 +73,10 @@ def _cues(tokens: Sequence[str]) -> Iterator[tuple[int, Cue]]:
     """The cues of a sentence, longest first, none inside another."""
     table, at = _table(), 0
     while at < len(tokens):
-        found = next(
-            (
-                cue
-                for cue in table.get(tokens[at], ())
-                if tuple(tokens[at : at + len(cue.words)]) == cue.words
-            ),
-            None,
-        )
-        if found:
-            yield at, found
-            both = [cue for cue in table[tokens[at]] if cue.words == found.words and cue is not found]
-            yield from ((at, cue) for cue in both)
-        at += len(found.words) if found else 1
+        found, end = table.longest(tokens, at)
+        for cue in found or ():
+            yield at, cue
+        at = max(end, at + 1)
 
 
 def _scope(tokens: Sequence[str], spans: Sequence[Span], at: int, cue: Cue) -> tuple[int, int]:
@@ -138,29 +130,31 @@ def _clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
     noun_ends = {span.end for span in spans if span.label not in ("concept", "size")}
     for index in range(at - 1, -1, -1):
         word = tokens[index]
-        if word in _STOP or (word == "and" and (index not in noun_ends)):
+        if word in _STOP or (word == "and" and (index not in noun_ends or _two(tokens, index))):
             return index
     return 0
 
 
+def _two(tokens: Sequence[str], at: int) -> bool:
+    """The `and` at `at` joins statements: the first has its verb, the second opens with an article."""
+    return tokens[at + 1] in _OPEN and not _BE.isdisjoint(tokens[:at])
+
+
 @cache
-def _table() -> dict[str, list[Cue]]:
-    """First word -> its cues, longest first."""
+def _table() -> Trie[list[Cue]]:
+    """The cues of each wording: `versus` has two."""
     text = resources.files("chexphi.graph").joinpath("terms", "context.txt").read_text(encoding="utf-8")
     classes: dict[str, list[str]] = {}
-    cues: dict[tuple[tuple[str, ...], str, str], Cue] = {}
+    cues: dict[tuple[str, ...], list[Cue]] = {}
     for line in text.splitlines():
         name, equals, members = line.partition(" = ")
         if equals:
             classes[name] = members.split()
         elif line and not line.startswith("#"):
             says, where, *words = line.split()
-            for form in _forms(words, classes):
-                cues[form, says, where] = Cue(says, where, form)
-    table: dict[str, list[Cue]] = {}
-    for cue in sorted(cues.values(), key=lambda cue: -len(cue.words)):
-        table.setdefault(cue.words[0], []).append(cue)
-    return table
+            for form in set(_forms(words, classes)):
+                cues.setdefault(form, []).append(Cue(says, where, form))
+    return Trie(cues.items())
 
 
 def _forms(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import groupby
+
+from chexphi.graph.trie import Trie
 
 TERM_FILES = {
     "anatomy": "anatomy",
@@ -48,9 +50,6 @@ _ENDINGS = (
 )
 """Of medical words: what -itis or -ectomy means does not depend on the word."""
 
-Phrase = tuple[tuple[str, ...], tuple[str, ...]]
-"""(words, a label each)"""
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -82,18 +81,16 @@ def label(tokens: Sequence[str]) -> list[Span]:
 
 def word_labels(tokens: Sequence[str]) -> list[str]:
     """The label of every word, empty where it has none."""
-    table = _terms()
+    terms = _terms()
     labels: list[str] = []
     while len(labels) < len(tokens):
         at = len(labels)
-        labels += (
-            _match(table.get(tokens[at], ()), tokens, at) or _measure(tokens, at) or [_guess(tokens[at])]
-        )
+        names, _ = terms.longest(tokens, at)
+        labels += names or _measure(tokens, at) or [_guess(tokens[at])]
+    for at in range(1, len(tokens) - 1):
+        if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
+            labels[at] = labels[at - 1]
     return labels
-
-
-def _match(phrases: Sequence[Phrase], tokens: Sequence[str], at: int) -> Sequence[str]:
-    return next((names for words, names in phrases if tuple(tokens[at : at + len(words)]) == words), ())
 
 
 def _measure(tokens: Sequence[str], at: int) -> list[str]:
@@ -106,34 +103,32 @@ def _measure(tokens: Sequence[str], at: int) -> list[str]:
     return []
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _guess(word: str) -> str:
     """The label of a word that stands in no file: by its ending, or by the last part of a compound."""
     if len(word) < 6:
         return ""
     first, hyphen, last = word.rpartition("-")
     if hyphen and first:
-        known = [names[0] for words, names in _terms().get(last, ()) if len(words) == 1]
-        return known[0] if known else ""
+        names, _ = _terms().longest([last], 0)
+        return names[0] if names else ""
     return next((name for ending, name in _ENDINGS if ending.search(word)), "")
 
 
 @cache
-def _terms() -> dict[str, list[Phrase]]:
-    """First word -> its phrases with the label of each word, longest first."""
-    table: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
+def _terms() -> Trie[tuple[str, ...]]:
+    """Phrases with the label of each word."""
+    return Trie(_phrases())
+
+
+def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     for line in _lines("mixed"):
         phrase, _, letters = line.partition(" = ")
-        words = tuple(phrase.split())
-        names = tuple(_LETTERS[letter] for letter in letters.split())
-        table.setdefault(words[0], {})[words] = names
+        yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
     for file, name in TERM_FILES.items():
         for line in _lines(file):
             for words in _forms(tuple(line.split()), plural=name != "concept"):
-                table.setdefault(words[0], {}).setdefault(words, (name,) * len(words))
-    return {
-        first: sorted(phrases.items(), key=lambda item: -len(item[0])) for first, phrases in table.items()
-    }
+                yield words, (name,) * len(words)
 
 
 def _lines(file: str) -> list[str]:

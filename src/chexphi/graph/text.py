@@ -31,6 +31,8 @@ _OPEN_END = words(
 """Words that no sentence ends with: the line was wrapped."""
 _WRAPPED = 50
 """Characters of a line from which its end may be a wrap."""
+_LONGEST = 1500
+"""Characters of a sentence."""
 _LOOK_BACK = 120
 """Characters before a break that decide what it is."""
 
@@ -60,7 +62,18 @@ def sentences(text: str) -> list[tuple[int, int]]:
     A sentence ends at `. ! ?`, at a tag that ends a block and at a line end, but not inside a number, after
     a title, after the number of a list item (which belongs to no sentence) or where a line was wrapped.
     """
-    return [(start, end) for start, end in _pieces(text) if start < end]
+    return [place for start, end in _pieces(text) if start < end for place in _bounded(text, start, end)]
+
+
+def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A text without any sentence end is cut between words, so that no rule meets one of 20,000 words."""
+    while end - start > _LONGEST:
+        cut = max(text.rfind(" ", start + 1, start + _LONGEST), text.rfind("\n", start + 1, start + _LONGEST))
+        cut = cut if cut > start else start + _LONGEST
+        yield _stripped(text, start, cut)
+        start, _ = _stripped(text, cut, end)
+    if start < end:
+        yield start, end
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
