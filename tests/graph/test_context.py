@@ -107,9 +107,9 @@ This does not exclude pneumonia. | pneumonia?
 We cannot rule out a small effusion. | effusion?
 Possible pneumonia. | pneumonia?
 Possible small left effusion. | effusion?
-Probable atelectasis. | atelectasis?
-Likely atelectasis at the base. | atelectasis?
-The opacity likely represents pneumonia. | opacity+ pneumonia?
+Probable atelectasis. | atelectasis+
+Likely atelectasis at the base. | atelectasis+
+The opacity likely represents pneumonia. | opacity+ pneumonia+
 The opacity may represent atelectasis or pneumonia. | opacity+ atelectasis? pneumonia?
 The opacity could reflect aspiration. | opacity+ aspiration?
 The opacity might be a mass. | opacity+ mass?
@@ -123,9 +123,9 @@ Pneumonia is possible. | pneumonia?
 Edema is suspected. | edema?
 Pneumonia is unlikely. | pneumonia?
 Pneumonia is less likely. | pneumonia?
-Atelectasis versus pneumonia. | atelectasis? pneumonia?
-The opacity suggests consolidation. | opacity+ consolidation?
-Blunting suggestive of an effusion. | blunting+ effusion?
+Atelectasis versus pneumonia. | atelectasis+ pneumonia?
+The opacity suggests consolidation. | opacity+ consolidation+
+Blunting suggestive of an effusion. | blunting+ effusion+
 Further imaging is advised to exclude a fracture. | fracture?
 Evaluate for pneumothorax. | pneumothorax?
 It is unclear whether there is a nodule. | nodule?
@@ -134,7 +134,7 @@ No evidence of possible pneumonia. | pneumonia-
 No nodule is suspected. | nodule-
 No pneumothorax, possible small effusion. | pneumothorax- effusion?
 There is no effusion, and there may be a nodule. | effusion- nodule?
-Small effusion, no pneumothorax, likely atelectasis. | effusion+ pneumothorax- atelectasis?
+Small effusion, no pneumothorax, likely atelectasis. | effusion+ pneumothorax- atelectasis+
 The heart is enlarged, without edema. | edema-
 The heart is enlarged with edema but without effusion. | edema+ effusion-
 Effusion rather than consolidation. | effusion+ consolidation-

@@ -30,7 +30,7 @@ _AT_ONCE = 500
 
 def dumps(parse: Parse) -> str:
     """One line of JSON, without the sentence itself: of a report only the entities' words are kept."""
-    mentions = [[m.text, m.label, m.start, m.end, int(m.uncertain)] for m in parse.mentions]
+    mentions = [[m.text, m.label, m.start, m.end, int(m.uncertain), int(m.denied)] for m in parse.mentions]
     return json.dumps([mentions, sorted(parse.edges)], separators=(",", ":"))
 
 
@@ -39,7 +39,10 @@ def loads(text: str, line: str) -> Parse:
     mentions, edges = json.loads(line)
     return Parse(
         text,
-        tuple(Mention(word, label, start, end, bool(unsure)) for word, label, start, end, unsure in mentions),
+        tuple(
+            Mention(word, label, start, end, bool(uncertain), bool(denied))
+            for word, label, start, end, uncertain, denied in mentions
+        ),
         frozenset((head, kind, tail) for head, kind, tail in edges),
     )
 

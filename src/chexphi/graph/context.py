@@ -52,6 +52,8 @@ class Context:
 
     absent: frozenset[int] = frozenset()
     uncertain: frozenset[int] = frozenset()
+    denied: frozenset[int] = frozenset()
+    """What is absent, and qualities that are denied: `not enlarged`."""
 
 
 def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
@@ -59,14 +61,14 @@ def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
 
     What is absent is not in doubt: `no definite evidence of a possible nodule`.
     """
-    findings = {index: span for index, span in enumerate(spans) if span.label in _HEDGED}
-    if not findings:
-        return Context()
+    said_of = {index: span for index, span in enumerate(spans) if span.label in _HEDGED | {"concept"}}
     said: dict[str, set[int]] = {"absent": set(), "uncertain": set(), "plain": set()}
     for at, cue in _cues(tokens):
         start, end = _scope(tokens, spans, at, cue)
-        said[cue.says] |= {index for index, span in findings.items() if start <= span.start < end}
-    return Context(frozenset(said["absent"]), frozenset(said["uncertain"] - said["absent"]))
+        said[cue.says] |= {index for index, span in said_of.items() if start <= span.start < end}
+    findings = {index for index, span in said_of.items() if span.label in _HEDGED}
+    denied = frozenset(said["absent"])
+    return Context(denied & findings, frozenset(said["uncertain"] & findings) - denied, denied)
 
 
 def _cues(tokens: Sequence[str]) -> Iterator[tuple[int, Cue]]:

@@ -69,6 +69,7 @@ def _parse(sentence: str) -> Parse:
             tokens[span.start].start,
             tokens[span.end - 1].end,
             index in said.uncertain,
+            index in said.denied,
         )
         for index, span in enumerate(spans)
     )

@@ -23,7 +23,7 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
             {"source_entity": head[0], "target_entity": tail[0], "type": kind}
             for head, kind, tail in sorted(parse.graph.relations)
         ],
-        "mentions": [[m.text, m.label, m.start, m.end, m.uncertain] for m in parse.mentions],
+        "mentions": [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in parse.mentions],
         "edges": [list(edge) for edge in sorted(parse.edges)],
     }
 

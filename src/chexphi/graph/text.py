@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
@@ -135,8 +135,7 @@ def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]
     for (start, _), sentence in zip(places, parses, strict=True):
         first = len(mentions)
         mentions += [
-            Mention(found.text, found.label, start + found.start, start + found.end, found.uncertain)
-            for found in sentence.mentions
+            replace(found, start=start + found.start, end=start + found.end) for found in sentence.mentions
         ]
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
     return Parse(text, tuple(mentions), frozenset(edges))

@@ -90,6 +90,8 @@ class Mention:
     end: int
     """One past the last character."""
     uncertain: bool = False
+    denied: bool = False
+    """The sentence says it is not so: an absent finding, and a quality as in `not enlarged`."""
 
     @property
     def entity(self) -> Entity:
