@@ -86,18 +86,24 @@ def audit(
 
 @app.command("eval")
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Annotated sentences (JSONL).")],
+    data: Annotated[
+        Path, typer.Argument(help="Annotated sentences (JSONL), or the folder of the IU reports.")
+    ],
     extractor: Extractor = "lexicon",
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Score an extractor on annotated sentences: spans, tokens, relations."""
+    """Score an extractor on annotated sentences, or on the IU reports with their codes."""
+    from chexphi.evaluation import iu_reports
     from chexphi.evaluation.kg_tables import graph_table
     from chexphi.graph import annotated
     from chexphi.graph.open import open_extractor
 
-    rows = annotated.read_annotated(data)[:limit]
-    figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()
+    if iu_reports.is_iu(data):
+        figures = iu_reports.evaluate(open_extractor(extractor), iu_reports.read_reports(data)[:limit])
+    else:
+        rows = annotated.read_annotated(data)[:limit]
+        figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()
     if as_json:
         show(figures, as_json=True)
     else:

@@ -57,13 +57,15 @@ def _name(mention: Mention) -> Text:
 def graph_table(figures: Mapping[str, Any]) -> Table:
     """The table of an audit or of an evaluation on annotated sentences."""
     found = Table("part", "precision", "recall", "F1", "macro F1", "n", title=f"{figures['n']} texts")
-    for name in ("typed", "untyped", "tokens", "entities", "relations"):
+    for name in ("typed", "untyped", "tokens", "entities", "relations", "presence", "pairs"):
         if name in figures and figures[name]["n"]:
             _add(found, name, figures[name])
-    for group in ("by_label", "by_relation"):
+    for group in ("by_label", "by_relation", "by_finding"):
         found.add_section()
         for name, row in figures.get(group, {}).items():
             _add(found, name, row)
+    if "laterality" in figures:
+        found.caption = f"side right: {figures['laterality']['right']:.3f} of {figures['laterality']['n']}"
     return found
 
 
