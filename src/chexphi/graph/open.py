@@ -1,4 +1,4 @@
-"""An extractor by its name on the command line: `lexicon`, or `rexkg:FOLDER`. Standard library only."""
+"""An extractor by its name on the command line. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from chexphi.graph.cache import DiskCache
 from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.radgraph import RadgraphExtractor
 from chexphi.graph.service import SentenceExtractor, Service
 from chexphi.schema import InputError
 
@@ -15,7 +16,7 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
     """A resident extractor.
 
     Args:
-        name: `lexicon` or `rexkg:FOLDER`.
+        name: `lexicon`, `rexkg:FOLDER` or `radgraph`.
         cache: File of a cache on disk that processes share.
         options: Of `RexkgExtractor`.
 
@@ -26,6 +27,8 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
     found: SentenceExtractor
     if kind == "lexicon" and not folder and not options:
         found = LexiconExtractor()
+    elif kind == "radgraph" and not options:
+        found = RadgraphExtractor(**({"model_type": folder} if folder else {}))
     else:
-        raise InputError(f"extractor is {name!r}: use lexicon")
+        raise InputError(f"extractor is {name!r}: use lexicon or radgraph")
     return Service(found, disk=DiskCache(cache) if cache else None)
