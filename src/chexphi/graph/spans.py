@@ -111,7 +111,8 @@ def _guess(word: str) -> str:
     first, hyphen, last = word.rpartition("-")
     if hyphen and first:
         names, _ = _terms().longest([last], 0)
-        return names[0] if names else ""
+        if names:
+            return names[0]
     return next((name for ending, name in _ENDINGS if ending.search(word)), "")
 
 
