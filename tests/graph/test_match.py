@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,9 +80,37 @@ def test_counts_add_up(pairs: list[tuple[Graph, Graph]]) -> None:
     assert total.tp + total.fn == sum(len(b.entities) for _, b in pairs)
 
 
+@given(GRAPHS.filter(bool), GRAPHS)
+def test_a_superset_never_beats_gold_and_pays_for_every_extra(gold: Graph, extra: Graph) -> None:
+    for measure in ("jaccard", "f1"):
+        value = score(gold | extra, gold, measure=measure)
+        assert value is not None
+        assert (value == 1) == (gold | extra == gold)
+
+
+@given(st.lists(st.tuples(GRAPHS, GRAPHS), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_order_and_repetition_do_not_matter(pairs: list[tuple[Graph, Graph]], rng: random.Random) -> None:
+    for graph, other in pairs:
+        entities, relations = list(graph.entities) * 2, list(graph.relations) * 2
+        rng.shuffle(entities)
+        rng.shuffle(relations)
+        assert compare(Graph.of(entities, relations), other) == compare(graph, other)
+
+
+@given(GRAPHS, GRAPHS)
+def test_what_is_certain_in_one_text_is_certain_in_both(a: Graph, b: Graph) -> None:
+    doubtful = replace(a, uncertain=a.entities)
+    assert doubtful == a  # compared only by option
+    assert (doubtful | b).uncertain == a.entities - b.entities
+    assert (b | doubtful).uncertain == (doubtful | b).uncertain
+
+
 @given(GRAPHS)
 def test_a_graph_survives_its_dictionary(graph: Graph) -> None:
-    assert Graph.from_dict(graph.to_dict()) == graph
+    doubtful = replace(graph, uncertain=graph.entities)
+    for item in (graph, doubtful):
+        read = Graph.from_dict(item.to_dict())
+        assert (read, read.uncertain) == (item, item.uncertain)
 
 
 @pytest.mark.parametrize(
