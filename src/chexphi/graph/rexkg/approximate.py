@@ -47,9 +47,7 @@ def approximate_rows(
         yield _row((vocabulary.cls, *pieces.flat, vocabulary.sep), some)
 
 
-def _row(
-    text: tuple[int, ...], groups: list[tuple[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]]]
-) -> Plan:
+def _row(text: tuple[int, ...], groups: list[tuple[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]]]) -> Plan:
     markers = [mark for four, _ in groups for mark in four]
     row = Row(
         (*text, *(piece for piece, _ in markers)),

@@ -148,9 +148,7 @@ def _relation_tokenizer(root: Path) -> Path:
     """`BiomedNLP/`, else the only other folder with a tokenizer, else the relation model's own."""
     if _has_tokenizer(root / TOKENIZER):
         return root / TOKENIZER
-    others = [
-        path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)
-    ]
+    others = [path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)]
     if len(others) > 1:
         names = ", ".join(sorted(path.name for path in others))
         raise InputError(f"{root} has several tokenizer folders ({names}): keep the relation model's alone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,12 +18,22 @@ from chexphi.graph.rexkg import checkpoint, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
 from chexphi.graph.rexkg.batch import judge
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
-from chexphi.graph.rexkg.rows import MOST_PIECES, Entity, Plan, entity_windows, longest_word, pair_rows
+from chexphi.graph.rexkg.rows import (
+    MOST_PAIRS,
+    MOST_PIECES,
+    Entity,
+    Plan,
+    entity_windows,
+    longest_word,
+    pair_rows,
+)
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
 from chexphi.graph.text import sentences, tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 from chexphi.schema import InputError
+
+logger = logging.getLogger(__name__)
 
 Compat = Literal["default", "seed"]
 Relations = Literal["exact", "approximate"]
@@ -54,7 +65,7 @@ class RexkgExtractor:
             included; the default has none of these cuts.
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
             them; `unused` writes `[unusedN]`.
-        relations: `exact` reads every pair in a row of its own; `approximate` all pairs of a sentence at once.
+        relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once.
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
     """
@@ -81,6 +92,7 @@ class RexkgExtractor:
         self._relation_words = Vocabulary(parts.relation_tokenizer)
         marks = marker_ids(self._relation_words, markers, parts.special_tokens)
         limits = [_limit(model, compat) for model in (self._entity, self._relation)]
+        self._warned = False
         self._longest = None if compat == "seed" else longest_word(min(limits))
         self._entity_rows: Planner = seed.seed_entity_rows
         self._pair_rows: Planner = partial(seed.seed_pair_rows, marks=marks)
@@ -104,12 +116,12 @@ class RexkgExtractor:
         return [parse.graph for parse in self.parse(texts)]
 
     def extract_seed(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """The original's graphs: `doc_key`, `sentences`, `entities`, `relations`, one a text, in its order."""
+        """The original's graphs: `doc_key`, `sentences`, `entities`, `relations`; one a text, order kept."""
         parts = self.sentences_seed(texts)
         return [seed.merge(str(at), text, parts[at]) for at, text in enumerate(texts)]
 
     def sentences_seed(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """The step before: tokens, `predicted_ner` and `predicted_relations` of the sentences of each text."""
+        """The step before: the sentences of each text, with `predicted_ner` and `predicted_relations`."""
         if self.compat != "seed":
             raise InputError("the original's graphs need compat='seed'")
         for at, text in enumerate(texts):
@@ -141,6 +153,7 @@ class RexkgExtractor:
         for at, (first, last), label in self._judged(self._entity, self._words, distinct, self._entity_rows):
             entities[at].append((first, last, LABELS[label - 1]))
         edges: list[list[tuple[int, str, int]]] = [[] for _ in distinct]
+        self._warn_of_cut(max(map(len, entities), default=0))
         asked = [words if len(spans) > 1 else () for words, spans in zip(distinct, entities, strict=True)]
         relations = self._judged(self._relation, self._relation_words, asked, self._pair_rows, entities)
         for at, (head, tail), label in relations:
@@ -149,6 +162,13 @@ class RexkgExtractor:
             words: Found(tuple(spans), tuple(sorted(pairs, key=lambda edge: (edge[0], edge[2]))))
             for words, spans, pairs in zip(distinct, entities, edges, strict=True)
         }
+
+    def _warn_of_cut(self, most: int) -> None:
+        if self.compat == "default" and not self._warned and most * (most - 1) > MOST_PAIRS:
+            self._warned = True
+            logger.warning(
+                "A sentence has %d entities: relations are looked for between near ones only.", most
+            )
 
     def _judged(
         self,

@@ -22,7 +22,7 @@ WIDEST = 8
 """Words of a span (`ReXKG/get_entity_relation.py`)."""
 MOST_PIECES = 256
 """Pieces of a row, [CLS] and [SEP] included: what the relation model was trained with."""
-MOST_PAIRS = 1024
+MOST_PAIRS = 2048
 """Ordered pairs of one sentence; real ones stay far below, a run-on text must not take quadratic time."""
 
 
@@ -68,9 +68,7 @@ def entity_windows(pieces: Pieces, vocabulary: Vocabulary, limit: int) -> Iterat
         judged = list(spans(words, core, end))
         ids = (vocabulary.cls, *pieces.flat[pieces.starts[left] : pieces.starts[right]], vocabulary.sep)
         shift = 1 - pieces.starts[left]
-        places = [
-            (pieces.starts[a] + shift, pieces.starts[b + 1] - 1 + shift, b - a + 1) for a, b in judged
-        ]
+        places: list[tuple[int, ...]] = [(pieces.starts[a] + shift, pieces.starts[b + 1] - 1 + shift, b - a + 1) for a, b in judged]
         yield Row(ids, places), judged
         core = end
 

@@ -20,7 +20,7 @@ def seed_entity_rows(pieces: Pieces, vocabulary: Vocabulary) -> Iterator[Plan]:
     """One row a sentence; ends of spans behind the cut are moved to the last piece."""
     judged = list(islice(spans(len(pieces)), ENTITY_LIMIT))
     last = ENTITY_LIMIT - 1
-    places = [
+    places: list[tuple[int, ...]] = [
         (min(pieces.starts[a] + 1, last), min(pieces.starts[b + 1], last), b - a + 1) for a, b in judged
     ]
     yield Row((vocabulary.cls, *pieces.flat, vocabulary.sep)[:ENTITY_LIMIT], places), judged
@@ -52,7 +52,9 @@ def sentence_dict(
         "doc_key": key,
         "tokens": list(words),
         "predicted_ner": [list(entity) for entity in entities],
-        "predicted_relations": [[*entities[head][:2], *entities[tail][:2], kind] for head, kind, tail in edges],
+        "predicted_relations": [
+            [*entities[head][:2], *entities[tail][:2], kind] for head, kind, tail in edges
+        ],
     }
 
 
