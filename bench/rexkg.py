@@ -114,12 +114,11 @@ def few_entities(extractor: RexkgExtractor, texts: list[str]) -> None:
     """Raise the score of "no entity" until random weights find as many entities as real ones."""
     scores: list[torch.Tensor] = []
     handle = extractor._entity.register_forward_hook(lambda model, given, out: scores.append(out.clone()))
-    extractor._relation.register_forward_pre_hook(lambda *_: None)
     last = extractor._entity.ner_classifier[1]
-    last.bias.data[0] = 1e4
+    last.bias.data[0] = 100.0
     extractor.extract(texts)
     handle.remove()
-    margins = torch.cat([score[:, 1:].amax(-1) - (score[:, 0] - 1e4) for score in scores])
+    margins = torch.cat([score[:, 1:].amax(-1) - (score[:, 0] - 100.0) for score in scores])
     sentences = {part for whole in texts for part in whole.split(". ")}
     wanted = int(ENTITIES_A_SENTENCE * len(sentences))
     last.bias.data[0] = margins.sort(descending=True).values[wanted].item()

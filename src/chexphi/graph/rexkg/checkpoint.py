@@ -59,7 +59,7 @@ def load(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> Che
         relation.to(device, dtype),
         _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
         _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
-        json.loads(special.read_text(encoding="utf-8")) if special.is_file() else None,
+        _json(special) if special.is_file() else None,
     )
 
 
@@ -114,14 +114,22 @@ def _config(folder: Path) -> BertConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
+    values = _json(path)
+    if values.get("model_type") != "bert":
+        raise InputError(
+            f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
+        )
+    return BertConfig(**values)
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is no JSON ({error}): copy it again") from error
-    kind = values.get("model_type") if isinstance(values, dict) else None
-    if kind != "bert":
-        raise InputError(f"{path} describes a model of type {kind!r}, and only bert can be read")
-    return BertConfig(**values)
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no JSON object: copy it again")
+    return values
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

@@ -68,7 +68,9 @@ def entity_windows(pieces: Pieces, vocabulary: Vocabulary, limit: int) -> Iterat
         judged = list(spans(words, core, end))
         ids = (vocabulary.cls, *pieces.flat[pieces.starts[left] : pieces.starts[right]], vocabulary.sep)
         shift = 1 - pieces.starts[left]
-        places: list[tuple[int, ...]] = [(pieces.starts[a] + shift, pieces.starts[b + 1] - 1 + shift, b - a + 1) for a, b in judged]
+        places: list[tuple[int, ...]] = [
+            (pieces.starts[a] + shift, pieces.starts[b + 1] - 1 + shift, b - a + 1) for a, b in judged
+        ]
         yield Row(ids, places), judged
         core = end
 
