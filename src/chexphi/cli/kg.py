@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, show
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, Seed, show
 
-app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, evaluate.", no_args_is_help=True)
+app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
 
 Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, or rexkg:FOLDER.")]
 
@@ -108,3 +108,38 @@ def evaluate(
         show(figures, as_json=True)
     else:
         Console().print(graph_table(figures))
+
+
+@app.command("train")
+def train(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Annotated sentences (JSONL).")],
+    encoder: Annotated[Path, typer.Option("--encoder", help="Folder of a BERT-like encoder.")],
+    out: Out,
+    hold_out: Annotated[
+        float, typer.Option("--hold-out", min=0, max=0.9, help="Share of patients to score on.")
+    ] = 0.0,
+    drawn: Annotated[int, typer.Option("--drawn", min=0, help="Sentences of drawn films to add.")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 8,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a step.")] = 16,
+    encoder_rate: Annotated[
+        float, typer.Option("--encoder-rate", help="Learning rate of the encoder.")
+    ] = 5e-5,
+    head_rate: Annotated[float, typer.Option("--head-rate", help="Learning rate of the rest.")] = 5e-4,
+    seed: Seed = 0,
+    limit: Limit = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train the two ReXKG networks on annotated sentences."""
+    from chexphi.evaluation.kg_tables import graph_table
+    from chexphi.training import kg, kg_data
+
+    rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
+    rows += kg_data.drawn(drawn, seed=seed)
+    settings = kg.Settings(epochs, batch_size, encoder_rate, head_rate, seed=seed)
+    figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
+    if as_json or not held_out:
+        show(figures, as_json=as_json)
+    else:
+        Console().print(graph_table({"n": figures["held_out"]} | figures))

@@ -1,7 +1,8 @@
 """Sentences with labelled spans and relations: read them, and score an extractor against them.
 
-Standard library only. Two forms are read: rows of `tokens` with `entities` `[[first, last, label]]`
-(inclusive token positions), and the same with `text` and `relations` `[[head, type, tail]]`.
+Standard library only. Forms that are read, a JSON object a line: `tokens` with `entities` `[[first, last,
+label]]` (inclusive token positions) and, where annotated, `text` and `relations` `[[head, type, tail]]`;
+documents of PURE and ReXKG, `sentences`, `ner` and `relations` with positions counted over the document.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ class Annotated:
     """One sentence with what should be found in it."""
 
     text: str
+    words: tuple[str, ...]
     tokens: tuple[tuple[int, int], ...]
     """First character and one past the last, a token."""
     places: frozenset[Place]
     links: frozenset[Link] | None
     """None: the relations were not annotated."""
+    group: str = ""
+    """Whose sentence it is: patient, document or sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,11 @@ def read_annotated(path: Path) -> list[Annotated]:
     Raises:
         InputError: For a row without tokens, with an unknown label or with a position outside.
     """
-    rows = []
+    rows: list[Annotated] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
-                rows.append(_row(json.loads(line)))
+                rows += _rows(json.loads(line), str(number))
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 raise InputError(f"{path}, line {number}: no annotated sentence ({error!r})") from None
     if not rows:
@@ -75,16 +79,48 @@ def read_annotated(path: Path) -> list[Annotated]:
     return rows
 
 
-def _row(row: Mapping[str, Any]) -> Annotated:
-    words: Sequence[str] = row["tokens"]
-    text = row.get("text") or " ".join(words)
-    places = [_place(entity, len(words)) for entity in row["entities"]]
+def _rows(row: Mapping[str, Any], number: str) -> Iterator[Annotated]:
+    if "sentences" not in row:
+        group = str(row.get("patient", row.get("id", number)))
+        yield annotate(
+            row["tokens"], row["entities"], row.get("relations"), text=row.get("text"), group=group
+        )
+        return
+    links: Sequence[Any] = row.get("relations") or [None] * len(row["sentences"])
+    start = 0
+    for words, ner, own in zip(row["sentences"], row["ner"], links, strict=True):
+        entities = [[first - start, last - start, label] for first, last, label in ner]
+        places = [entity[:2] for entity in entities]
+        relations = own and [
+            [places.index([a - start, b - start]), kind, places.index([c - start, d - start])]
+            for a, b, c, d, kind in own
+        ]
+        if words:
+            yield annotate(words, entities, relations, group=str(row.get("doc_key", number)))
+        start += len(words)
+
+
+def annotate(
+    words: Sequence[str],
+    entities: Sequence[Sequence[Any]],
+    relations: Sequence[Sequence[Any]] | None = None,
+    *,
+    text: str | None = None,
+    group: str = "",
+) -> Annotated:
+    """One sentence from its words and positions.
+
+    Raises:
+        ValueError, IndexError: If a position, a label or a type is none.
+    """
+    text = text or " ".join(words)
+    places = [_place(entity, len(words)) for entity in entities]
     links = None
-    if "relations" in row:
-        for _, kind, _ in row["relations"]:
+    if relations is not None:
+        for _, kind, _ in relations:
             RELATION_TYPES.index(kind)
-        links = frozenset((places[head], kind, places[tail]) for head, kind, tail in row["relations"])
-    return Annotated(text, tuple(_aligned(text, words)), frozenset(places), links)
+        links = frozenset((places[head], kind, places[tail]) for head, kind, tail in relations)
+    return Annotated(text, tuple(words), tuple(_aligned(text, words)), frozenset(places), links, group)
 
 
 def _place(entity: Sequence[Any], size: int) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         found = LexiconExtractor()
     elif kind == "radgraph" and not options:
         found = RadgraphExtractor(**({"model_type": folder} if folder else {}))
+    elif kind == "rexkg" and folder:
+        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # torch only where it is asked for
+        found = neural.RexkgExtractor(folder, **options)
     else:
-        raise InputError(f"extractor is {name!r}: use lexicon or radgraph")
+        raise InputError(f"extractor is {name!r}: use lexicon, rexkg:FOLDER or radgraph")
     return Service(found, disk=DiskCache(cache) if cache else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ def load(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> Che
         _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
         _json(special) if special.is_file() else None,
     )
+
+
+def digest(folder: str | Path) -> str:
+    """A hash of both models' weights, empty where there are none."""
+    found = hashlib.sha256()
+    for path in (Path(folder) / ENTITY / WEIGHTS, Path(folder) / RELATION / WEIGHTS):
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()[:16]
 
 
 def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:

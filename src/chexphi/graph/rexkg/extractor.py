@@ -64,7 +64,7 @@ class RexkgExtractor:
         compat: `seed` cuts texts and limits as the original does, so that graphs are the same, faults
             included; the default has none of these cuts.
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
-            them; `unused` writes `[unusedN]`.
+            them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
         relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once.
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
@@ -75,7 +75,7 @@ class RexkgExtractor:
         folder: str | Path,
         *,
         compat: Compat = "default",
-        markers: Markers = "unk",
+        markers: Markers | None = None,
         relations: Relations = "exact",
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
@@ -83,6 +83,7 @@ class RexkgExtractor:
         if compat == "seed" and relations == "approximate":
             raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
         self.compat: Compat = compat
+        self.version = f"rexkg-{checkpoint.digest(folder)}-{markers}-{relations}-{dtype}"
         number = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         parts = checkpoint.load(
             folder, device=torch.device(device or _device()), dtype=number or torch.float32
@@ -90,6 +91,7 @@ class RexkgExtractor:
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
         self._relation_words = Vocabulary(parts.relation_tokenizer)
+        markers = markers or ("unused" if parts.special_tokens else "unk")
         marks = marker_ids(self._relation_words, markers, parts.special_tokens)
         limits = [_limit(model, compat) for model in (self._entity, self._relation)]
         self._warned = False
@@ -106,6 +108,14 @@ class RexkgExtractor:
         if self.compat == "seed":
             raise InputError("compat='seed' keeps no places: use extract or extract_seed")
         cut = [list(self._sentences(_whole(text))) for text in texts]
+        found = self._find([words for parts in cut for words, _ in parts])
+        return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
+
+    def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
+        """One parse a sentence, in order: for the resident service, which cuts and caches them."""
+        if self.compat == "seed":
+            raise InputError("compat='seed' keeps no places: use extract or extract_seed")
+        cut = [[self._sentence(_whole(text), 0, len(text))] for text in texts]
         found = self._find([words for parts in cut for words, _ in parts])
         return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
 
@@ -138,13 +148,15 @@ class RexkgExtractor:
         ]
 
     def _sentences(self, text: str) -> Iterator[tuple[Words, list[tuple[int, int]]]]:
-        """Words of each sentence, and their characters in the text; words without a piece are left out."""
-        for start, end in sentences(text):
-            tokens = tokenize(text[start:end])
-            self._words.learn(token.text for token in tokens)
-            kept = [token for token in tokens if self._words.has_pieces(token.text)]
-            places = [(start + token.start, start + token.end) for token in kept]
-            yield tuple(token.text for token in kept), places
+        return (self._sentence(text, start, end) for start, end in sentences(text))
+
+    def _sentence(self, text: str, start: int, end: int) -> tuple[Words, list[tuple[int, int]]]:
+        """Words of one sentence, and their characters in the text; words without a piece are left out."""
+        tokens = tokenize(text[start:end])
+        self._words.learn(token.text for token in tokens)
+        kept = [token for token in tokens if self._words.has_pieces(token.text)]
+        places = [(start + token.start, start + token.end) for token in kept]
+        return tuple(token.text for token in kept), places
 
     def _find(self, cut: Iterable[Words]) -> dict[Words, Found]:
         """Entities and relations of sentences, each distinct one once."""

@@ -83,7 +83,7 @@ def marker_ids(
     `special_tokens.json` of the training or, without it, in PURE's order of markers: four without a label,
     then four a label.
     """
-    names = [f"{name}={label}" for label in LABELS for name in _NAMES]
+    names = _typed()
     if markers == "unk":
         typed = {name: vocabulary.id(f"<{name}>".lower()) for name in names}
         ids = {name: vocabulary.unk if found is None else found for name, found in typed.items()}
@@ -96,9 +96,7 @@ def marker_ids(
                 "[UNK]",
             )
     else:
-        pieces = special_tokens or {
-            name: f"[unused{number}]" for number, name in enumerate((*_NAMES, *names), start=1)
-        }
+        pieces = special_tokens or unused_markers()
         ids = {name: _unused(vocabulary, name, pieces) for name in names}
     return {
         (head, tail): (
@@ -110,6 +108,15 @@ def marker_ids(
         for head in LABELS
         for tail in LABELS
     }
+
+
+def _typed() -> list[str]:
+    return [f"{name}={label}" for label in LABELS for name in _NAMES]
+
+
+def unused_markers() -> dict[str, str]:
+    """Marker -> `[unusedN]` in PURE's order; the form of `special_tokens.json`."""
+    return {name: f"[unused{number}]" for number, name in enumerate((*_NAMES, *_typed()), start=1)}
 
 
 def _unused(vocabulary: Vocabulary, name: str, pieces: Mapping[str, str]) -> int:
