@@ -154,7 +154,7 @@ def test_the_verb(encoder: Path, tmp_path: Path) -> None:
         "--json",
     )
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["sentences"] == 16 + 5
+    assert json.loads(done.stdout)["sentences"] == 14 + 5
     done = CliRunner().invoke(
         app, ["kg", "eval", str(path), "--extractor", f"rexkg:{tmp_path / 'run'}", "--json"]
     )
