@@ -21,6 +21,13 @@ def extract(
     out: Out,
     extractor: Extractor = "lexicon",
     field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option("--compat", help="rexkg: `seed` writes the original's graphs, faults included."),
+    ] = None,
+    relations: Annotated[
+        str | None, typer.Option("--relations", help="rexkg: exact, or approximate (faster).")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
     cache: Annotated[Path | None, typer.Option("--cache", help="File of a cache that runs share.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and count them.")] = False,
@@ -33,7 +40,8 @@ def extract(
     from chexphi.evaluation import kg as stage
 
     rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
-    options: dict[str, Any] = {"cache": cache} if cache else {}
+    given = {"cache": cache, "compat": compat, "relations": relations}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stage.extract(
         rows[:limit],
         out,

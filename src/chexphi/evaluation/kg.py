@@ -21,7 +21,7 @@ from chexphi.graph.audit import audit as audit_pairs
 from chexphi.graph.audit import matched
 from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row, to_row
-from chexphi.graph.types import Extractor, Graph
+from chexphi.graph.types import Graph
 from chexphi.schema import InputError
 
 FIELDS = ("text", "generated_text", "explanation")
@@ -152,12 +152,16 @@ def _parsed(
 
 
 def _lines(rows: Sequence[Row], extractor: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-    parses = _resident(extractor, tuple(sorted(options.items()))).parse([text for _, text in rows])
-    return [to_row(key, parse) for (key, _), parse in zip(rows, parses, strict=True)]
+    resident = _resident(extractor, tuple(sorted(options.items())))
+    texts = [text for _, text in rows]
+    if options.get("compat") == "seed":
+        graphs = resident.extract_seed(texts)
+        return [graph | {"doc_key": key} for (key, _), graph in zip(rows, graphs, strict=True)]
+    return [to_row(key, parse) for (key, _), parse in zip(rows, resident.parse(texts), strict=True)]
 
 
 @cache
-def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Extractor:
+def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
     """The extractor of this process."""
     return open_extractor(extractor, **dict(options))
 

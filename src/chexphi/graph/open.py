@@ -9,12 +9,13 @@ from typing import Any
 from chexphi.graph.cache import DiskCache
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.radgraph import RadgraphExtractor
-from chexphi.graph.service import SentenceExtractor, Service
+from chexphi.graph.service import Service
+from chexphi.graph.types import Extractor
 from chexphi.schema import InputError
 
 
-def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Service:
-    """A resident extractor.
+def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
+    """A resident extractor; with `compat="seed"` the bare one, which reads texts in its own way.
 
     Args:
         name: `lexicon`, `rexkg:FOLDER` or `radgraph`.
@@ -25,7 +26,7 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         InputError: For another name, or options that the extractor has not.
     """
     kind, _, folder = name.partition(":")
-    found: SentenceExtractor
+    found: Any
     if kind == "lexicon" and not folder and not options:
         found = LexiconExtractor()
     elif kind == "radgraph" and not options:
@@ -35,4 +36,6 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         found = neural.RexkgExtractor(folder, **options)
     else:
         raise InputError(f"extractor is {name!r}: use lexicon, rexkg:FOLDER or radgraph")
+    if options.get("compat") == "seed":
+        return found
     return Service(found, disk=DiskCache(cache) if cache else None)
