@@ -23,11 +23,12 @@ from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel, get_l
 
 from chexphi import runs
 from chexphi.graph.annotated import Annotated, evaluate
+from chexphi.graph.rexkg.approximate import approximate_rows
 from chexphi.graph.rexkg.batch import inputs
 from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
-from chexphi.graph.rexkg.rows import MOST_PIECES, Plan, Row, entity_windows, longest_word, pair_rows
+from chexphi.graph.rexkg.rows import MOST_PIECES, Row, entity_windows, longest_word, pair_rows
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids, unused_markers
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.schema import InputError
@@ -155,11 +156,10 @@ def _relation_examples(row: Annotated, vocabulary: Vocabulary, marks: Any) -> It
         for head, kind, tail in row.links or ()
     }
     words = _learned(row, vocabulary)
-    plans: Iterator[Plan] = pair_rows(
-        vocabulary.pieces(words, longest_word(LIMIT)), vocabulary, entities, marks, LIMIT
-    )
-    for found, asked in plans:
-        yield found, [labels.get(pair, 0) for pair in asked]
+    pieces = vocabulary.pieces(words, longest_word(LIMIT))
+    for rows in (pair_rows, approximate_rows):  # read either way, the model says the same
+        for found, asked in rows(pieces, vocabulary, entities, marks, LIMIT):
+            yield found, [labels.get(pair, 0) for pair in asked]
 
 
 def _learned(row: Annotated, vocabulary: Vocabulary) -> Sequence[str]:
@@ -179,7 +179,7 @@ def fit(
     """Train one network; its weights stand in `folder` when it is finished, its state after each epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     metrics = runs.JsonLines(folder / "metrics.jsonl")
-    per_epoch = -(-len(examples) // settings.batch_size)
+    per_epoch = sum(1 for _ in _shuffled(examples, settings.batch_size, seed=0))
     head = [value for name, value in model.named_parameters() if not name.startswith("bert.")]
     optimizer = torch.optim.AdamW(
         [
@@ -209,10 +209,15 @@ def fit(
 
 
 def _shuffled(examples: Sequence[Example], size: int, *, seed: int) -> Iterator[list[Example]]:
-    """Batches of rows of like length, in an order of their own each epoch."""
+    """Batches of rows of one kind and of like length, in an order of their own each epoch."""
     rng = random.Random(seed)
-    order = sorted(range(len(examples)), key=lambda at: (len(examples[at][0].ids), rng.random()))
-    batches = [order[first : first + size] for first in range(0, len(order), size)]
+    kinds: dict[bool, list[int]] = {}
+    for at, (row, _) in enumerate(examples):
+        kinds.setdefault(row.positions is None, []).append(at)
+    batches = []
+    for places in kinds.values():
+        places.sort(key=lambda at: (len(examples[at][0].ids), rng.random()))
+        batches += [places[first : first + size] for first in range(0, len(places), size)]
     rng.shuffle(batches)
     for batch in batches:
         yield [examples[at] for at in batch]
