@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 
+from chexphi.graph import context
 from chexphi.graph.rexkg import checkpoint, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
 from chexphi.graph.rexkg.batch import judge
@@ -29,6 +30,7 @@ from chexphi.graph.rexkg.rows import (
 )
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
+from chexphi.graph.spans import Span
 from chexphi.graph.text import sentences, tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 from chexphi.schema import InputError
@@ -234,8 +236,14 @@ def _parse(text: str, parts: list[tuple[Words, list[tuple[int, int]]]], found: d
     edges: set[tuple[int, str, int]] = set()
     for words, places in parts:
         before, sentence = len(mentions), found[words]
-        for first, last, label in sentence.entities:
-            name = " ".join(words[first : last + 1])
-            mentions.append(Mention(name, label, places[first][0], places[last][1]))
+        spans = [
+            Span(" ".join(words[first : last + 1]), label, first, last + 1)
+            for first, last, label in sentence.entities
+        ]
+        said = context.read(words, spans)  # doubt has no label of its own
+        for at, span in enumerate(spans):
+            start, end = places[span.start][0], places[span.end - 1][1]
+            denied = span.label.endswith("notpresent") or (span.label == "concept" and at in said.denied)
+            mentions.append(Mention(span.text, span.label, start, end, at in said.uncertain, denied))
         edges |= {(before + head, kind, before + tail) for head, kind, tail in sentence.edges}
     return Parse(text, tuple(mentions), frozenset(edges))
