@@ -247,7 +247,7 @@ def test_twenty_thousand_words(legible_checkpoint: Path, caplog: pytest.LogCaptu
     text = " ".join("mass" if at % 100 == 0 else "lung" for at in range(20_000))
     with caplog.at_level(logging.WARNING, "chexphi.graph.rexkg.extractor"):
         for mode in ("exact", "approximate"):
-            (parse,) = RexkgExtractor(legible_checkpoint, relations=mode).parse([text])
+            (parse,) = RexkgExtractor(legible_checkpoint, relations=mode).parse_sentences([text])
             assert len(parse.mentions) == 200
             assert 400 <= len(parse.edges) <= MOST_PAIRS
             # 256 pieces hold two neighbours and the next, never four in a row.
