@@ -162,3 +162,11 @@ def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None
     assert found["typed"]["f1"] == found["relations"]["f1"] == found["tokens"]["recall"] == 1
     jsonl(data, [sentence | {"entities": [[0, 4, "concept"]]}])
     assert "line 1: no annotated sentence" in str(invoke("eval", data).exception)
+
+
+def test_bench_counts_distinct_sentences(tmp_path: Path) -> None:
+    lines = ["Warm up.", "No effusion. Heart enlarged.", "No effusion. Edema.", "No effusion. Edema."]
+    done = invoke("bench", "-", "--json", stdin="\n".join(lines))
+    found = json.loads(done.stdout)
+    assert (found["texts"], found["sentences"]) == (2, 3)
+    assert found["sentences_per_second"] == pytest.approx(3 / found["seconds"])

@@ -54,6 +54,21 @@ def extract(
     show({"out": str(out), **counts, "bad_lines": bad}, as_json=as_json)
 
 
+@app.command("bench")
+def bench(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
+    extractor: Extractor = "lexicon",
+    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Sentences a second of an extractor on your texts, nothing cached."""
+    from chexphi.evaluation import kg as stage
+
+    rows, _ = stage.read_texts(None if file == "-" else Path(file), field=field)
+    show(stage.bench(rows[:limit], extractor=extractor, options={}), as_json=as_json)
+
+
 @app.command("show")
 def show_text(
     text: Annotated[str, typer.Argument(help="A text.")],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from chexphi.graph.audit import audit as audit_pairs
 from chexphi.graph.audit import matched
 from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row, to_row
+from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError
 
@@ -164,6 +166,23 @@ def _lines(rows: Sequence[Row], extractor: str, options: dict[str, Any]) -> list
 def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
     """The extractor of this process."""
     return open_extractor(extractor, **dict(options))
+
+
+def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> dict[str, float]:
+    """Time an extractor on texts; the first text warms it up, and no sentence is read twice."""
+    resident = open_extractor(extractor, **options)
+    resident.parse([rows[0][1]])
+    texts = list(dict.fromkeys(text for _, text in rows[1:])) or [rows[0][1]]
+    count = len(dict.fromkeys(text[a:b] for text in texts for a, b in sentences(text)))
+    start = time.perf_counter()
+    resident.parse(texts)
+    seconds = time.perf_counter() - start
+    return {
+        "texts": len(texts),
+        "sentences": count,
+        "seconds": seconds,
+        "sentences_per_second": count / seconds,
+    }
 
 
 def read_graphs(path: Path) -> dict[str, Graph]:
