@@ -221,6 +221,11 @@ def test_unused_markers_that_do_not_exist_are_refused(random_checkpoint: Path) -
     [
         ({"compat": "seed", "relations": "approximate"}, "reads each pair by itself"),
         ({"compat": "seed"}, "128 positions"),
+        ({"compat": "old"}, "unknown compat 'old': use default or seed"),
+        ({"markers": "typed"}, "unknown markers 'typed': use unk or unused"),
+        ({"relations": "all"}, "unknown relations 'all': use exact or approximate"),
+        ({"dtype": "int8"}, "unknown dtype 'int8'"),
+        ({"dtype": "half-float"}, "unknown dtype 'half-float'"),
     ],
 )
 def test_options_that_do_not_go_together(write_checkpoint, tmp_path: Path, options, words: str) -> None:

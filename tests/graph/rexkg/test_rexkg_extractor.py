@@ -184,6 +184,15 @@ def test_a_text_is_read_alike_alone_and_in_any_company(
     assert extractor.extract([texts[at] for at in shuffled]) == [together[at] for at in shuffled]
 
 
+@pytest.mark.parametrize("mode", ["default", "approximate"])
+def test_long_and_short_sentences_go_together(legible_checkpoint: Path, mode: str) -> None:
+    """In approximate mode the long one is read pair by pair, in batches with rows of the short ones."""
+    extractor = RexkgExtractor(legible_checkpoint, relations="approximate" if mode != "default" else "exact")
+    texts = [" ".join(["lung"] * words + ["mass", "lung", "mass"]) for words in (300, 0, 251, 230, 5)]
+    assert extractor.parse(texts) == [extractor.parse([text])[0] for text in texts]
+    assert [len(parse.edges) for parse in extractor.parse(texts)] == [2] * 5
+
+
 HARD = (
     "", " ", "\n\n", "a", "mass", "?!.,;:", "...", "\u200b", "\u200b \u200b mass", "\x00\x01", "😀 mass 😀😀",
     "הלב מוגדל mass", "心脏肥大。肺部清晰", "<think>mass</think><answer>no</answer>", "<<<>>>", "1.5.5 x 2.",

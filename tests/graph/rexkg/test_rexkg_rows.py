@@ -182,16 +182,19 @@ def test_markers_behind_the_text_look_at_it_and_at_their_own_four() -> None:
     ((row, judged),) = approximate_rows(pieces, vocabulary, entities, MARKS, 100)
     assert judged == list(pairs(3, None))
     assert len(row.ids) == 6 + 4 * 6
-    assert sorted(row.positions[6:10]) == [1, 1, 2, 3]
+    assert sorted(row.behind[:4]) == [1, 1, 2, 3]
     for (s, o), (head, tail) in zip(row.places, judged, strict=True):
         assert (row.ids[s], row.ids[o]) == (-1, -2)
-        assert (row.positions[s], row.positions[o]) == tuple(
+        assert (row.behind[s - 6], row.behind[o - 6]) == tuple(
             pieces.starts[entities[e][0]] + 1 for e in (head, tail)
         )
-    short = Row((1, 100, 2, 3, 3, 3, 3), positions=(0, 1, 2, 1, 1, 1, 1), text=3)
-    mask = inputs([row, short], 0)["attention_mask"]
-    assert mask.shape == (2, 1, 30, 30)
-    for number, (one, text) in enumerate(((row, 6), (short, 3))):
+    short, plain = Row((1, 100, 2, 3, 3, 3, 3), behind=(1, 1, 1, 1)), Row((1, 100, 101, 2))
+    batch = inputs([row, short, plain], 0)
+    assert batch["position_ids"][1].tolist() == [0, 1, 2, 1, 1, 1, 1, *[0] * 23]
+    assert batch["position_ids"][2].tolist() == [0, 1, 2, 3, *[0] * 26]
+    mask = batch["attention_mask"]
+    assert mask.shape == (3, 1, 30, 30)
+    for number, (one, text) in enumerate(((row, 6), (short, 3), (plain, 4))):
         for a, b in product(range(len(one.ids)), range(30)):
             same = a >= text and b >= text and (a - text) // 4 == (b - text) // 4
             assert bool(mask[number, 0, a, b]) == (b < len(one.ids) and (b < text or same)), (number, a, b)
@@ -206,6 +209,6 @@ def test_without_types_both_directions_share_their_markers(counts: list[int], pl
         assert len(row.ids) - row.text <= 4 * len(asked) // 2
         for (head, tail), at in zip(asked, row.places, strict=True):
             wanted = [pieces.starts[entities[end][0]] + 1 for end in (head, tail)]
-            assert [row.positions[place] for place in at] == wanted
+            assert [row.behind[place - row.text] for place in at] == wanted
         judged += asked
     assert sorted(judged) == list(pairs(len(entities), None))

@@ -51,8 +51,7 @@ def _row(text: tuple[int, ...], groups: list[tuple[tuple[Mark, ...], list[tuple[
     markers = [mark for four, _ in groups for mark in four]
     row = Row(
         (*text, *(piece for piece, _ in markers)),
-        positions=(*range(len(text)), *(position for _, position in markers)),
-        text=len(text),
+        behind=tuple(position for _, position in markers),
     )
     asked = []
     for start, (four, judged) in zip(range(len(text), len(row.ids), 4), groups, strict=True):

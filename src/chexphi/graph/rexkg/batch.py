@@ -48,14 +48,14 @@ def judge(model: EntityModel | RelationModel, rows: Sequence[Row], pad: int) -> 
 
 
 def inputs(rows: Sequence[Row], pad: int) -> dict[str, Tensor]:
-    """`input_ids` (B, T); `attention_mask` only where needed; `position_ids` of rows that have their own."""
+    """`input_ids` (B, T); a mask and `position_ids`, where markers stand behind a text, only if needed."""
     longest = max(len(row.ids) for row in rows)
     gaps = [longest - len(row.ids) for row in rows]
     batch = {
         "input_ids": torch.tensor([[*row.ids, *[pad] * gap] for row, gap in zip(rows, gaps, strict=True)])
     }
-    if rows[0].positions is not None:
-        own = [[*(row.positions or ()), *[0] * gap] for row, gap in zip(rows, gaps, strict=True)]
+    if any(row.behind for row in rows):
+        own = [[*range(row.text), *row.behind, *[0] * gap] for row, gap in zip(rows, gaps, strict=True)]
         batch["position_ids"] = torch.tensor(own)
         batch["attention_mask"] = torch.stack([_blocks(row, longest) for row in rows])[:, None]
     elif any(gaps):

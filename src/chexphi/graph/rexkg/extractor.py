@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -66,8 +66,14 @@ class RexkgExtractor:
         compat: `seed` cuts texts and limits as the original does, so that graphs are the same, faults
             included; the default has none of these cuts.
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
+<<<<<<< HEAD
             them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
         relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once.
+=======
+            them; `unused` writes `[unusedN]`.
+        relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once,
+            for a relation model that was trained to be read so.
+>>>>>>> 5933acdc2962c378e30f9008abf2a487c04e9f30
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
     """
@@ -82,14 +88,21 @@ class RexkgExtractor:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
+        _check("compat", compat, get_args(Compat))
+        _check("markers", markers, get_args(Markers))
+        _check("relations", relations, get_args(Relations))
         if compat == "seed" and relations == "approximate":
             raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
         self.compat: Compat = compat
+<<<<<<< HEAD
         self.version = f"rexkg-{checkpoint.digest(folder)}-{markers}-{relations}-{dtype}"
         number = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         parts = checkpoint.load(
             folder, device=torch.device(device or _device()), dtype=number or torch.float32
         )
+=======
+        parts = checkpoint.load(folder, device=torch.device(device or _device()), dtype=_number(dtype))
+>>>>>>> 5933acdc2962c378e30f9008abf2a487c04e9f30
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
         self._relation_words = Vocabulary(parts.relation_tokenizer)
@@ -208,11 +221,24 @@ class RexkgExtractor:
                 yield from ((at, item, label) for item, label in zip(asked, judged, strict=True) if label)
 
 
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"unknown {name} {value!r}: use {' or '.join(known)}")
+
+
+def _number(dtype: str | torch.dtype | None) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
+    return found
+
+
 def _device() -> str:
     """The GPU of this rank, or the CPU."""
     if not torch.cuda.is_available():
         return "cpu"
-    return f"cuda:{os.environ.get('LOCAL_RANK', torch.cuda.current_device())}"
+    rank = int(os.environ.get("LOCAL_RANK", -1))
+    return f"cuda:{rank if 0 <= rank < torch.cuda.device_count() else torch.cuda.current_device()}"
 
 
 def _limit(model: EntityModel | RelationModel, compat: Compat) -> int:

@@ -32,10 +32,13 @@ class Row:
 
     ids: tuple[int, ...]
     places: list[tuple[int, ...]] = field(default_factory=list)
-    positions: tuple[int, ...] | None = None
-    """Position ids where they are not 0, 1, 2, …"""
-    text: int = 0
-    """With `positions`: ids before this one are the text, behind them stand groups of four markers."""
+    behind: tuple[int, ...] = ()
+    """Positions of the markers that stand behind the text, in groups of four (approximate mode)."""
+
+    @property
+    def text(self) -> int:
+        """Ids before the markers behind the text."""
+        return len(self.ids) - len(self.behind)
 
 
 Plan = tuple[Row, list[tuple[int, int]]]
