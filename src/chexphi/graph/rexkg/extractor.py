@@ -66,14 +66,9 @@ class RexkgExtractor:
         compat: `seed` cuts texts and limits as the original does, so that graphs are the same, faults
             included; the default has none of these cuts.
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
-<<<<<<< HEAD
             them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
-        relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once.
-=======
-            them; `unused` writes `[unusedN]`.
         relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once,
             for a relation model that was trained to be read so.
->>>>>>> 5933acdc2962c378e30f9008abf2a487c04e9f30
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
     """
@@ -89,20 +84,13 @@ class RexkgExtractor:
         dtype: str | torch.dtype | None = None,
     ) -> None:
         _check("compat", compat, get_args(Compat))
-        _check("markers", markers, get_args(Markers))
+        _check("markers", markers or "unk", get_args(Markers))
         _check("relations", relations, get_args(Relations))
         if compat == "seed" and relations == "approximate":
             raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
         self.compat: Compat = compat
-<<<<<<< HEAD
         self.version = f"rexkg-{checkpoint.digest(folder)}-{markers}-{relations}-{dtype}"
-        number = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        parts = checkpoint.load(
-            folder, device=torch.device(device or _device()), dtype=number or torch.float32
-        )
-=======
         parts = checkpoint.load(folder, device=torch.device(device or _device()), dtype=_number(dtype))
->>>>>>> 5933acdc2962c378e30f9008abf2a487c04e9f30
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
         self._relation_words = Vocabulary(parts.relation_tokenizer)
