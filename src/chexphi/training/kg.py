@@ -179,7 +179,7 @@ def fit(
     """Train one network; its weights stand in `folder` when it is finished, its state after each epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     metrics = runs.JsonLines(folder / "metrics.jsonl")
-    per_epoch = sum(1 for _ in _shuffled(examples, settings.batch_size, seed=0))
+    per_epoch = -(-len(examples) // settings.batch_size)
     head = [value for name, value in model.named_parameters() if not name.startswith("bert.")]
     optimizer = torch.optim.AdamW(
         [
@@ -209,15 +209,10 @@ def fit(
 
 
 def _shuffled(examples: Sequence[Example], size: int, *, seed: int) -> Iterator[list[Example]]:
-    """Batches of rows of one kind and of like length, in an order of their own each epoch."""
+    """Batches of rows of like length, in an order of their own each epoch."""
     rng = random.Random(seed)
-    kinds: dict[bool, list[int]] = {}
-    for at, (row, _) in enumerate(examples):
-        kinds.setdefault(row.positions is None, []).append(at)
-    batches = []
-    for places in kinds.values():
-        places.sort(key=lambda at: (len(examples[at][0].ids), rng.random()))
-        batches += [places[first : first + size] for first in range(0, len(places), size)]
+    order = sorted(range(len(examples)), key=lambda at: (len(examples[at][0].ids), rng.random()))
+    batches = [order[first : first + size] for first in range(0, len(order), size)]
     rng.shuffle(batches)
     for batch in batches:
         yield [examples[at] for at in batch]
