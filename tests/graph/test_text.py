@@ -24,6 +24,7 @@ from chexphi.graph.text import sentences, tokenize
         ("<think>Big heart.</think><answer>no</answer>", ["Big heart.", "no"]),
         ("no <b>effusion</b> seen", ["no <b>effusion</b> seen"]),
         ("Is there edema? No edema!", ["Is there edema?", "No edema!"]),
+        ("No edema\uff01 Clear\u3002", ["No edema\uff01", "Clear\u3002"]),
         (
             "Lines, e.g. a port. At 5 a.m. The tube moved.",
             ["Lines, e.g. a port.", "At 5 a.m.", "The tube moved."],

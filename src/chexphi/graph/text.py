@@ -12,7 +12,7 @@ from chexphi.graph.types import Mention, Parse
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
-    | (?P<stop>[.!?。!?]++)(?=["')\]]*+(?:\s|[A-Z<]|$))
+    | (?P<stop>[.!?\u3002\uff01\uff1f]++)(?=["')\]]*+(?:\s|[A-Z<]|$))
     | (?P<line>\n\s*+)""",
     re.VERBOSE,
 )

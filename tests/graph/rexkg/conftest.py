@@ -1,4 +1,7 @@
-"""Small checkpoints in the published layout, written name by name and without the code under test."""
+"""Small checkpoints in the published layout, written name by name and without the code under test.
+
+Only the last fixture loads them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+
+from chexphi.graph.rexkg.extractor import RexkgExtractor
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = """the heart is enlarged a small left right pleural effusion lung no there mass in nodule edema
@@ -119,3 +124,12 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def legible_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_legible(tmp_path_factory.mktemp("rexkg") / "legible")
+
+
+@pytest.fixture(scope="session")
+def extractors(random_checkpoint: Path) -> dict[str, RexkgExtractor]:
+    return {
+        "default": RexkgExtractor(random_checkpoint),
+        "approximate": RexkgExtractor(random_checkpoint, relations="approximate"),
+        "seed": RexkgExtractor(random_checkpoint, compat="seed"),
+    }
