@@ -3,12 +3,13 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test check format bench clean
+.PHONY: help demo study test test-slow check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
 	@echo "make study   the same with three seeds, control arms and intervals"
 	@echo "make test    all tests that need no GPU"
+	@echo "make test-slow  the tests that take longer, alone"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
@@ -30,6 +31,9 @@ study: .venv/.installed
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: .venv/.installed
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .

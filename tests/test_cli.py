@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine")
+VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine", "kg")
 
 
 def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:

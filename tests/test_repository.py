@@ -21,7 +21,11 @@ VERBS = (
     "evaluate", "compare", "report",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
-CORE = ("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.graph", "chexphi.rewards")
+CORE = (
+    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.seed"),
+    *("chexphi.graph", "chexphi.graph.lexicon", "chexphi.graph.match", "chexphi.graph.text"),
+    "chexphi.graph.rexkg.text",
+)
 RECIPES = {
     "demo": ("chexphi.demo:DemoRecipe", None),
     "study": ("chexphi.study:StudyRecipe", None),

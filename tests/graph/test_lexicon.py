@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from itertools import permutations
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chexphi.graph.annotated import evaluate, read_annotated
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.normalize import normalize
-from chexphi.graph.spans import sentences, tokenize
 from chexphi.graph.types import Graph
 
 EXTRACTOR = LexiconExtractor()
@@ -132,34 +136,6 @@ def test_one_finding_denied_and_affirmed_is_two_entities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("A 1.5 x 2.5 cm mass. No effusion.", ["A 1.5 x 2.5 cm mass.", "No effusion."]),
-        ("Is there edema? No edema", ["Is there edema?", "No edema"]),
-        ("clear lungs\nheart enlarged", ["clear lungs", "heart enlarged"]),
-        ("<think>Cardiomegaly.</think>", ["Cardiomegaly."]),
-        ("No effusion.Heart normal.", ["No effusion.", "Heart normal."]),
-        ("", []),
-        (" \n . ", ["."]),
-    ],
-)
-def test_sentences(text: str, expected: list[str]) -> None:
-    assert sentences(text) == expected
-
-
-def test_tokens_keep_numbers_and_hyphens() -> None:
-    assert tokenize("Right-sided 1.5 cm X-ray, seen.") == [
-        "right-sided",
-        "1.5",
-        "cm",
-        "x-ray",
-        ",",
-        "seen",
-        ".",
-    ]
-
-
-@pytest.mark.parametrize(
     "text", ["", "   ", "<think></think>", "你好", "1.5", "...", "<|end|>", "\x00\ud800", "no", "of the"]
 )
 def test_text_without_findings_gives_the_empty_graph(text: str) -> None:
@@ -239,3 +215,97 @@ def test_any_text_is_survived(text: str) -> None:
 
 def test_normalize() -> None:
     assert normalize("  Right\n UPPER ") == "right upper"
+
+
+def test_a_group_of_sentences_in_any_order_is_one_graph() -> None:
+    parts = ["No effusion.", "A nodule in the left lung.", "The heart is enlarged."]
+    graphs = EXTRACTOR.extract([" ".join(order) for order in permutations(parts)])
+    assert len(set(graphs)) == 1
+    assert extract(" ".join(parts * 3)) == graphs[0]
+
+
+def test_mentions_keep_their_place() -> None:
+    text = "1. No  effusion.\n2. Possible Right-sided opacity of\n1.5 x 2 cm."
+    (parse,) = EXTRACTOR.parse([text])
+    assert [(m.text, text[m.start : m.end], m.label, m.uncertain) for m in parse.mentions] == [
+        ("effusion", "effusion", "disorder_notpresent", False),
+        ("possible right-sided", "Possible Right-sided", "concept", False),
+        ("opacity", "opacity", "disorder_present", True),
+        ("1.5 x 2 cm", "1.5 x 2 cm", "size", False),
+    ]
+
+
+PIECES = (
+    *(
+        "no",
+        "effusion",
+        "effusions",
+        "and",
+        ",",
+        ".",
+        "the left",
+        "lung",
+        "suggests",
+        "edema",
+        "1.5",
+        "x",
+        "cm",
+        "/",
+    ),
+    *(
+        "-",
+        "Dr.",
+        "e.g.",
+        "\n",
+        "\t",
+        "\0",
+        "\x1b[31m",
+        "\u200b",
+        "\u202e",
+        "\ud83d",
+        "😀",
+        "é",
+        "½",
+        "①",
+        "رئة",
+        "<b>",
+        "</think>",
+    ),
+    *("<", ">", "&amp;", "''", "(", "]", "{", "|", "\\", "%s"),
+)
+
+
+def test_ten_thousand_odd_strings_neither_crash_nor_hang() -> None:
+    rng = random.Random(0)
+    for _ in range(10_000):
+        text = "".join(rng.choice(PIECES) + rng.choice(("", " ")) for _ in range(rng.randrange(50)))
+        (parse,) = EXTRACTOR.parse([text])
+        assert all(0 <= m.start < m.end <= len(text) for m in parse.mentions)
+        assert all(head != tail for head, _, tail in parse.edges)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "no ",
+        "effusion ",
+        "effusion and ",
+        "no effusion, ",
+        "1 x ",
+        "left ",
+        "suggests edema ",
+        "<think>",
+        "a",
+    ],
+)
+def test_twenty_thousand_words_are_read(word: str) -> None:
+    (parse,) = EXTRACTOR.parse([word * 20_000])
+    assert len(parse.mentions) <= 40_000
+
+
+def test_the_bars_on_labelled_sentences(shared_data: Path) -> None:
+    """Typed and untyped spans, tokens and relations, as docs/log.md has them (`make bench` prints them)."""
+    scores = evaluate(EXTRACTOR, read_annotated(shared_data / "entities" / "dev.jsonl"))
+    assert min(scores.typed.f1 - 0.84, scores.untyped.f1 - 0.88, scores.tokens.f1 - 0.90) >= 0
+    scores = evaluate(EXTRACTOR, read_annotated(shared_data / "relations" / "dev.jsonl"))
+    assert min(scores.typed.f1 - 0.88, scores.relations.f1 - 0.78) >= 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.graph.match import Counts, compare, score
+from chexphi.graph.match import Counts, GraphMatch, compare, score
 from chexphi.graph.types import Graph
 
 EFFUSION, NO_EFFUSION = ("effusion", "disorder_present"), ("effusion", "disorder_notpresent")
@@ -39,6 +42,25 @@ def test_polarity_is_part_of_a_relation() -> None:
     present = Graph.of([], [(EFFUSION, "located_at", LUNG)])
     assert compare(present, absent).relations == Counts(0, 1, 1)
     assert score(present, absent) == pytest.approx((1 / 3 + 0) / 2)
+
+
+def test_the_original_compares_relations_without_labels() -> None:
+    absent = Graph.of([], [(NO_EFFUSION, "located_at", LUNG)])
+    present = Graph.of([], [(EFFUSION, "located_at", LUNG)])
+    assert compare(present, absent, compat="seed") == GraphMatch(Counts(1, 1, 1), Counts(1, 0, 0))
+    assert score(present, absent, compat="seed") == pytest.approx((1 / 3 + 1) / 2)
+    other_type = Graph.of([], [(EFFUSION, "modify", LUNG)])
+    assert compare(present, other_type, compat="seed").relations == Counts(0, 1, 1)
+    both = Graph.of([], [(EFFUSION, "located_at", LUNG), (NO_EFFUSION, "located_at", LUNG)])
+    assert compare(both, absent, compat="seed").relations == Counts(1, 0, 0)  # two triples are one
+
+
+@given(GRAPHS, GRAPHS)
+def test_the_original_never_finds_fewer_relations_in_common(a: Graph, b: Graph) -> None:
+    assert compare(a, b, compat="seed").entities == compare(a, b).entities
+    assert bool(compare(a, b, compat="seed").relations.tp) >= bool(compare(a, b).relations.tp)
+    assert 0 <= score(a, b, compat="seed") <= 1
+    assert score(a, a, compat="seed") == 1
 
 
 def test_a_contradiction_stays_two_entities() -> None:
@@ -77,9 +99,37 @@ def test_counts_add_up(pairs: list[tuple[Graph, Graph]]) -> None:
     assert total.tp + total.fn == sum(len(b.entities) for _, b in pairs)
 
 
+@given(GRAPHS.filter(bool), GRAPHS)
+def test_a_superset_never_beats_gold_and_pays_for_every_extra(gold: Graph, extra: Graph) -> None:
+    for measure in ("jaccard", "f1"):
+        value = score(gold | extra, gold, measure=measure)
+        assert value is not None
+        assert (value == 1) == (gold | extra == gold)
+
+
+@given(st.lists(st.tuples(GRAPHS, GRAPHS), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_order_and_repetition_do_not_matter(pairs: list[tuple[Graph, Graph]], rng: random.Random) -> None:
+    for graph, other in pairs:
+        entities, relations = list(graph.entities) * 2, list(graph.relations) * 2
+        rng.shuffle(entities)
+        rng.shuffle(relations)
+        assert compare(Graph.of(entities, relations), other) == compare(graph, other)
+
+
+@given(GRAPHS, GRAPHS)
+def test_what_is_certain_in_one_text_is_certain_in_both(a: Graph, b: Graph) -> None:
+    doubtful = replace(a, uncertain=a.entities)
+    assert doubtful == a  # compared only by option
+    assert (doubtful | b).uncertain == a.entities - b.entities
+    assert (b | doubtful).uncertain == (doubtful | b).uncertain
+
+
 @given(GRAPHS)
 def test_a_graph_survives_its_dictionary(graph: Graph) -> None:
-    assert Graph.from_dict(graph.to_dict()) == graph
+    doubtful = replace(graph, uncertain=graph.entities)
+    for item in (graph, doubtful):
+        read = Graph.from_dict(item.to_dict())
+        assert (read, read.uncertain) == (item, item.uncertain)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.evaluation import metrics
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
 from chexphi.evaluation.compare import read_predictions
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import begin, open_batches
@@ -56,6 +56,9 @@ class EvaluateRecipe:
     answer_samples: int = field(
         default=0,
         metadata={"help": "samples of reasoning behind each two-way answer's probability (0: none)"},
+    )
+    extractor: str = field(
+        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
@@ -155,6 +158,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     examples, path, root = read_all(recipe)
+    extractor = open_extractor(recipe.extractor)
     out = Path(recipe.out) if recipe.out else runs.default_folder("evaluate")
     model, processor = begin(
         recipe, out, stage="evaluate", data=path, seed=recipe.seed, examples=len(examples)
@@ -163,7 +167,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     done = {prediction.id for prediction in read_predictions(lines.path)}
     batches = open_batches(examples, done, recipe.batch_size)
     options = answer_options(examples) if recipe.answer_samples else {}
-    film, extractor = film_loader(root), LexiconExtractor()
+    film = film_loader(root)
     for _, batch in track(batches, description="evaluate", transient=True, console=runs.console()):
         films = [[film(image) for image in example.images] for example in batch]
         questions = [example.question for example in batch]

@@ -1,18 +1,20 @@
-"""A rule-based extractor of entities and relations: a lexicon, denial, and relation rules.
+"""A rule-based extractor of entities and relations: a lexicon, its context, and relation rules.
 
-Exact on the language of the drawn films (a test holds it at 100 %), and quick; on real reports it is a
-first approximation of ReXKG's models. Standard library only.
+Exact on the language of the drawn films (a test holds it at 100 %), and quick. Standard library only.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
 
-from chexphi.graph.negation import denied
+from chexphi.graph import context
 from chexphi.graph.relations import relate
-from chexphi.graph.spans import Span, label, sentences, tokenize
-from chexphi.graph.types import Entity, Graph
+from chexphi.graph.spans import TERM_FILES, label
+from chexphi.graph.text import joined, sentences, tokenize
+from chexphi.graph.types import Graph, Mention, Parse
 
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
@@ -20,32 +22,55 @@ _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "device
 class LexiconExtractor:
     """Graphs of texts by rules alone; satisfies `chexphi.graph.types.Extractor`."""
 
+    @property
+    def version(self) -> str:
+        """A hash of the terms and the rules."""
+        return _version()
+
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order; a text without any known word has the empty graph."""
-        return [self._graph(text) for text in texts]
+        return [parse.graph for parse in self.parse(texts)]
 
-    def _graph(self, text: str) -> Graph:
-        entities: set[Entity] = set()
-        relations: set[tuple[Entity, str, Entity]] = set()
-        for sentence in sentences(text):
-            graph = extract_sentence(sentence)
-            entities |= graph.entities
-            relations |= graph.relations
-        return Graph(frozenset(entities), frozenset(relations))
+    def parse(self, texts: Sequence[str]) -> list[Parse]:
+        """The same with every mention's place in its text."""
+        found = [(text, sentences(text)) for text in texts]
+        return [
+            joined(text, places, self.parse_sentences([text[a:b] for a, b in places]))
+            for text, places in found
+        ]
+
+    def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
+        """One parse a sentence, in order."""
+        return [_parse(text) for text in texts]
+
+
+@cache
+def _version() -> str:
+    folder = resources.files("chexphi.graph")
+    files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
+    files += [
+        f"{name}.py"
+        for name in ("lexicon", "text", "normalize", "spans", "context", "cues", "phrases", "relations")
+    ]
+    content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
+    return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]
 
 
 @lru_cache(maxsize=4096)
-def extract_sentence(sentence: str) -> Graph:
-    """The graph of one sentence."""
+def _parse(sentence: str) -> Parse:
     tokens = tokenize(sentence)
-    spans = label(tokens)
-    absent = denied(tokens, spans)
-    entities = [_entity(span, gone=index in absent) for index, span in enumerate(spans)]
-    edges = relate(tokens, spans, absent)
-    return Graph(
-        frozenset(entities), frozenset((entities[head], kind, entities[tail]) for head, kind, tail in edges)
+    words = [token.text for token in tokens]
+    spans = label(words)
+    said = context.read(words, spans)
+    mentions = tuple(
+        Mention(
+            span.text,
+            _ABSENT[span.label] if index in said.absent else span.label,
+            tokens[span.start].start,
+            tokens[span.end - 1].end,
+            index in said.uncertain,
+            index in said.denied,
+        )
+        for index, span in enumerate(spans)
     )
-
-
-def _entity(span: Span, *, gone: bool) -> Entity:
-    return span.text, _ABSENT[span.label] if gone else span.label
+    return Parse(sentence, mentions, frozenset(relate(words, spans, said.absent)))

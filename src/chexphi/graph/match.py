@@ -63,17 +63,36 @@ class GraphMatch:
         return GraphMatch(self.entities + other.entities, self.relations + other.relations)
 
     @property
+    def empty(self) -> bool:
+        """Neither graph has anything."""
+        return self.entities.empty and self.relations.empty
+
+    @property
     def f1(self) -> float:
         """Mean of entity and relation F1; a part that is empty on both sides is left out."""
         parts = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]
         return sum(parts) / len(parts) if parts else 0.0
 
 
-def compare(predicted: Graph, reference: Graph) -> GraphMatch:
-    """Count shared, invented and missed entities and relations."""
+def compare(predicted: Graph, reference: Graph, *, compat: Compat = "default") -> GraphMatch:
+    """Count shared, invented and missed entities and relations.
+
+    A relation's ends are compared with their labels; in `compat="seed"` by their texts alone, as in the
+    original (`plugin.py:553-564`), so that "no effusion" has the relations of "effusion".
+    """
+    relations = _unlabelled if compat == "seed" else _labelled
     return GraphMatch(
-        Counts.of(predicted.entities, reference.entities), Counts.of(predicted.relations, reference.relations)
+        Counts.of(predicted.entities, reference.entities),
+        Counts.of(relations(predicted), relations(reference)),
     )
+
+
+def _labelled(graph: Graph) -> Set[object]:
+    return graph.relations
+
+
+def _unlabelled(graph: Graph) -> Set[object]:
+    return {(head, kind, tail) for (head, _), kind, (tail, _) in graph.relations}
 
 
 def _part(counts: Counts, measure: Measure, compat: Compat) -> float | None:
@@ -94,12 +113,14 @@ def score(
     | something | empty | 0.0 | 0.0 |
     | nothing at all | anything | None: not scorable | as above |
 
+    `compat="seed"` also compares relations without labels.
+
     Returns:
         A value in [0, 1], or None where the reference has nothing to compare with.
     """
     if not reference and compat == "default":
         return None
-    match = compare(predicted, reference)
+    match = compare(predicted, reference, compat=compat)
     parts = [_part(counts, measure, compat) for counts in (match.entities, match.relations)]
     scored = [part for part in parts if part is not None]
     return sum(scored) / len(scored)

@@ -14,10 +14,10 @@ Edge = tuple[int, str, int]
 
 
 def groups(spans: Sequence[Span]) -> list[list[int]]:
-    """Noun phrases: spans without a word between them."""
+    """Noun phrases: spans without a word between them; `opacities suggestive of` are two."""
     found: list[list[int]] = []
     for index, span in enumerate(spans):
-        if found and spans[index - 1].end == span.start:
+        if found and spans[index - 1].end == span.start and span.text != "suggestive":
             found[-1].append(index)
         else:
             found.append([index])
@@ -51,7 +51,8 @@ def _qualified(span: Span, index: int, places: Sequence[int], heads: Sequence[in
     after = [place for place in places if place > index]
     head = [finding for finding in heads if finding > index][-1:]
     tails = (after[:1] or head) if words & cues.SIDE else []
-    return tails + ((head or after[-1:]) if words - cues.SIDE else [])
+    before = [noun for noun in [*places, *heads] if noun < index]  # `heart enlarged`: no verb
+    return tails + ((head or after[-1:] or before[-1:]) if words - cues.SIDE else [])
 
 
 @dataclass(slots=True)

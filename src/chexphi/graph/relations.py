@@ -19,6 +19,7 @@ def relate(tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int])
 
 
 _AND = (["and"], ["or"])
+_DETERMINERS = frozenset({"the", "a", "an", "its", "this", "that", "either", "each", "both"})
 
 
 class _Linker:
@@ -56,7 +57,7 @@ class _Linker:
     @property
     def _led(self) -> bool:
         """A preposition stands right before the phrase, but for an article."""
-        words = [word for word in self.gap if word not in ("the", "a", "an", "its", "this", "that")]
+        words = [word for word in self.gap if word not in _DETERMINERS]
         return bool(words) and words[-1] in cues.PREPOSITIONS
 
     def _follow(self, group: Sequence[int]) -> None:

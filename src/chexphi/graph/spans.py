@@ -1,14 +1,15 @@
-"""Sentences, words and labelled spans: the first half of the lexicon extractor. Standard library only."""
+"""Labelled spans by the terms of the lexicon. Standard library only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from itertools import groupby
 
-from chexphi.graph.normalize import normalize
+from chexphi.graph.trie import Trie
 
 TERM_FILES = {
     "anatomy": "anatomy",
@@ -21,12 +22,33 @@ TERM_FILES = {
 FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
 """Labels of what lies somewhere: everything but qualifiers and places."""
 
-_TAG = re.compile(r"<[^<>]{0,40}>")
-# A point ends a sentence before white space, the end, or a capital; never inside "1.5".
-_SENTENCE = re.compile(r"(?<=[.!?])(?=\s|[A-Z]|$)|\n+")
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:[-'][^\W_]+)*|[^\w\s]")
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LONGEST_MEASURE = 8
+"""Words, as in `1.5 x 2 x 3 cm`."""
+_LETTERS = {
+    "a": "anatomy",
+    "c": "concept",
+    "d": "disorder_present",
+    "p": "procedures",
+    "v": "devices_present",
+    "s": "size",
+    "-": "",
+}
+_ENDINGS = (
+    (
+        re.compile(
+            r"(?:itis|omas?|omata|osis|oses|iasis|megaly|pathy|ectasi[as]|emia|plegia|thorax|rrhagia)$"
+        ),
+        "disorder_present",
+    ),
+    (
+        re.compile(r"(?:ectomy|ectomies|plasty|otomy|ostomy|graphy|gram|scopy|centesis|desis|ectomized)$"),
+        "procedures",
+    ),
+    (re.compile(r"(?:like|shaped|sized|sided|appearing|most)$"), "concept"),
+)
+"""Of medical words: what -itis or -ectomy means does not depend on the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,67 +67,74 @@ class Span:
         return self.text.split()
 
 
-def sentences(text: str) -> list[str]:
-    """Split a text at `.`, `!`, `?` and line ends, not within numbers; tags are taken out."""
-    plain = _TAG.sub(" ", text)
-    return [part for piece in _SENTENCE.split(plain) if piece and (part := piece.strip())]
-
-
-def tokenize(sentence: str) -> list[str]:
-    """Lower-case words, numbers and single marks; `right-sided` and `1.5` are one token."""
-    return _TOKEN.findall(normalize(sentence))
-
-
-def label(tokens: list[str]) -> list[Span]:
+def label(tokens: Sequence[str]) -> list[Span]:
     """Longest match of the terms at every word; neighbours of one label become one span."""
-    table = _terms()
-    spans: list[Span] = []
-    at = 0
-    while at < len(tokens):
-        name, length = _match(table, tokens, at)
-        if not length:
-            at += 1
-            continue
-        start = at
-        if spans and spans[-1].end == at and spans[-1].label == name:
-            start = spans.pop().start
-        at += length
-        spans.append(Span(" ".join(tokens[start:at]), name, start, at))
+    labels = word_labels(tokens)
+    spans, at = [], 0
+    for name, run in groupby(labels):
+        end = at + len(list(run))
+        if name:
+            spans.append(Span(" ".join(tokens[at:end]), name, at, end))
+        at = end
     return spans
 
 
-def _match(
-    table: dict[str, list[tuple[tuple[str, ...], str]]], tokens: list[str], at: int
-) -> tuple[str, int]:
-    for words, name in table.get(tokens[at], ()):
-        if tuple(tokens[at : at + len(words)]) == words:
-            return name, len(words)
-    if tokens[at][0].isdigit():
-        return "size", _measure(tokens, at)
-    return "", 0
+def word_labels(tokens: Sequence[str]) -> list[str]:
+    """The label of every word, empty where it has none."""
+    terms = _terms()
+    labels: list[str] = []
+    while len(labels) < len(tokens):
+        at = len(labels)
+        names, _ = terms.longest(tokens, at)
+        labels += names or _measure(tokens, at) or [_guess(tokens[at])]
+    for at in range(1, len(tokens) - 1):
+        if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
+            labels[at] = labels[at - 1]
+    return labels
 
 
-def _measure(tokens: list[str], at: int) -> int:
-    """Words of a measurement that starts here (`4 x 5 cm`), or 0."""
-    end = at
-    while end < len(tokens) and (_NUMBER.fullmatch(tokens[end]) or tokens[end] in ("x", "by", "-")):
-        end += 1
-    return end - at + 1 if end < len(tokens) and tokens[end] in _UNITS else 0
+def _measure(tokens: Sequence[str], at: int) -> list[str]:
+    """A measurement that starts here: `4 x 5 cm`."""
+    for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
+        if tokens[end] in _UNITS and end > at:
+            return ["size"] * (end - at + 1)
+        if not (_NUMBER.fullmatch(tokens[end]) or (end > at and tokens[end] in ("x", "by", "-"))):
+            break
+    return []
+
+
+@lru_cache(maxsize=1 << 16)
+def _guess(word: str) -> str:
+    """The label of a word that stands in no file: by its ending, or by the last part of a compound."""
+    if len(word) < 6:
+        return ""
+    first, hyphen, last = word.rpartition("-")
+    if hyphen and first:
+        names, _ = _terms().longest([last], 0)
+        if names:
+            return names[0]
+    return next((name for ending, name in _ENDINGS if ending.search(word)), "")
 
 
 @cache
-def _terms() -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """First word -> its phrases with their labels, longest first."""
-    table: dict[str, dict[tuple[str, ...], str]] = {}
+def _terms() -> Trie[tuple[str, ...]]:
+    """Phrases with the label of each word."""
+    return Trie(_phrases())
+
+
+def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    for line in _lines("mixed"):
+        phrase, _, letters = line.partition(" = ")
+        yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
     for file, name in TERM_FILES.items():
-        text = resources.files("chexphi.graph").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                for words in _forms(tuple(line.split()), plural=name != "concept"):
-                    table.setdefault(words[0], {}).setdefault(words, name)
-    return {
-        first: sorted(phrases.items(), key=lambda item: -len(item[0])) for first, phrases in table.items()
-    }
+        for line in _lines(file):
+            for words in _forms(tuple(line.split()), plural=name != "concept"):
+                yield words, (name,) * len(words)
+
+
+def _lines(file: str) -> list[str]:
+    text = resources.files("chexphi.graph").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def _forms(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:

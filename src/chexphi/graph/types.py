@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 LABELS = (
@@ -30,6 +30,8 @@ class Graph:
 
     entities: frozenset[Entity] = frozenset()
     relations: frozenset[Relation] = frozenset()
+    uncertain: frozenset[Entity] = field(default=frozenset(), compare=False)
+    """Entities that every mention hedges ("possible", "may represent"); compared only by option."""
 
     @classmethod
     def of(cls, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Graph:
@@ -50,25 +52,76 @@ class Graph:
         return bool(self.entities or self.relations)
 
     def __or__(self, other: Graph) -> Graph:
-        return Graph(self.entities | other.entities, self.relations | other.relations)
+        certain = (self.entities - self.uncertain) | (other.entities - other.uncertain)
+        return Graph(
+            self.entities | other.entities,
+            self.relations | other.relations,
+            (self.uncertain | other.uncertain) - certain,
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Sorted `{"entities": [[text, label]], "relations": [[head, label, type, tail, label]]}`."""
+        """Sorted `{"entities": [[text, label]], "relations": [[head, label, type, tail, label]], …}`."""
         return {
             "entities": [list(entity) for entity in sorted(self.entities)],
             "relations": [[*head, kind, *tail] for head, kind, tail in sorted(self.relations)],
+            "uncertain": [list(entity) for entity in sorted(self.uncertain)],
         }
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Graph:
-        """The inverse of `to_dict`."""
-        return cls.of(
+        """The inverse of `to_dict`; `uncertain` may be missing."""
+        graph = cls.of(
             [(text, label) for text, label in row["entities"]],
             [((h, hl), kind, (t, tl)) for h, hl, kind, t, tl in row["relations"]],
         )
+        hedged = frozenset((text, label) for text, label in row.get("uncertain", ()))
+        return replace(graph, uncertain=hedged & graph.entities)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A stretch of a text that names an entity."""
+
+    text: str
+    """Normalised."""
+    label: str
+    start: int
+    """First character."""
+    end: int
+    """One past the last character."""
+    uncertain: bool = False
+    denied: bool = False
+    """The sentence says it is not so: an absent finding, and a quality as in `not enlarged`."""
+
+    @property
+    def entity(self) -> Entity:
+        return self.text, self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """What an extractor found in one text, with its places."""
+
+    text: str
+    mentions: tuple[Mention, ...] = ()
+    """In the order of the text."""
+    edges: frozenset[tuple[int, str, int]] = frozenset()
+    """(head, type, tail): positions in `mentions`."""
+
+    @property
+    def graph(self) -> Graph:
+        """The same as sets: without places, each entity and relation once."""
+        certain = {mention.entity for mention in self.mentions if not mention.uncertain}
+        entities = frozenset(mention.entity for mention in self.mentions)
+        triples = (
+            (self.mentions[head].entity, kind, self.mentions[tail].entity) for head, kind, tail in self.edges
+        )
+        return Graph(entities, frozenset(triples), entities - certain)
 
 
 class Extractor(Protocol):
-    """Anything that turns texts into graphs, one graph a text, in order."""
+    """Anything that finds mentions and relations in texts, one parse a text, in order."""
+
+    def parse(self, texts: Sequence[str]) -> list[Parse]: ...
 
     def extract(self, texts: Sequence[str]) -> list[Graph]: ...

@@ -17,7 +17,8 @@ from trl import GRPOConfig
 from chexphi import config, runs
 from chexphi.answers import MATCHES
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.open import open_extractor
+from chexphi.graph.types import Extractor
 from chexphi.models.stage import begin
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
@@ -50,6 +51,9 @@ class GRPORecipe:
         default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"}
     )
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
+    extractor: str = field(
+        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+    )
     dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
@@ -113,6 +117,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     data = Path(recipe.data)
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     check(recipe, args, examples)
+    extractor = open_extractor(recipe.extractor)
     out = Path(args.output_dir)
     model, processor = begin(
         recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args
@@ -125,7 +130,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     trainer = LoggedGRPOTrainer(
         model=model,
         args=args,
-        reward_funcs=reward_functions(recipe, model.generation_config.eos_token_id),
+        reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
         train_dataset=grpo_dataset(examples, image_root_of(data, recipe.image_root)),
         processing_class=processor,
         callbacks=[MetricsLog(metrics)],
@@ -140,11 +145,11 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     return out
 
 
-def reward_functions(recipe: GRPORecipe, end: int | list[int]) -> list[Any]:
+def reward_functions(recipe: GRPORecipe, extractor: Extractor, end: int | list[int]) -> list[Any]:
     """The callables that a recipe names, in its order."""
     ends = [end] if isinstance(end, int) else end
     known: dict[str, Any] = {
         "external_r1v_acc": AccuracyReward(recipe.match, ends),  # type: ignore[arg-type]
-        "external_kg_jac": GraphReward(LexiconExtractor(), recipe.measure, ends),  # type: ignore[arg-type]
+        "external_kg_jac": GraphReward(extractor, recipe.measure, ends),  # type: ignore[arg-type]
     }
     return [known[name] for name in recipe.rewards]

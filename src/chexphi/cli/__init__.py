@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from chexphi import runs
+from chexphi.cli import kg
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
 from chexphi.schema import InputError
 
 app = typer.Typer(
@@ -25,29 +26,13 @@ data = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True
 mine = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(mine, name="mine")
+app.add_typer(kg.app, name="kg")
 
 EXTRAS = dict.fromkeys(
     ("torch", "torchvision", "transformers", "trl", "accelerate", "datasets", "pyarrow"), "train"
 )
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report")
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
-
-
-def show(figures: dict[str, Any], *, as_json: bool) -> None:
-    """Print figures: as JSON on standard output, or as lines for people."""
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-        return
-    for key, value in figures.items():
-        if not isinstance(value, dict | list):
-            typer.echo(f"{key}: {value}")
 
 
 def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:

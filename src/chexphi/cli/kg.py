@@ -1,0 +1,168 @@
+"""`chexphi kg <verb>`: graphs of texts, no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, Seed, show
+
+app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
+
+Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, or rexkg:FOLDER.")]
+
+
+@app.command("extract")
+def extract(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
+    out: Out,
+    extractor: Extractor = "lexicon",
+    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option("--compat", help="rexkg: `seed` writes the original's graphs, faults included."),
+    ] = None,
+    relations: Annotated[
+        str | None, typer.Option("--relations", help="rexkg: exact, or approximate (faster).")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option("--cache", help="File of a cache that runs share.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and count them.")] = False,
+    limit: Limit = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write the graph of every text to kg.jsonl."""
+    from chexphi.evaluation import kg as stage
+
+    rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
+    given = {"cache": cache, "compat": compat, "relations": relations}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    counts = stage.extract(
+        rows[:limit],
+        out,
+        extractor=extractor,
+        options=options,
+        workers=workers,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    show({"out": str(out), **counts, "bad_lines": bad}, as_json=as_json)
+
+
+@app.command("bench")
+def bench(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
+    extractor: Extractor = "lexicon",
+    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Sentences a second of an extractor on your texts, nothing cached."""
+    from chexphi.evaluation import kg as stage
+
+    rows, _ = stage.read_texts(None if file == "-" else Path(file), field=field)
+    show(stage.bench(rows[:limit], extractor=extractor, options={}), as_json=as_json)
+
+
+@app.command("show")
+def show_text(
+    text: Annotated[str, typer.Argument(help="A text.")],
+    extractor: Extractor = "lexicon",
+    as_json: Json = False,
+) -> None:
+    """The graph of one text, in colour."""
+    from chexphi.evaluation.kg_tables import coloured, relations_table
+    from chexphi.graph.open import open_extractor
+    from chexphi.graph.records import to_row
+
+    (parse,) = open_extractor(extractor).parse([text])
+    if as_json:
+        show(to_row("0", parse), as_json=True)
+        return
+    console = Console()
+    console.print(coloured(parse))
+    console.print(relations_table(parse))
+
+
+@app.command("audit")
+def audit(
+    reference: Annotated[Path, typer.Argument(help="kg.jsonl of the references.")],
+    prediction: Annotated[Path, typer.Argument(help="kg.jsonl of the predictions.")],
+    worst: Annotated[int, typer.Option("--worst", help="How many of the worst texts to name.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Precision, recall and F1 of predicted graphs, by key."""
+    from chexphi.evaluation import kg as stage
+    from chexphi.evaluation.kg_tables import graph_table
+
+    figures = stage.audit(reference, prediction, worst=worst)
+    if as_json:
+        show(figures, as_json=True)
+    else:
+        Console().print(graph_table(figures))
+
+
+@app.command("eval")
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(help="Annotated sentences (JSONL), or the folder of the IU reports.")
+    ],
+    extractor: Extractor = "lexicon",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Score an extractor on annotated sentences, or on the IU reports with their codes."""
+    from chexphi.evaluation import iu_reports
+    from chexphi.evaluation.kg_tables import graph_table
+    from chexphi.graph import annotated
+    from chexphi.graph.open import open_extractor
+
+    if iu_reports.is_iu(data):
+        figures = iu_reports.evaluate(open_extractor(extractor), iu_reports.read_reports(data)[:limit])
+    else:
+        rows = annotated.read_annotated(data)[:limit]
+        figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()
+    if as_json:
+        show(figures, as_json=True)
+    else:
+        Console().print(graph_table(figures))
+
+
+@app.command("train")
+def train(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Annotated sentences (JSONL).")],
+    encoder: Annotated[Path, typer.Option("--encoder", help="Folder of a BERT-like encoder.")],
+    out: Out,
+    hold_out: Annotated[
+        float, typer.Option("--hold-out", min=0, max=0.9, help="Share of patients to score on.")
+    ] = 0.0,
+    drawn: Annotated[int, typer.Option("--drawn", min=0, help="Sentences of drawn films to add.")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 8,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a step.")] = 16,
+    encoder_rate: Annotated[
+        float, typer.Option("--encoder-rate", help="Learning rate of the encoder.")
+    ] = 5e-5,
+    head_rate: Annotated[float, typer.Option("--head-rate", help="Learning rate of the rest.")] = 5e-4,
+    seed: Seed = 0,
+    limit: Limit = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train the two ReXKG networks on annotated sentences."""
+    from chexphi.evaluation.kg_tables import graph_table
+    from chexphi.training import kg, kg_data
+
+    rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
+    rows += kg_data.drawn(drawn, seed=seed)
+    settings = kg.Settings(epochs, batch_size, encoder_rate, head_rate, seed=seed)
+    figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
+    if as_json or not held_out:
+        show(figures, as_json=as_json)
+    else:
+        Console().print(graph_table({"n": figures["held_out"]} | figures))

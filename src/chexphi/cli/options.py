@@ -1,0 +1,28 @@
+"""What the verbs share: options, and how figures are printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
+
+
+def show(figures: dict[str, Any], *, as_json: bool) -> None:
+    """Print figures: as JSON on standard output, or as lines for people."""
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    for key, value in figures.items():
+        if not isinstance(value, dict | list):
+            typer.echo(f"{key}: {value}")

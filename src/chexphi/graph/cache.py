@@ -1,0 +1,104 @@
+"""Parses of sentences on disk, shared by processes: one SQLite file. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from chexphi.graph.types import Mention, Parse
+from chexphi.schema import InputError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS parses (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, value TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS total (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
+INSERT OR IGNORE INTO total VALUES (1, 0);
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON parses
+BEGIN UPDATE total SET bytes = bytes + length(CAST(NEW.value AS BLOB)); END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON parses
+BEGIN UPDATE total SET bytes = bytes - length(CAST(OLD.value AS BLOB)); END;
+"""
+_AT_ONCE = 500
+"""Keys of one query."""
+
+
+def dumps(parse: Parse) -> str:
+    """One line of JSON, without the sentence itself: of a report only the entities' words are kept."""
+    mentions = [[m.text, m.label, m.start, m.end, int(m.uncertain), int(m.denied)] for m in parse.mentions]
+    return json.dumps([mentions, sorted(parse.edges)], separators=(",", ":"))
+
+
+def loads(text: str, line: str) -> Parse:
+    """The inverse of `dumps`, for the sentence `text`."""
+    mentions, edges = json.loads(line)
+    return Parse(
+        text,
+        tuple(
+            Mention(word, label, start, end, bool(uncertain), bool(denied))
+            for word, label, start, end, uncertain, denied in mentions
+        ),
+        frozenset((head, kind, tail) for head, kind, tail in edges),
+    )
+
+
+class DiskCache:
+    """Values by key, in a file that any number of processes and threads may use at once.
+
+    SQLite in WAL mode: a process that is killed leaves whole entries or none. The oldest entries go when
+    the values exceed `limit` bytes. The file must lie on a local disk.
+    """
+
+    def __init__(self, path: Path, *, limit: int = 1 << 30) -> None:
+        self.path, self.limit = path, limit
+        self._local = threading.local()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._open()) as connection:
+                connection.executescript(_SCHEMA)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise InputError(f"graph cache {path} cannot be used ({error}): name another file") from None
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The values that are there."""
+        found: dict[bytes, str] = {}
+        for first in range(0, len(keys), _AT_ONCE):
+            part = keys[first : first + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            found |= dict(
+                self._connection.execute(f"SELECT key, value FROM parses WHERE key IN ({marks})", part)
+            )
+        return found
+
+    def put(self, values: Mapping[bytes, str]) -> None:
+        """Add values, all or none; those of known keys stay as they are."""
+        connection = self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR IGNORE INTO parses (key, value) VALUES (?, ?)", values.items())
+            while self._bytes() > self.limit:  # a tenth at a time: not at every entry again
+                connection.execute(
+                    "DELETE FROM parses WHERE number IN (SELECT number FROM parses ORDER BY number "
+                    "LIMIT (SELECT 1 + count(*) / 10 FROM parses))"
+                )
+
+    def _bytes(self) -> int:
+        return int(self._connection.execute("SELECT bytes FROM total").fetchone()[0])
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """One a thread, and its own in a forked process."""
+        if getattr(self._local, "process", None) != os.getpid():
+            self._local.process, self._local.connection = os.getpid(), self._open()
+        return self._local.connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection

@@ -1,0 +1,41 @@
+"""An extractor by its name on the command line. Standard library only."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from chexphi.graph.cache import DiskCache
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.radgraph import RadgraphExtractor
+from chexphi.graph.service import Service
+from chexphi.graph.types import Extractor
+from chexphi.schema import InputError
+
+
+def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
+    """A resident extractor; with `compat="seed"` the bare one, which reads texts in its own way.
+
+    Args:
+        name: `lexicon`, `rexkg:FOLDER` or `radgraph`.
+        cache: File of a cache on disk that processes share.
+        options: Of `RexkgExtractor`.
+
+    Raises:
+        InputError: For another name, or options that the extractor has not.
+    """
+    kind, _, folder = name.partition(":")
+    found: Any
+    if kind == "lexicon" and not folder and not options:
+        found = LexiconExtractor()
+    elif kind == "radgraph" and not options:
+        found = RadgraphExtractor(**({"model_type": folder} if folder else {}))
+    elif kind == "rexkg" and folder:
+        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # torch only where it is asked for
+        found = neural.RexkgExtractor(folder, **options)
+    else:
+        raise InputError(f"extractor is {name!r}: use lexicon, rexkg:FOLDER or radgraph")
+    if options.get("compat") == "seed":
+        return found
+    return Service(found, disk=DiskCache(cache) if cache else None)

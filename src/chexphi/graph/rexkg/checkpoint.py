@@ -1,0 +1,189 @@
+"""Reads the published layout: `run_entity/`, `run_relation/` and a folder with the relation tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import BertConfig, BertTokenizer
+
+from chexphi.graph.rexkg.models import EntityModel, RelationModel
+from chexphi.graph.types import LABELS, RELATION_TYPES
+from chexphi.schema import InputError
+
+ENTITY, RELATION, TOKENIZER = "run_entity", "run_relation", "BiomedNLP"
+WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
+Model = TypeVar("Model", bound=nn.Module)
+_TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
+_BUFFERS = frozenset({"bert.embeddings.position_ids", "bert.embeddings.token_type_ids"})
+"""Constants that older writers saved among the weights."""
+_CONVERT = (
+    "import torch; from safetensors.torch import save_file as s; s({k: v.clone().contiguous() for k, v in "
+    f"torch.load('{PICKLE}', weights_only=True).items()}}, '{WEIGHTS}')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Both models in evaluation mode, each with its tokenizer: the two vocabularies may differ."""
+
+    entity: EntityModel
+    relation: RelationModel
+    entity_tokenizer: Any
+    relation_tokenizer: Any
+    special_tokens: dict[str, str] | None
+    """Marker -> piece, where the relation model's training wrote `special_tokens.json`."""
+
+
+def load(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Load a checkpoint; no random number generator is touched.
+
+    Raises:
+        InputError: If a part is missing or does not fit the others.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
+    with torch.random.fork_rng(devices=[]):
+        entity, relation = _model(root / ENTITY, _entity), _model(root / RELATION, _relation)
+    special = root / RELATION / "special_tokens.json"
+    return Checkpoint(
+        entity.to(device, dtype),
+        relation.to(device, dtype),
+        _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
+        _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
+        _json(special) if special.is_file() else None,
+    )
+
+
+def digest(folder: str | Path) -> str:
+    """A hash of both models' weights, empty where there are none."""
+    found = hashlib.sha256()
+    for path in (Path(folder) / ENTITY / WEIGHTS, Path(folder) / RELATION / WEIGHTS):
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()[:16]
+
+
+def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
+    config, weights = _config(folder), _weights(folder)
+    model = build(folder, config, weights)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or unknown:
+        what, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
+        raise InputError(f"{folder / WEIGHTS} {what} {name}: is it a checkpoint of the {folder.name} model?")
+    for name, shape in expected.items():
+        if tuple(weights[name].shape) != shape:
+            raise InputError(
+                f"{folder / WEIGHTS} has {name} of shape {tuple(weights[name].shape)}, and {shape} follows "
+                "from config.json and the other weights: take all files from the same model"
+            )
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _entity(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> EntityModel:
+    scores = _matrix(folder, weights, "ner_classifier.1.weight")
+    widths = _matrix(folder, weights, "width_embedding.weight")
+    _check_labels(folder, scores[0], ("none", *LABELS))
+    return EntityModel(config, labels=scores[0], head=scores[1], width=widths[1])
+
+
+def _relation(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> RelationModel:
+    scores = _matrix(folder, weights, "classifier.weight")
+    _check_labels(folder, scores[0], ("no_relation", *RELATION_TYPES))
+    return RelationModel(config, labels=scores[0])
+
+
+def _matrix(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+    """(rows, columns) of a weight that sizes of the model are read from."""
+    if name not in weights or weights[name].ndim != 2:
+        raise InputError(f"{folder / WEIGHTS} lacks {name}: is it a checkpoint of the {folder.name} model?")
+    rows, columns = weights[name].shape
+    return rows, columns
+
+
+def _check_labels(folder: Path, found: int, labels: tuple[str, ...]) -> None:
+    if found != len(labels):
+        raise InputError(
+            f"{folder / WEIGHTS} tells {found} labels apart, and {len(labels)} are needed "
+            f"({', '.join(labels)}): take a model trained on this scheme"
+        )
+
+
+def _config(folder: Path) -> BertConfig:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
+    values = _json(path)
+    if values.get("model_type") != "bert":
+        raise InputError(
+            f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
+        )
+    return BertConfig(**values)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}): copy it again") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no JSON object: copy it again")
+    return values
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        if (folder / PICKLE).is_file():
+            raise InputError(
+                f"{folder} holds only the pickle {PICKLE}, which may run code when opened and is not read: "
+                f'if you trust it, convert it there once with python -c "{_CONVERT}"'
+            )
+        raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is no whole safetensors file ({error}): copy it again") from error
+    return {name: value for name, value in tensors.items() if name not in _BUFFERS}
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
+
+
+def _relation_tokenizer(root: Path) -> Path:
+    """`BiomedNLP/`, else the only other folder with a tokenizer, else the relation model's own."""
+    if _has_tokenizer(root / TOKENIZER):
+        return root / TOKENIZER
+    others = [path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)]
+    if len(others) > 1:
+        names = ", ".join(sorted(path.name for path in others))
+        raise InputError(f"{root} has several tokenizer folders ({names}): keep the relation model's alone")
+    return others[0] if others else root / RELATION
+
+
+def _tokenizer(folder: Path, pieces: int) -> Any:
+    if not _has_tokenizer(folder):
+        raise InputError(
+            f"no tokenizer in {folder} ({' or '.join(_TOKENIZER_FILES)}): the entity model reads that of "
+            f"{ENTITY}/, the relation model that of {TOKENIZER}/"
+        )
+    tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True, do_lower_case=True)
+    if len(tokenizer) > pieces:
+        raise InputError(
+            f"the tokenizer in {folder} has {len(tokenizer)} pieces and its model only {pieces}: "
+            "take both from the same model"
+        )
+    return tokenizer

@@ -1,0 +1,263 @@
+"""`RexkgExtractor`: entities and relations of texts by the two networks, loaded once, batched over a call."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from chexphi.graph import context
+from chexphi.graph.rexkg import checkpoint, seed
+from chexphi.graph.rexkg.approximate import approximate_rows
+from chexphi.graph.rexkg.batch import judge
+from chexphi.graph.rexkg.models import EntityModel, RelationModel
+from chexphi.graph.rexkg.rows import (
+    MOST_PAIRS,
+    MOST_PIECES,
+    Entity,
+    Plan,
+    entity_windows,
+    longest_word,
+    pair_rows,
+)
+from chexphi.graph.rexkg.text import seed_sentences
+from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
+from chexphi.graph.spans import Span
+from chexphi.graph.text import sentences, tokenize
+from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
+from chexphi.schema import InputError
+
+logger = logging.getLogger(__name__)
+
+Compat = Literal["default", "seed"]
+Relations = Literal["exact", "approximate"]
+Words = tuple[str, ...]
+Planner = Callable[..., Iterator[Plan]]
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_ROWS_AT_ONCE = 4096
+"""Rows that are built and sorted together, so that memory stays bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands in one sentence."""
+
+    entities: tuple[Entity, ...]
+    """In order of first, then last word; they may overlap."""
+    edges: tuple[tuple[int, str, int], ...]
+    """(subject, type, object): positions in `entities`, in that order."""
+
+
+class RexkgExtractor:
+    """The published ReXKG models; satisfies `chexphi.graph.types.Extractor`.
+
+    Args:
+        folder: Checkpoint in the published layout: `run_entity/`, `run_relation/` and the folder of the
+            relation model's tokenizer.
+        compat: `seed` cuts texts and limits as the original does, so that graphs are the same, faults
+            included; the default has none of these cuts.
+        markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
+            them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
+        relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once,
+            for a relation model that was trained to be read so.
+        device: The GPU of this rank where there is one, else the CPU.
+        dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        compat: Compat = "default",
+        markers: Markers | None = None,
+        relations: Relations = "exact",
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> None:
+        _check("compat", compat, get_args(Compat))
+        _check("markers", markers or "unk", get_args(Markers))
+        _check("relations", relations, get_args(Relations))
+        if compat == "seed" and relations == "approximate":
+            raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
+        self.compat: Compat = compat
+        self.version = f"rexkg-{checkpoint.digest(folder)}-{markers}-{relations}-{dtype}"
+        parts = checkpoint.load(folder, device=torch.device(device or _device()), dtype=_number(dtype))
+        self._entity, self._relation = parts.entity, parts.relation
+        self._words = Vocabulary(parts.entity_tokenizer)
+        self._relation_words = Vocabulary(parts.relation_tokenizer)
+        markers = markers or ("unused" if parts.special_tokens else "unk")
+        marks = marker_ids(self._relation_words, markers, parts.special_tokens)
+        limits = [_limit(model, compat) for model in (self._entity, self._relation)]
+        self._warned = False
+        self._longest = None if compat == "seed" else longest_word(min(limits))
+        self._entity_rows: Planner = seed.seed_entity_rows
+        self._pair_rows: Planner = partial(seed.seed_pair_rows, marks=marks)
+        if compat == "default":
+            rows = approximate_rows if relations == "approximate" else pair_rows
+            self._entity_rows = partial(entity_windows, limit=limits[0])
+            self._pair_rows = partial(rows, marks=marks, limit=limits[1])
+
+    def parse(self, texts: Sequence[str]) -> list[Parse]:
+        """Mentions with their places and the relations between them, one parse a text, in order."""
+        if self.compat == "seed":
+            raise InputError("compat='seed' keeps no places: use extract or extract_seed")
+        cut = [list(self._sentences(_whole(text))) for text in texts]
+        found = self._find([words for parts in cut for words, _ in parts])
+        return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
+
+    def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
+        """One parse a sentence, in order: for the resident service, which cuts and caches them."""
+        if self.compat == "seed":
+            raise InputError("compat='seed' keeps no places: use extract or extract_seed")
+        cut = [[self._sentence(_whole(text), 0, len(text))] for text in texts]
+        found = self._find([words for parts in cut for words, _ in parts])
+        return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
+
+    def extract(self, texts: Sequence[str]) -> list[Graph]:
+        """One graph a text, in order. In `compat="seed"` a text's last label is its only one."""
+        if self.compat == "seed":
+            return [seed.to_graph(row) for row in self.extract_seed(texts)]
+        return [parse.graph for parse in self.parse(texts)]
+
+    def extract_seed(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """The original's graphs: `doc_key`, `sentences`, `entities`, `relations`; one a text, order kept."""
+        parts = self.sentences_seed(texts)
+        return [seed.merge(str(at), text, parts[at]) for at, text in enumerate(texts)]
+
+    def sentences_seed(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """The step before: the sentences of each text, with `predicted_ner` and `predicted_relations`."""
+        if self.compat != "seed":
+            raise InputError("the original's graphs need compat='seed'")
+        for at, text in enumerate(texts):
+            if _whole(text) != text:
+                raise InputError(f"text {at} holds half of a surrogate pair: decode it again")
+        cut = [seed_sentences(text) for text in texts]
+        found = self._find([words for parts in cut for _, words in parts])
+        return [
+            [
+                seed.sentence_dict(f"{at}_{number}", words, found[words].entities, found[words].edges)
+                for number, words in parts
+            ]
+            for at, parts in enumerate(cut)
+        ]
+
+    def _sentences(self, text: str) -> Iterator[tuple[Words, list[tuple[int, int]]]]:
+        return (self._sentence(text, start, end) for start, end in sentences(text))
+
+    def _sentence(self, text: str, start: int, end: int) -> tuple[Words, list[tuple[int, int]]]:
+        """Words of one sentence, and their characters in the text; words without a piece are left out."""
+        tokens = tokenize(text[start:end])
+        self._words.learn(token.text for token in tokens)
+        kept = [token for token in tokens if self._words.has_pieces(token.text)]
+        places = [(start + token.start, start + token.end) for token in kept]
+        return tuple(token.text for token in kept), places
+
+    def _find(self, cut: Iterable[Words]) -> dict[Words, Found]:
+        """Entities and relations of sentences, each distinct one once."""
+        distinct = list(dict.fromkeys(cut))
+        entities: list[list[Entity]] = [[] for _ in distinct]
+        for at, (first, last), label in self._judged(self._entity, self._words, distinct, self._entity_rows):
+            entities[at].append((first, last, LABELS[label - 1]))
+        edges: list[list[tuple[int, str, int]]] = [[] for _ in distinct]
+        self._warn_of_cut(max(map(len, entities), default=0))
+        asked = [words if len(spans) > 1 else () for words, spans in zip(distinct, entities, strict=True)]
+        relations = self._judged(self._relation, self._relation_words, asked, self._pair_rows, entities)
+        for at, (head, tail), label in relations:
+            edges[at].append((head, RELATION_TYPES[label - 1], tail))
+        return {
+            words: Found(tuple(spans), tuple(sorted(pairs, key=lambda edge: (edge[0], edge[2]))))
+            for words, spans, pairs in zip(distinct, entities, edges, strict=True)
+        }
+
+    def _warn_of_cut(self, most: int) -> None:
+        if self.compat == "default" and not self._warned and most * (most - 1) > MOST_PAIRS:
+            self._warned = True
+            logger.warning(
+                "A sentence has %d entities: relations are looked for between near ones only.", most
+            )
+
+    def _judged(
+        self,
+        model: EntityModel | RelationModel,
+        vocabulary: Vocabulary,
+        cut: Sequence[Words],
+        rows: Planner,
+        *columns: Sequence[Any],
+    ) -> Iterator[tuple[int, tuple[int, int], int]]:
+        """(sentence, span or pair, label) of all that has a label."""
+        vocabulary.learn(word for words in cut for word in words)
+        plans = (
+            (at, plan)
+            for at, words in enumerate(cut)
+            if words
+            for plan in rows(
+                vocabulary.pieces(words, self._longest), vocabulary, *(column[at] for column in columns)
+            )
+        )
+        while some := list(islice(plans, _ROWS_AT_ONCE)):
+            labels = judge(model, [row for _, (row, _) in some], vocabulary.pad)
+            for (at, (_, asked)), judged in zip(some, labels, strict=True):
+                yield from ((at, item, label) for item, label in zip(asked, judged, strict=True) if label)
+
+
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"unknown {name} {value!r}: use {' or '.join(known)}")
+
+
+def _number(dtype: str | torch.dtype | None) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
+    return found
+
+
+def _device() -> str:
+    """The GPU of this rank, or the CPU."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    rank = int(os.environ.get("LOCAL_RANK", -1))
+    return f"cuda:{rank if 0 <= rank < torch.cuda.device_count() else torch.cuda.current_device()}"
+
+
+def _limit(model: EntityModel | RelationModel, compat: Compat) -> int:
+    """Pieces of a row without [CLS] and [SEP]."""
+    positions = model.bert.config.max_position_embeddings
+    if compat == "seed" and positions < seed.ENTITY_LIMIT:
+        raise InputError(
+            f"compat='seed' reads {seed.ENTITY_LIMIT} pieces at once and the checkpoint has {positions} "
+            "positions: use compat='default'"
+        )
+    return min(MOST_PIECES, positions) - 2
+
+
+def _whole(text: str) -> str:
+    """The text with halves of surrogate pairs, which no tokenizer takes, as U+FFFD; places stay."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def _parse(text: str, parts: list[tuple[Words, list[tuple[int, int]]]], found: dict[Words, Found]) -> Parse:
+    mentions: list[Mention] = []
+    edges: set[tuple[int, str, int]] = set()
+    for words, places in parts:
+        before, sentence = len(mentions), found[words]
+        spans = [
+            Span(" ".join(words[first : last + 1]), label, first, last + 1)
+            for first, last, label in sentence.entities
+        ]
+        said = context.read(words, spans)  # doubt has no label of its own
+        for at, span in enumerate(spans):
+            start, end = places[span.start][0], places[span.end - 1][1]
+            denied = span.label.endswith("notpresent") or (span.label == "concept" and at in said.denied)
+            mentions.append(Mention(span.text, span.label, start, end, at in said.uncertain, denied))
+        edges |= {(before + head, kind, before + tail) for head, kind, tail in sentence.edges}
+    return Parse(text, tuple(mentions), frozenset(edges))

@@ -1,0 +1,34 @@
+"""Phrases by their words: the longest one that starts at a place. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+_END = ""
+"""The key of a phrase's value: no word is empty."""
+
+
+class Trie(Generic[Value]):
+    """Values of phrases; the first value of a phrase stays."""
+
+    def __init__(self, phrases: Iterable[tuple[Sequence[str], Value]]) -> None:
+        self._root: dict[str, Any] = {}
+        for words, value in phrases:
+            node = self._root
+            for word in words:
+                node = node.setdefault(word, {})
+            node.setdefault(_END, value)
+
+    def longest(self, tokens: Sequence[str], at: int) -> tuple[Value | None, int]:
+        """The value of the longest phrase that starts at `at`, and one past its last word."""
+        node, found, end = self._root, None, at
+        for index in range(at, len(tokens)):
+            following = node.get(tokens[index])
+            if following is None:
+                break
+            node = following
+            if _END in node:
+                found, end = node[_END], index + 1
+        return found, end

@@ -1,0 +1,52 @@
+"""Annotated sentences for `chexphi kg train`: files, and drawn films' captions with their exact graphs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from chexphi.data.phantom.language import caption
+from chexphi.data.phantom.scene import sample_build, sample_scene
+from chexphi.graph.annotated import Annotated, annotate, read_annotated
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.text import tokenize
+from chexphi.graph.types import Parse
+
+
+def read(paths: Sequence[Path], *, limit: int | None = None) -> list[Annotated]:
+    """The sentences of all files, at most `limit` of each."""
+    return [row for path in paths for row in read_annotated(path)[:limit]]
+
+
+def drawn(number: int, *, seed: int = 0) -> list[Annotated]:
+    """So many different sentences of drawn films, a narrow language of which everything is known.
+
+    The places are the lexicon's, which is exact here: a caption whose graph it does not return is an error.
+    """
+    rng, extractor = random.Random(seed), LexiconExtractor()
+    found: dict[str, Annotated] = {}
+    while len(found) < number:
+        text = caption(rng, sample_scene(rng, sample_build(rng)), "train")[1]
+        (parse,) = extractor.parse([text.think])
+        assert parse.graph == text.graph, "the lexicon is exact on the drawn films' language"
+        for sentence in text.think.split(". "):
+            (parse,) = extractor.parse([sentence])
+            found.setdefault(sentence, annotated(parse, group=f"drawn {len(found)}"))
+    return list(found.values())[:number]
+
+
+def annotated(parse: Parse, *, group: str = "") -> Annotated:
+    """A parse of one sentence as an annotation of it."""
+    tokens = tokenize(parse.text)
+    places = [
+        (*_covered([(t.start, t.end) for t in tokens], mention.start, mention.end), mention.label)
+        for mention in parse.mentions
+    ]
+    words = [parse.text[token.start : token.end] for token in tokens]
+    return annotate(words, places, [list(edge) for edge in parse.edges], text=parse.text, group=group)
+
+
+def _covered(tokens: Sequence[tuple[int, int]], start: int, end: int) -> Iterator[int]:
+    inside = [index for index, (a, b) in enumerate(tokens) if a < end and start < b]
+    yield from (inside[0], inside[-1])

@@ -1,0 +1,68 @@
+"""The IU reports: presence, places and sides against codes; made-up reports, and the real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chexphi.cli import app
+from chexphi.evaluation import iu_reports
+from chexphi.graph.findings import FINDINGS
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.schema import InputError
+
+XML = """<eCitation><Abstract><AbstractText Label="INDICATION">Pneumonia?</AbstractText>
+<AbstractText Label="FINDINGS">{}</AbstractText></Abstract><MeSH>{}</MeSH></eCitation>"""
+
+
+def folder(path: Path, reports: dict[str, tuple[str, list[str], set[str]]]) -> Path:
+    (path / "ecgen-radiology").mkdir()
+    lines = ["filename," + ",".join(FINDINGS)]
+    for key, (text, codes, present) in reports.items():
+        majors = "".join(f"<major>{code}</major>" for code in codes)
+        (path / "ecgen-radiology" / f"{key}.xml").write_text(XML.format(text, majors))
+        lines.append(f"CXR{key}," + ",".join(str(int(name in present)) for name in FINDINGS))
+    (path / "findings14_gold.csv").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_figures_of_made_up_reports(tmp_path: Path) -> None:
+    data = folder(
+        tmp_path,
+        {
+            "1": ("Opacity in the left lung base. No effusion.", ["Opacity/lung/base/left"], set()),
+            "2": (
+                "Right lower lobe atelectasis.",
+                ["Pulmonary Atelectasis/lower lobe/left"],
+                {"Atelectasis"},
+            ),
+            "3": ("The aorta is tortuous. Small effusion.", ["Aorta/tortuous"], set()),
+            "4": ("The lungs are clear.", ["Calcinosis/lung/hilum", "normal"], {"Nodule"}),
+        },
+    )
+    done = CliRunner().invoke(app, ["kg", "eval", str(data), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["presence"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2}
+    # found: opacity-lung, opacity-base, atelectasis-lower lobe, tortuous-aorta; not: calcinosis twice
+    assert found["pairs"] == {"recall": pytest.approx(4 / 6), "precision": 1.0, "n": 6}
+    assert found["laterality"] == {"right": 0.5, "n": 2}
+    assert CliRunner().invoke(app, ["kg", "eval", str(data)]).exit_code == 0
+
+
+def test_a_report_that_is_no_xml_is_named(tmp_path: Path) -> None:
+    data = folder(tmp_path, {"1": ("<b>", [], set())})
+    with pytest.raises(InputError, match=r"1\.xml is no XML"):
+        iu_reports.read_reports(data)
+
+
+def test_the_lexicon_meets_its_bars_on_the_real_reports(shared_data: Path) -> None:
+    """The bars are those of docs/log.md; codes are human."""
+    reports = iu_reports.read_reports(shared_data / "iu_reports")
+    found = iu_reports.evaluate(LexiconExtractor(), reports)
+    assert found["presence"]["f1"] >= 0.90
+    assert found["pairs"]["recall"] >= 0.75
+    assert found["laterality"]["right"] >= 0.97

@@ -1,0 +1,172 @@
+"""`chexphi kg`: texts in every form, graphs as they come, resumed, compared and shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chexphi import runs
+from chexphi.cli import app
+from chexphi.evaluation import kg
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.records import from_row, to_row
+from chexphi.schema import InputError
+
+TEXTS = [
+    "There is a small left effusion. No pneumothorax.",
+    "Possible nodule in the right upper lobe.",
+    "<think>The heart is enlarged.</think><answer>cardiomegaly</answer>",
+]
+
+
+def invoke(*argv: object, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["kg", *map(str, argv)], input=stdin)
+
+
+def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    return jsonl(tmp_path / "texts.jsonl", [{"id": f"t{n}", "text": text} for n, text in enumerate(TEXTS)])
+
+
+def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) -> None:
+    done = invoke("extract", texts, "--out", tmp_path / "kg.jsonl", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {
+        "out": str(tmp_path / "kg.jsonl"),
+        "texts": 3,
+        "new": 3,
+        "bad_lines": 0,
+    }
+    found = dict(from_row(row) for row in runs.read_jsonl(tmp_path / "kg.jsonl"))
+    reasoning = [*TEXTS[:2], "The heart is enlarged."]  # of a tagged text the answer is no part
+    assert list(found) == ["t0", "t1", "t2"]
+    assert list(found.values()) == LexiconExtractor().extract(reasoning)
+    assert found["t1"].uncertain == {("nodule", "disorder_present")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "keys"),
+    [
+        ("No effusion.\n\nHeart enlarged.\n", ["1", "3"]),
+        ('{"id": 7, "text": "No effusion."}\n', ["7"]),
+        (
+            '{"id": "p", "question": "?", "generated_text": "<think>Edema.</think><answer>yes</answer>"}\n',
+            ["p"],
+        ),
+    ],
+)
+def test_forms_of_texts_on_standard_input(lines: str, keys: list[str], tmp_path: Path) -> None:
+    done = invoke("extract", "-", "--out", tmp_path / "kg.jsonl", stdin=lines)
+    assert done.exit_code == 0, done.output
+    assert [row["doc_key"] for row in runs.read_jsonl(tmp_path / "kg.jsonl")] == keys
+
+
+def test_an_interrupted_extraction_goes_on(texts: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
+    invoke("extract", texts, "--out", whole)
+    content = whole.read_bytes()
+    torn.write_bytes(content[: content.index(b"\n") + 30])  # killed within the second line
+    assert isinstance(invoke("extract", texts, "--out", torn).exception, InputError)
+    done = invoke("extract", texts, "--out", torn, "--resume", "--json")
+    assert json.loads(done.stdout)["new"] == 2
+    assert torn.read_bytes() == content
+    torn.write_text(json.dumps(to_row("other", LexiconExtractor().parse(["Edema."])[0])) + "\n")
+    done = invoke("extract", texts, "--out", torn, "--resume")
+    assert "of other texts" in str(done.exception)
+
+
+def test_several_processes_write_the_same(tmp_path: Path) -> None:
+    rows = [(str(n), f"{TEXTS[n % 2]} Case {n}.") for n in range(200)]
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    kg.extract(rows, one, extractor="lexicon", options={})
+    kg.extract(rows, two, extractor="lexicon", options={"cache": tmp_path / "cache.sqlite"}, workers=2)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[1, 2", None),  # a plain line of text
+        ("{not json", r"line 2: no JSON object"),
+        ('{"id": "x"}', r"line 2: no text in field 'text'"),
+        ('{"id": "a", "text": "Edema."}', r"line 2: id 'a' stands twice"),
+    ],
+)
+def test_bad_lines_are_named_and_left_out_only_when_asked(
+    line: str, message: str | None, tmp_path: Path
+) -> None:
+    source = tmp_path / "texts.jsonl"
+    source.write_text('{"id": "a", "text": "No effusion."}\n' + line + "\n")
+    if message is None:
+        assert kg.read_texts(source)[0][1] == ("2", line)
+        return
+    with pytest.raises(InputError, match=message):
+        kg.read_texts(source)
+    if "twice" not in message:
+        assert kg.read_texts(source, skip_bad=True) == ([("a", "No effusion.")], 1)
+
+
+def test_audit_matches_by_key_and_names_the_worst(texts: Path, tmp_path: Path) -> None:
+    reference, prediction = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    invoke("extract", texts, "--out", reference)
+    rows = list(runs.read_jsonl(reference))[::-1]
+    wrong = to_row("t0", LexiconExtractor().parse(["There is a small left effusion. A pneumothorax."])[0])
+    jsonl(prediction, [*rows[:-1], wrong])
+    found = json.loads(invoke("audit", reference, prediction, "--json").stdout)
+    assert found["n"] == 3
+    assert found["worst"][0]["doc_key"] == "t0"
+    assert found["by_label"]["disorder_notpresent"] == {"precision": 0, "recall": 0, "f1": 0, "n": 1}
+    assert found["entities"]["recall"] == pytest.approx(1 - 1 / found["entities"]["n"])
+    assert found["entities"]["macro_f1"] == pytest.approx((2 * 2 / (2 * 2 + 2) + 1 + 1) / 3)
+    assert "pneumothorax" not in json.dumps(found)  # figures and keys, no text
+    assert invoke("audit", reference, prediction).exit_code == 0
+
+
+def test_the_original_form_is_read(tmp_path: Path) -> None:
+    row = {
+        "doc_key": "0",
+        "sentences": " no effusion",
+        "entities": {"effusion": "disorder_notpresent", "pleural": "anatomy"},
+        "relations": [{"source_entity": "effusion", "target_entity": "pleural", "type": "located_at"}],
+    }
+    (graph,) = kg.read_graphs(jsonl(tmp_path / "kg.jsonl", [row])).values()
+    assert graph.relations == {(("effusion", "disorder_notpresent"), "located_at", ("pleural", "anatomy"))}
+    row["relations"] = [{"source_entity": "effusion", "target_entity": "lung", "type": "located_at"}]
+    with pytest.raises(InputError, match="line 1 is no graph"):
+        kg.read_graphs(jsonl(tmp_path / "kg.jsonl", [row]))
+
+
+def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None:
+    done = invoke("show", "No effusion in the left lung.")
+    assert "located_at" in done.stdout
+    assert "no effusion" in done.stdout
+    assert json.loads(invoke("show", "No effusion.", "--json").stdout)["entities"] == {
+        "effusion": "disorder_notpresent"
+    }
+    sentence = {
+        "text": "Small left effusion.",
+        "tokens": ["Small", "left", "effusion", "."],
+        "entities": [[0, 1, "concept"], [2, 2, "disorder_present"]],
+        "relations": [[0, "modify", 1]],
+    }
+    data = jsonl(tmp_path / "gold.jsonl", [sentence, sentence | {"text": "Small left effusion ."}])
+    found = json.loads(invoke("eval", data, "--json").stdout)
+    assert found["typed"]["f1"] == found["relations"]["f1"] == found["tokens"]["recall"] == 1
+    jsonl(data, [sentence | {"entities": [[0, 4, "concept"]]}])
+    assert "line 1: no annotated sentence" in str(invoke("eval", data).exception)
+
+
+def test_bench_counts_distinct_sentences(tmp_path: Path) -> None:
+    lines = ["Warm up.", "No effusion. Heart enlarged.", "No effusion. Edema.", "No effusion. Edema."]
+    done = invoke("bench", "-", "--json", stdin="\n".join(lines))
+    found = json.loads(done.stdout)
+    assert (found["texts"], found["sentences"]) == (2, 3)
+    assert found["sentences_per_second"] == pytest.approx(3 / found["seconds"])
