@@ -119,12 +119,12 @@ def _clause_end(tokens: Sequence[str], start: int) -> int:
 
 
 def _phrase_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
-    """End of the noun phrase that starts at `start`, or `start` if none does."""
+    """End of the noun phrase that starts at `start`, after an article."""
     end = start + (tokens[start : start + 1] in (["a"], ["an"], ["the"], ["any"]))
     for span in spans:
         if span.start == end:
             end = span.end
-    return end if end > start else start
+    return end
 
 
 def _clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
