@@ -114,6 +114,30 @@ def test_bad_lines_are_named_and_left_out_only_when_asked(
         assert kg.read_texts(source, skip_bad=True) == ([("a", "No effusion.")], 1)
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("extract", "texts.jsonl", "--extractor", "foo"), "extractor is 'foo'"),
+        (("extract", "texts.jsonl", "--extractor", "rexkg:nowhere"), "nowhere does not exist"),
+        (("extract", "texts.jsonl", "--compat", "seed"), "lexicon has no option 'compat'"),
+        (("extract", "texts.jsonl", "--workers", "0"), "workers is 0"),
+        (("extract", "nothing.jsonl"), "is no file"),
+        (("eval", "nothing.jsonl"), "is no file"),
+        (("eval", "."), "is no file"),
+        (("audit", "nothing.jsonl", "texts.jsonl"), "is no file"),
+    ],
+)
+def test_what_cannot_be_read_stops_before_anything_is_written(
+    argv: tuple[str, ...], message: str, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = ("--out", "kg.jsonl") if argv[0] == "extract" else ()
+    done = invoke(*argv, *out)
+    assert isinstance(done.exception, InputError), done.output
+    assert message in str(done.exception)
+    assert not (tmp_path / "kg.jsonl").exists()
+
+
 def test_audit_matches_by_key_and_names_the_worst(texts: Path, tmp_path: Path) -> None:
     reference, prediction = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     invoke("extract", texts, "--out", reference)

@@ -14,6 +14,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import cache
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,9 @@ def extract(
     Raises:
         InputError: If `out` exists and neither `resume` nor `overwrite` is set, or it is of other texts.
     """
+    if workers < 1:
+        raise InputError(f"workers is {workers}: use at least 1")
+    _resident(extractor, tuple(sorted(options.items())))  # what cannot be opened stops here
     done = _begun(rows, out, resume=resume, overwrite=overwrite)
     left = rows[done:]
     written = runs.JsonLines(out)
@@ -134,9 +138,8 @@ def _begun(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> 
 
 
 def _pool(workers: int) -> Any:
-    if workers < 1:
-        raise InputError(f"workers is {workers}: use at least 1")
-    return ProcessPoolExecutor(workers) if workers > 1 else nullcontext()
+    """Processes of their own, not copies of this one: torch's threads do not survive a fork."""
+    return ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext()
 
 
 def _parsed(

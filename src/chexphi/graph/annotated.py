@@ -65,8 +65,10 @@ def read_annotated(path: Path) -> list[Annotated]:
     """Read a file of annotated sentences.
 
     Raises:
-        InputError: For a row without tokens, with an unknown label or with a position outside.
+        InputError: For a missing file, or a row without tokens, with an unknown label or a position outside.
     """
+    if not path.is_file():
+        raise InputError(f"{path} is no file: name a JSONL file of annotated sentences")
     rows: list[Annotated] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):

@@ -27,9 +27,11 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
     """
     kind, _, folder = name.partition(":")
     found: Any
-    if kind == "lexicon" and not folder and not options:
+    if options and kind != "rexkg":
+        raise InputError(f"extractor {name} has no option {next(iter(options))!r}: only rexkg:FOLDER has it")
+    if kind == "lexicon" and not folder:
         found = LexiconExtractor()
-    elif kind == "radgraph" and not options:
+    elif kind == "radgraph":
         found = RadgraphExtractor(**({"model_type": folder} if folder else {}))
     elif kind == "rexkg" and folder:
         neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # torch only where it is asked for
