@@ -1,4 +1,4 @@
-"""What the loop's parts cost on this machine: drawing, extraction, processing, generation. One table."""
+"""What the loop's parts cost on this machine: drawing, processing, generation. One table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from rich.table import Table
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import Scene, sample_build, sample_scene
-from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.models import phi4, tiny
 from chexphi.models.generate import generate
 
@@ -50,15 +47,6 @@ def main() -> None:
         table.add_row(f"draw a film, {size} px", f"{seconds * 1000:.1f}", "ms")
 
     texts = [caption(rng, scene, "train")[1].think for scene in scenes(rng, 500)]
-    sentences = list(dict.fromkeys(f"{part}." for text in texts for part in text.split(". ")))
-    start = time.perf_counter()  # once only: the extractor keeps what it has read
-    LexiconExtractor().extract(sentences)
-    rate = len(sentences) / (time.perf_counter() - start)
-    table.add_row("lexicon extractor, nothing cached", f"{rate:,.0f}", "sentences/s")
-
-    command = [sys.executable, "-c", "import chexphi.rewards"]
-    table.add_row("import chexphi.rewards", f"{best(lambda: subprocess.run(command, check=True)):.2f}", "s")
-
     with tempfile.TemporaryDirectory() as folder:
         tiny.build(folder, texts)
         model, processor = phi4.load(folder)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from chexphi import runs
 from chexphi.cli import kg
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
 
 app = typer.Typer(
@@ -210,11 +210,7 @@ def compare(
     from chexphi.evaluation.compare import compare as compare_files
     from chexphi.evaluation.tables import table
 
-    result = compare_files(first, second, seed=seed)
-    if as_json:
-        show(result, as_json=True)
-    else:
-        Console().print(table(result))
+    show_table(compare_files(first, second, seed=seed), table, as_json=as_json)
 
 
 @app.command()

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, Seed, show
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, Seed, show, show_table
 
 app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
 
-Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, or rexkg:FOLDER.")]
+Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
 
 
 @app.command("extract")
@@ -101,10 +101,7 @@ def audit(
     from chexphi.evaluation.kg_tables import graph_table
 
     figures = stage.audit(reference, prediction, worst=worst)
-    if as_json:
-        show(figures, as_json=True)
-    else:
-        Console().print(graph_table(figures))
+    show_table(figures, graph_table, as_json=as_json)
 
 
 @app.command("eval")
@@ -127,10 +124,7 @@ def evaluate(
     else:
         rows = annotated.read_annotated(data)[:limit]
         figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()
-    if as_json:
-        show(figures, as_json=True)
-    else:
-        Console().print(graph_table(figures))
+    show_table(figures, graph_table, as_json=as_json)
 
 
 @app.command("train")
@@ -162,7 +156,7 @@ def train(
     rows += kg_data.drawn(drawn, seed=seed)
     settings = kg.Settings(epochs, batch_size, encoder_rate, head_rate, seed=seed)
     figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
-    if as_json or not held_out:
-        show(figures, as_json=as_json)
+    if held_out:
+        show_table(figures, lambda rows: graph_table({"n": len(held_out)} | rows), as_json=as_json)
     else:
-        Console().print(graph_table({"n": figures["held_out"]} | figures))
+        show(figures, as_json=as_json)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
@@ -16,6 +19,14 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
+
+
+def show_table(figures: dict[str, Any], table: Callable[[dict[str, Any]], Table], *, as_json: bool) -> None:
+    """Print figures: as JSON on standard output, or as a table for people."""
+    if as_json:
+        show(figures, as_json=True)
+    else:
+        Console().print(table(figures))
 
 
 def show(figures: dict[str, Any], *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from chexphi.graph.audit import figures
 from chexphi.graph.match import Counts
-from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Parse
+from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Mention, Parse
 from chexphi.schema import InputError
 
 Place = tuple[int, int, str]
@@ -149,7 +149,7 @@ def evaluate(extractor: Extractor, rows: Sequence[Annotated]) -> Scores:
 
 
 def _add(scores: Scores, row: Annotated, parse: Parse) -> Scores:
-    found = [_covered(row.tokens, mention.start, mention.end, mention.label) for mention in parse.mentions]
+    found = [place_of(row.tokens, mention) for mention in parse.mentions]
     places = {place for place in found if place}
     links = {(head, kind, tail) for h, kind, t in parse.edges if (head := found[h]) and (tail := found[t])}
     by_label = {
@@ -166,10 +166,10 @@ def _add(scores: Scores, row: Annotated, parse: Parse) -> Scores:
     )
 
 
-def _covered(tokens: Sequence[tuple[int, int]], start: int, end: int, label: str) -> Place | None:
-    """The tokens that a stretch of characters touches."""
-    inside = [index for index, (a, b) in enumerate(tokens) if a < end and start < b]
-    return (inside[0], inside[-1], label) if inside else None
+def place_of(tokens: Sequence[tuple[int, int]], mention: Mention) -> Place | None:
+    """The tokens that a mention touches."""
+    inside = [index for index, (a, b) in enumerate(tokens) if a < mention.end and mention.start < b]
+    return (inside[0], inside[-1], mention.label) if inside else None
 
 
 def _labelled(places: set[Place] | frozenset[Place]) -> set[tuple[int, str]]:

@@ -31,9 +31,9 @@ def audit(pairs: Sequence[Pair], *, worst: int = 10) -> dict[str, Any]:
         "n": len(pairs),
         "entities": figures(total.entities) | {"macro_f1": _mean(m.entities for m in matches.values())},
         "relations": figures(total.relations) | {"macro_f1": _mean(m.relations for m in matches.values())},
-        "by_label": {name: figures(c) for name in LABELS if not (c := _of_label(pairs, name)).empty},
+        "by_label": {name: figures(c) for name in LABELS if not (c := _only(pairs, "entities", name)).empty},
         "by_relation": {
-            name: figures(c) for name in RELATION_TYPES if not (c := _of_type(pairs, name)).empty
+            name: figures(c) for name in RELATION_TYPES if not (c := _only(pairs, "relations", name)).empty
         },
         "worst": [{"doc_key": key, "f1": matches[key].f1} for key in ranked[:worst]],
     }
@@ -54,18 +54,13 @@ def _mean(parts: Iterable[Counts]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _of_label(pairs: Sequence[Pair], label: str) -> Counts:
-    def only(graph: Graph) -> set[object]:
-        return {entity for entity in graph.entities if entity[1] == label}
+def _only(pairs: Sequence[Pair], part: str, name: str) -> Counts:
+    """Counts of the entities of one label, or of the relations of one type: the second item of each."""
 
-    return sum((Counts.of(only(predicted), only(gold)) for _, gold, predicted in pairs), start=Counts())
+    def items(graph: Graph) -> set[object]:
+        return {item for item in getattr(graph, part) if item[1] == name}
 
-
-def _of_type(pairs: Sequence[Pair], kind: str) -> Counts:
-    def only(graph: Graph) -> set[object]:
-        return {relation for relation in graph.relations if relation[1] == kind}
-
-    return sum((Counts.of(only(predicted), only(gold)) for _, gold, predicted in pairs), start=Counts())
+    return sum((Counts.of(items(predicted), items(gold)) for _, gold, predicted in pairs), start=Counts())
 
 
 def matched(

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from chexphi.graph.types import Mention, Parse
+from chexphi.graph.records import parse_of, plain
+from chexphi.graph.types import Parse
 from chexphi.schema import InputError
 
 _SCHEMA = """
@@ -30,21 +31,12 @@ _AT_ONCE = 500
 
 def dumps(parse: Parse) -> str:
     """One line of JSON, without the sentence itself: of a report only the entities' words are kept."""
-    mentions = [[m.text, m.label, m.start, m.end, int(m.uncertain), int(m.denied)] for m in parse.mentions]
-    return json.dumps([mentions, sorted(parse.edges)], separators=(",", ":"))
+    return json.dumps(plain(parse), separators=(",", ":"))
 
 
 def loads(text: str, line: str) -> Parse:
     """The inverse of `dumps`, for the sentence `text`."""
-    mentions, edges = json.loads(line)
-    return Parse(
-        text,
-        tuple(
-            Mention(word, label, start, end, bool(uncertain), bool(denied))
-            for word, label, start, end, uncertain, denied in mentions
-        ),
-        frozenset((head, kind, tail) for head, kind, tail in edges),
-    )
+    return parse_of(text, json.loads(line))
 
 
 class DiskCache:

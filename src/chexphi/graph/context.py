@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import product
 
 from chexphi.graph.cues import words as _words
-from chexphi.graph.spans import Span
+from chexphi.graph.spans import Span, lines
 from chexphi.graph.trie import Trie
 
 _HEDGED = frozenset({"disorder_present", "devices_present"})
@@ -145,14 +144,13 @@ def _two(tokens: Sequence[str], at: int) -> bool:
 @cache
 def _table() -> Trie[list[Cue]]:
     """The cues of each wording: `versus` has two."""
-    text = resources.files("chexphi.graph").joinpath("terms", "context.txt").read_text(encoding="utf-8")
     classes: dict[str, list[str]] = {}
     cues: dict[tuple[str, ...], list[Cue]] = {}
-    for line in text.splitlines():
+    for line in lines("context"):
         name, equals, members = line.partition(" = ")
         if equals:
             classes[name] = members.split()
-        elif line and not line.startswith("#"):
+        else:
             says, where, *words = line.split()
             for form in set(_forms(words, classes)):
                 cues.setdefault(form, []).append(Cue(says, where, form))

@@ -13,7 +13,7 @@ from importlib import resources
 from chexphi.graph import context
 from chexphi.graph.relations import relate
 from chexphi.graph.spans import TERM_FILES, label
-from chexphi.graph.text import joined, sentences, tokenize
+from chexphi.graph.text import by_sentences, tokenize
 from chexphi.graph.types import Graph, Mention, Parse
 
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
@@ -33,11 +33,7 @@ class LexiconExtractor:
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """The same with every mention's place in its text."""
-        found = [(text, sentences(text)) for text in texts]
-        return [
-            joined(text, places, self.parse_sentences([text[a:b] for a, b in places]))
-            for text, places in found
-        ]
+        return by_sentences(texts, self.parse_sentences)
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a sentence, in order."""

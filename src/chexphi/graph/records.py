@@ -23,9 +23,22 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
             {"source_entity": head[0], "target_entity": tail[0], "type": kind}
             for head, kind, tail in sorted(parse.graph.relations)
         ],
+        **plain(parse),
+    }
+
+
+def plain(parse: Parse) -> dict[str, Any]:
+    """`mentions` and `edges` as lists; the text is not among them."""
+    return {
         "mentions": [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in parse.mentions],
         "edges": [list(edge) for edge in sorted(parse.edges)],
     }
+
+
+def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
+    """The inverse of `plain`."""
+    mentions = tuple(Mention(*mention) for mention in row["mentions"])
+    return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]))
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:
@@ -36,9 +49,7 @@ def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:
     """
     key = str(row["doc_key"])
     if "mentions" in row:
-        mentions = tuple(Mention(*mention) for mention in row["mentions"])
-        edges = frozenset((head, kind, tail) for head, kind, tail in row["edges"])
-        found = Parse(row["sentences"], mentions, edges).graph
+        found = parse_of(row["sentences"], row).graph
         Graph.of(found.entities, found.relations)  # checks the labels
         return key, found
     labels = row["entities"]

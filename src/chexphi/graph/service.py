@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chexphi.graph.cache import DiskCache, dumps, loads
-from chexphi.graph.text import joined, sentences
+from chexphi.graph.text import by_sentences
 from chexphi.graph.types import Graph, Parse
 
 
@@ -48,11 +48,12 @@ class Service:
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a text, in order."""
-        places = {text: sentences(text) for text in dict.fromkeys(texts)}
-        distinct = dict.fromkeys(text[a:b] for text, found in places.items() for a, b in found)
+        return by_sentences(texts, self._parse_sentences)
+
+    def _parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         with self._lock:
-            parses = self._lookup(list(distinct))
-        return [joined(text, places[text], [parses[text[a:b]] for a, b in places[text]]) for text in texts]
+            parses = self._lookup(list(dict.fromkeys(texts)))
+        return [parses[text] for text in texts]
 
     def _lookup(self, wanted: Sequence[str]) -> dict[str, Parse]:
         found = {text: self._kept[text] for text in wanted if text in self._kept}

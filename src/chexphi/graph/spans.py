@@ -123,16 +123,17 @@ def _terms() -> Trie[tuple[str, ...]]:
 
 
 def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    for line in _lines("mixed"):
+    for line in lines("mixed"):
         phrase, _, letters = line.partition(" = ")
         yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
     for file, name in TERM_FILES.items():
-        for line in _lines(file):
+        for line in lines(file):
             for words in _forms(tuple(line.split()), plural=name != "concept"):
                 yield words, (name,) * len(words)
 
 
-def _lines(file: str) -> list[str]:
+def lines(file: str) -> list[str]:
+    """The lines of a list in `terms/`, without comments."""
     text = resources.files("chexphi.graph").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 

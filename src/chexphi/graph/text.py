@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
@@ -125,6 +126,19 @@ def tokenize(text: str) -> list[Token]:
         Token(normalize(found["word"]), found.start(), found.end())
         for found in _TOKEN.finditer(text)
         if found["word"]
+    ]
+
+
+def by_sentences(
+    texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
+) -> list[Parse]:
+    """The parses of texts by what parses sentences: one call, all sentences in order."""
+    places = [sentences(text) for text in texts]
+    cut = [text[start:end] for text, found in zip(texts, places, strict=True) for start, end in found]
+    parses = iter(parse_sentences(cut))
+    return [
+        joined(text, found, list(islice(parses, len(found))))
+        for text, found in zip(texts, places, strict=True)
     ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.graph.annotated import Annotated, annotate, read_annotated
+from chexphi.graph.annotated import Annotated, annotate, place_of, read_annotated
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.text import tokenize
 from chexphi.graph.types import Parse
@@ -38,15 +38,7 @@ def drawn(number: int, *, seed: int = 0) -> list[Annotated]:
 
 def annotated(parse: Parse, *, group: str = "") -> Annotated:
     """A parse of one sentence as an annotation of it."""
-    tokens = tokenize(parse.text)
-    places = [
-        (*_covered([(t.start, t.end) for t in tokens], mention.start, mention.end), mention.label)
-        for mention in parse.mentions
-    ]
-    words = [parse.text[token.start : token.end] for token in tokens]
+    tokens = [(token.start, token.end) for token in tokenize(parse.text)]
+    places = [place_of(tokens, mention) or () for mention in parse.mentions]
+    words = [parse.text[start:end] for start, end in tokens]
     return annotate(words, places, [list(edge) for edge in parse.edges], text=parse.text, group=group)
-
-
-def _covered(tokens: Sequence[tuple[int, int]], start: int, end: int) -> Iterator[int]:
-    inside = [index for index, (a, b) in enumerate(tokens) if a < end and start < b]
-    yield from (inside[0], inside[-1])

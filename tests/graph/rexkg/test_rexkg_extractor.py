@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rexkg_sentences import SENTENCES
 
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.rows import MOST_PAIRS
@@ -17,18 +18,6 @@ from chexphi.graph.types import Graph
 from chexphi.schema import InputError
 
 PRESENT, ABSENT = "disorder_present", "disorder_notpresent"
-SENTENCES = (
-    "The heart is enlarged",
-    "There is a small left pleural effusion",
-    "No mass in the right lung",
-    "A 1.5 x 2 cm nodule in the left lung",
-    "Mild edema",
-    "Opacity, left; no pneumothorax",
-    "Is there a small mass in the lung",
-    "Pleural effusion / edema (mild) in the right-left lung",
-    "a",
-    "Qqq zzz 心 \u200b mass",
-)
 TEXTS = st.lists(st.sampled_from(SENTENCES), max_size=4).map(lambda parts: ". ".join([*parts, ""]).strip())
 
 

@@ -6,25 +6,13 @@ from itertools import permutations
 from pathlib import Path
 
 import torch
+from rexkg_sentences import SENTENCES
 from safetensors.torch import load_file
 from torch.nn.functional import layer_norm, linear
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.types import LABELS, RELATION_TYPES
-
-SENTENCES = (
-    "The heart is enlarged",
-    "There is a small left pleural effusion",
-    "No mass in the right lung",
-    "A 1.5 x 2 cm nodule in the left lung",
-    "Mild edema",
-    "Opacity, left; no pneumothorax",
-    "Is there a small mass in the lung",
-    "Pleural effusion / edema (mild) in the right-left lung",
-    "a",
-    "Qqq zzz 心 \u200b mass",
-)
 
 
 class Plain:

@@ -65,12 +65,11 @@ def load(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> Che
 
 
 def digest(folder: str | Path) -> str:
-    """A hash of both models' weights, empty where there are none."""
+    """A hash of both models' weights."""
     found = hashlib.sha256()
-    for path in (Path(folder) / ENTITY / WEIGHTS, Path(folder) / RELATION / WEIGHTS):
-        if path.is_file():
-            with path.open("rb") as file:
-                found.update(hashlib.file_digest(file, "sha256").digest())
+    for part in (ENTITY, RELATION):
+        with (Path(folder) / part / WEIGHTS).open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -31,7 +31,7 @@ from chexphi.graph.rexkg.rows import (
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
 from chexphi.graph.spans import Span
-from chexphi.graph.text import sentences, tokenize
+from chexphi.graph.text import by_sentences, tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 from chexphi.schema import InputError
 
@@ -89,7 +89,7 @@ class RexkgExtractor:
         if compat == "seed" and relations == "approximate":
             raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
         self.compat: Compat = compat
-        self.version = f"rexkg-{checkpoint.digest(folder)}-{markers}-{relations}-{dtype}"
+        self._folder, self._options = Path(folder), f"{markers}-{relations}-{dtype}"
         parts = checkpoint.load(folder, device=torch.device(device or _device()), dtype=_number(dtype))
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
@@ -106,21 +106,25 @@ class RexkgExtractor:
             self._entity_rows = partial(entity_windows, limit=limits[0])
             self._pair_rows = partial(rows, marks=marks, limit=limits[1])
 
+    @cached_property
+    def version(self) -> str:
+        """A hash of the weights, and the options."""
+        return f"rexkg-{checkpoint.digest(self._folder)}-{self._options}"
+
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """Mentions with their places and the relations between them, one parse a text, in order."""
-        if self.compat == "seed":
-            raise InputError("compat='seed' keeps no places: use extract or extract_seed")
-        cut = [list(self._sentences(_whole(text))) for text in texts]
-        found = self._find([words for parts in cut for words, _ in parts])
-        return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
+        return by_sentences(texts, self.parse_sentences)
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a sentence, in order: for the resident service, which cuts and caches them."""
         if self.compat == "seed":
             raise InputError("compat='seed' keeps no places: use extract or extract_seed")
-        cut = [[self._sentence(_whole(text), 0, len(text))] for text in texts]
-        found = self._find([words for parts in cut for words, _ in parts])
-        return [_parse(text, parts, found) for text, parts in zip(texts, cut, strict=True)]
+        cut = [self._words_of(_whole(text)) for text in texts]
+        found = self._find([words for words, _ in cut])
+        return [
+            _parse(text, words, places, found[words])
+            for text, (words, places) in zip(texts, cut, strict=True)
+        ]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order. In `compat="seed"` a text's last label is its only one."""
@@ -150,16 +154,12 @@ class RexkgExtractor:
             for at, parts in enumerate(cut)
         ]
 
-    def _sentences(self, text: str) -> Iterator[tuple[Words, list[tuple[int, int]]]]:
-        return (self._sentence(text, start, end) for start, end in sentences(text))
-
-    def _sentence(self, text: str, start: int, end: int) -> tuple[Words, list[tuple[int, int]]]:
-        """Words of one sentence, and their characters in the text; words without a piece are left out."""
-        tokens = tokenize(text[start:end])
+    def _words_of(self, sentence: str) -> tuple[Words, list[tuple[int, int]]]:
+        """Words of a sentence, and their characters in it; words without a piece are left out."""
+        tokens = tokenize(sentence)
         self._words.learn(token.text for token in tokens)
         kept = [token for token in tokens if self._words.has_pieces(token.text)]
-        places = [(start + token.start, start + token.end) for token in kept]
-        return tuple(token.text for token in kept), places
+        return tuple(token.text for token in kept), [(token.start, token.end) for token in kept]
 
     def _find(self, cut: Iterable[Words]) -> dict[Words, Found]:
         """Entities and relations of sentences, each distinct one once."""
@@ -245,19 +245,12 @@ def _whole(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
-def _parse(text: str, parts: list[tuple[Words, list[tuple[int, int]]]], found: dict[Words, Found]) -> Parse:
-    mentions: list[Mention] = []
-    edges: set[tuple[int, str, int]] = set()
-    for words, places in parts:
-        before, sentence = len(mentions), found[words]
-        spans = [
-            Span(" ".join(words[first : last + 1]), label, first, last + 1)
-            for first, last, label in sentence.entities
-        ]
-        said = context.read(words, spans)  # doubt has no label of its own
-        for at, span in enumerate(spans):
-            start, end = places[span.start][0], places[span.end - 1][1]
-            denied = span.label.endswith("notpresent") or (span.label == "concept" and at in said.denied)
-            mentions.append(Mention(span.text, span.label, start, end, at in said.uncertain, denied))
-        edges |= {(before + head, kind, before + tail) for head, kind, tail in sentence.edges}
-    return Parse(text, tuple(mentions), frozenset(edges))
+def _parse(text: str, words: Words, places: Sequence[tuple[int, int]], found: Found) -> Parse:
+    spans = [Span(" ".join(words[a : b + 1]), label, a, b + 1) for a, b, label in found.entities]
+    said = context.read(words, spans)  # doubt has no label of its own
+    mentions = []
+    for at, span in enumerate(spans):
+        start, end = places[span.start][0], places[span.end - 1][1]
+        denied = span.label.endswith("notpresent") or (span.label == "concept" and at in said.denied)
+        mentions.append(Mention(span.text, span.label, start, end, at in said.uncertain, denied))
+    return Parse(text, tuple(mentions), frozenset(found.edges))
