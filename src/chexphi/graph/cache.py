@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from chexphi.graph.records import parse_of, plain
@@ -51,8 +51,7 @@ class DiskCache:
         self._local = threading.local()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._open()) as connection:
-                connection.executescript(_SCHEMA)
+            self._open().close()
         except (OSError, sqlite3.DatabaseError) as error:
             raise InputError(f"graph cache {path} cannot be used ({error}): name another file") from None
 
@@ -90,7 +89,11 @@ class DiskCache:
         return self._local.connection
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        """One process at a time: switching to WAL, and mending after a kill, do not wait for their turn."""
+        with Path(f"{self.path}.lock").open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
         return connection
