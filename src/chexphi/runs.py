@@ -149,7 +149,8 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path = path
         repair(path)
-        self._file = path.open("a", encoding="utf-8")
+        # half of a surrogate pair, which UTF-8 has not, becomes its JSON escape
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def write(self, *rows: Mapping[str, Any]) -> None:
         self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -55,7 +55,7 @@ def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("lines", "keys"),
     [
-        ("No effusion.\n\nHeart enlarged.\n", ["1", "3"]),
+        ("No effusion.\n\n{sic} Heart enlarged.\n", ["1", "3"]),
         ('{"id": 7, "text": "No effusion."}\n', ["7"]),
         (
             '{"id": "p", "question": "?", "generated_text": "<think>Edema.</think><answer>yes</answer>"}\n',
@@ -94,20 +94,17 @@ def test_several_processes_write_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1, 2", None),  # a plain line of text
-        ("{not json", r"line 2: no JSON object"),
-        ('{"id": "x"}', r"line 2: no text in field 'text'"),
-        ('{"id": "a", "text": "Edema."}', r"line 2: id 'a' stands twice"),
+        (b"[1, 2]", r"line 2: no JSON object"),
+        (b"Edema.", r"line 2: no JSON object"),
+        (b"{not json", r"line 2: no JSON object"),
+        (b'{"text": "Edema\xff"}', r"line 2: no UTF-8"),
+        (b'{"id": "x"}', r"line 2: no text in field 'text'"),
+        (b'{"id": "a", "text": "Edema."}', r"line 2: id 'a' stands twice"),
     ],
 )
-def test_bad_lines_are_named_and_left_out_only_when_asked(
-    line: str, message: str | None, tmp_path: Path
-) -> None:
+def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: str, tmp_path: Path) -> None:
     source = tmp_path / "texts.jsonl"
-    source.write_text('{"id": "a", "text": "No effusion."}\n' + line + "\n")
-    if message is None:
-        assert kg.read_texts(source)[0][1] == ("2", line)
-        return
+    source.write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "No effusion."}\r\n' + line + b"\n")
     with pytest.raises(InputError, match=message):
         kg.read_texts(source)
     if "twice" not in message:

@@ -236,6 +236,11 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a path that is a folder, a file, not ours to write, or on a full disk
+        if error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}: choose another path", err=True)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -28,7 +28,15 @@ def extract(
     relations: Annotated[
         str | None, typer.Option("--relations", help="rexkg: exact, or approximate (faster).")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, or ray: actors of a Ray cluster (extra `ray`).")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", help="Processes or actors; without it one process, or all that the cluster holds."
+        ),
+    ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", help="File of a cache that runs share.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and count them.")] = False,
     limit: Limit = None,
@@ -47,6 +55,7 @@ def extract(
         out,
         extractor=extractor,
         options=options,
+        engine=engine,
         workers=workers,
         resume=resume,
         overwrite=overwrite,

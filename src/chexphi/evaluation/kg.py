@@ -6,34 +6,31 @@ graphs go to `kg.jsonl` as they are made, so an interrupted extraction goes on w
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
-from functools import cache
-from itertools import islice
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from chexphi import prompts, runs
+from chexphi.evaluation import kg_engines
+from chexphi.evaluation.kg_engines import Lines, Row
 from chexphi.graph.audit import audit as audit_pairs
 from chexphi.graph.audit import matched
 from chexphi.graph.open import open_extractor
-from chexphi.graph.records import from_row, to_row
+from chexphi.graph.records import from_row
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError
 
 FIELDS = ("text", "generated_text", "explanation")
 """Where a row's text is looked for when no field is named."""
-CHUNK = 64
-"""Texts of one call."""
 
-Row = tuple[str, str]
-"""(key, text)"""
+ENGINES = ("local", "ray")
 
 
 def read_texts(
@@ -55,16 +52,18 @@ def read_texts(
     if source and not source.is_file():
         raise InputError(f"{name} is no file: name a file of texts, or - for standard input")
     rows: dict[str, str] = {}
-    bad = 0
-    with source.open(encoding="utf-8") if source else nullcontext(sys.stdin) as lines:
+    bad, objects = 0, bool(field) or (source is not None and source.suffix == ".jsonl")
+    with source.open("rb") if source else nullcontext(sys.stdin.buffer) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            line = line.removeprefix(codecs.BOM_UTF8).strip()
+            if not line:
                 continue
+            objects = objects or (not rows and line.startswith(b"{"))
             try:
-                key, text = _row(line, number, field)
-            except (ValueError, KeyError) as error:
+                key, text = _object(line, number, field) if objects else (str(number), line.decode())
+            except ValueError as error:
                 if not skip_bad:
-                    raise InputError(f"{name}, line {number}: {error.args[0]}, or use --skip-bad") from None
+                    raise InputError(f"{name}, line {number}: {_words(error)}, or use --skip-bad") from None
                 bad += 1
                 continue
             if key in rows:
@@ -75,13 +74,8 @@ def read_texts(
     return list(rows.items()), bad
 
 
-def _row(line: str, number: int, field: str | None) -> Row:
-    if not line.lstrip().startswith("{") and field is None:
-        return str(number), line.strip()
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
-        raise ValueError("no JSON object; repair the line") from None
+def _object(line: bytes, number: int, field: str | None) -> Row:
+    row = json.loads(line.decode())
     if not isinstance(row, dict):
         raise ValueError("no JSON object; repair the line")
     name = field or next((name for name in FIELDS if name in row), FIELDS[0])
@@ -90,41 +84,73 @@ def _row(line: str, number: int, field: str | None) -> Row:
     return str(row.get("id", number)), prompts.reference_reasoning(row[name])
 
 
+def _words(error: ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "no UTF-8; save it as UTF-8"
+    return "no JSON object; repair the line" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
 def extract(
     rows: Sequence[Row],
     out: Path,
     *,
     extractor: str,
     options: dict[str, Any],
-    workers: int = 1,
+    engine: str = "local",
+    workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, int]:
     """Write the graph of every text to `out`, one line each, in order.
 
+    Args:
+        rows: Texts with their keys.
+        out: `kg.jsonl`.
+        extractor: As for `open_extractor`, with its options.
+        options: As for `open_extractor`.
+        engine: `local` processes, or actors of a `ray` cluster.
+        workers: Of the engine; None: this process alone, or as many as the cluster holds.
+        resume: Go on after the last whole line of `out`.
+        overwrite: Replace `out`.
+
     Raises:
-        InputError: If `out` exists and neither `resume` nor `overwrite` is set, or it is of other texts.
+        InputError: If `out` exists and neither `resume` nor `overwrite` is set, or it is of other texts; if
+            the extractor or the engine cannot be used. Nothing is written then.
     """
-    if workers < 1:
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
+    if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}: use at least 1")
-    _resident(extractor, tuple(sorted(options.items())))  # what cannot be opened stops here
-    done = _begun(rows, out, resume=resume, overwrite=overwrite)
+    done = _done(rows, out, resume=resume, overwrite=overwrite)
     left = rows[done:]
-    written = runs.JsonLines(out)
-    with runs.bar() as progress, _pool(workers) as pool:
+    chunks = _started(left, extractor, options, engine, workers)
+    with runs.bar() as progress:
         task = progress.add_task("extract graphs", total=len(rows), completed=done)
-        for lines in _parsed(pool, left, extractor, options, workers):
+        first = next(chunks, [])  # what cannot be opened stops here
+        if not done:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.unlink(missing_ok=True)
+        written = runs.JsonLines(out)
+        for lines in chain([first], chunks):
             written.write(*lines)
             progress.update(task, advance=len(lines))
-    written.close()
+        written.close()
     return {"texts": len(rows), "new": len(left)}
 
 
-def _begun(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
-    """How many of the texts already have a graph in `out`."""
+def _started(
+    rows: Sequence[Row], extractor: str, options: dict[str, Any], engine: str, workers: int | None
+) -> Iterator[Lines]:
+    if engine == "ray":
+        return kg_engines.on_ray(rows, extractor, options, workers)
+    if workers is not None and workers > 1:
+        return kg_engines.processes(rows, extractor, options, workers)
+    return kg_engines.here(rows, extractor, options)
+
+
+def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
+    """How many of the texts already have a graph in `out`, and keep it."""
     if overwrite or not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.unlink(missing_ok=True)
         return 0
     if not resume:
         raise InputError(
@@ -135,40 +161,6 @@ def _begun(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> 
     if keys != [key for key, _ in rows[: len(keys)]]:
         raise InputError(f"{out} holds graphs of other texts: choose another --out")
     return len(keys)
-
-
-def _pool(workers: int) -> Any:
-    """Processes of their own, not copies of this one: torch's threads do not survive a fork."""
-    return ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext()
-
-
-def _parsed(
-    pool: Executor | None, rows: Sequence[Row], extractor: str, options: dict[str, Any], workers: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Lines of each chunk in order; at most a few chunks a worker are under way."""
-    chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
-    if pool is None:
-        yield from (_lines(chunk, extractor, options) for chunk in chunks)
-        return
-    waiting = [pool.submit(_lines, chunk, extractor, options) for chunk in islice(chunks, 4 * workers)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(_lines, chunk, extractor, options) for chunk in islice(chunks, 1)]
-
-
-def _lines(rows: Sequence[Row], extractor: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-    resident = _resident(extractor, tuple(sorted(options.items())))
-    texts = [text for _, text in rows]
-    if options.get("compat") == "seed":
-        graphs = resident.extract_seed(texts)
-        return [graph | {"doc_key": key} for (key, _), graph in zip(rows, graphs, strict=True)]
-    return [to_row(key, parse) for (key, _), parse in zip(rows, resident.parse(texts), strict=True)]
-
-
-@cache
-def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
-    """The extractor of this process."""
-    return open_extractor(extractor, **dict(options))
 
 
 def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> dict[str, float]:

@@ -1,0 +1,65 @@
+"""Extraction on a Ray cluster: the same lines as in one process, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chexphi.evaluation import kg, kg_engines
+from chexphi.schema import InputError
+
+ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+
+ROWS = [
+    (f"t{n}", f"Case {n}. Possible nodule in the right upper lobe, no \ud800 effusion.") for n in range(300)
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_a_cluster_writes_what_one_process_writes(cluster: None, tmp_path: Path) -> None:
+    local, remote = tmp_path / "local.jsonl", tmp_path / "ray.jsonl"
+    kg.extract(ROWS, local, extractor="lexicon", options={})
+    content = local.read_bytes()
+    remote.write_bytes(content[: content.index(b"\n") + 30])  # killed within the second line
+    counts = kg.extract(ROWS, remote, extractor="lexicon", options={}, engine="ray", workers=2, resume=True)
+    assert counts == {"texts": 300, "new": 299}
+    assert remote.read_bytes() == content
+    assert ray.is_initialized(), "a cluster that was there before is left alone"
+
+
+def test_what_a_machine_refuses_is_said_in_its_words(cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"folder nowhere does not exist.* \(on "):
+        kg.extract(ROWS, tmp_path / "kg.jsonl", extractor="rexkg:nowhere", options={}, engine="ray")
+    assert not (tmp_path / "kg.jsonl").exists()
+
+
+def test_a_killed_worker_loses_nothing(cluster: None, tmp_path: Path) -> None:
+    chunks = kg_engines.on_ray(ROWS * 20, "lexicon", {}, workers=1)
+    found = next(chunks)
+    victims = [
+        int(pid)
+        for pid in os.listdir("/proc")
+        if pid.isdigit() and b"MapWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    found += [line for chunk in chunks for line in chunk]
+    assert victims
+    assert [line["doc_key"] for line in found] == [key for key, _ in ROWS * 20]
+
+
+def test_an_unknown_engine_stops_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="engine is 'spark': use local or ray"):
+        kg.extract(ROWS, tmp_path / "kg.jsonl", extractor="lexicon", options={}, engine="spark")
+    assert not (tmp_path / "kg.jsonl").exists()
