@@ -151,6 +151,19 @@ def test_audit_matches_by_key_and_names_the_worst(texts: Path, tmp_path: Path) -
     assert invoke("audit", reference, prediction).exit_code == 0
 
 
+def test_audit_compares_doubt_when_asked(texts: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "a.jsonl"
+    invoke("extract", texts, "--out", reference)
+    sure = to_row("t1", LexiconExtractor().parse(["A nodule in the right upper lobe."])[0])
+    prediction = jsonl(tmp_path / "b.jsonl", [sure])
+
+    def precision(*argv: object) -> float:
+        return json.loads(invoke("audit", reference, *argv, "--json").stdout)["relations"]["precision"]
+
+    assert precision(prediction) == precision(reference, "--uncertain") == 1
+    assert precision(prediction, "--uncertain") == 0.5  # `nodule located_at lobe` is not `possible nodule …`
+
+
 def test_the_original_form_is_read(tmp_path: Path) -> None:
     row = {
         "doc_key": "0",

@@ -121,6 +121,8 @@ DENIED = {
     "Is there an effusion?": set(),
     "The heart is not enlarged, and edema is seen.": set(),
     "No effusion. A nodule.": {"effusion"},
+    "No enlargement of the heart.": {"enlargement"},
+    "No enlargement of the effusion.": {"enlargement"},
 }
 
 
@@ -128,6 +130,25 @@ DENIED = {
 def test_denied_findings(text: str) -> None:
     entities = extract(text).entities
     assert {name for name, label in entities if label.endswith("notpresent")} == DENIED[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "concepts"),
+    [
+        ("The heart is not enlarged.", {"not enlarged"}),
+        ("The heart is not enlarged. The aorta is enlarged.", {"not enlarged", "enlarged"}),
+        ("The aorta is neither tortuous nor calcified.", {"not tortuous", "not calcified"}),
+        ("No change in the left effusion.", {"not change", "left"}),
+        ("No small left effusion.", {"small left"}),
+        (
+            "No focal consolidation on the right, and the heart is not enlarged.",
+            {"focal", "right", "not enlarged"},
+        ),
+    ],
+)
+def test_a_denied_quality_is_another_entity(text: str, concepts: set[str]) -> None:
+    """A concept has no label of its absence; of an absent finding its label says enough."""
+    assert {name for name, label in extract(text).entities if label == "concept"} == concepts
 
 
 def test_one_finding_denied_and_affirmed_is_two_entities() -> None:

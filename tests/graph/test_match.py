@@ -70,6 +70,16 @@ def test_a_contradiction_stays_two_entities() -> None:
     assert score(both, Graph.of([EFFUSION])) == 0.5
 
 
+def test_doubt_is_compared_only_by_option() -> None:
+    pleural = ("pleural", "anatomy")
+    sure = Graph.of([], [(EFFUSION, "located_at", pleural)])
+    unsure = replace(sure, uncertain=frozenset({EFFUSION}))
+    assert score(unsure, sure) == 1
+    match = compare(unsure.with_doubt(), sure.with_doubt())
+    assert (match.entities, match.relations) == (Counts(1, 1, 1), Counts(0, 1, 1))
+    assert score(unsure.with_doubt(), unsure.with_doubt()) == 1
+
+
 @given(GRAPHS, GRAPHS)
 def test_scores_are_symmetric_and_bounded(a: Graph, b: Graph) -> None:
     for measure in ("jaccard", "f1"):

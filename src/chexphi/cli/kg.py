@@ -103,13 +103,16 @@ def audit(
     reference: Annotated[Path, typer.Argument(help="kg.jsonl of the references.")],
     prediction: Annotated[Path, typer.Argument(help="kg.jsonl of the predictions.")],
     worst: Annotated[int, typer.Option("--worst", help="How many of the worst texts to name.")] = 10,
+    uncertain: Annotated[
+        bool, typer.Option("--uncertain", help="A finding in doubt is another one than without doubt.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Precision, recall and F1 of predicted graphs, by key."""
     from chexphi.evaluation import kg as stage
     from chexphi.evaluation.kg_tables import graph_table
 
-    figures = stage.audit(reference, prediction, worst=worst)
+    figures = stage.audit(reference, prediction, worst=worst, uncertain=uncertain)
     show_table(figures, graph_table, as_json=as_json)
 
 

@@ -202,8 +202,14 @@ def read_graphs(path: Path) -> dict[str, Graph]:
     return graphs
 
 
-def audit(reference: Path, prediction: Path, *, worst: int = 10) -> dict[str, Any]:
+def audit(reference: Path, prediction: Path, *, worst: int = 10, uncertain: bool = False) -> dict[str, Any]:
     """Figures of the predicted graphs against the references of the same key.
+
+    Args:
+        reference: `kg.jsonl`, ours or the original's form.
+        prediction: The same of what is judged.
+        worst: How many of the worst texts to name.
+        uncertain: Whether a finding in doubt is another one than the same finding without doubt.
 
     Raises:
         InputError: If no key is in both files.
@@ -211,4 +217,6 @@ def audit(reference: Path, prediction: Path, *, worst: int = 10) -> dict[str, An
     pairs, single = matched(read_graphs(reference), read_graphs(prediction))
     if not pairs:
         raise InputError(f"{reference} and {prediction} share no doc_key: they are of other texts")
+    if uncertain:
+        pairs = [(key, gold.with_doubt(), found.with_doubt()) for key, gold, found in pairs]
     return audit_pairs(pairs, worst=worst) | {"in_one_file_only": len(single)}

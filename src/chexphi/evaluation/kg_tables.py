@@ -51,7 +51,7 @@ def relations_table(parse: Parse) -> Table:
 
 def _name(mention: Mention) -> Text:
     mark = MARKS.get(mention.label, "") + ("perhaps " if mention.uncertain else "")
-    return Text(mark + mention.text, COLOURS[mention.label])
+    return Text(mark + mention.entity[0], COLOURS[mention.label])
 
 
 def graph_table(figures: Mapping[str, Any]) -> Table:

@@ -60,14 +60,18 @@ def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
 
     What is absent is not in doubt: `no definite evidence of a possible nodule`.
     """
-    said_of = {index: span for index, span in enumerate(spans) if span.label in _HEDGED | {"concept"}}
+    judged = {index: span.start for index, span in enumerate(spans) if span.label in _HEDGED | {"concept"}}
+    findings = {index for index in judged if spans[index].label in _HEDGED}
     said: dict[str, set[int]] = {"absent": set(), "uncertain": set(), "plain": set()}
+    qualities: set[int] = set()
     for at, cue in _cues(tokens):
         start, end = _scope(tokens, spans, at, cue)
-        said[cue.says] |= {index for index, span in said_of.items() if start <= span.start < end}
-    findings = {index for index, span in said_of.items() if span.label in _HEDGED}
-    denied = frozenset(said["absent"])
-    return Context(denied & findings, frozenset(said["uncertain"] & findings) - denied, denied)
+        inside = {index for index, word in judged.items() if start <= word < end}
+        said[cue.says] |= inside & findings
+        if cue.says == "absent" and not inside & findings:  # else `no left effusion` would deny the side
+            qualities |= inside
+    absent = frozenset(said["absent"])
+    return Context(absent, frozenset(said["uncertain"]) - absent, absent | qualities)
 
 
 def _cues(tokens: Sequence[str]) -> Iterator[tuple[int, Cue]]:
@@ -87,6 +91,8 @@ def _scope(tokens: Sequence[str], spans: Sequence[Span], at: int, cue: Cue) -> t
         return after, _clause_end(tokens, after)
     if cue.where == "object":
         return after, next((i for i in range(after, len(tokens)) if tokens[i] in _OBJECT_END), len(tokens))
+    if cue.where == "within":
+        return at, after
     if cue.where == "next":
         return after, _phrase_end(tokens, spans, after)
     if cue.where == "before" and not ("not" in cue.words and _elsewhere(tokens, after)):

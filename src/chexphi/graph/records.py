@@ -18,7 +18,7 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
     return {
         "doc_key": key,
         "sentences": parse.text,
-        "entities": {mention.text: mention.label for mention in parse.mentions},
+        "entities": dict(mention.entity for mention in parse.mentions),
         "relations": [
             {"source_entity": head[0], "target_entity": tail[0], "type": kind}
             for head, kind, tail in sorted(parse.graph.relations)

@@ -31,7 +31,7 @@ class Graph:
     entities: frozenset[Entity] = frozenset()
     relations: frozenset[Relation] = frozenset()
     uncertain: frozenset[Entity] = field(default=frozenset(), compare=False)
-    """Entities that every mention hedges ("possible", "may represent"); compared only by option."""
+    """Entities that every mention hedges ("possible", "may represent"); compared only `with_doubt`."""
 
     @classmethod
     def of(cls, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Graph:
@@ -57,6 +57,18 @@ class Graph:
             self.entities | other.entities,
             self.relations | other.relations,
             (self.uncertain | other.uncertain) - certain,
+        )
+
+    def with_doubt(self) -> Graph:
+        """The same graph with every uncertain entity under another name, so that doubt is compared too."""
+
+        def named(entity: Entity) -> Entity:
+            return (f"possible {entity[0]}", entity[1]) if entity in self.uncertain else entity
+
+        return Graph(
+            frozenset(map(named, self.entities)),
+            frozenset((named(head), kind, named(tail)) for head, kind, tail in self.relations),
+            frozenset(map(named, self.uncertain)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,7 +107,9 @@ class Mention:
 
     @property
     def entity(self) -> Entity:
-        return self.text, self.label
+        """A quality has no label of its absence: denied, it is another entity (`not enlarged`)."""
+        denied = self.denied and self.label == "concept"
+        return (f"not {self.text}" if denied else self.text), self.label
 
 
 @dataclass(frozen=True, slots=True)
