@@ -45,6 +45,18 @@ def test_labels_relations_and_places() -> None:
     assert [WORDS[m.start : m.end] for m in parse.mentions] == [m.text for m in parse.mentions]
 
 
+def test_places_are_those_of_the_text_that_was_read() -> None:
+    found = radgraph.read(annotation())
+    text = "  " + found.text.title().replace(" .", ".").replace(" ", "  ")  # as it is before RadGraph cuts it
+    parse = radgraph.aligned(found, text)
+    assert [text[m.start : m.end].lower().split() for m in parse.mentions] == [
+        m.text.split() for m in found.mentions
+    ]
+    assert parse.graph == found.graph
+    nothing = radgraph.aligned(found, "")
+    assert {(m.start, m.end) for m in nothing.mentions} == {(0, 0)}
+
+
 def test_short_labels_are_the_same() -> None:
     short = {"small": "OBS-DA", "left": "ANAT-DP", "effusion": "OBS-DA", "edema": "OBS-U", "lungs": "ANAT-DP"}
     assert radgraph.read(annotation(**short)) == radgraph.read(annotation())

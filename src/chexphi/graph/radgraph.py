@@ -7,7 +7,9 @@ forms (`OBS-DP`). Standard library only; the library itself needs numpy < 2 and 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from chexphi.graph.match import Counts
@@ -32,6 +34,8 @@ _SHORT = {
     "da": "definitely absent",
     "u": "uncertain",
 }
+_GAP = 20
+"""Characters between two words of RadGraph at most, in the text it read: spaces, line ends, what it drops."""
 MISSING = (
     "extractor radgraph needs the library radgraph: pip install radgraph, in an environment of its own (it "
     "needs numpy < 2)"
@@ -91,6 +95,21 @@ def _places(text: str) -> list[tuple[int, int]]:
     return places
 
 
+def aligned(parse: Parse, text: str) -> Parse:
+    """The same parse with its places in the text that RadGraph read: it cuts words and marks apart.
+
+    A word that does not stand near its turn keeps the place where the one before it ended.
+    """
+    starts, ends, at = {}, {}, 0
+    for start, end in _places(parse.text):
+        word = parse.text[start:end]
+        found = re.compile(re.escape(word), re.IGNORECASE).search(text, at, at + len(word) + _GAP)
+        starts[start], ends[end] = found.span() if found else (at, at)
+        at = ends[end]
+    mentions = (replace(m, start=starts[m.start], end=ends[m.end]) for m in parse.mentions)
+    return Parse(text, tuple(mentions), parse.edges)
+
+
 def f1(predicted: Parse, reference: Parse, level: Level = "partial") -> float:
     """RadGraph F1 of two reports (Delbrouck et al., ACL Findings 2022; Jain et al., 2021).
 
@@ -131,11 +150,11 @@ class RadgraphExtractor:
         self._model = library.RadGraph(model_type=model_type)
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a text, in order; the places are those of RadGraph's own words."""
+        """One parse a text, in order."""
         if not texts:
             return []
         found = self._model(list(texts))
-        return [read(found[str(index)]) for index in range(len(texts))]
+        return [aligned(read(found[str(index)]), text) for index, text in enumerate(texts)]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,25 +44,47 @@ class Checkpoint:
     """Marker -> piece, where the relation model's training wrote `special_tokens.json`."""
 
 
-def load(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+def load(
+    folder: str | Path, *, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> Checkpoint:
     """Load a checkpoint; no random number generator is touched.
+
+    Args:
+        folder: Checkpoint in the published layout.
+        device: The GPU of this rank where there is one, else the CPU.
+        dtype: fp32 where None.
 
     Raises:
         InputError: If a part is missing or does not fit the others.
     """
-    root = Path(folder)
+    root, number, place = Path(folder), _number(dtype), device or _device()
     if not root.is_dir():
         raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
     with torch.random.fork_rng(devices=[]):
         entity, relation = _model(root / ENTITY, _entity), _model(root / RELATION, _relation)
     special = root / RELATION / "special_tokens.json"
     return Checkpoint(
-        entity.to(device, dtype),
-        relation.to(device, dtype),
+        entity.to(place, number),
+        relation.to(place, number),
         _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
         _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
         _json(special) if special.is_file() else None,
     )
+
+
+def _number(dtype: str | torch.dtype | None) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
+    return found
+
+
+def _device() -> str:
+    """The GPU of this rank, or the CPU."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    rank = int(os.environ.get("LOCAL_RANK", -1))
+    return f"cuda:{rank if 0 <= rank < torch.cuda.device_count() else torch.cuda.current_device()}"
 
 
 def digest(folder: str | Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -90,7 +89,7 @@ class RexkgExtractor:
             raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
         self.compat: Compat = compat
         self._folder, self._options = Path(folder), f"{markers}-{relations}-{dtype}"
-        parts = checkpoint.load(folder, device=torch.device(device or _device()), dtype=_number(dtype))
+        parts = checkpoint.load(folder, device=device, dtype=dtype)
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
         self._relation_words = Vocabulary(parts.relation_tokenizer)
@@ -212,21 +211,6 @@ class RexkgExtractor:
 def _check(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise InputError(f"unknown {name} {value!r}: use {' or '.join(known)}")
-
-
-def _number(dtype: str | torch.dtype | None) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise InputError(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
-    return found
-
-
-def _device() -> str:
-    """The GPU of this rank, or the CPU."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    rank = int(os.environ.get("LOCAL_RANK", -1))
-    return f"cuda:{rank if 0 <= rank < torch.cuda.device_count() else torch.cuda.current_device()}"
 
 
 def _limit(model: EntityModel | RelationModel, compat: Compat) -> int:
