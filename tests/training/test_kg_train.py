@@ -52,7 +52,7 @@ COMBINATIONS = itertools.product(
     ("a", "the"), ("left", "right"), ("effusion", "nodule", "opacity"), ("lung", "lobe")
 )
 ROWS = [sentence(*words, group=str(number % 5)) for number, words in enumerate(COMBINATIONS)]
-QUICK = kg.Settings(epochs=12, batch_size=4, encoder_rate=3e-3, head_rate=3e-3)
+QUICK = kg.Settings(epochs=12, batch_tokens=40, encoder_rate=3e-3, head_rate=3e-3)
 
 
 def weights(folder: Path) -> dict[str, object]:
@@ -78,7 +78,7 @@ def test_it_learns_and_the_checkpoint_is_read_by_the_extractor(encoder: Path, tm
 def test_an_interrupted_training_ends_with_the_same_weights(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = kg.Settings(epochs=3, batch_size=4)
+    settings = kg.Settings(epochs=3, batch_tokens=40)
     kg.main(ROWS, encoder, tmp_path / "whole", settings)
     keep = kg._keep
     for part, epoch in (("run_entity", 2), ("run_relation", 1)):  # the power fails twice

@@ -148,12 +148,14 @@ def train(
         float, typer.Option("--hold-out", min=0, max=0.9, help="Share of patients to score on.")
     ] = 0.0,
     drawn: Annotated[int, typer.Option("--drawn", min=0, help="Sentences of drawn films to add.")] = 0,
-    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 8,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a step.")] = 16,
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 6,
+    batch_tokens: Annotated[
+        int, typer.Option("--batch-tokens", min=1, help="Tokens a step, padding counted.")
+    ] = 512,
     encoder_rate: Annotated[
         float, typer.Option("--encoder-rate", help="Learning rate of the encoder.")
-    ] = 5e-5,
-    head_rate: Annotated[float, typer.Option("--head-rate", help="Learning rate of the rest.")] = 5e-4,
+    ] = 1e-4,
+    head_rate: Annotated[float, typer.Option("--head-rate", help="Learning rate of the rest.")] = 1e-3,
     seed: Seed = 0,
     limit: Limit = None,
     resume: Resume = False,
@@ -166,7 +168,7 @@ def train(
 
     rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
     rows += kg_data.drawn(drawn, seed=seed)
-    settings = kg.Settings(epochs, batch_size, encoder_rate, head_rate, seed=seed)
+    settings = kg.Settings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
     figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
     if held_out:
         show_table(figures, lambda rows: graph_table({"n": len(held_out)} | rows), as_json=as_json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,41 +19,42 @@ from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
 
 from chexphi import runs
 from chexphi.graph.annotated import Annotated, evaluate
-from chexphi.graph.rexkg.approximate import approximate_rows
-from chexphi.graph.rexkg.batch import inputs
-from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS
+from chexphi.graph.rexkg.batch import scores
+from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS, default_device
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
-from chexphi.graph.rexkg.rows import MOST_PIECES, Row, entity_windows, longest_word, pair_rows
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids, unused_markers
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.schema import InputError
+from chexphi.training.kg_rows import Example, Plan, entity_plan, relation_plan
 
 logger = logging.getLogger(__name__)
 
 HEAD, WIDTH = 150, 150
 """Sizes of the entity head and of the width embedding, as published."""
 STATE = "training_state.pt"
-LIMIT = MOST_PIECES - 2
-
-Example = tuple[Row, list[int]]
-"""A row, and the label of each of its places."""
+DECAY = 0.998
+"""Of the mean of the weights, a step (our choice)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Of both networks. Rates and epochs are our choice for small encoders and data (docs/log.md)."""
 
-    epochs: int = 8
-    batch_size: int = 16
-    encoder_rate: float = 5e-5
-    head_rate: float = 5e-4
+    epochs: int = 6
+    batch_tokens: int = 512
+    encoder_rate: float = 1e-4
+    head_rate: float = 1e-3
     """The published span model used 1e-5 and 5e-4, the relation model 5e-5, on far more data."""
     warmup: float = 0.1
+    exact_share: float = 0.25
+    """Of the relation model's rows of one pair, drawn anew each epoch; it reads all pairs of a sentence in
+    one row besides, which is an eighth of the work."""
     markers: Markers = "unused"
     seed: int = 0
 
@@ -103,30 +104,38 @@ def main(
         seed=settings.seed,
         stage="kg-train",
     )
+    plans = {
+        ENTITY: entity_plan(rows, vocabulary, settings.batch_tokens, rngs(settings)),
+        RELATION: relation_plan(
+            related, vocabulary, marks, settings.batch_tokens, rngs(settings), settings.exact_share
+        ),
+    }
     torch.manual_seed(settings.seed)
+    device = default_device()
     bert = BertModel.from_pretrained(encoder, local_files_only=True, use_safetensors=True)
     entity = EntityModel(config, labels=len(LABELS) + 1, head=HEAD, width=WIDTH)
     relation = RelationModel(config, labels=len(RELATION_TYPES) + 1)
     with runs.bar() as progress:
-        for model, folder, examples in (
-            (entity, ENTITY, [e for row in rows for e in _entity_examples(row, vocabulary)]),
-            (relation, RELATION, [e for row in related for e in _relation_examples(row, vocabulary, marks)]),
-        ):
+        for folder, model in ((ENTITY, entity), (RELATION, relation)):
             model.bert.load_state_dict(bert.state_dict())
             if not (out / folder / WEIGHTS).exists():
-                fit(model, examples, out / folder, settings, vocabulary.pad, progress)
+                fit(model.to(device), plans[folder], out / folder, settings, vocabulary.pad, progress)
                 config.save_pretrained(out / folder)
-    for folder in (ENTITY, TOKENIZER):
-        tokenizer.save_pretrained(out / folder)
-    if settings.markers == "unused":
-        runs.atomic_write(
-            out / RELATION / "special_tokens.json", json.dumps(unused_markers(), indent=2) + "\n"
-        )
+    _write_tokenizers(out, tokenizer, settings.markers)
     figures: dict[str, Any] = {"out": str(out), "sentences": len(rows), "held_out": len(held_out)}
     if held_out:
         figures |= evaluate(RexkgExtractor(out), held_out).to_dict()
     runs.atomic_write(out / "summary.json", json.dumps(figures, indent=2) + "\n")
     return figures
+
+
+def _write_tokenizers(out: Path, tokenizer: Any, markers: Markers) -> None:
+    for folder in (ENTITY, TOKENIZER):
+        tokenizer.save_pretrained(out / folder)
+    if markers == "unused":
+        runs.atomic_write(
+            out / RELATION / "special_tokens.json", json.dumps(unused_markers(), indent=2) + "\n"
+        )
 
 
 def _encoder(folder: Path) -> tuple[BertConfig, Any]:
@@ -142,44 +151,26 @@ def _encoder(folder: Path) -> tuple[BertConfig, Any]:
     return config, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def _entity_examples(row: Annotated, vocabulary: Vocabulary) -> Iterator[Example]:
-    labels = {(first, last): LABELS.index(label) + 1 for first, last, label in row.places}
-    words = _learned(row, vocabulary)
-    for found, asked in entity_windows(vocabulary.pieces(words, longest_word(LIMIT)), vocabulary, LIMIT):
-        yield found, [labels.get(span, 0) for span in asked]
-
-
-def _relation_examples(row: Annotated, vocabulary: Vocabulary, marks: Any) -> Iterator[Example]:
-    entities = sorted(row.places)
-    labels = {
-        (entities.index(head), entities.index(tail)): RELATION_TYPES.index(kind) + 1
-        for head, kind, tail in row.links or ()
-    }
-    words = _learned(row, vocabulary)
-    pieces = vocabulary.pieces(words, longest_word(LIMIT))
-    for rows in (pair_rows, approximate_rows):  # read either way, the model says the same
-        for found, asked in rows(pieces, vocabulary, entities, marks, LIMIT):
-            yield found, [labels.get(pair, 0) for pair in asked]
-
-
-def _learned(row: Annotated, vocabulary: Vocabulary) -> Sequence[str]:
-    words = [word.lower() for word in row.words]
-    vocabulary.learn(words)
-    return words
+def rngs(settings: Settings) -> list[random.Random]:
+    """One an epoch."""
+    return [random.Random(f"{settings.seed} {epoch}") for epoch in range(settings.epochs)]
 
 
 def fit(
     model: EntityModel | RelationModel,
-    examples: Sequence[Example],
+    plan: Plan,
     folder: Path,
     settings: Settings,
     pad: int,
     progress: Progress,
 ) -> None:
-    """Train one network; its weights stand in `folder` when it is finished, its state after each epoch."""
+    """Train one network; its weights stand in `folder` when it is finished, its state after each epoch.
+
+    The weights are averaged over the last steps: a single step follows the noise of the labels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     metrics = runs.JsonLines(folder / "metrics.jsonl")
-    per_epoch = -(-len(examples) // settings.batch_size)
+    averaged = AveragedModel(model, avg_fn=_average)
     head = [value for name, value in model.named_parameters() if not name.startswith("bert.")]
     optimizer = torch.optim.AdamW(
         [
@@ -188,47 +179,39 @@ def fit(
         ],
         weight_decay=0.01,
     )
-    steps = per_epoch * settings.epochs
+    steps = sum(map(len, plan))
     schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup * steps), steps)
-    first = _restored(folder / STATE, model, optimizer, schedule)
-    task = progress.add_task(folder.name, total=steps, completed=first * per_epoch)
-    for epoch in range(first, settings.epochs):
+    parts = (model, averaged, optimizer, schedule)
+    first = _restored(folder / STATE, *parts)
+    task = progress.add_task(folder.name, total=steps, completed=sum(map(len, plan[:first])))
+    for epoch, batches_ in enumerate(plan[first:], start=first + 1):
         torch.manual_seed(settings.seed + epoch)  # dropout of a resumed epoch is that of an unbroken one
         losses = []
-        for batch in _shuffled(examples, settings.batch_size, seed=settings.seed + epoch):
+        for batch in batches_:
             losses.append(_step(model, batch, optimizer, pad))
             schedule.step()
+            averaged.update_parameters(model)
             progress.update(task, advance=1)
-        metrics.write({"epoch": epoch + 1, "loss": sum(losses) / len(losses)})
-        _keep(folder / STATE, epoch + 1, model, optimizer, schedule)
+        metrics.write({"epoch": epoch, "loss": sum(losses) / len(losses)})
+        _keep(folder / STATE, epoch, *parts)
     metrics.close()
     temporary = folder / (WEIGHTS + ".part")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, temporary)
+    save_file({k: value.contiguous() for k, value in averaged.module.state_dict().items()}, temporary)
     temporary.replace(folder / WEIGHTS)
     (folder / STATE).unlink()
 
 
-def _shuffled(examples: Sequence[Example], size: int, *, seed: int) -> Iterator[list[Example]]:
-    """Batches of rows of like length, in an order of their own each epoch."""
-    rng = random.Random(seed)
-    order = sorted(range(len(examples)), key=lambda at: (len(examples[at][0].ids), rng.random()))
-    batches = [order[first : first + size] for first in range(0, len(order), size)]
-    rng.shuffle(batches)
-    for batch in batches:
-        yield [examples[at] for at in batch]
+def _average(mean: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
+    return mean.lerp(new, 1 - min(DECAY, (1 + int(steps)) / (10 + int(steps))))
 
 
 def _step(
     model: EntityModel | RelationModel, batch: Sequence[Example], optimizer: torch.optim.Optimizer, pad: int
 ) -> float:
     model.train()
-    rows = [row for row, _ in batch]
-    owners = torch.tensor([at for at, row in enumerate(rows) for _ in row.places])
-    places = torch.tensor([place for row in rows for place in row.places])
-    labels = torch.tensor([label for _, own in batch for label in own])
-    loss: Tensor = cross_entropy(model(inputs(rows, pad), owners, places), labels, reduction="sum") / len(
-        rows
-    )
+    found = scores(model, [row for row, _ in batch], pad)
+    labels = torch.tensor([label for _, own in batch for label in own], device=found.device)
+    loss = cross_entropy(found, labels)
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -29,22 +30,27 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 @torch.inference_mode()
 def judge(model: EntityModel | RelationModel, rows: Sequence[Row], pad: int) -> list[list[int]]:
     """The best label of every place of every row, in order."""
-    device = next(model.parameters()).device
-    budget = GPU_TOKENS if device.type == "cuda" else CPU_TOKENS
+    budget = GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS
     judged: list[list[int]] = [[] for _ in rows]
     asked = [position for position, row in enumerate(rows) if row.places]
     for batch in batches([len(rows[position].ids) for position in asked], budget):
         chosen = [asked[position] for position in batch]
-        owners = [at for at, position in enumerate(chosen) for _ in rows[position].places]
-        places = [place for position in chosen for place in rows[position].places]
-        scores = model(
-            {name: value.to(device) for name, value in inputs([rows[p] for p in chosen], pad).items()},
-            torch.tensor(owners, device=device),
-            torch.tensor(places, device=device),
-        )
-        for at, label in zip(owners, scores.argmax(-1).tolist(), strict=True):
-            judged[chosen[at]].append(label)
+        labels = iter(scores(model, [rows[position] for position in chosen], pad).argmax(-1).tolist())
+        for position in chosen:
+            judged[position] += islice(labels, len(rows[position].places))
     return judged
+
+
+def scores(model: EntityModel | RelationModel, rows: Sequence[Row], pad: int) -> Tensor:
+    """(places, labels): the scores of every place of every row, in order."""
+    device = next(model.parameters()).device
+    owners = [at for at, row in enumerate(rows) for _ in row.places]
+    places = [place for row in rows for place in row.places]
+    return model(
+        {name: value.to(device) for name, value in inputs(rows, pad).items()},
+        torch.tensor(owners, device=device),
+        torch.tensor(places, device=device),
+    )
 
 
 def inputs(rows: Sequence[Row], pad: int) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ def load(
     Raises:
         InputError: If a part is missing or does not fit the others.
     """
-    root, number, place = Path(folder), _number(dtype), device or _device()
+    root, number, place = Path(folder), _number(dtype), device or default_device()
     if not root.is_dir():
         raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
     with torch.random.fork_rng(devices=[]):
@@ -79,7 +79,7 @@ def _number(dtype: str | torch.dtype | None) -> torch.dtype:
     return found
 
 
-def _device() -> str:
+def default_device() -> str:
     """The GPU of this rank, or the CPU."""
     if not torch.cuda.is_available():
         return "cpu"
