@@ -1,6 +1,7 @@
 """The neural extractor in one reward call against the bare forward passes of the same rows. One table.
 
-`python bench/rexkg.py [CHECKPOINT]`: with a trained checkpoint also how often the approximate mode agrees.
+`python bench/rexkg.py [CHECKPOINT [SENTENCES.jsonl]]`: with a trained checkpoint also how fast the
+approximate mode is and how often it agrees, on the texts of annotated sentences or on the made ones.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rich.table import Table
 from safetensors.torch import save_file
 from transformers import BertConfig
 
+from chexphi.graph.annotated import read_annotated
 from chexphi.graph.rexkg.batch import batches, inputs
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
@@ -137,10 +139,10 @@ def against_forward(table: Table, folder: Path, texts: list[str]) -> None:
     three = seconds(lambda: extractor.extract(texts[:3]))
     nine = seconds(lambda: extractor.extract([*texts[:3]] * 3))
     table.add_row("nine texts of which three differ / these three", f"{nine / three:.2f}", "")
-    approximate = RexkgExtractor(folder, relations="approximate")
-    approximate._entity.load_state_dict(extractor._entity.state_dict())
-    with recorded(approximate) as fewer:
-        took = seconds(lambda: approximate.extract(texts))
+    together = RexkgExtractor(folder, relations="approximate")
+    together._entity.load_state_dict(extractor._entity.state_dict())
+    with recorded(together) as fewer:
+        took = seconds(lambda: together.extract(texts))
     table.add_row("exact call / approximate call", f"{min(calls) / took:.2f}", "")
     pairs = seen[extractor._relation]
     for name, tokens in (
@@ -148,7 +150,7 @@ def against_forward(table: Table, folder: Path, texts: list[str]) -> None:
         ("rows shared by both directions (exact)", sum(len(row.ids) for row, _ in pairs)),
         (
             "all pairs of a sentence (approximate)",
-            sum(len(row.ids) for row, _ in fewer[approximate._relation]),
+            sum(len(row.ids) for row, _ in fewer[together._relation]),
         ),
     ):
         table.add_row(f"relation pass, {name}", f"{tokens:,}", "tokens")
@@ -158,22 +160,34 @@ def rows_of(seen: dict[Any, list[tuple[Row, int]]]) -> dict[Any, list[Row]]:
     return {model: [row for row, _ in rows] for model, rows in seen.items()}
 
 
-def agreement(table: Table, folder: Path, texts: list[str]) -> None:
-    sentences = sorted({sentence for part in texts for sentence in part.split(". ")})
-    exact, approximate = RexkgExtractor(folder), RexkgExtractor(folder, relations="approximate")
-    with recorded(exact) as seen:
-        parses = exact.parse(sentences)
+def approximate(table: Table, folder: Path, texts: list[str]) -> None:
+    """Time and agreement of the two readings of a trained checkpoint."""
+    exact, together = RexkgExtractor(folder), RexkgExtractor(folder, relations="approximate")
+    with recorded(exact) as seen, recorded(together) as fewer:
+        one, other = relations(exact, texts), relations(together, texts)
+    times = [min(seconds(lambda e=e: e.parse(texts)) for _ in range(2)) for e in (exact, together)]
     judged = sum(count for _, count in seen[exact._relation])
-    one, other = (
-        {(number, head, tail): kind for number, parse in enumerate(found) for head, kind, tail in parse.edges}
-        for found in (parses, approximate.parse(sentences))
-    )
+    tokens = [
+        sum(len(row.ids) for row, _ in rows) for rows in (seen[exact._relation], fewer[together._relation])
+    ]
     either = one.keys() | other.keys()
     same = sum(one.get(pair) == other.get(pair) for pair in either)
+    table.add_section()
     table.add_row(
-        f"approximate: of {judged} pairs judged as exactly", f"{1 - (len(either) - same) / judged:.3f}", ""
+        f"trained, {len(texts)} texts: exact / approximate call (bar: 6)", f"{times[0] / times[1]:.1f}", ""
     )
-    table.add_row(f"approximate: of {len(either)} relations found by either", f"{same / len(either):.3f}", "")
+    table.add_row("tokens of the relation pass", f"{tokens[0]:,} / {tokens[1]:,}", "tokens")
+    table.add_row(
+        f"of {judged} pairs, judged alike (bar: 0.98)", f"{1 - (len(either) - same) / judged:.4f}", ""
+    )
+    table.add_row(
+        f"of {len(either)} relations found by either, found by both", f"{same / len(either):.3f}", ""
+    )
+
+
+def relations(extractor: RexkgExtractor, texts: list[str]) -> dict[tuple[int, int, int], str]:
+    parses = extractor.parse(texts)
+    return {(number, head, tail): kind for number, p in enumerate(parses) for head, kind, tail in p.edges}
 
 
 def main() -> None:
@@ -190,7 +204,9 @@ def main() -> None:
         write_base(Path(folder), texts)
         against_forward(table, Path(folder), texts)
     if len(sys.argv) > 1:
-        agreement(table, Path(sys.argv[1]), texts)
+        given = sys.argv[2:3]
+        real = list(dict.fromkeys(row.text for row in read_annotated(Path(given[0])))) if given else texts
+        approximate(table, Path(sys.argv[1]), real)
     Console().print(table)
 
 
