@@ -28,6 +28,10 @@ def extract(
     relations: Annotated[
         str | None, typer.Option("--relations", help="rexkg: exact, or approximate (faster).")
     ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option("--pairs", help="rexkg: all, or scheme: those whose labels can have a relation."),
+    ] = None,
     engine: Annotated[
         str, typer.Option("--engine", help="local, or ray: actors of a Ray cluster (extra `ray`).")
     ] = "local",
@@ -48,7 +52,7 @@ def extract(
     from chexphi.evaluation import kg as stage
 
     rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
-    given = {"cache": cache, "compat": compat, "relations": relations}
+    given = {"cache": cache, "compat": compat, "relations": relations, "pairs": pairs}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stage.extract(
         rows[:limit],

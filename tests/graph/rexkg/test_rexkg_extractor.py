@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rexkg_sentences import SENTENCES
 
-from chexphi.graph.rexkg.extractor import RexkgExtractor
-from chexphi.graph.rexkg.rows import MOST_PAIRS
+from chexphi.graph.rexkg.extractor import Relations, RexkgExtractor
+from chexphi.graph.rexkg.rows import MOST_PAIRS, RELATED
 from chexphi.graph.rexkg.seed import merge, sentence_dict, to_graph
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError
@@ -42,6 +42,19 @@ def test_long_and_short_sentences_go_together(legible_checkpoint: Path, mode: st
     texts = [" ".join(["lung"] * words + ["mass", "lung", "mass"]) for words in (300, 0, 251, 230, 5)]
     assert extractor.parse(texts) == [extractor.parse([text])[0] for text in texts]
     assert [len(parse.edges) for parse in extractor.parse(texts)] == [2] * 5
+
+
+@pytest.mark.parametrize("relations", ["exact", "approximate"])
+def test_pairs_of_the_scheme_are_judged_as_among_all(random_checkpoint: Path, relations: Relations) -> None:
+    texts = [". ".join(SENTENCES), "a small left pleural effusion and no mass in the heart or the lung."]
+    whole = RexkgExtractor(random_checkpoint, relations=relations).parse(texts)
+    found = RexkgExtractor(random_checkpoint, relations=relations, pairs="scheme").parse(texts)
+    for parse, fewer in zip(whole, found, strict=True):
+        label = [mention.label for mention in parse.mentions]
+        assert fewer.edges == {edge for edge in parse.edges if (label[edge[0]], label[edge[2]]) in RELATED}
+    assert sum(len(parse.edges) for parse in found) > 0
+    with pytest.raises(InputError, match="pairs='all'"):
+        RexkgExtractor(random_checkpoint, compat="seed", pairs="scheme")
 
 
 HARD = (

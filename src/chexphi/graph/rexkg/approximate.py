@@ -30,13 +30,18 @@ GROUPS = 64
 def approximate_rows(
     pieces: Pieces, vocabulary: Vocabulary, entities: Sequence[Entity], marks: MarkTable, limit: int
 ) -> Iterator[Plan]:
-    """All pairs of a sentence behind one copy of it; a sentence longer than `limit` is judged exactly."""
+    """All pairs of a sentence whose labels have marks, behind one copy of it.
+
+    A sentence longer than `limit` is judged exactly.
+    """
     if len(pieces.flat) > limit:
         yield from pair_rows(pieces, vocabulary, entities, marks, limit)
         return
     groups: dict[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]] = {}
     for head, tail in pairs(len(entities), MOST_PAIRS):
         (first, last, label), (o_first, o_last, o_label) = entities[head], entities[tail]
+        if (label, o_label) not in marks:
+            continue
         opens, o_opens, closes, o_closes = marks[label, o_label]
         subject, object_ = (opens, pieces.starts[first] + 1), (o_opens, pieces.starts[o_first] + 1)
         ends = (closes, pieces.starts[last + 1]), (o_closes, pieces.starts[o_last + 1])

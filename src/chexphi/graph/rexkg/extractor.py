@@ -21,6 +21,7 @@ from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.rows import (
     MOST_PAIRS,
     MOST_PIECES,
+    RELATED,
     Entity,
     Plan,
     entity_windows,
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 Compat = Literal["default", "seed"]
 Relations = Literal["exact", "approximate"]
+Pairs = Literal["all", "scheme"]
 Words = tuple[str, ...]
 Planner = Callable[..., Iterator[Plan]]
 
@@ -68,6 +70,7 @@ class RexkgExtractor:
             them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
         relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once,
             for a relation model that was trained to be read so.
+        pairs: `all`, or only those whose labels the scheme has a relation for (`rows.RELATED`).
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
     """
@@ -79,22 +82,26 @@ class RexkgExtractor:
         compat: Compat = "default",
         markers: Markers | None = None,
         relations: Relations = "exact",
+        pairs: Pairs = "all",
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
         _check("compat", compat, get_args(Compat))
         _check("markers", markers or "unk", get_args(Markers))
         _check("relations", relations, get_args(Relations))
-        if compat == "seed" and relations == "approximate":
-            raise InputError("compat='seed' reads each pair by itself: leave relations='exact'")
+        _check("pairs", pairs, get_args(Pairs))
+        if compat == "seed" and (relations, pairs) != ("exact", "all"):
+            raise InputError("compat='seed' reads each pair by itself: leave relations='exact', pairs='all'")
         self.compat: Compat = compat
-        self._folder, self._options = Path(folder), f"{markers}-{relations}-{dtype}"
+        self._folder, self._options = Path(folder), f"{markers}-{relations}-{pairs}-{dtype}"
         parts = checkpoint.load(folder, device=device, dtype=dtype)
         self._entity, self._relation = parts.entity, parts.relation
         self._words = Vocabulary(parts.entity_tokenizer)
         self._relation_words = Vocabulary(parts.relation_tokenizer)
         markers = markers or ("unused" if parts.special_tokens else "unk")
         marks = marker_ids(self._relation_words, markers, parts.special_tokens)
+        if pairs == "scheme":
+            marks = {labels: ids for labels, ids in marks.items() if labels in RELATED}
         limits = [_limit(model, compat) for model in (self._entity, self._relation)]
         self._warned = False
         self._longest = None if compat == "seed" else longest_word(min(limits))
