@@ -26,7 +26,7 @@ def extract(
         typer.Option("--compat", help="rexkg: `seed` writes the original's graphs, faults included."),
     ] = None,
     relations: Annotated[
-        str | None, typer.Option("--relations", help="rexkg: exact, or approximate (faster).")
+        str | None, typer.Option("--relations", help="rexkg: exact, mixed (faster), approximate (fastest).")
     ] = None,
     pairs: Annotated[
         str | None,
@@ -151,6 +151,12 @@ def train(
     hold_out: Annotated[
         float, typer.Option("--hold-out", min=0, max=0.9, help="Share of patients to score on.")
     ] = 0.0,
+    rules: Annotated[
+        int,
+        typer.Option(
+            "--rules", min=0, help="Sentences without relations that get those of the lexicon's rules."
+        ),
+    ] = 0,
     drawn: Annotated[int, typer.Option("--drawn", min=0, help="Sentences of drawn films to add.")] = 0,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 6,
     batch_tokens: Annotated[
@@ -171,7 +177,7 @@ def train(
     from chexphi.training import kg, kg_data
 
     rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
-    rows += kg_data.drawn(drawn, seed=seed)
+    rows = kg_data.by_rules(rows, rules, seed=seed) + kg_data.drawn(drawn, seed=seed)
     settings = kg.Settings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
     figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
     if held_out:

@@ -63,7 +63,7 @@ def _relation_examples(
         (entities.index(head), entities.index(tail)): RELATION_TYPES.index(kind) + 1
         for head, kind, tail in row.links or ()
     }
-    for found, asked in reading(_pieces(row, vocabulary), vocabulary, entities, marks, LIMIT):
+    for found, asked in reading(_pieces(row, vocabulary), vocabulary, entities, marks=marks, limit=LIMIT):
         yield found, [labels.get(pair, 0) for pair in asked]
 
 

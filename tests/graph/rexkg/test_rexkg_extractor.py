@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rexkg_sentences import SENTENCES
 
+from chexphi.graph.rexkg import extractor
 from chexphi.graph.rexkg.extractor import Relations, RexkgExtractor
 from chexphi.graph.rexkg.rows import MOST_PAIRS, RELATED
 from chexphi.graph.rexkg.seed import merge, sentence_dict, to_graph
@@ -42,6 +43,25 @@ def test_long_and_short_sentences_go_together(legible_checkpoint: Path, mode: st
     texts = [" ".join(["lung"] * words + ["mass", "lung", "mass"]) for words in (300, 0, 251, 230, 5)]
     assert extractor.parse(texts) == [extractor.parse([text])[0] for text in texts]
     assert [len(parse.edges) for parse in extractor.parse(texts)] == [2] * 5
+
+
+def test_mixed_reads_the_doubtful_pairs_again(
+    random_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All doubtful: what one row a pair says; none: what one row a sentence says; between: of either."""
+    texts = [". ".join(SENTENCES)]
+
+    def edges(relations: Relations, ahead: float = 0.0) -> frozenset[tuple[int, str, int]]:
+        monkeypatch.setattr(extractor, "AHEAD", ahead)
+        return RexkgExtractor(random_checkpoint, relations=relations).parse(texts)[0].edges
+
+    exact, approximate = edges("exact"), edges("approximate")
+    assert exact != approximate
+    assert edges("mixed", 1.1) == exact
+    assert edges("mixed", 0.0) == approximate
+    some = edges("mixed", 0.05)
+    assert some not in (exact, approximate)
+    assert exact & approximate <= some <= exact | approximate
 
 
 @pytest.mark.parametrize("relations", ["exact", "approximate"])

@@ -118,7 +118,7 @@ def test_pairs_stand_in_windows_that_hold_both(counts: list[int], places, limit:
     pieces, vocabulary = sentence(counts, longest_word(limit))
     entities = sorted({(*span(place, len(counts)), "a") for place in places})
     asked = set()
-    for row, judged in pair_rows(pieces, vocabulary, entities, MARKS, limit):
+    for row, judged in pair_rows(pieces, vocabulary, entities, marks=MARKS, limit=limit):
         assert len(row.ids) <= limit + 2
         for (head, tail), (s, o) in zip(judged, row.places, strict=True):
             assert (row.ids[s], row.ids[o]) == (-1, -2)
@@ -136,7 +136,7 @@ def test_pairs_stand_in_windows_that_hold_both(counts: list[int], places, limit:
 def test_without_types_both_directions_share_a_row(counts: list[int], places) -> None:
     pieces, vocabulary = sentence(counts)
     entities = sorted({(*span(place, len(counts)), "a") for place in places})
-    plans = list(pair_rows(pieces, vocabulary, entities, UNKNOWN, 10_000))
+    plans = list(pair_rows(pieces, vocabulary, entities, marks=UNKNOWN, limit=10_000))
     assert len(plans) <= len(entities) * (len(entities) - 1) // 2
     for row, judged in plans:
         for (head, tail), place in zip(judged, row.places, strict=True):
@@ -179,7 +179,7 @@ def test_batches_keep_the_budget(lengths: list[int], budget: int) -> None:
 def test_markers_behind_the_text_look_at_it_and_at_their_own_four() -> None:
     pieces, vocabulary = sentence([1, 2, 1])
     entities = [(0, 0, "a"), (1, 1, "a"), (2, 2, "a")]
-    ((row, judged),) = approximate_rows(pieces, vocabulary, entities, MARKS, 100)
+    ((row, judged),) = approximate_rows(pieces, vocabulary, entities, marks=MARKS, limit=100)
     assert judged == list(pairs(3, None))
     assert len(row.ids) == 6 + 4 * 6
     assert sorted(row.behind[:4]) == [1, 1, 2, 3]
@@ -205,7 +205,7 @@ def test_without_types_both_directions_share_their_markers(counts: list[int], pl
     pieces, vocabulary = sentence(counts)
     entities = sorted({(*span(place, len(counts)), "a") for place in places})
     judged = []
-    for row, asked in approximate_rows(pieces, vocabulary, entities, UNKNOWN, 10_000):
+    for row, asked in approximate_rows(pieces, vocabulary, entities, marks=UNKNOWN, limit=10_000):
         assert len(row.ids) - row.text <= 4 * len(asked) // 2
         for (head, tail), at in zip(asked, row.places, strict=True):
             wanted = [pieces.starts[entities[end][0]] + 1 for end in (head, tail)]

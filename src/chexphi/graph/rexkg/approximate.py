@@ -28,14 +28,14 @@ GROUPS = 64
 
 
 def approximate_rows(
-    pieces: Pieces, vocabulary: Vocabulary, entities: Sequence[Entity], marks: MarkTable, limit: int
+    pieces: Pieces, vocabulary: Vocabulary, entities: Sequence[Entity], *, marks: MarkTable, limit: int
 ) -> Iterator[Plan]:
     """All pairs of a sentence whose labels have marks, behind one copy of it.
 
     A sentence longer than `limit` is judged exactly.
     """
     if len(pieces.flat) > limit:
-        yield from pair_rows(pieces, vocabulary, entities, marks, limit)
+        yield from pair_rows(pieces, vocabulary, entities, marks=marks, limit=limit)
         return
     groups: dict[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]] = {}
     for head, tail in pairs(len(entities), MOST_PAIRS):

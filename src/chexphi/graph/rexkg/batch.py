@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
-from chexphi.graph.rexkg.rows import Row
+from chexphi.graph.rexkg.rows import Plan, Row
+from chexphi.graph.rexkg.vocabulary import Vocabulary
 
 CPU_TOKENS, GPU_TOKENS = 1024, 32_768
 """Tokens of a batch, padding counted (our choice, measured by `bench/rexkg.py`)."""
@@ -27,18 +29,76 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
+Planner = Callable[..., Iterator[Plan]]
+"""The rows of one sentence, from its pieces and what else is known of it."""
+_ROWS_AT_ONCE = 4096
+"""Rows that are built and sorted together, so that memory stays bounded."""
+DOUBTFUL = -1
+"""In place of a label: the best one is not far enough ahead of the second."""
+
+
+def judged(
+    model: EntityModel | RelationModel,
+    vocabulary: Vocabulary,
+    cut: Sequence[Sequence[str]],
+    rows: Planner,
+    *columns: Sequence[Any],
+    longest: int | None,
+    ahead: float = 0.0,
+) -> Iterator[tuple[int, tuple[int, int], int]]:
+    """(sentence, span or pair, label) of all that has a label, of the sentences that have words.
+
+    Args:
+        model: Either network, in evaluation mode.
+        vocabulary: Its pieces.
+        cut: The words of each sentence.
+        rows: Plans the rows of a sentence.
+        columns: What else it is given, an item a sentence.
+        longest: Pieces a word may have.
+        ahead: As for `judge`.
+    """
+    vocabulary.learn(word for words in cut for word in words)
+    plans = (
+        (at, plan)
+        for at, words in enumerate(cut)
+        if words
+        for plan in rows(vocabulary.pieces(words, longest), vocabulary, *(column[at] for column in columns))
+    )
+    while some := list(islice(plans, _ROWS_AT_ONCE)):
+        labels = judge(model, [row for _, (row, _) in some], vocabulary.pad, ahead=ahead)
+        for (at, (_, asked)), found in zip(some, labels, strict=True):
+            yield from ((at, item, label) for item, label in zip(asked, found, strict=True) if label)
+
+
 @torch.inference_mode()
-def judge(model: EntityModel | RelationModel, rows: Sequence[Row], pad: int) -> list[list[int]]:
-    """The best label of every place of every row, in order."""
+def judge(
+    model: EntityModel | RelationModel, rows: Sequence[Row], pad: int, *, ahead: float = 0.0
+) -> list[list[int]]:
+    """The best label of every place of every row, in order.
+
+    Args:
+        model: Either network, in evaluation mode.
+        rows: What it reads.
+        pad: The id of padding.
+        ahead: By how much a label must be more probable than the next; else the place is `DOUBTFUL`.
+    """
     budget = GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS
     judged: list[list[int]] = [[] for _ in rows]
     asked = [position for position, row in enumerate(rows) if row.places]
     for batch in batches([len(rows[position].ids) for position in asked], budget):
         chosen = [asked[position] for position in batch]
-        labels = iter(scores(model, [rows[position] for position in chosen], pad).argmax(-1).tolist())
+        labels = iter(_best(scores(model, [rows[position] for position in chosen], pad), ahead))
         for position in chosen:
             judged[position] += islice(labels, len(rows[position].places))
     return judged
+
+
+def _best(scores: Tensor, ahead: float) -> list[int]:
+    labels = scores.argmax(-1)
+    if ahead:
+        first, second = scores.softmax(-1).topk(2).values.unbind(-1)
+        labels[first - second < ahead] = DOUBTFUL
+    return labels.tolist()
 
 
 def scores(model: EntityModel | RelationModel, rows: Sequence[Row], pad: int) -> Tensor:

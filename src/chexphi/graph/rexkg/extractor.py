@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,14 +15,13 @@ import torch
 from chexphi.graph import context
 from chexphi.graph.rexkg import checkpoint, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
-from chexphi.graph.rexkg.batch import judge
+from chexphi.graph.rexkg.batch import DOUBTFUL, Planner, judged
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.rows import (
     MOST_PAIRS,
     MOST_PIECES,
     RELATED,
     Entity,
-    Plan,
     entity_windows,
     longest_word,
     pair_rows,
@@ -38,14 +36,13 @@ from chexphi.schema import InputError
 logger = logging.getLogger(__name__)
 
 Compat = Literal["default", "seed"]
-Relations = Literal["exact", "approximate"]
+Relations = Literal["exact", "approximate", "mixed"]
 Pairs = Literal["all", "scheme"]
 Words = tuple[str, ...]
-Planner = Callable[..., Iterator[Plan]]
 
+AHEAD = 0.7
+"""Mixed: a pair whose best label is not by so much more probable than the next is read again, alone."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_ROWS_AT_ONCE = 4096
-"""Rows that are built and sorted together, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class RexkgExtractor:
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
             them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
         relations: `exact` reads a pair in a row of its own; `approximate` all pairs of a sentence at once,
-            for a relation model that was trained to be read so.
+            for a relation model that was trained to be read so; `mixed` the doubtful ones of them again.
         pairs: `all`, or only those whose labels the scheme has a relation for (`rows.RELATED`).
         device: The GPU of this rank where there is one, else the CPU.
         dtype: fp32 where None; `bfloat16` halves memory and moves near ties.
@@ -107,10 +104,13 @@ class RexkgExtractor:
         self._longest = None if compat == "seed" else longest_word(min(limits))
         self._entity_rows: Planner = seed.seed_entity_rows
         self._pair_rows: Planner = partial(seed.seed_pair_rows, marks=marks)
+        self._many_rows: Planner | None = None
+        self._ahead = AHEAD if relations == "mixed" else 0.0
         if compat == "default":
-            rows = approximate_rows if relations == "approximate" else pair_rows
             self._entity_rows = partial(entity_windows, limit=limits[0])
-            self._pair_rows = partial(rows, marks=marks, limit=limits[1])
+            self._pair_rows = partial(pair_rows, marks=marks, limit=limits[1])
+            if relations != "exact":
+                self._many_rows = partial(approximate_rows, marks=marks, limit=limits[1])
 
     @cached_property
     def version(self) -> str:
@@ -171,18 +171,36 @@ class RexkgExtractor:
         """Entities and relations of sentences, each distinct one once."""
         distinct = list(dict.fromkeys(cut))
         entities: list[list[Entity]] = [[] for _ in distinct]
-        for at, (first, last), label in self._judged(self._entity, self._words, distinct, self._entity_rows):
+        for at, (first, last), label in judged(
+            self._entity, self._words, distinct, self._entity_rows, longest=self._longest
+        ):
             entities[at].append((first, last, LABELS[label - 1]))
-        edges: list[list[tuple[int, str, int]]] = [[] for _ in distinct]
         self._warn_of_cut(max(map(len, entities), default=0))
-        asked = [words if len(spans) > 1 else () for words, spans in zip(distinct, entities, strict=True)]
-        relations = self._judged(self._relation, self._relation_words, asked, self._pair_rows, entities)
-        for at, (head, tail), label in relations:
+        edges: list[list[tuple[int, str, int]]] = [[] for _ in distinct]
+        for at, (head, tail), label in self._relations(distinct, entities):
             edges[at].append((head, RELATION_TYPES[label - 1], tail))
         return {
             words: Found(tuple(spans), tuple(sorted(pairs, key=lambda edge: (edge[0], edge[2]))))
             for words, spans, pairs in zip(distinct, entities, edges, strict=True)
         }
+
+    def _relations(
+        self, distinct: Sequence[Words], entities: Sequence[Sequence[Entity]]
+    ) -> Iterator[tuple[int, tuple[int, int], int]]:
+        """(sentence, pair, label), each pair once; in mixed mode the doubtful ones after a second reading."""
+        read = partial(judged, self._relation, self._relation_words, longest=self._longest)
+        asked = [cut if len(spans) > 1 else () for cut, spans in zip(distinct, entities, strict=True)]
+        if self._many_rows is None:
+            yield from read(asked, self._pair_rows, entities)
+            return
+        doubtful: list[list[tuple[int, int]]] = [[] for _ in distinct]
+        for at, pair, label in read(asked, self._many_rows, entities, ahead=self._ahead):
+            if label == DOUBTFUL:
+                doubtful[at].append(pair)
+            else:
+                yield at, pair, label
+        again = [cut if pairs else () for cut, pairs in zip(distinct, doubtful, strict=True)]
+        yield from read(again, self._pair_rows, entities, doubtful)
 
     def _warn_of_cut(self, most: int) -> None:
         if self.compat == "default" and not self._warned and most * (most - 1) > MOST_PAIRS:
@@ -190,29 +208,6 @@ class RexkgExtractor:
             logger.warning(
                 "A sentence has %d entities: relations are looked for between near ones only.", most
             )
-
-    def _judged(
-        self,
-        model: EntityModel | RelationModel,
-        vocabulary: Vocabulary,
-        cut: Sequence[Words],
-        rows: Planner,
-        *columns: Sequence[Any],
-    ) -> Iterator[tuple[int, tuple[int, int], int]]:
-        """(sentence, span or pair, label) of all that has a label."""
-        vocabulary.learn(word for words in cut for word in words)
-        plans = (
-            (at, plan)
-            for at, words in enumerate(cut)
-            if words
-            for plan in rows(
-                vocabulary.pieces(words, self._longest), vocabulary, *(column[at] for column in columns)
-            )
-        )
-        while some := list(islice(plans, _ROWS_AT_ONCE)):
-            labels = judge(model, [row for _, (row, _) in some], vocabulary.pad)
-            for (at, (_, asked)), judged in zip(some, labels, strict=True):
-                yield from ((at, item, label) for item, label in zip(asked, judged, strict=True) if label)
 
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:

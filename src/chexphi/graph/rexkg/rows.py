@@ -136,15 +136,22 @@ def marked(
 
 
 def pair_rows(
-    pieces: Pieces, vocabulary: Vocabulary, entities: Sequence[Entity], marks: MarkTable, limit: int
+    pieces: Pieces,
+    vocabulary: Vocabulary,
+    entities: Sequence[Entity],
+    asked: Sequence[Pair] | None = None,
+    *,
+    marks: MarkTable,
+    limit: int,
 ) -> Iterator[Plan]:
-    """Each ordered pair whose labels have marks, in a row of at most `limit` pieces and [CLS], [SEP].
+    """Each ordered pair (of those `asked`), in a row of at most `limit` pieces and [CLS], [SEP].
+
+    Pairs whose labels have no marks are left out.
 
     A long sentence is cut to the window around the pair; a pair that no window holds is not judged.
     """
-    asked = pairs(len(entities), MOST_PAIRS)
     placed = []
-    for head, tail in asked:
+    for head, tail in pairs(len(entities), MOST_PAIRS) if asked is None else asked:
         subject, object_ = entities[head], entities[tail]
         if (subject[2], object_[2]) not in marks:
             continue
