@@ -35,11 +35,13 @@ def test_a_cluster_writes_what_one_process_writes(cluster: None, tmp_path: Path)
     counts = kg.extract(ROWS, remote, extractor="lexicon", options={}, engine="ray", workers=2, resume=True)
     assert counts == {"texts": 300, "new": 299}
     assert remote.read_bytes() == content
+    counts = kg.extract(ROWS, remote, extractor="lexicon", options={}, engine="ray", resume=True)
+    assert counts["new"] == 0
     assert ray.is_initialized(), "a cluster that was there before is left alone"
 
 
 def test_what_a_machine_refuses_is_said_in_its_words(cluster: None, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"folder nowhere does not exist.* \(on "):
+    with pytest.raises(InputError, match=rf"folder {Path.cwd()}/nowhere does not exist.* \(on "):
         kg.extract(ROWS, tmp_path / "kg.jsonl", extractor="rexkg:nowhere", options={}, engine="ray")
     assert not (tmp_path / "kg.jsonl").exists()
 

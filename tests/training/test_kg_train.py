@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,21 +105,6 @@ def test_drawn_sentences_are_what_the_lexicon_finds() -> None:
     scores = evaluate(LexiconExtractor(), rows)
     assert scores.typed.f1 == scores.relations.f1 == 1
     assert scores.relations.tp > 40
-
-
-def test_relations_by_rules_are_the_lexicons() -> None:
-    """On the lexicon's own spans of drawn sentences the rules give back what the lexicon found."""
-    rows = kg_data.drawn(30, seed=1)
-    bare = [replace(row, links=None) for row in rows]
-    assert kg_data.by_rules(bare, 30) == rows
-    some = kg_data.by_rules([*bare, ROWS[0]], 10, seed=2)
-    assert sum(row.links is not None for row in some[:-1]) == 10
-    assert some[-1] == ROWS[0], "annotated relations stay"
-    absent = annotate(
-        ["no", "nodule", "in", "the", "lung"], [[1, 1, "disorder_notpresent"], [4, 4, "anatomy"]]
-    )
-    (row,) = kg_data.by_rules([absent], 1)
-    assert row.links == {((1, 1, "disorder_notpresent"), "located_at", (4, 4, "anatomy"))}
 
 
 def test_documents_of_the_published_form_are_read(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def extract(
     from chexphi.evaluation import kg as stage
 
     rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
-    given = {"cache": cache, "compat": compat, "relations": relations, "pairs": pairs}
+    given = {"cache": cache and cache.resolve(), "compat": compat, "relations": relations, "pairs": pairs}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stage.extract(
         rows[:limit],
@@ -151,12 +151,6 @@ def train(
     hold_out: Annotated[
         float, typer.Option("--hold-out", min=0, max=0.9, help="Share of patients to score on.")
     ] = 0.0,
-    rules: Annotated[
-        int,
-        typer.Option(
-            "--rules", min=0, help="Sentences without relations that get those of the lexicon's rules."
-        ),
-    ] = 0,
     drawn: Annotated[int, typer.Option("--drawn", min=0, help="Sentences of drawn films to add.")] = 0,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 6,
     batch_tokens: Annotated[
@@ -177,7 +171,7 @@ def train(
     from chexphi.training import kg, kg_data
 
     rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
-    rows = kg_data.by_rules(rows, rules, seed=seed) + kg_data.drawn(drawn, seed=seed)
+    rows += kg_data.drawn(drawn, seed=seed)
     settings = kg.Settings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
     figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
     if held_out:

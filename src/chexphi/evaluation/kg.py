@@ -123,7 +123,7 @@ def extract(
         raise InputError(f"workers is {workers}: use at least 1")
     done = _done(rows, out, resume=resume, overwrite=overwrite)
     left = rows[done:]
-    chunks = _started(left, extractor, options, engine, workers)
+    chunks = _started(left, extractor, options, engine, workers) if left else iter(())
     with runs.bar() as progress:
         task = progress.add_task("extract graphs", total=len(rows), completed=done)
         first = next(chunks, [])  # what cannot be opened stops here

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from chexphi.graph.open import open_extractor
@@ -62,7 +63,7 @@ def on_ray(
     Args:
         rows: Texts with their keys.
         extractor: As for `open_extractor`, with its options.
-        options: They go to every actor.
+        options: They go to every actor; a `cache` must be an absolute path.
         workers: Actors; None: as many as the cluster holds.
 
     Raises:
@@ -85,7 +86,7 @@ def on_ray(
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         graphs = ray.data.from_items([{"row": json.dumps(row)} for row in rows]).map_batches(
             _Actor,
-            fn_constructor_args=(extractor, options),
+            fn_constructor_args=(_absolute(extractor), options),
             batch_size=CHUNK,
             compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(has[unit]))),
             num_gpus=int(unit == "GPU"),
@@ -98,6 +99,12 @@ def on_ray(
     finally:
         if begun:
             ray.shutdown()
+
+
+def _absolute(extractor: str) -> str:
+    """A cluster's processes do not start in this folder."""
+    kind, _, folder = extractor.partition(":")
+    return f"{kind}:{Path(folder).resolve()}" if kind == "rexkg" else extractor
 
 
 class _Actor:

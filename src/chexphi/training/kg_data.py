@@ -1,19 +1,15 @@
-"""Annotated sentences for `chexphi kg train`: files, relations by rules, drawn captions with exact graphs."""
+"""Annotated sentences for `chexphi kg train`: files, and drawn films' captions with their exact graphs."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.graph.annotated import Annotated, Link, annotate, place_of, read_annotated
+from chexphi.graph.annotated import Annotated, annotate, place_of, read_annotated
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.graph.normalize import normalize
-from chexphi.graph.relations import relate
-from chexphi.graph.spans import Span
 from chexphi.graph.text import tokenize
 from chexphi.graph.types import Parse
 
@@ -38,24 +34,6 @@ def drawn(number: int, *, seed: int = 0) -> list[Annotated]:
             (parse,) = extractor.parse([sentence])
             found.setdefault(sentence, annotated(parse, group=f"drawn {len(found)}"))
     return list(found.values())[:number]
-
-
-def by_rules(rows: Sequence[Annotated], number: int, *, seed: int = 0) -> list[Annotated]:
-    """The rows; so many of those without relations have what the lexicon's rules find on their spans."""
-    bare = [at for at, row in enumerate(rows) if row.links is None]
-    chosen = set(random.Random(seed).sample(bare, min(number, len(bare))))
-    return [replace(row, links=_ruled(row)) if at in chosen else row for at, row in enumerate(rows)]
-
-
-def _ruled(row: Annotated) -> frozenset[Link]:
-    words = [normalize(word) for word in row.words]
-    places = sorted(row.places)
-    spans = [
-        Span(" ".join(words[first : last + 1]), label.replace("not", ""), first, last + 1)
-        for first, last, label in places
-    ]
-    absent = frozenset(at for at, place in enumerate(places) if place[2].endswith("notpresent"))
-    return frozenset((places[head], kind, places[tail]) for head, kind, tail in relate(words, spans, absent))
 
 
 def annotated(parse: Parse, *, group: str = "") -> Annotated:
