@@ -140,6 +140,11 @@ def test_denied_findings(text: str) -> None:
         ("The aorta is neither tortuous nor calcified.", {"not tortuous", "not calcified"}),
         ("No change in the left effusion.", {"not change", "left"}),
         ("No small left effusion.", {"small left"}),
+        ("There is no new finding since the prior film.", {"new", "prior"}),
+        (
+            "The heart is not significantly enlarged since the prior film.",
+            {"not significantly enlarged", "prior"},
+        ),
         (
             "No focal consolidation on the right, and the heart is not enlarged.",
             {"focal", "right", "not enlarged"},

@@ -68,8 +68,9 @@ def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
         start, end = _scope(tokens, spans, at, cue)
         inside = {index for index, word in judged.items() if start <= word < end}
         said[cue.says] |= inside & findings
-        if cue.says == "absent" and not inside & findings:  # else `no left effusion` would deny the side
-            qualities |= inside
+        # `not enlarged` denies the quality, `no new finding on the left` neither that it is new nor the side
+        if cue.says == "absent" and cue.words not in (("no",), ("without",)) and not inside & findings:
+            qualities |= {index for index in inside if judged[index] <= start + 1}
     absent = frozenset(said["absent"])
     return Context(absent, frozenset(said["uncertain"]) - absent, absent | qualities)
 
