@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine", "kg")
+VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine", "kg", "checkpoint")
 
 
 def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from chexphi import runs
-from chexphi.cli import kg
+from chexphi.cli import checkpoint, kg
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
 
@@ -27,9 +27,11 @@ mine = typer.Typer(help="Score a pool with a policy; select what to train on.", 
 app.add_typer(data, name="data")
 app.add_typer(mine, name="mine")
 app.add_typer(kg.app, name="kg")
+app.add_typer(checkpoint.app, name="checkpoint")
 
 EXTRAS = dict.fromkeys(
-    ("torch", "torchvision", "transformers", "trl", "accelerate", "datasets", "pyarrow"), "train"
+    ("torch", "torchvision", "safetensors", "transformers", "trl", "accelerate", "datasets", "pyarrow"),
+    "train",
 )
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report")
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -1,0 +1,76 @@
+"""Names, shapes and types of a folder's tensors, from the headers of its safetensors files alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from chexphi.schema import InputError
+
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of one tensor before its data."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """As safetensors writes it: `F32`, `BF16`."""
+    file: str
+
+    @property
+    def count(self) -> int:
+        """Numbers in it."""
+        return prod(self.shape)
+
+
+def read(folder: Path) -> dict[str, Header]:
+    """The tensors of all safetensors files of a folder, by name.
+
+    Raises:
+        InputError: If there are none, a file is damaged or cut, a tensor stands twice, or the index names a
+            file or a tensor that is not there.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        pickles = sorted(file.name for file in folder.glob("*.bin"))
+        hint = f"{pickles[0]} is a pickle and is not read" if pickles else "name the folder of the weights"
+        raise InputError(f"{folder} has no *.safetensors file: {hint}")
+    found: dict[str, Header] = {}
+    for file in files:
+        for name, header in _file(file).items():
+            if name in found:
+                raise InputError(f"{file} holds {name}, which {found[name].file} holds as well")
+            found[name] = header
+    _check_index(folder, found)
+    return found
+
+
+def _file(path: Path) -> dict[str, Header]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            return {
+                name: Header(tuple(part.get_shape()), part.get_dtype(), path.name)
+                for name, part in parts.items()
+            }
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or cut short ({error}): copy it again") from None
+
+
+def _check_index(folder: Path, found: dict[str, Header]) -> None:
+    index = folder / INDEX
+    if not index.is_file():
+        return
+    try:
+        listed = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index} is no index of weights ({error!r}): copy it again") from None
+    for name, file in listed.items():
+        if name not in found:
+            raise InputError(f"{index} names {name} in {file}, which is not there: copy {file} again")

@@ -1,0 +1,117 @@
+"""`chexphi checkpoint inspect`: what a folder of weights holds, from the headers alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.headers import Header
+from chexphi.models.checkpoint.names import ADAPTERS, lora
+from chexphi.schema import InputError
+
+MODEL_TYPES = {"phi4mm": "original", "phi4_multimodal": "native"}
+PARTS = {
+    "language": r"model\.(layers|norm|embed_tokens)\.",
+    "lm_head": r"lm_head\.",
+    "vision tower": r"model\.embed_tokens_extend\.image_embed\.img_processor\.",
+    "image projector": r"model\.embed_tokens_extend\.image_embed\.",
+    "audio": r"model\.embed_tokens_extend\.audio_embed\.",
+}
+"""Part -> the names it begins with; the first that fits."""
+
+
+def inspect(folder: Path) -> dict[str, Any]:
+    """What is in a folder in the original or the native layout.
+
+    Returns:
+        `layout`, `parameters` by part (adapters apart), `adapters` with `rank`, `alpha` and `parameters`,
+        `dtypes`, `tied` (no `lm_head` of its own), `files`, and `missing`: tensors that others of their kind
+        let expect.
+
+    Raises:
+        InputError: If the folder holds no Phi-4-multimodal weights, or a file cannot be read.
+    """
+    config = _json(folder / "config.json")
+    layout = MODEL_TYPES.get(config.get("model_type", ""))
+    if layout is None:
+        known = " or ".join(MODEL_TYPES)
+        raise InputError(
+            f"{folder} holds a model of type {config.get('model_type')!r}: {known} is what is read"
+        )
+    tensors = headers.read(folder)
+    base = {name: header for name, header in tensors.items() if lora(name) is None}
+    adapters = _own(tensors, config) if layout == "original" else _folders(folder)
+    return {
+        "layout": layout,
+        "parameters": _by_part(base),
+        "adapters": adapters,
+        "dtypes": sorted({header.dtype for header in tensors.values()}),
+        "tied": "lm_head.weight" not in tensors,
+        "files": len({header.file for header in tensors.values()}),
+        "missing": missing(tensors, layers=int(config.get("num_hidden_layers", 0))),
+    }
+
+
+def missing(names: Mapping[str, object], *, layers: int) -> list[str]:
+    """Tensors that are absent though another layer, or the other half of a LoRA pair, has them."""
+    found = [re.fullmatch(r"model\.layers\.(\d+)\.(.+)", name) for name in names]
+    kinds = {match[2] for match in found if match}
+    kinds |= {kind.replace("lora_A", "lora_B") for kind in kinds} | {
+        kind.replace("lora_B", "lora_A") for kind in kinds
+    }
+    expected = {f"model.layers.{layer}.{kind}" for layer in range(layers) for kind in kinds}
+    return sorted((expected | {"model.embed_tokens.weight", "model.norm.weight"}) - names.keys())
+
+
+def _by_part(tensors: Mapping[str, Header]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, header in tensors.items():
+        part = next((part for part, pattern in PARTS.items() if re.match(pattern, name)), "other")
+        counts[part] += header.count
+    return {part: counts[part] for part in (*PARTS, "other") if counts[part]}
+
+
+def _own(tensors: Mapping[str, Header], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The adapters that stand among the base weights."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, header in tensors.items():
+        if (own := lora(name)) is None:
+            continue
+        row = found.setdefault(own[0], {"rank": None, "alpha": None, "parameters": 0})
+        row["parameters"] += header.count
+        if ".lora_A." in name:
+            row["rank"] = header.shape[0]
+    for adapter, row in found.items():
+        row["alpha"] = config.get(f"{adapter}_lora", {}).get("lora_alpha")
+    return {adapter: found[adapter] for adapter in sorted(found, key=(*ADAPTERS, *sorted(found)).index)}
+
+
+def _folders(folder: Path) -> dict[str, dict[str, Any]]:
+    """The adapters in PEFT folders beside the base weights."""
+    found = {}
+    for path in sorted(folder.glob("*/adapter_config.json")):
+        config = _json(path)
+        count = sum(header.count for header in headers.read(path.parent).values())
+        found[path.parent.name] = {
+            "rank": config.get("r"),
+            "alpha": config.get("lora_alpha"),
+            "parameters": count,
+        }
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path.parent} is not a model folder: it has no {path.name}")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}): copy it again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no JSON object: copy it again")
+    return found
