@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chexphi.evaluation import kg, kg_engines
@@ -49,13 +49,10 @@ def test_what_a_machine_refuses_is_said_in_its_words(cluster: None, tmp_path: Pa
 def test_a_killed_worker_loses_nothing(cluster: None, tmp_path: Path) -> None:
     chunks = kg_engines.on_ray(ROWS * 20, "lexicon", {}, workers=1)
     found = next(chunks)
-    victims = [
-        int(pid)
-        for pid in os.listdir("/proc")
-        if pid.isdigit() and b"MapWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+    own = psutil.Process().children(recursive=True)
+    victims = [process for process in own if "MapWorker" in str(process.cmdline())]
+    for process in victims:
+        process.kill()
     found += [line for chunk in chunks for line in chunk]
     assert victims
     assert [line["doc_key"] for line in found] == [key for key, _ in ROWS * 20]
