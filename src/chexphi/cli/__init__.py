@@ -33,7 +33,7 @@ EXTRAS = dict.fromkeys(
     ("torch", "torchvision", "safetensors", "transformers", "trl", "accelerate", "datasets", "pyarrow"),
     "train",
 )
-EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report")
+EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 

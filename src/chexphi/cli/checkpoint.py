@@ -10,7 +10,7 @@ from rich.table import Table
 
 from chexphi.cli.options import Json, show_table
 
-app = typer.Typer(help="Look at folders of model weights.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

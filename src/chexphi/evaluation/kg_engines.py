@@ -67,13 +67,12 @@ def on_ray(
         workers: Actors; None: as many as the cluster holds.
 
     Raises:
-        InputError: Without Ray, or if the extractor cannot be opened on a machine.
+        InputError: If the extractor cannot be opened on a machine.
+        ModuleNotFoundError: Without Ray (extra `ray`).
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("--engine ray needs Ray: pip install 'chexphi[ray]'") from None
+    import ray
+    import ray.data
+
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless asked
     begun = not ray.is_initialized()
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)

@@ -185,10 +185,10 @@ def fit(
     parts = (model, averaged, optimizer, schedule)
     first = _restored(folder / STATE, *parts)
     task = progress.add_task(folder.name, total=steps, completed=sum(map(len, plan[:first])))
-    for epoch, batches_ in enumerate(plan[first:], start=first + 1):
+    for epoch, batches in enumerate(plan[first:], start=first + 1):
         torch.manual_seed(settings.seed + epoch)  # dropout of a resumed epoch is that of an unbroken one
         losses = []
-        for batch in batches_:
+        for batch in batches:
             losses.append(_step(model, batch, optimizer, pad))
             schedule.step()
             averaged.update_parameters(model)

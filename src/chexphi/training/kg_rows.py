@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chexphi.graph.annotated import Annotated
 from chexphi.graph.rexkg.approximate import approximate_rows
-from chexphi.graph.rexkg.batch import batches
+from chexphi.graph.rexkg.batch import Planner, batches
 from chexphi.graph.rexkg.rows import MOST_PIECES, MarkTable, Row, entity_windows, longest_word, pair_rows
-from chexphi.graph.rexkg.rows import Plan as RowPlan
 from chexphi.graph.rexkg.vocabulary import Pieces, Vocabulary
 from chexphi.graph.types import LABELS, RELATION_TYPES
 
 LIMIT = MOST_PIECES - 2
 
-Reading = Callable[..., Iterator[RowPlan]]
 Example = tuple[Row, list[int]]
 """A row, and the label of each of its places."""
 Plan = list[list[list[Example]]]
@@ -56,7 +54,7 @@ def _entity_examples(row: Annotated, vocabulary: Vocabulary) -> Iterator[Example
 
 
 def _relation_examples(
-    row: Annotated, vocabulary: Vocabulary, marks: MarkTable, reading: Reading
+    row: Annotated, vocabulary: Vocabulary, marks: MarkTable, reading: Planner
 ) -> Iterator[Example]:
     entities = sorted(row.places)
     labels = {

@@ -15,6 +15,12 @@ from chexphi.graph.rexkg.vocabulary import Vocabulary
 
 CPU_TOKENS, GPU_TOKENS = 1024, 32_768
 """Tokens of a batch, padding counted (our choice, measured by `bench/rexkg.py`)."""
+Planner = Callable[..., Iterator[Plan]]
+"""The rows of one sentence, from its pieces and what else is known of it."""
+_ROWS_AT_ONCE = 4096
+"""Rows that are built and sorted together, so that memory stays bounded."""
+DOUBTFUL = -1
+"""In place of a label: the best one is not far enough ahead of the second."""
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -27,14 +33,6 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(position)
     if batch:
         yield batch
-
-
-Planner = Callable[..., Iterator[Plan]]
-"""The rows of one sentence, from its pieces and what else is known of it."""
-_ROWS_AT_ONCE = 4096
-"""Rows that are built and sorted together, so that memory stays bounded."""
-DOUBTFUL = -1
-"""In place of a label: the best one is not far enough ahead of the second."""
 
 
 def judged(
@@ -83,20 +81,20 @@ def judge(
         ahead: By how much a label must be more probable than the next; else the place is `DOUBTFUL`.
     """
     budget = GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS
-    judged: list[list[int]] = [[] for _ in rows]
+    found: list[list[int]] = [[] for _ in rows]
     asked = [position for position, row in enumerate(rows) if row.places]
     for batch in batches([len(rows[position].ids) for position in asked], budget):
         chosen = [asked[position] for position in batch]
         labels = iter(_best(scores(model, [rows[position] for position in chosen], pad), ahead))
         for position in chosen:
-            judged[position] += islice(labels, len(rows[position].places))
-    return judged
+            found[position] += islice(labels, len(rows[position].places))
+    return found
 
 
-def _best(scores: Tensor, ahead: float) -> list[int]:
-    labels = scores.argmax(-1)
+def _best(values: Tensor, ahead: float) -> list[int]:
+    labels = values.argmax(-1)
     if ahead:
-        first, second = scores.softmax(-1).topk(2).values.unbind(-1)
+        first, second = values.softmax(-1).topk(2).values.unbind(-1)
         labels[first - second < ahead] = DOUBTFUL
     return labels.tolist()
 

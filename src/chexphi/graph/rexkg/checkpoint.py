@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertTokenizer
 
+from chexphi.files import read_object
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.schema import InputError
@@ -68,7 +68,7 @@ def load(
         relation.to(place, number),
         _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
         _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
-        _json(special) if special.is_file() else None,
+        read_object(special) if special.is_file() else None,
     )
 
 
@@ -147,22 +147,12 @@ def _config(folder: Path) -> BertConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
-    values = _json(path)
+    values = read_object(path)
     if values.get("model_type") != "bert":
         raise InputError(
             f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
         )
     return BertConfig(**values)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}): copy it again") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no JSON object: copy it again")
-    return values
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

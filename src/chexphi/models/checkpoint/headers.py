@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from chexphi.files import read_object
 from chexphi.schema import InputError
 
 INDEX = "model.safetensors.index.json"
@@ -67,8 +67,9 @@ def _check_index(folder: Path, found: dict[str, Header]) -> None:
     index = folder / INDEX
     if not index.is_file():
         return
+    content = read_object(index)
     try:
-        listed = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        listed = dict(content["weight_map"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index} is no index of weights ({error!r}): copy it again") from None
     for name, file in listed.items():

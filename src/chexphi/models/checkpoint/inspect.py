@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi.files import read_object
 from chexphi.models.checkpoint import headers
 from chexphi.models.checkpoint.headers import Header
 from chexphi.models.checkpoint.names import ADAPTERS, lora
@@ -36,7 +36,9 @@ def inspect(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: If the folder holds no Phi-4-multimodal weights, or a file cannot be read.
     """
-    config = _json(folder / "config.json")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} is not a model folder: it has no config.json")
+    config = read_object(folder / "config.json")
     layout = MODEL_TYPES.get(config.get("model_type", ""))
     if layout is None:
         known = " or ".join(MODEL_TYPES)
@@ -95,23 +97,11 @@ def _folders(folder: Path) -> dict[str, dict[str, Any]]:
     """The adapters in PEFT folders beside the base weights."""
     found = {}
     for path in sorted(folder.glob("*/adapter_config.json")):
-        config = _json(path)
+        config = read_object(path)
         count = sum(header.count for header in headers.read(path.parent).values())
         found[path.parent.name] = {
             "rank": config.get("r"),
             "alpha": config.get("lora_alpha"),
             "parameters": count,
         }
-    return found
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path.parent} is not a model folder: it has no {path.name}")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}): copy it again") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path} is no JSON object: copy it again")
     return found
