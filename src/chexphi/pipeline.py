@@ -112,6 +112,7 @@ class Stage:
 
 
 TRAINER: dict[str, Any] = {
+    "trainable": "all",  # a small model that starts from nothing
     "lr_scheduler_type": "linear",
     "max_grad_norm": 1.0,
     "gradient_checkpointing": False,

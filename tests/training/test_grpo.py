@@ -17,7 +17,7 @@ from chexphi.training.dataset import grpo_dataset
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4",
     "--max_completion_length=12", "--max_steps=2", "--disable_tqdm=true", "--save_strategy=no",
-    "--gradient_accumulation_steps=2",
+    "--gradient_accumulation_steps=2", "--trainable=all",
 ]  # fmt: skip
 
 

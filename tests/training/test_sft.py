@@ -21,6 +21,7 @@ FLAGS = [
     "--disable_tqdm=true",
     "--save_strategy=no",
     "--gradient_checkpointing=false",
+    "--trainable=all",
 ]
 
 

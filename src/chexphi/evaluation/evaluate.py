@@ -28,17 +28,16 @@ from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import begin, open_batches
+from chexphi.models.stage import ModelFields, begin, open_batches
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class EvaluateRecipe:
+class EvaluateRecipe(ModelFields):
     """Answer every example of one or more files and score answers and reasoning."""
 
-    model: str = field(default="", metadata={"help": "folder of the policy"})
     data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
     annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
     img_root: str | None = field(
@@ -60,8 +59,6 @@ class EvaluateRecipe:
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
-    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})

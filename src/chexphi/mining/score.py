@@ -17,17 +17,16 @@ from chexphi.data.images import film_loader
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import begin, open_batches
+from chexphi.models.stage import ModelFields, begin, open_batches
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class MineScoreRecipe:
+class MineScoreRecipe(ModelFields):
     """Score a pool: how often is the policy right, and how sure is it?"""
 
-    model: str = field(default="", metadata={"help": "folder of the policy"})
     data: str = field(default="", metadata={"help": "the pool of examples"})
     image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
@@ -40,8 +39,6 @@ class MineScoreRecipe:
     )
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
-    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     seed: int = field(default=0, metadata={"help": "seed of the samples"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})

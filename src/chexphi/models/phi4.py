@@ -15,19 +15,21 @@ The subclasses keep the native names, so that what they save opens in plain tran
 from __future__ import annotations
 
 import copy
-import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
+from chexphi.models.checkpoint.names import ADAPTED
 from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
 from chexphi.schema import InputError
 
 __all__ = [
+    "LORA_TARGETS",
     "Phi4MultimodalForCausalLM",
     "Phi4MultimodalImageProcessor",
     "Phi4MultimodalModel",
@@ -35,6 +37,9 @@ __all__ = [
     "extent_mask",
     "load",
 ]
+
+LORA_TARGETS = rf"model\.layers\.\d+\.(?:{'|'.join(map(re.escape, ADAPTED))})"
+"""Modules that carry a LoRA: of the language layers; bare suffixes would hit the audio encoder as well."""
 
 
 def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) -> Tensor:
@@ -130,6 +135,15 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
 
+class _Head(nn.Linear):
+    """Logits in fp32 whatever the weights' type: in bf16 a logit of 20 may be off by 0.06."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            bias = None if self.bias is None else self.bias.float()
+            return nn.functional.linear(input.float(), self.weight.float(), bias)
+
+
 class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
     """The native language model under TRL's input names; never samples the image or audio token."""
 
@@ -137,6 +151,7 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
         super().__init__(config)
         config.image_token_id = config.vision_config.image_token_id  # TRL reads it here
         self.model = Phi4MultimodalModel(config)
+        self.lm_head = _Head(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @property
@@ -178,42 +193,34 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
 def load(
     folder: Path | str,
     *,
-    dtype: str = "float32",
+    processor_folder: Path | None = None,
+    dtype: str = "auto",
     attn_implementation: str = "sdpa",
     dynamic_hd: int | None = None,
 ) -> tuple[Phi4MultimodalForCausalLM, Phi4MultimodalProcessor]:
-    """The model, in evaluation mode, and the processor of a folder with safetensors weights.
+    """The model, in evaluation mode, and the processor of a folder with native safetensors weights.
 
     Args:
-        dtype: Name of a torch dtype.
+        processor_folder: Where the processor is, if not beside the weights.
+        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
         dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
 
     Raises:
-        InputError: The folder holds no Phi-4-multimodal model, or not all of its weights.
+        InputError: The folder holds no native Phi-4-multimodal model, or not all of its weights.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} is not a model folder: it has no config.json.")
-    try:
-        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{folder}/config.json is not a model's configuration: {error}.") from error
-    if model_type != "phi4_multimodal":
-        raise InputError(f"{folder} holds a model of type {model_type!r}; 'phi4_multimodal' is what is read.")
     if not any(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder} has no *.safetensors file; other weight formats are not read, convert them first."
-        )
+        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
     try:
         model, info = Phi4MultimodalForCausalLM.from_pretrained(
             folder,
-            dtype=getattr(torch, dtype),
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
             attn_implementation=attn_implementation,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
         )
-        processor = Phi4MultimodalProcessor.from_pretrained(folder, local_files_only=True)
+        processor = Phi4MultimodalProcessor.from_pretrained(processor_folder or folder, local_files_only=True)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder} cannot be read as a Phi-4-multimodal model: {error}") from error
     if info["missing_keys"]:

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from chexphi import runs
-from chexphi.models import phi4
+from chexphi.models import phi4, policy, trainable
 from chexphi.schema import Example
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ModelFields:
+    """The fields of every recipe that runs a model."""
+
+    model: str = field(default="", metadata={"help": "folder of the policy"})
+    dtype: str = field(default="auto", metadata={"help": "auto (as saved), float32 or bfloat16"})
+    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
+    use_flash_attention: bool = field(
+        default=False, metadata={"help": "the original's flag: flash_attention_2"}
+    )
+    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
+
+
+@dataclass
+class LearningFields(ModelFields):
+    """And of every recipe that trains one."""
+
+    trainable: str = field(
+        default=trainable.DEFAULT,
+        metadata={"help": f"{', '.join(trainable.SETTINGS)}, or a pattern of parameter names"},
+    )
+    lora_rank: int = field(default=256, metadata={"help": "rank of the LoRA where the model has none"})
+    lora_alpha: int = field(default=512, metadata={"help": "alpha of the LoRA where the model has none"})
 
 
 class ModelRecipe(Protocol):
-    """The fields that all recipes with a model share."""
+    """What `begin` reads of a recipe."""
 
     model: str
+    dtype: str
     attn_implementation: str
+    use_flash_attention: bool
     dynamic_hd: int | None
     resume: bool
     overwrite: bool
@@ -42,17 +74,36 @@ def begin(
         InputError: If the folder is taken or the model cannot be loaded.
     """
     runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    model, processor = phi4.load(
-        recipe.model, attn_implementation=recipe.attn_implementation, dynamic_hd=recipe.dynamic_hd
+    learning = recipe if isinstance(recipe, LearningFields) else None
+    asked = trainable.setting(learning.trainable) if learning else None
+    model, processor = policy.load(
+        recipe.model,
+        dtype=recipe.dtype,
+        attn_implementation="flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation,
+        dynamic_hd=recipe.dynamic_hd,
+        with_head=asked is not None and trainable.trains_head(asked),
     )
+    extra: dict[str, Any] = {"dynamic_hd": processor.image_processor.dynamic_hd}
+    if learning and asked:
+        rank, alpha = learning.lora_rank, learning.lora_alpha
+        model = trainable.prepare(model, asked, targets=phi4.LORA_TARGETS, rank=rank, alpha=alpha)
+        extra["trainable"] = trainable.summary(model)
     runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
     runs.log_to(out)
     config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
-    crops = processor.image_processor.dynamic_hd
-    runs.write_manifest(
-        out, config=config, data=data, seed=seed, stage=stage, examples=examples, dynamic_hd=crops
-    )
+    runs.write_manifest(out, config=config, data=data, seed=seed, stage=stage, examples=examples, **extra)
+    if learning:
+        for line in trainable.lines(extra["trainable"]):
+            logger.info(line)
+            runs.console().print(line, highlight=False, markup=False)
     return model, processor
+
+
+def save(trainer: Any, folder: Path) -> None:
+    """Write the trained policy, an adapter or the whole model; the reference's adapter is not kept."""
+    trainer.save_model(str(folder))
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(folder / "ref", ignore_errors=True)
 
 
 def open_batches(

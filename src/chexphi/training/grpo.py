@@ -19,7 +19,7 @@ from chexphi.answers import MATCHES
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
-from chexphi.models.stage import begin
+from chexphi.models.stage import LearningFields, begin, save
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
 from chexphi.training.dataset import grpo_dataset
@@ -33,10 +33,9 @@ REWARDS = ("external_r1v_acc", "external_kg_jac")
 
 
 @dataclass
-class GRPORecipe:
+class GRPORecipe(LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
-    model: str = field(default="", metadata={"help": "folder of the policy to start from"})
     data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
     image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
@@ -54,8 +53,6 @@ class GRPORecipe:
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
-    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
@@ -139,7 +136,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    trainer.save_model(str(out / "model"))
+    save(trainer, out / "model")
     metrics.close()
     completions.close()
     return out

@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, runs
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models.stage import begin
+from chexphi.models.stage import LearningFields, begin, save
 from chexphi.schema import InputError
 from chexphi.training.dataset import sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
@@ -25,18 +25,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class SFTRecipe:
+class SFTRecipe(LearningFields):
     """Teach a policy to write reasoning and answer by imitation."""
 
-    model: str = field(default="", metadata={"help": "folder of the model to start from"})
     data: str = field(default="", metadata={"help": "examples with explanations (.json, .jsonl or .parquet)"})
     image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
     )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_sft)"})
     limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
-    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     strip_tags: bool = field(
         default=False, metadata={"help": "imitate the words of the explanation without its tags"}
     )
@@ -77,7 +74,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    trainer.save_model(str(out / "model"))
+    save(trainer, out / "model")
     lines.close()
     return out
 

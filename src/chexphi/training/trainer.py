@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 import math
 from typing import Any
 
@@ -23,9 +24,12 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import add_fused_lm_head
 
+from chexphi.models import adapter, trainable
 from chexphi.rewards.trl import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import Completion
+
+logger = logging.getLogger(__name__)
 
 ROW = "row_index"
 CHUNK = 8192
@@ -42,16 +46,17 @@ class LoggedGRPOTrainer(GRPOTrainer):
     """
 
     def __init__(self, model: Any, args: GRPOConfig, *, completions: JsonLines, **kwargs: Any) -> None:
-        beta, args.beta = args.beta, 0.0  # with 0 TRL makes no reference
-        reference = copy.deepcopy(model) if beta and not hasattr(model, "peft_config") else None
+        adapted, beta = hasattr(model, "peft_config"), args.beta
+        self._learning = trainable.learning(model)
+        reference = copy.deepcopy(model) if beta and not adapted else None
+        if not adapted:
+            args.beta = 0.0  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
         if reference is not None:
-            reference.requires_grad_(False)
-            add_fused_lm_head(
-                reference, temperature=self.temperature, cast_lm_head_to_fp32=args.cast_lm_head_to_fp32
-            )
-            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+            self._take_reference(reference)
+        elif beta:
+            adapter.copy_to_reference(self.model)
         self._lines = completions
         self._capture = False
         self._captured: Tensor | None = None
@@ -59,12 +64,23 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
 
+    def _take_reference(self, reference: Any) -> None:
+        """A whole model as the reference policy."""
+        size = sum(parameter.nbytes for parameter in reference.parameters())
+        logger.warning("beta is %g: the reference policy is a second model of %.1f GB", self.beta, size / 1e9)
+        reference.requires_grad_(False)
+        cast = self.args.cast_lm_head_to_fp32
+        add_fused_lm_head(reference, temperature=self.temperature, cast_lm_head_to_fp32=cast)
+        self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         every = self.args.steps_per_generation * self.num_iterations
         policy_pass = self.use_vllm or self.args.gradient_accumulation_steps % every != 0
         self._capture, self._captured = policy_pass and self.model.training, None
         output = super()._generate_and_score_completions(inputs)
         self._capture = False
+        # a reference pass leaves the whole adapter with gradients, what is frozen in it included
+        trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
         if self.model.training:
             self._rows = self._sampled(inputs, output["completion_ids"], output["completion_mask"])
             self._waiting = set(range(len(inputs)))
@@ -164,7 +180,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
 
 def logps_at_temperature_one(hidden: Tensor, head: torch.nn.Linear, input_ids: Tensor, keep: int) -> Tensor:
     """fp32 log-probabilities (rows, keep) of the last ids from hidden states (rows, length, hidden)."""
-    states = hidden[:, -keep - 1 : -1].flatten(0, 1)
+    states = hidden[:, -keep - 1 : -1].flatten(0, 1).float()  # the kernel multiplies in this type
     targets = input_ids[:, -keep:].flatten()
     with torch.no_grad():
         chosen = ChunkedLogProbFunction.apply(

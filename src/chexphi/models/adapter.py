@@ -1,0 +1,159 @@
+"""LoRA adapters in PEFT's form: checked against their base from the headers, then loaded.
+
+A base imported from the original layout has its adapters beside it, in `vision-lora/` and `speech-lora/`; a
+trained policy is a folder with an adapter that names its base. Whatever the folder, the adapter's name in the
+model is `default`: TRL copies the adapter of that name as the reference policy.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
+from torch import Tensor
+
+from chexphi.files import read_object
+from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.headers import Header
+from chexphi.schema import InputError
+
+NAME = "default"
+CONFIG = "adapter_config.json"
+HEAD = "lm_head"
+_PREFIX = "base_model.model."
+_LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
+
+
+def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> None:
+    """Refuse an adapter that does not fit its base; nothing but headers is read.
+
+    Args:
+        folder: The adapter's folder.
+        shapes: Of every tensor of the base, by its native name.
+        targets: Pattern of the modules that carry the adapter.
+
+    Raises:
+        InputError: For a file that is missing or damaged, a tensor of no place in the base, a missing half or
+            layer, or a shape that does not fit.
+    """
+    config = read_object(folder / CONFIG)
+    if config.get("peft_type") != "LORA" or not isinstance(config.get("r"), int):
+        raise InputError(f"{folder / CONFIG} describes no LoRA adapter: only LoRA is read")
+    tensors = {name.removeprefix(_PREFIX): header for name, header in headers.read(folder).items()}
+    expected = _expected(shapes, targets, int(config["r"]))
+    for name, header in tensors.items():
+        _check_tensor(folder, name, header, expected, shapes)
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise InputError(
+            f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, or "
+            "name the base it was trained on"
+        )
+
+
+def _expected(shapes: Mapping[str, tuple[int, ...]], targets: str, rank: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the adapter's tensors: A (rank, in), B (out, rank) for each module that carries it."""
+    expected: dict[str, tuple[int, ...]] = {}
+    for name, shape in shapes.items():
+        module = name.removesuffix(".weight")
+        if module != name and re.fullmatch(targets, module):
+            expected[f"{module}.lora_A.weight"] = (rank, shape[1])
+            expected[f"{module}.lora_B.weight"] = (shape[0], rank)
+    return expected
+
+
+def _check_tensor(
+    folder: Path,
+    name: str,
+    header: Header,
+    expected: Mapping[str, tuple[int, ...]],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:
+    """One tensor of an adapter: a LoRA half, or a whole module trained beside it."""
+    known = expected.get(name) if _LORA.fullmatch(name) else shapes.get(name)
+    if known is None:
+        raise InputError(
+            f"the adapter {folder} has {name}, for which this base has no place: it belongs to another base"
+        )
+    if header.shape != known:
+        raise InputError(
+            f"the adapter {folder} has {name} of shape {header.shape} where its base and rank ask for "
+            f"{known}: it belongs to another base, or its config to another adapter"
+        )
+
+
+def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> Any:
+    """The base with the folder's adapter, frozen, under the name that TRL needs.
+
+    Args:
+        base: The native model.
+        folder: The adapter's folder.
+        targets: Pattern of the modules that carry the adapter; the folder's own may match by suffix, which
+            in Phi-4 hits the audio encoder as well.
+        with_head: Give the adapter a copy of `lm_head` if it has none.
+
+    Raises:
+        InputError: As `check`.
+    """
+    check(folder, {name: tuple(value.shape) for name, value in base.state_dict().items()}, targets)
+    config = LoraConfig.from_pretrained(str(folder))
+    config.target_modules, config.layers_to_transform, config.exclude_modules = targets, None, None
+    config.base_model_name_or_path = base.name_or_path
+    if with_head:
+        config.modules_to_save = sorted({*(config.modules_to_save or ()), HEAD})
+    model = _wrapped(base, config)
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors |= load_file(file)
+    # PEFT's own loading asks for an lm_head that the adapter may not have yet
+    result = model.load_state_dict({_inside(name): value for name, value in tensors.items()}, strict=False)
+    assert not result.unexpected_keys, "checked above"
+    model.set_adapter(NAME, inference_mode=True)
+    return model
+
+
+def fresh(base: Any, *, targets: str, rank: int, alpha: int, with_head: bool) -> Any:
+    """The base with a new adapter that changes nothing yet (B is zero)."""
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=targets,
+        modules_to_save=[HEAD] if with_head else None,
+        task_type="CAUSAL_LM",
+    )
+    return _wrapped(base, config)
+
+
+def _wrapped(base: Any, config: LoraConfig) -> Any:
+    with warnings.catch_warnings():
+        # an lm_head tied to the input embedding gets weights of its own: it is meant
+        warnings.filterwarnings("ignore", message="Model with `tie_word_embeddings")
+        return get_peft_model(base, config, adapter_name=NAME, autocast_adapter_dtype=False)
+
+
+def _inside(name: str) -> str:
+    """A tensor's name in the model for its name in the adapter's file."""
+    if _LORA.fullmatch(name):
+        return name.removesuffix("weight") + f"{NAME}.weight"
+    module, _, last = name.rpartition(".")
+    return f"{module}.modules_to_save.{NAME}.{last}"
+
+
+def copy_to_reference(model: Any) -> None:
+    """Make the adapter `ref` equal to `default` in values and types: PEFT makes it in the base's type."""
+    for name, parameter in model.named_parameters():
+        if f".{NAME}." in name:
+            model.get_parameter(name.replace(f".{NAME}.", ".ref.")).data = parameter.detach().clone()
+
+
+def merged(model: Any) -> Any:
+    """The base with its adapter folded in; an `lm_head` of the adapter's replaces a tied one."""
+    own_head = HEAD in (model.peft_config[NAME].modules_to_save or ())
+    base = model.merge_and_unload()
+    if own_head:
+        base.config.tie_word_embeddings = False
+    return base

@@ -1,0 +1,91 @@
+"""Open a policy: the folder of a base model, or of an adapter that names its base."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from chexphi.files import read_object
+from chexphi.models import adapter, phi4
+from chexphi.schema import InputError
+
+VISION_ADAPTER = "vision-lora"
+ATTENTION = ("sdpa", "eager", "flash_attention_2")
+DTYPES = ("auto", "float32", "bfloat16")
+
+
+def load(
+    folder: Path | str,
+    *,
+    dtype: str = "auto",
+    attn_implementation: str = "sdpa",
+    dynamic_hd: int | None = None,
+    with_head: bool = False,
+) -> tuple[Any, Any]:
+    """The policy, frozen and in evaluation mode, and its processor.
+
+    Args:
+        folder: Native weights, with the adapter in `vision-lora/` if that is beside them; or an adapter.
+        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
+        attn_implementation: `sdpa`, `eager` or `flash_attention_2`.
+        dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
+        with_head: Give the adapter, if there is one, an `lm_head` of its own.
+
+    Returns:
+        A `PeftModel` with the adapter `default`, or the plain model where there is no adapter; the processor.
+
+    Raises:
+        InputError: If the folder cannot be read as a policy.
+    """
+    _check_settings(dtype, attn_implementation)
+    folder = Path(folder)
+    own = folder if (folder / adapter.CONFIG).is_file() else None
+    base_folder = _base_of(own) if own else folder
+    _check_kind(base_folder)
+    beside = base_folder / VISION_ADAPTER
+    adapter_folder = own or (beside if beside.is_dir() else None)
+    model, processor = phi4.load(
+        base_folder,
+        processor_folder=own,
+        dtype=dtype,
+        attn_implementation=attn_implementation,
+        dynamic_hd=dynamic_hd,
+    )
+    if adapter_folder is None:
+        return model, processor
+    return adapter.load(
+        model, adapter_folder, targets=phi4.LORA_TARGETS, with_head=with_head
+    ).eval(), processor
+
+
+def _check_settings(dtype: str, attention: str) -> None:
+    if dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}: use {', '.join(DTYPES)}")
+    if attention not in ATTENTION:
+        raise InputError(f"attn_implementation is {attention!r}: use {', '.join(ATTENTION)}")
+    if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise InputError("flash_attention_2 needs the package flash-attn, which is not installed: use sdpa")
+
+
+def _check_kind(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} is not a model folder: it has no config.json")
+    kind = read_object(folder / "config.json").get("model_type")
+    if kind == "phi4mm":
+        raise InputError(
+            f"{folder} is in the original layout of Phi-4-multimodal, which must be imported first: "
+            f"chexphi checkpoint import {folder} DST"
+        )
+    if kind != "phi4_multimodal":
+        raise InputError(f"{folder} holds a model of type {kind!r}: 'phi4_multimodal' is what is read")
+
+
+def _base_of(folder: Path) -> Path:
+    base = read_object(folder / adapter.CONFIG).get("base_model_name_or_path")
+    if not base or not (Path(base) / "config.json").is_file():
+        raise InputError(
+            f"the adapter {folder} names its base {str(base)!r}, where no model is: write the folder of the "
+            f"base as base_model_name_or_path into {folder / adapter.CONFIG}"
+        )
+    return Path(base)

@@ -1,0 +1,236 @@
+"""What learns: chosen by name, moved by training and by nothing else, saved and loaded again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from chexphi.models import adapter, phi4, policy, trainable
+from chexphi.schema import InputError
+from chexphi.training import grpo, sft
+
+GRPO = [
+    "--learning_rate=1e-2", "--per_device_train_batch_size=8", "--num_generations=4", "--max_steps=2",
+    "--max_completion_length=8", "--disable_tqdm=true", "--save_strategy=steps", "--save_steps=2",
+    "--beta=0.1", "--temperature=1.0",
+]  # fmt: skip
+LORA = r"\.layers\.\d+\.(self_attn\.(qkv_proj|o_proj)|mlp\.(gate_up_proj|down_proj))\.lora_[AB]\."
+
+
+@pytest.fixture(scope="module")
+def lora_base(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model, tied, with a vision LoRA beside it that looks trained (B is not zero)."""
+    folder = tmp_path_factory.mktemp("lora_base") / "base"
+    shutil.copytree(tiny_model_dir, folder)
+    model, _ = phi4.load(folder)
+    assert model.config.tie_word_embeddings
+    model = adapter.fresh(model, targets=phi4.LORA_TARGETS, rank=4, alpha=8, with_head=False)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    model.save_pretrained(str(folder / policy.VISION_ADAPTER))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def headed(lora_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy trained from it: an adapter with an `lm_head` of its own, which is not the embedding."""
+    folder = tmp_path_factory.mktemp("headed") / "model"
+    model, processor = policy.load(lora_base, with_head=True)
+    model.get_base_model().lm_head.modules_to_save["default"].weight.data += 0.05
+    model.save_pretrained(str(folder))
+    processor.save_pretrained(str(folder))
+    return folder
+
+
+def train(stage: Any, model: Path, films: Path, out: Path, *flags: str) -> Path:
+    part = "pool" if stage is grpo else "sft"
+    data = films / "annotations" / part / "train.json"
+    return stage.main(*stage.parse(["--model", str(model), "--data", str(data), "--out", str(out), *flags]))
+
+
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward that tells the completions of an untrained model apart; without one nothing moves."""
+
+    def letters(completions: list[Any], **columns: Any) -> list[float]:
+        return [float(len(set(completion[0]["content"]))) for completion in completions]
+
+    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+
+
+def moved(before: Any, after: Any) -> set[str]:
+    old, new = before.state_dict(), after.state_dict()
+    assert old.keys() == new.keys()
+    return {name for name in old if not torch.equal(old[name], new[name])}
+
+
+@pytest.mark.parametrize("setting", ["vision_lora", "vision_lora+lm_head"])
+@pytest.mark.parametrize("start", ["lora_base", "headed"])
+def test_an_adapter_moves_and_the_reference_and_the_base_stay(
+    setting: str, start: str, films: Path, tmp_path: Path, spread: None, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(start)
+    head = "lm_head.modules_to_save.default.weight"
+    out = train(grpo, folder, films, tmp_path / "run", *GRPO, "--trainable", setting)
+    before = policy.load(folder, with_head=setting != "vision_lora")[0]
+    after = policy.load(out / "model")[0]
+    names = {name.removeprefix("base_model.model.") for name in moved(before, after)}
+    loras = {name for name in before.get_base_model().state_dict() if ".lora_" in name}
+    assert names == loras | ({head} if setting == "vision_lora+lm_head" else set())
+    assert len(loras) == 2 * 4 * before.config.num_hidden_layers
+    # the reference adapter, as the checkpoint keeps it, is the policy that was started from
+    reference = load_file(out / "checkpoint-2" / "ref" / "adapter_model.safetensors")
+    started = before.state_dict()
+    for name, tensor in reference.items():
+        where = name.replace(".lora_A.", ".lora_A.default.").replace(".lora_B.", ".lora_B.default.")
+        where = where.replace("lm_head.weight", "lm_head.modules_to_save.default.weight")
+        assert torch.equal(tensor, started[where])
+    assert ("base_model.model.lm_head.weight" in reference) == (head in str(list(started)))
+    manifest = json.loads((out / "manifest.json").read_text())["trainable"]
+    assert manifest["tensors"] == len(names) == len(manifest["names"])
+    assert not (out / "model" / "ref").exists()
+
+
+@pytest.mark.parametrize(
+    "setting", ["all", r"lm_head", r"image_embed\.img_projection|layers\.1\.mlp", r"embed_tokens\.weight"]
+)
+def test_tensors_of_the_base_move_and_no_others(
+    setting: str, lora_base: Path, films: Path, tmp_path: Path, spread: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = train(grpo, lora_base, films, tmp_path / "run", *GRPO, "--trainable", setting)
+    assert "second model of" in caplog.text
+    before = adapter.merged(policy.load(lora_base)[0])
+    after = phi4.load(out / "model")[0]  # the adapter is part of the weights
+    names = moved(before, after)
+    expected = {name for name in before.state_dict() if setting == "all" or trainable.select([name], ".")}
+    if setting == "all":
+        assert not any("audio" in name for name in names)
+        assert {"lm_head.weight", "model.embed_tokens.weight"} < names < expected
+    elif setting == "lm_head":
+        assert names == {"lm_head.weight"}  # untied: the input embedding stays
+    elif "mlp" in setting:
+        assert {name.split(".")[2] for name in names} == {"1", "image_embed"}
+    else:
+        assert names == {"lm_head.weight", "model.embed_tokens.weight"}  # one tensor, tied
+
+
+def test_a_base_without_a_lora_gets_one(tiny_model_dir: Path, films: Path, tmp_path: Path) -> None:
+    flags = ["--lora_rank=3", "--lora_alpha=6", "--per_device_train_batch_size=4", "--save_strategy=no"]
+    flags += [
+        "--max_steps=2",
+        "--learning_rate=1e-2",
+        "--disable_tqdm=true",
+        "--gradient_checkpointing=false",
+    ]
+    out = train(sft, tiny_model_dir, films, tmp_path / "run", *flags)
+    config = json.loads((out / "model" / adapter.CONFIG).read_text())
+    assert (config["r"], config["lora_alpha"], config["modules_to_save"]) == (3, 6, ["lm_head"])
+    after = policy.load(out / "model")[0]
+    base = phi4.load(tiny_model_dir)[0].state_dict()
+    trained = after.get_base_model().state_dict()
+    plain = {
+        name.replace(".base_layer.", ".").replace(".original_module.", "."): v for name, v in trained.items()
+    }
+    assert all(torch.equal(base[name], plain[name]) for name in base)
+    assert all(torch.count_nonzero(v) for name, v in trained.items() if ".lora_B." in name)
+    assert not torch.equal(after.get_output_embeddings().weight, base["lm_head.weight"])
+
+
+def test_a_resumed_adapter_ends_where_an_unbroken_one_does(
+    lora_base: Path, films: Path, tmp_path: Path
+) -> None:
+    flags = ["--per_device_train_batch_size=4", "--max_steps=4", "--save_strategy=steps", "--save_steps=2"]
+    flags += ["--learning_rate=1e-2", "--disable_tqdm=true", "--gradient_checkpointing=false"]
+    out = train(sft, lora_base, films, tmp_path / "run", *flags)
+    whole = policy.load(out / "model")[0].state_dict()
+    (out / "checkpoint-4" / "trainer_state.json").unlink()
+    train(sft, lora_base, films, out, *flags, "--resume=true")
+    again = policy.load(out / "model")[0].state_dict()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_merged_weights_say_what_the_adapter_says(headed: Path, tmp_path: Path) -> None:
+    model, processor = policy.load(headed)
+    inputs = processor(text=["<|user|>\nIs it?<|end|>\n<|assistant|>\n"], return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**inputs).logits
+        adapter.merged(model).save_pretrained(str(tmp_path / "merged"))
+        processor.save_pretrained(str(tmp_path / "merged"))
+        found = policy.load(tmp_path / "merged")[0](**inputs).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
+    lora_base: Path, films: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "bf16"
+    shutil.copytree(lora_base, base)
+    phi4.load(lora_base, dtype="bfloat16")[0].save_pretrained(str(base))
+    model, processor = policy.load(base, with_head=True)
+    assert model.get_base_model().model.embed_tokens.weight.dtype == torch.bfloat16
+    model = trainable.prepare(model, trainable.DEFAULT, targets="", rank=1, alpha=1)
+    types = {p.requires_grad: p.dtype for p in model.parameters()}
+    assert types == {True: torch.float32, False: torch.bfloat16}
+    inputs = processor(text=["<|user|>\nIs it?<|end|>\n<|assistant|>\n"], return_tensors="pt")
+    assert model(**inputs).logits.dtype == torch.float32
+    out = train(grpo, base, films, tmp_path / "run", *GRPO, "--bf16=true")
+    kept = load_file(out / "model" / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
+    full = train(
+        sft, base, films, tmp_path / "all", "--trainable=all", "--max_steps=1", "--disable_tqdm=true"
+    )
+    assert phi4.load(full / "model")[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--trainable=vison_lora"], r"'vison_lora', which names no parameter: use vision_lora"),
+        (["--trainable=(lm"], "no regular expression"),
+        (["--dtype=int8"], "dtype is 'int8': use auto, float32, bfloat16"),
+        (["--attn-implementation=flash"], "'flash': use sdpa, eager"),
+        (["--use_flash_attention"], "needs the package flash-attn, which is not installed"),
+        (["--use-flash-attention"], "needs the package flash-attn, which is not installed"),
+        (["--lora_rank=0"], "lora_rank is 0"),
+    ],
+)
+def test_bad_settings_are_one_sentence(
+    flags: list[str], message: str, tiny_model_dir: Path, films: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(sft, tiny_model_dir, films, tmp_path / "run", *flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_originals_variable() -> None:
+    frozen = {"FREEZE_NON_VISION_PARAMS": "1"}
+    assert trainable.setting(trainable.DEFAULT, frozen) == trainable.DEFAULT
+    assert trainable.setting("vision_lora", frozen) == "vision_lora"
+    assert trainable.setting("all", {"FREEZE_NON_VISION_PARAMS": "0"}) == trainable.setting("all", {})
+    with pytest.raises(InputError, match="FREEZE_NON_VISION_PARAMS=1 freezes all but"):
+        trainable.setting("all", frozen)
+
+
+def test_what_learns_is_said_in_few_lines(lora_base: Path) -> None:
+    model = trainable.prepare(
+        policy.load(lora_base, with_head=True)[0], trainable.DEFAULT, targets="", rank=1, alpha=1
+    )
+    found = trainable.summary(model)
+    whole = phi4.load(lora_base)[0]
+    lora = sum(t.numel() for t in load_file(lora_base / "vision-lora" / "adapter_model.safetensors").values())
+    head = whole.lm_head.weight.numel()
+    assert found["parameters"] == lora + head
+    assert found["share"] == pytest.approx(
+        (lora + head) / (sum(p.numel() for p in whole.parameters()) + lora + head)
+    )
+    lines = trainable.lines(found)
+    assert len(lines) == 1 + 8 + 1
+    assert "model.layers.*.mlp.down_proj.lora_A.weight (layers 0 to 3)" in lines
