@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from chexphi.models import adapter, phi4, policy, trainable
+from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import InputError
 from chexphi.training import grpo, sft
 
@@ -30,7 +31,7 @@ def lora_base(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(tiny_model_dir, folder)
     model, _ = phi4.load(folder)
     assert model.config.tie_word_embeddings
-    model = adapter.fresh(model, targets=phi4.LORA_TARGETS, rank=4, alpha=8, with_head=False)
+    model = adapter.fresh(model, targets=TARGETS, rank=4, alpha=8, with_head=False)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from chexphi.cli.options import Json, show_table
+from chexphi import runs
+from chexphi.cli.options import Json, show, show_table
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def checkpoint() -> None:
-    """Look at folders of model weights."""
+    """Look at folders of model weights, import and export the original layout, fold adapters in."""
 
 
 @app.command("inspect")
@@ -27,6 +30,57 @@ def inspect(
     from chexphi.models.checkpoint.inspect import inspect as stage
 
     show_table(stage(folder), _table, as_json=as_json)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder in the original layout.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="A new folder, or one to go on with.")],
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read weights in *.bin files, as tensors only.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the native base, vision-lora/, speech-lora/ and the processor of an original checkpoint."""
+    from chexphi.models.checkpoint.importing import convert
+
+    with _megabytes("import") as progress:
+        figures = convert(source, target, allow_pickle=allow_pickle, progress=progress)
+    show(figures, as_json=as_json)
+
+
+@app.command("export")
+def export(
+    policy: Annotated[Path, typer.Argument(help="A native base, or a trained adapter.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="A new folder, or one to go on with.")],
+    as_json: Json = False,
+) -> None:
+    """Write a policy in the original layout."""
+    from chexphi.models.checkpoint.exporting import export as stage
+
+    with _megabytes("export") as progress:
+        figures = stage(policy, target, progress=progress)
+    show(figures, as_json=as_json)
+
+
+@app.command("merge")
+def merge(
+    policy: Annotated[Path, typer.Argument(help="A trained adapter, or a base with vision-lora/.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="A new folder.")],
+    as_json: Json = False,
+) -> None:
+    """Fold a policy's adapter into the weights: a native model without an adapter."""
+    from chexphi.models.checkpoint.merging import merge as stage
+
+    show(stage(policy, target), as_json=as_json)
+
+
+@contextmanager
+def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of megabytes."""
+    with runs.bar() as bar:
+        task = bar.add_task(f"{what}, MB", total=None)
+        yield lambda done, total: bar.update(task, completed=done >> 20, total=total >> 20)
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -20,6 +20,7 @@ from torch import Tensor
 from chexphi.files import read_object
 from chexphi.models.checkpoint import headers
 from chexphi.models.checkpoint.headers import Header
+from chexphi.models.checkpoint.names import adapter_shapes
 from chexphi.schema import InputError
 
 NAME = "default"
@@ -45,7 +46,7 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
     if config.get("peft_type") != "LORA" or not isinstance(config.get("r"), int):
         raise InputError(f"{folder / CONFIG} describes no LoRA adapter: only LoRA is read")
     tensors = {name.removeprefix(_PREFIX): header for name, header in headers.read(folder).items()}
-    expected = _expected(shapes, targets, int(config["r"]))
+    expected = adapter_shapes(shapes, targets, int(config["r"]))
     for name, header in tensors.items():
         _check_tensor(folder, name, header, expected, shapes)
     if missing := sorted(expected.keys() - tensors.keys()):
@@ -53,17 +54,6 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
             f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, or "
             "name the base it was trained on"
         )
-
-
-def _expected(shapes: Mapping[str, tuple[int, ...]], targets: str, rank: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the adapter's tensors: A (rank, in), B (out, rank) for each module that carries it."""
-    expected: dict[str, tuple[int, ...]] = {}
-    for name, shape in shapes.items():
-        module = name.removesuffix(".weight")
-        if module != name and re.fullmatch(targets, module):
-            expected[f"{module}.lora_A.weight"] = (rank, shape[1])
-            expected[f"{module}.lora_B.weight"] = (shape[0], rank)
-    return expected
 
 
 def _check_tensor(

@@ -15,7 +15,6 @@ The subclasses keep the native names, so that what they save opens in plain tran
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,12 +23,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
-from chexphi.models.checkpoint.names import ADAPTED
 from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
 from chexphi.schema import InputError
 
 __all__ = [
-    "LORA_TARGETS",
     "Phi4MultimodalForCausalLM",
     "Phi4MultimodalImageProcessor",
     "Phi4MultimodalModel",
@@ -37,9 +34,6 @@ __all__ = [
     "extent_mask",
     "load",
 ]
-
-LORA_TARGETS = rf"model\.layers\.\d+\.(?:{'|'.join(map(re.escape, ADAPTED))})"
-"""Modules that carry a LoRA: of the language layers; bare suffixes would hit the audio encoder as well."""
 
 
 def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) -> Tensor:

@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chexphi.files import read_object
 from chexphi.models import adapter, phi4
+from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import InputError
 
 VISION_ADAPTER = "vision-lora"
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 DTYPES = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the parts of a policy are."""
+
+    base: Path
+    adapter: Path | None
+    kind: str
+    """The base's `model_type`."""
+
+
+def locate(folder: Path) -> Place:
+    """The base and the adapter of a policy's folder; nothing is loaded.
+
+    Raises:
+        InputError: If it is no policy, or one in the original layout.
+    """
+    own = folder if (folder / adapter.CONFIG).is_file() else None
+    base = _base_of(folder) if own else folder
+    if not (base / "config.json").is_file():
+        raise InputError(f"{base} is not a model folder: it has no config.json")
+    kind = str(read_object(base / "config.json").get("model_type"))
+    if kind == "phi4mm":
+        raise InputError(
+            f"{base} is in the original layout of Phi-4-multimodal, which must be imported first: "
+            f"chexphi checkpoint import {base} DST"
+        )
+    beside = base / VISION_ADAPTER
+    return Place(base, own or (beside if beside.is_dir() else None), kind)
 
 
 def load(
@@ -39,24 +72,22 @@ def load(
         InputError: If the folder cannot be read as a policy.
     """
     _check_settings(dtype, attn_implementation)
-    folder = Path(folder)
-    own = folder if (folder / adapter.CONFIG).is_file() else None
-    base_folder = _base_of(own) if own else folder
-    _check_kind(base_folder)
-    beside = base_folder / VISION_ADAPTER
-    adapter_folder = own or (beside if beside.is_dir() else None)
+    place = locate(Path(folder))
+    if place.kind != "phi4_multimodal":
+        raise InputError(
+            f"{place.base} holds a model of type {place.kind!r}: 'phi4_multimodal' is what is read"
+        )
+    headers.read(place.base)  # damage is said before anything is loaded
     model, processor = phi4.load(
-        base_folder,
-        processor_folder=own,
+        place.base,
+        processor_folder=Path(folder) if (Path(folder) / "tokenizer.json").is_file() else place.base,
         dtype=dtype,
         attn_implementation=attn_implementation,
         dynamic_hd=dynamic_hd,
     )
-    if adapter_folder is None:
+    if place.adapter is None:
         return model, processor
-    return adapter.load(
-        model, adapter_folder, targets=phi4.LORA_TARGETS, with_head=with_head
-    ).eval(), processor
+    return adapter.load(model, place.adapter, targets=TARGETS, with_head=with_head).eval(), processor
 
 
 def _check_settings(dtype: str, attention: str) -> None:
@@ -66,19 +97,6 @@ def _check_settings(dtype: str, attention: str) -> None:
         raise InputError(f"attn_implementation is {attention!r}: use {', '.join(ATTENTION)}")
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise InputError("flash_attention_2 needs the package flash-attn, which is not installed: use sdpa")
-
-
-def _check_kind(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} is not a model folder: it has no config.json")
-    kind = read_object(folder / "config.json").get("model_type")
-    if kind == "phi4mm":
-        raise InputError(
-            f"{folder} is in the original layout of Phi-4-multimodal, which must be imported first: "
-            f"chexphi checkpoint import {folder} DST"
-        )
-    if kind != "phi4_multimodal":
-        raise InputError(f"{folder} holds a model of type {kind!r}: 'phi4_multimodal' is what is read")
 
 
 def _base_of(folder: Path) -> Path:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chexphi import runs
-from chexphi.models import phi4, policy, trainable
+from chexphi.models import policy, trainable
+from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import Example
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def begin(
     extra: dict[str, Any] = {"dynamic_hd": processor.image_processor.dynamic_hd}
     if learning and asked:
         rank, alpha = learning.lora_rank, learning.lora_alpha
-        model = trainable.prepare(model, asked, targets=phi4.LORA_TARGETS, rank=rank, alpha=alpha)
+        model = trainable.prepare(model, asked, targets=TARGETS, rank=rank, alpha=alpha)
         extra["trainable"] = trainable.summary(model)
     runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
     runs.log_to(out)

@@ -1,7 +1,8 @@
-"""Names, shapes and types of a folder's tensors, from the headers of its safetensors files alone."""
+"""Names, shapes, types and places of a folder's tensors, from the headers of its safetensors files alone."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,11 +23,20 @@ class Header:
     dtype: str
     """As safetensors writes it: `F32`, `BF16`."""
     file: str
+    start: int
+    """Place of its first byte in the file."""
+    stop: int
+    """Place after its last byte."""
 
     @property
     def count(self) -> int:
         """Numbers in it."""
         return prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return self.stop - self.start
 
 
 def read(folder: Path) -> dict[str, Header]:
@@ -43,7 +53,7 @@ def read(folder: Path) -> dict[str, Header]:
         raise InputError(f"{folder} has no *.safetensors file: {hint}")
     found: dict[str, Header] = {}
     for file in files:
-        for name, header in _file(file).items():
+        for name, header in read_file(file).items():
             if name in found:
                 raise InputError(f"{file} holds {name}, which {found[name].file} holds as well")
             found[name] = header
@@ -51,16 +61,32 @@ def read(folder: Path) -> dict[str, Header]:
     return found
 
 
-def _file(path: Path) -> dict[str, Header]:
+def read_file(path: Path) -> dict[str, Header]:
+    """The tensors of one file, in the order of their data.
+
+    Raises:
+        InputError: If the file is damaged or cut.
+    """
     try:
-        with safe_open(path, framework="numpy") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            return {
-                name: Header(tuple(part.get_shape()), part.get_dtype(), path.name)
-                for name, part in parts.items()
-            }
+        with safe_open(path, framework="numpy"):
+            pass  # the library checks that header and data fit each other and the file
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entries = json.loads(file.read(length))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or cut short ({error}): copy it again") from None
+    entries.pop("__metadata__", None)
+    data = 8 + length
+    return {
+        name: Header(
+            tuple(entry["shape"]),
+            entry["dtype"],
+            path.name,
+            data + entry["data_offsets"][0],
+            data + entry["data_offsets"][1],
+        )
+        for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"])
+    }
 
 
 def _check_index(folder: Path, found: dict[str, Header]) -> None:

@@ -1,0 +1,146 @@
+"""`chexphi checkpoint export`: a native policy back to the original layout, bit for bit.
+
+The published remote code asks for both adapters. It is not ours to copy: put the `*.py` files of the original
+beside the result to run it there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import Phi4MultimodalConfig
+
+from chexphi.files import read_object
+from chexphi.models import adapter, policy
+from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.accounts import EMBEDDING, HEAD, PREFIX
+from chexphi.models.checkpoint.beside import ORIGINAL
+from chexphi.models.checkpoint.config import to_native, to_original
+from chexphi.models.checkpoint.names import ADAPTERS, TARGETS, original, original_lora
+from chexphi.models.checkpoint.stream import Copy, Output
+from chexphi.models.checkpoint.writing import JOURNAL, begin, shard_names, write_all, write_index
+from chexphi.runs import atomic_write
+from chexphi.schema import InputError
+
+SHARD = 5 << 30
+"""Bytes of a file at most, as on the hub."""
+UNSAID = (
+    *("image_token_id", "audio_token_id", "transformers_version", "initializer_range", "dtype"),
+    "feature_layer",  # of the audio encoder, which the native class does not read; the vision tower's is said
+)
+"""Settings that the original has in its code, or that change no result."""
+
+
+def export(
+    folder: Path, target: Path, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Write a policy in the original layout, with the vision adapter it has and its base's speech adapter.
+
+    Args:
+        folder: A native base, or an adapter that names one.
+        target: A new folder, or one that this export began.
+        progress: Is told the bytes that are written and those that will be.
+
+    Returns:
+        `out`, `tensors`, `adapters`, `bytes`.
+
+    Raises:
+        InputError: If the folder is no Phi-4-multimodal policy, or a file cannot be written.
+    """
+    place = policy.locate(folder)
+    if place.kind != "phi4_multimodal":
+        raise InputError(f"{folder} is of type {place.kind!r}: only Phi-4-multimodal has an original layout")
+    adapters = {"vision": place.adapter, "speech": place.base / "speech-lora"}
+    folders = {name: path for name, path in adapters.items() if path is not None and path.is_dir()}
+    base = headers.read(place.base)
+    shapes = {name: header.shape for name, header in base.items()}
+    shapes.setdefault(HEAD, shapes[EMBEDDING])  # tied: it has no tensor, but an adapter may have one
+    for path in folders.values():
+        adapter.check(path, shapes, TARGETS)
+    tensors = _tensors(place.base, folders)
+    outputs = _shards(tensors, target)
+    begin(target, outputs)
+    write_all(outputs, progress)
+    write_index(target, outputs)
+    own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
+    _write_texts(place.base, folders, target, own_head=own_head)
+    (target / JOURNAL).unlink()
+    return {
+        "out": str(target),
+        "tensors": len(tensors),
+        "adapters": list(folders),
+        "bytes": sum(output.size for output in outputs),
+    }
+
+
+def _tensors(base: Path, adapters: Mapping[str, Path]) -> list[Copy]:
+    """All tensors under their original names; a whole module of an adapter stands in for the base's."""
+    found: dict[str, Copy] = {}
+    for name, header in headers.read(base).items():
+        renamed = original(name, adapted=bool(adapters))
+        found[renamed] = Copy(renamed, base / header.file, header)
+    for which, folder in adapters.items():
+        for name, header in headers.read(folder).items():
+            plain = name.removeprefix(PREFIX)
+            renamed = original_lora(which, name) if ".lora_" in plain else original(plain)
+            found[renamed] = Copy(renamed, folder / header.file, header)
+    return list(found.values())
+
+
+def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
+    """Files of at most `SHARD` bytes, or of one tensor that is larger."""
+    shards: list[list[Copy]] = [[]]
+    size = 0
+    for tensor in tensors:
+        if shards[-1] and size + tensor.header.size > SHARD:
+            shards.append([])
+            size = 0
+        shards[-1].append(tensor)
+        size += tensor.header.size
+    names = shard_names(len(shards))
+    return [Output(target / name, tuple(part)) for name, part in zip(names, shards, strict=True)]
+
+
+def _write_texts(base: Path, adapters: Mapping[str, Path], target: Path, *, own_head: bool) -> None:
+    """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
+    kept = base / ORIGINAL
+    for file in sorted((kept if kept.is_dir() else base).iterdir()):
+        text = file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json")
+        if text and file.name not in ("config.json", JOURNAL):
+            shutil.copyfile(file, target / file.name)
+    native = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True).to_dict()
+    loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
+    imported = read_object(kept / "config.json") if kept.is_dir() else _fresh_config(native, loras)
+    config = {key: value for key, value in imported.items() if key.removesuffix("_lora") not in ADAPTERS}
+    config |= {f"{name}_lora": imported.get(f"{name}_lora", {}) | own for name, own in loras.items()}
+    config["tie_word_embeddings"] = native["tie_word_embeddings"] and not own_head
+    if kept.is_dir() and config == imported:
+        shutil.copyfile(kept / "config.json", target / "config.json")
+    else:
+        atomic_write(target / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An original's configuration from which the native one could be made again.
+
+    Raises:
+        InputError: If the original layout cannot say a setting.
+    """
+    config = to_original(native, loras)
+    again = Phi4MultimodalConfig(**to_native(config, image_token=0, audio_token=0, ends=[])).to_dict()
+    for part in ("vision_config", "audio_config"):
+        for key, value in native[part].items():
+            if key not in UNSAID and again[part].get(key) != value:
+                raise InputError(
+                    f"{part}.{key} is {value!r}, which the original layout cannot say: not exported"
+                )
+    return config
+
+
+def _lora_settings(folder: Path) -> dict[str, Any]:
+    config = read_object(folder / adapter.CONFIG)
+    return {"r": config["r"], "lora_alpha": config["lora_alpha"], "dp": config.get("lora_dropout", 0.0)}

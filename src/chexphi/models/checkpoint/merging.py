@@ -1,0 +1,41 @@
+"""`chexphi checkpoint merge`: a policy with its adapter folded into the weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from chexphi import runs
+from chexphi.models import adapter, policy
+from chexphi.schema import InputError
+
+
+def merge(folder: Path, target: Path) -> dict[str, Any]:
+    """Write a native model without an adapter that answers as the policy does.
+
+    A speech adapter is not carried over: it was trained on the weights without the vision adapter.
+
+    Args:
+        folder: An adapter that names its base, or a base with `vision-lora/` beside it.
+        target: A new folder; it appears when all is written.
+
+    Returns:
+        `out` and `parameters`.
+
+    Raises:
+        InputError: If there is no adapter, or the target is not empty.
+    """
+    if policy.locate(folder).adapter is None:
+        raise InputError(f"{folder} has no adapter: there is nothing to merge")
+    runs.check_folder(target)
+    model, processor = policy.load(folder)
+    model = adapter.merged(model)
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    processor.save_pretrained(part)
+    if target.exists():
+        target.rmdir()
+    part.replace(target)
+    return {"out": str(target), "parameters": sum(parameter.numel() for parameter in model.parameters())}

@@ -1,0 +1,61 @@
+"""Weights in pickle files, read only where the user says so, and then as tensors and nothing else."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from chexphi.schema import InputError
+
+
+@contextmanager
+def readable(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
+    """A folder with the source's weights as safetensors: the source itself, or copies of its pickles.
+
+    Args:
+        source: The folder of a checkpoint.
+        target: Beside this one the copies are made, as `NAME.pickles`; they are removed in the end.
+        allow: Whether pickles may be read at all.
+
+    Raises:
+        InputError: If there are only pickles and they may not be read, or hold more than tensors.
+    """
+    files = sorted(source.glob("*.bin"))
+    if any(source.glob("*.safetensors")) or not files:
+        yield source
+        return
+    if not allow:
+        raise InputError(
+            f"{source} has its weights in {files[0].name}, a pickle, which can run code when it is read: get "
+            "safetensors, or trust the file and give --allow-pickle"
+        )
+    folder = target.with_name(target.name + ".pickles")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for file in files:
+            _convert(file, folder / f"{file.stem}.safetensors")
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _convert(source: Path, target: Path) -> None:
+    try:
+        tensors = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{source} is damaged, or holds more than tensors ({reason}): it is not read"
+        ) from None
+    if not isinstance(tensors, dict) or not all(
+        isinstance(value, torch.Tensor) for value in tensors.values()
+    ):
+        raise InputError(f"{source} holds more than tensors by name: it is not read")
+    # tensors that share memory would be refused: each gets its own
+    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, target)
