@@ -17,7 +17,7 @@ from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph, Parse
-from chexphi.models import phi4
+from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
 from chexphi.rewards.score import Score, gold_answer, score
@@ -200,9 +200,9 @@ def main(
     films = read_films(images)
     opened = open_extractor(extractor)
     wanted = read_reference(reference, opened) if reference is not None else None
-    policy, processor = phi4.load(model, dynamic_hd=dynamic_hd)
+    loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
     ((generation,),) = generate(
-        policy,
+        loaded,
         processor,
         [question],
         [films],
