@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("demo", "study", "sft", "grpo", "evaluate", "compare", "report", "data", "mine", "kg", "checkpoint")
+VERBS = (
+    *("demo", "study", "sft", "grpo", "evaluate", "ask", "compare", "report"),
+    *("data", "mine", "kg", "checkpoint"),
+)
 
 
 def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:
@@ -69,6 +72,7 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
         (["grpo", "--model", "m", "--data", "{file}", "--num_generations", "1"], "2"),
         (["grpo", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["evaluate", "--data", "{file}"], "--model"),
+        (["ask", "m", "nowhere.png", "Is it clear?"], "nowhere.png"),
         (["mine", "score", "--model", "m"], "--data"),
         (["mine", "select", "nowhere", "{file}", "--out", "x.json"], "nowhere"),
         (["data", "import", "coco", ".", "--out", "x"], "coco"),

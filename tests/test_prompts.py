@@ -58,6 +58,17 @@ def test_any_text_parses_to_one_status(text: str) -> None:
     assert (parsed.status is ParseStatus.ok) <= (bool(parsed.think) and parsed.answer is not None)
 
 
+@given(
+    st.lists(st.sampled_from(["<answer>", "</answer>", "<think>", "<|end|>", "<ANSWER >", "ye", " ", "\n"]))
+)
+def test_the_answer_stands_where_its_span_says(parts: list[str]) -> None:
+    text = "".join(parts)
+    answer, span = prompts.parse(text).answer, prompts.answer_span(text)
+    assert (span is None) == (not answer)
+    if span is not None:
+        assert prompts.strip_end(text[slice(*span)]) == answer
+
+
 def test_messages_put_films_before_the_question() -> None:
     (turn,) = prompts.messages("What is new?", 2)
     assert [part["type"] for part in turn["content"]] == ["image", "image", "text"]

@@ -103,6 +103,17 @@ def parse(text: str, *, truncated: bool = False) -> Parsed:
     return Parsed(think, answer, status)
 
 
+def answer_span(text: str) -> tuple[int, int] | None:
+    """Where the answer that `parse` reads stands: first character, one past the last; None without one."""
+    tags = [tag for tag in _TAG.finditer(text) if tag[2].lower() == "answer"]
+    if len(tags) != 2 or not parse(text).answer:
+        return None
+    start, end = tags
+    inside = text[start.end() : end.start()]
+    first = start.end() + len(inside) - len(inside.lstrip())
+    return first, first + len(inside.strip())
+
+
 def reference_reasoning(explanation: str) -> str:
     """The reasoning of a reference: its think part, or a plain text without tags as a whole."""
     parsed = parse(explanation)

@@ -9,6 +9,7 @@ import torch
 from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as native_image
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
+from chexphi.models import policy
 from chexphi.models.phi4 import (
     Phi4MultimodalForCausalLM,
     Phi4MultimodalImageProcessor,
@@ -268,7 +269,7 @@ def test_a_folder_that_is_no_model_is_bad_input(tiny_folder: Any, tmp_path: Any,
     shutil.copytree(tiny_folder, folder)
     damage(folder, how)
     with pytest.raises(InputError, match="model"):
-        load(folder)
+        policy.load(folder)
 
 
 def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Any) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from chexphi import runs
-from chexphi.cli import checkpoint, kg
+from chexphi.cli import ask, checkpoint, kg
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
 
@@ -98,6 +98,9 @@ def evaluate(context: typer.Context) -> None:
     if not as_json:
         Console().print(table(summary))
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
+
+
+app.command()(ask.ask)
 
 
 @mine.command("score", context_settings=RECIPE)

@@ -8,11 +8,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Resume, Seed, show, show_table
+from chexphi.cli.options import (
+    Extractor,
+    Json,
+    Limit,
+    Out,
+    Overwrite,
+    Resume,
+    Seed,
+    has_colour,
+    show,
+    show_table,
+)
 
 app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
-
-Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
 
 
 @app.command("extract")
@@ -89,7 +98,7 @@ def show_text(
     as_json: Json = False,
 ) -> None:
     """The graph of one text, in colour."""
-    from chexphi.evaluation.kg_tables import coloured, relations_table
+    from chexphi.evaluation.kg_tables import entities_table, marked
     from chexphi.graph.open import open_extractor
     from chexphi.graph.records import to_row
 
@@ -98,8 +107,8 @@ def show_text(
         show(to_row("0", parse), as_json=True)
         return
     console = Console()
-    console.print(coloured(parse))
-    console.print(relations_table(parse))
+    console.print(marked(parse, colour=has_colour(console)))
+    console.print(entities_table(parse))
 
 
 @app.command("audit")

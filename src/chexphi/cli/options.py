@@ -15,10 +15,16 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
+
+
+def has_colour(console: Console) -> bool:
+    """Whether what is printed shows in colour: not in a pipe, nor under NO_COLOR."""
+    return console.color_system is not None and not console.no_color
 
 
 def show_table(figures: dict[str, Any], table: Callable[[dict[str, Any]], Table], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from chexphi.graph.types import Mention, Parse
+from chexphi.graph.types import Entity, Graph, Parse
 
 COLOURS = {
     "size": "bright_black",
@@ -21,37 +21,80 @@ COLOURS = {
     "devices_present": "magenta",
     "devices_notpresent": "bright_blue",
 }
-MARKS = {"disorder_notpresent": "no ", "devices_notpresent": "no "}
-"""What a colour says, for those who see none."""
+GROUPS = {
+    "anatomy": "anatomy",
+    "disorder_present": "finding, present",
+    "disorder_notpresent": "finding, absent",
+    "devices_present": "device, present",
+    "devices_notpresent": "device, absent",
+    "concept": "descriptor",
+    "size": "size",
+    "procedures": "procedure",
+}
+"""Entity labels in words."""
+_CONTROL = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
-def coloured(parse: Parse) -> Text:
-    """The text with its mentions in the colour of their label, and a legend of the labels that occur."""
-    text = Text(parse.text)
+def visible(text: str) -> str:
+    """The text with a blank for each control character: none reaches the terminal."""
+    return text.translate(_CONTROL)
+
+
+def marked(parse: Parse, *, colour: bool) -> Text:
+    """The text with its mentions marked.
+
+    Args:
+        colour: In the colour of their labels, with a legend below; else `[mention: label]` in the text.
+    """
+    if not colour:
+        return _bracketed(parse)
+    text = Text(visible(parse.text))
     for mention in parse.mentions:
         style = COLOURS[mention.label] + (" italic underline" if mention.uncertain else " bold")
         text.stylize(style, mention.start, mention.end)
-    text.append("\n")
-    for label in dict.fromkeys(mention.label for mention in parse.mentions):
-        text.append(f"\n{label}", COLOURS[label])
+    labels = dict.fromkeys(mention.label for mention in parse.mentions)
+    text.append("\n\n" if labels else "")
+    text.append_text(Text("  ").join(Text(f"■ {GROUPS[label]}", COLOURS[label]) for label in labels))
+    if any(mention.uncertain for mention in parse.mentions):
+        text.append("  ").append("uncertain", "italic underline")
     return text
 
 
-def relations_table(parse: Parse) -> Table:
-    """Mentions without relation, and relations, in the order of the text."""
-    found = Table("head", "relation", "tail")
-    linked = {end for head, _, tail in parse.edges for end in (head, tail)}
-    for head, kind, tail in sorted(parse.edges):
-        found.add_row(_name(parse.mentions[head]), kind, _name(parse.mentions[tail]))
-    for index, mention in enumerate(parse.mentions):
-        if index not in linked:
-            found.add_row(_name(mention), "", "")
+def _bracketed(parse: Parse) -> Text:
+    text, end = Text(), 0
+    for mention in sorted(parse.mentions, key=lambda mention: (mention.start, -mention.end)):
+        if mention.start < end:  # inside the last one: it stands in the table alone
+            continue
+        denied = mention.entity[0] != mention.text
+        words = [GROUPS[mention.label], "denied" * denied, "uncertain" * mention.uncertain]
+        between, inside = parse.text[end : mention.start], parse.text[mention.start : mention.end]
+        text.append(visible(f"{between}[{inside}: {', '.join(filter(None, words))}]"))
+        end = mention.end
+    return text.append(visible(parse.text[end:]))
+
+
+def entities_table(parse: Parse) -> Table:
+    """Entities with their labels and relations, each once, in the order of the text."""
+    found, graph = Table("entity", "label", "relation", "to"), parse.graph
+    for entity in dict.fromkeys(mention.entity for mention in parse.mentions):
+        name, label = _name(entity, graph), Text(GROUPS[entity[1]], COLOURS[entity[1]])
+        edges = sorted((kind, tail) for head, kind, tail in graph.relations if head == entity)
+        for kind, tail in edges:
+            found.add_row(name, label, kind, _name(tail, graph))
+            name = label = Text()
+        if not edges:
+            found.add_row(name, label, "", "")
     return found
 
 
-def _name(mention: Mention) -> Text:
-    mark = MARKS.get(mention.label, "") + ("perhaps " if mention.uncertain else "")
-    return Text(mark + mention.entity[0], COLOURS[mention.label])
+def named(entity: Entity, graph: Graph) -> str:
+    """An entity in words that say its label's polarity and its doubt."""
+    absent = "no " if entity[1] in ("disorder_notpresent", "devices_notpresent") else ""
+    return absent + ("perhaps " if entity in graph.uncertain else "") + visible(entity[0])
+
+
+def _name(entity: Entity, graph: Graph) -> Text:
+    return Text(named(entity, graph), COLOURS[entity[1]])
 
 
 def graph_table(figures: Mapping[str, Any]) -> Table:

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from chexphi import __version__
 from chexphi import runs as run_folders
 from chexphi.evaluation import tables
+from chexphi.evaluation.kg_tables import GROUPS
 from chexphi.report import collect, figures
-from chexphi.report.films import GROUPS, card
+from chexphi.report.films import card
 from chexphi.report.parts import CHOICE as CHOICE
 from chexphi.report.parts import Arm as Arm
 from chexphi.report.parts import Curve as Curve

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from chexphi import prompts
+from chexphi.evaluation.kg_tables import GROUPS
 from chexphi.evaluation.metrics import WRONG_REASON, graph_match
 from chexphi.graph.types import Entity, Graph, Relation
 from chexphi.report.parts import Film
@@ -24,17 +25,6 @@ LARGEST = 512
 """Longest side that is embedded."""
 UNSURE = 0.5
 """Tokens below this probability are underlined."""
-GROUPS = {
-    "anatomy": "anatomy",
-    "disorder_present": "finding, present",
-    "disorder_notpresent": "finding, absent",
-    "devices_present": "device, present",
-    "devices_notpresent": "device, absent",
-    "concept": "descriptor",
-    "size": "size",
-    "procedures": "procedure",
-}
-"""Entity labels in words."""
 
 
 def embed(reference: str) -> dict[str, Any] | None:

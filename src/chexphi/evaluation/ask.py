@@ -1,0 +1,216 @@
+"""One question to a policy: its reasoning, answer and graph, compared with a reference: `chexphi ask`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from chexphi import answers, prompts
+from chexphi.data.images import load_image
+from chexphi.graph import match as matching
+from chexphi.graph.match import Counts, GraphMatch
+from chexphi.graph.open import open_extractor
+from chexphi.graph.types import Extractor, Graph, Parse
+from chexphi.models import policy
+from chexphi.models.generate import Generation, generate
+from chexphi.prompts import Parsed
+from chexphi.rewards.score import Score, gold_answer, score
+from chexphi.schema import InputError
+
+DICOM = (".dcm", ".dicom")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a reply is compared with; a part that is None or empty is not scorable."""
+
+    gold: tuple[str, ...] | None
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A reply against its reference."""
+
+    reference: Reference
+    is_correct: bool | None
+    """As `evaluate` has it: the answer equals the reference's as a set of labels."""
+    match: GraphMatch | None
+    """As `evaluate` has it: the graph of whatever reasoning can be read."""
+    rewards: Score
+    """As GRPO has them: a malformed text earns nothing."""
+
+    def to_dict(self) -> dict[str, Any]:
+        match = self.match
+        return {
+            "answer": list(self.reference.gold) if self.reference.gold is not None else None,
+            "is_correct": self.is_correct,
+            "external_r1v_acc": self.rewards.accuracy,
+            "external_kg_jac": self.rewards.graph,
+            "graph_f1": match.f1 if match else None,
+            "entities": _figures(match.entities) if match else None,
+            "relations": _figures(match.relations) if match else None,
+            "graph_reference": self.reference.graph.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a policy said to one question."""
+
+    question: str
+    images: tuple[str, ...]
+    generation: Generation
+    parsed: Parsed
+    parse: Parse
+    """Mentions and relations of the reasoning."""
+    comparison: Comparison | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs, in the names of `predictions.jsonl`; `comparison` is None without a reference."""
+        return {
+            "question": self.question,
+            "image_paths": list(self.images),
+            "generated_text": self.generation.text,
+            "parse_status": self.parsed.status.value,
+            "reasoning": self.parsed.think,
+            "predicted_answer": self.parsed.answer,
+            "answer_probability": answer_probability(self.generation),
+            "graph_predicted": self.parse.graph.to_dict(),
+            "comparison": self.comparison.to_dict() if self.comparison else None,
+        }
+
+
+def _figures(counts: Counts) -> dict[str, float]:
+    figures = {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+    return figures | {"tp": counts.tp, "fp": counts.fp, "fn": counts.fn}
+
+
+def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
+    """Score a generated text and the graph of its reasoning."""
+    text, truncated, gold = generation.text, generation.truncated, reference.gold
+    said = prompts.parse(text, truncated=truncated).answer
+    right = None if gold is None else said is not None and answers.score(said, gold) == 1
+    match = matching.compare(predicted, reference.graph) if reference.graph else None
+    rewards = score(text, predicted, reference.graph, gold, truncated=truncated)
+    return Comparison(reference, right, match, rewards)
+
+
+def answer_probability(generation: Generation) -> float | None:
+    """How probable the policy found the answer it gave, its own reasoning given.
+
+    The product of the probabilities, at temperature 1, of the tokens that hold the text between `<answer>`
+    and `</answer>`; the tags do not count. None where there is none. `answer_probability.py` averages the
+    reasoning out instead, for questions with two answers.
+    """
+    span = prompts.answer_span("".join(generation.tokens))
+    if span is None:
+        return None
+    total, place = 0.0, 0
+    for token, logprob in zip(generation.tokens, generation.logprobs, strict=True):
+        if place < span[1] and place + len(token) > span[0]:
+            total += logprob
+        place += len(token)
+    return math.exp(total)
+
+
+def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Paths of films, and the question, which comes last.
+
+    Raises:
+        InputError: The question is empty, or is a file or the name of an image.
+    """
+    *images, question = words
+    if not question.strip():
+        raise InputError("the question is empty: write it last, in quotes, behind the images")
+    looks = os.path.splitext(question)[1].lower() in (*Image.registered_extensions(), *DICOM)
+    if looks or os.path.isfile(question):
+        raise InputError(
+            f"the last word, {question!r}, is a file and no question: add the question, in quotes"
+        )
+    return tuple(images), question
+
+
+def read_films(images: Sequence[str]) -> list[Image.Image]:
+    """The films in the order given, as 8-bit RGB.
+
+    Raises:
+        InputError: A film is missing, a folder, or no image that can be read.
+    """
+    for image in images:
+        if os.path.isdir(image):
+            raise InputError(f"image {image!r} is a folder: name the files of the films")
+        if not os.path.isfile(image):
+            raise InputError(
+                f"image {image!r} does not exist: check the path; the question comes last, in quotes"
+            )
+    paths = [Path(os.path.abspath(image)) for image in images]
+    return [load_image(str(path), Path(path.anchor)) for path in paths]
+
+
+def read_reference(text: str, extractor: Extractor) -> Reference:
+    """The answer and the graph of a reference with tags, or the graph of a plain reasoning.
+
+    Raises:
+        InputError: It holds neither.
+    """
+    gold = gold_answer(text) or ()
+    (graph,) = extractor.extract([prompts.reference_reasoning(text)])
+    if not answers.labels(gold) and not graph:
+        raise InputError(
+            "the reference has no answer and its reasoning no graph, so nothing can be compared: write "
+            "'<think>REASONING</think><answer>ANSWER</answer>'"
+        )
+    return Reference(tuple(gold) if answers.labels(gold) else None, graph)
+
+
+def main(
+    model: Path,
+    words: Sequence[str],
+    *,
+    reference: str | None = None,
+    extractor: str = "lexicon",
+    max_new_tokens: int = 256,
+    temperature: float = 0.0,
+    dynamic_hd: int | None = None,
+    seed: int = 0,
+) -> Reply:
+    """Ask a policy one question.
+
+    Args:
+        model: Folder of the policy.
+        words: Paths of the films, prior before current, then the question.
+        reference: What to compare with: reasoning and answer in their tags, or a reasoning alone.
+        extractor: Name of what reads graphs.
+        max_new_tokens: Longest reply.
+        temperature: 0 decodes greedily.
+        dynamic_hd: Most tiles a film is cut into; None keeps the model's own setting.
+        seed: Of the draw at a temperature above 0.
+
+    Raises:
+        InputError: For bad words, films or references, before the model is loaded, and for a bad model.
+    """
+    images, question = split_words(words)
+    films = read_films(images)
+    opened = open_extractor(extractor)
+    wanted = read_reference(reference, opened) if reference is not None else None
+    loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
+    ((generation,),) = generate(
+        loaded,
+        processor,
+        [question],
+        [films],
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+    )
+    parsed = prompts.parse(generation.text, truncated=generation.truncated)
+    (parse,) = opened.parse([parsed.think or ""])
+    comparison = compare(generation, parse.graph, wanted) if wanted else None
+    return Reply(question, images, generation, parsed, parse, comparison)
