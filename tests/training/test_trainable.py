@@ -185,6 +185,9 @@ def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
     out = train(grpo, base, films, tmp_path / "run", *GRPO, "--bf16=true")
     kept = load_file(out / "model" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
+    again = policy.load(out / "model")[0]
+    assert torch.equal(again.get_output_embeddings().weight, kept["base_model.model.lm_head.weight"])
+    assert again(**inputs).logits.dtype == torch.float32
     full = train(
         sft, base, films, tmp_path / "all", "--trainable=all", "--max_steps=1", "--disable_tqdm=true"
     )

@@ -77,7 +77,7 @@ def _check_tensor(
 
 
 def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> Any:
-    """The base with the folder's adapter, frozen, under the name that TRL needs.
+    """The base with the folder's adapter, frozen, named as TRL needs it, in the types it was saved in.
 
     Args:
         base: The native model.
@@ -99,8 +99,9 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
     tensors: dict[str, Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= load_file(file)
-    # PEFT's own loading asks for an lm_head that the adapter may not have yet
-    result = model.load_state_dict({_inside(name): value for name, value in tensors.items()}, strict=False)
+    # PEFT's own loading asks for an lm_head that the adapter may not have yet, and rounds to the base's type
+    state = {_inside(name): value for name, value in tensors.items()}
+    result = model.load_state_dict(state, strict=False, assign=True)
     assert not result.unexpected_keys, "checked above"
     model.set_adapter(NAME, inference_mode=True)
     return model
