@@ -1,17 +1,32 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_families
 import torch
 
 from chexphi.models.generate import generate, sequence_logprobs
-from chexphi.models.phi4 import load
+from chexphi.models.policy import load
 from chexphi.prompts import messages
 from chexphi.schema import InputError
 
 QUESTIONS = ["Is there an opacity?", "What is seen in the left upper zone of the film?", "Is it new?"]
+
+
+@pytest.fixture(scope="module", params=["phi4_multimodal", *tiny_families.BUILDERS])
+def tiny_folder(
+    request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Every family must do all of this."""
+    return tiny_families.folder(request.param, tmp_path_factory) or tiny_folder
+
+
+@pytest.fixture(scope="module")
+def tiny_pair(tiny_folder: Path) -> tuple[Any, Any]:
+    return load(tiny_folder)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +40,11 @@ def forward_logprobs(
     """The same log-probabilities from one forward pass over prompt and completion, alone and unpadded."""
     model, processor = pair
     text = processor.apply_chat_template(messages(question, len(films)), add_generation_prompt=True)
-    inputs = dict(processor(text=[text], images=[films], return_tensors="pt"))
+    inputs = dict(processor(text=[text], images=[films], add_special_tokens=False, return_tensors="pt"))
     inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([ids])], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    for name in {"token_type_ids", "mm_token_type_ids"} & inputs.keys():  # text is 0
+        inputs[name] = torch.cat([inputs[name], torch.zeros(1, len(ids), dtype=torch.long)], dim=1)
     with torch.no_grad():
         logprobs = model(**inputs).logits[0, -len(ids) - 1 : -1].log_softmax(-1)
     return logprobs.gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
@@ -47,8 +64,9 @@ def test_logprobs_are_those_of_an_independent_forward_at_temperature_one(
 
 
 def test_the_fields_of_a_generation_agree(tiny_pair: Any, rows: Any) -> None:
-    processor = tiny_pair[1]
-    ends = processor.tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
+    model, processor = tiny_pair
+    ends = processor.tokenizer.convert_tokens_to_ids(list(model.end_tokens))
+    assert set(ends) == set(model.generation_config.eos_token_id)  # what TRL stops at
     found = generate(*tiny_pair, QUESTIONS, rows, max_new_tokens=60, temperature=4.0, samples=8, seed=0)
     assert [len(group) for group in found] == [8, 8, 8]
     truncated = [one.truncated for group in found for one in group]
@@ -76,7 +94,7 @@ def test_greedy_in_a_mixed_batch_is_greedy_alone(tiny_pair: Any, rows: Any) -> N
 def test_greedy_is_what_the_librarys_own_generation_gives(tiny_pair: Any, rows: Any) -> None:
     model, processor = tiny_pair
     text = processor.apply_chat_template(messages(QUESTIONS[2], 2), add_generation_prompt=True)
-    inputs = processor(text=[text], images=[rows[2]], return_tensors="pt")
+    inputs = processor(text=[text], images=[rows[2]], add_special_tokens=False, return_tensors="pt")
     output = model.generate(**inputs, max_new_tokens=10, do_sample=False)
     expected = output[0, inputs["input_ids"].shape[1] :].tolist()
     [[got]] = generate(*tiny_pair, QUESTIONS[2:], rows[2:], max_new_tokens=10)
@@ -99,13 +117,14 @@ def test_a_seed_gives_the_same_samples_and_leaves_torch_alone(tiny_pair: Any, ro
     assert without == sample(None)
 
 
-@pytest.mark.parametrize("end", ["<|end|>", "<|endoftext|>"])
-def test_generation_stops_at_either_end_token(tiny_folder: Any, film: Any, end: str) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_generation_stops_at_either_end_token(tiny_folder: Any, film: Any, number: int) -> None:
     model, processor = load(tiny_folder)
+    end = model.end_tokens[number]
     token = processor.tokenizer.convert_tokens_to_ids(end)
     with torch.no_grad():
         model.lm_head.weight[token] = 0
-        model.lm_head.bias = torch.nn.Parameter(torch.zeros(model.config.vocab_size))
+        model.lm_head.bias = torch.nn.Parameter(torch.zeros(len(model.lm_head.weight)))
         model.lm_head.bias[token] = 100.0
     [[one]] = generate(model, processor, ["Is it new?"], [[film(0)]], max_new_tokens=5)
     assert one.token_ids == (token,)
@@ -117,7 +136,7 @@ def test_generation_stops_at_either_end_token(tiny_folder: Any, film: Any, end: 
 def test_placeholders_are_never_sampled(tiny_folder: Any, film: Any) -> None:
     model, processor = load(tiny_folder)
     with torch.no_grad():
-        model.lm_head.bias = torch.nn.Parameter(torch.zeros(model.config.vocab_size))
+        model.lm_head.bias = torch.nn.Parameter(torch.zeros(len(model.lm_head.weight)))
         model.lm_head.bias[model.placeholder_ids] = 50.0
     for temperature in (0.0, 10.0):
         [group] = generate(

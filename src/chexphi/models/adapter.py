@@ -146,5 +146,10 @@ def merged(model: Any) -> Any:
     own_head = HEAD in (model.peft_config[NAME].modules_to_save or ())
     base = model.merge_and_unload()
     if own_head:
-        base.config.tie_word_embeddings = False
+        untie(base.config)
     return base
+
+
+def untie(config: Any) -> None:
+    """Say that `lm_head` has weights of its own; some families read it off the language model's part."""
+    config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = False

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chexphi.prompts import END_TOKENS, messages
+from chexphi.prompts import messages
 from chexphi.schema import InputError
 
 
@@ -64,12 +64,22 @@ def _encode(
     return prompts, {name: value.to(model.device) for name, value in inputs.items()}
 
 
+def _extended(inputs: dict[str, Tensor], ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """The inputs with ids (rows, tokens) of text behind the prompts; what marks films there is 0."""
+    types = {name: torch.zeros_like(ids) for name in ("token_type_ids", "mm_token_type_ids")}
+    new = {"input_ids": ids, "attention_mask": mask, **types}
+    return {
+        name: torch.cat([value, new[name]], dim=1) if name in new else value for name, value in inputs.items()
+    }
+
+
 def _check_length(model: Any, prompt_length: int, new_tokens: int) -> None:
     """Refuse to cross the length at which LongRoPE turns all positions: the keys kept would no longer fit."""
     config = model.config
-    limit = config.original_max_position_embeddings
+    limit = getattr(config, "original_max_position_embeddings", None)
     if (
-        config.rope_parameters["rope_type"] == "longrope"
+        limit is not None
+        and config.rope_parameters["rope_type"] == "longrope"
         and prompt_length <= limit < prompt_length + new_tokens
     ):
         raise InputError(
@@ -93,12 +103,12 @@ def _decode(
     A prompt is read once for all its samples, rows leave the batch as they end, and no more than one step of
     logits (rows, vocabulary) is held.
     """
-    mask = inputs["attention_mask"]
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    mask, positions = inputs["attention_mask"], model.prompt_positions(inputs)
     output = model(**inputs, position_ids=positions, use_cache=True, logits_to_keep=1)
     cache, logits = output.cache, output.logits[:, -1].repeat_interleave(samples, 0)
     cache.batch_repeat_interleave(samples)
     mask = mask.repeat_interleave(samples, 0)
+    last = positions[..., -1:].repeat_interleave(samples, -2)
     rows = torch.arange(len(logits), device=mask.device)
     found: list[list[tuple[int, float]]] = [[] for _ in rows]
     for step in range(max_new_tokens):
@@ -112,13 +122,13 @@ def _decode(
             break
         if len(going) < len(rows):
             cache.batch_select_indices(going)
-            rows, mask, chosen = rows[going], mask[going], chosen[going]
+            rows, mask, chosen, last = rows[going], mask[going], chosen[going], last[..., going, :]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        positions = mask.sum(1, keepdim=True) - 1
+        last = last + 1
         output = model(
             input_ids=chosen[:, None],
             attention_mask=mask,
-            position_ids=positions,
+            position_ids=last,
             cache=cache,
             use_cache=True,
         )
@@ -160,7 +170,8 @@ def generate(
     """
     if not questions:
         return []
-    stop = torch.tensor(processor.tokenizer.convert_tokens_to_ids(list(END_TOKENS)), device=model.device)
+    tokenizer = processor.tokenizer
+    stop = torch.tensor(tokenizer.convert_tokens_to_ids(list(model.end_tokens)), device=model.device)
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     with _evaluating(model):
         prompts, inputs = _encode(model, processor, questions, images)
@@ -174,13 +185,10 @@ def generate(
             stop=stop,
             generator=generator,
         )
-    words = _words(processor.tokenizer, {token for row in rows for token, _ in row})
+    words = _words(tokenizer, {token for row in rows for token, _ in row})
     ends = set(stop.tolist())
     return [
-        [
-            _generation(processor.tokenizer, row, prompt, words, ends)
-            for row in rows[i * samples : (i + 1) * samples]
-        ]
+        [_generation(tokenizer, row, prompt, words, ends) for row in rows[i * samples : (i + 1) * samples]]
         for i, prompt in enumerate(prompts)
     ]
 
@@ -224,9 +232,10 @@ def sequence_logprobs(
         device = inputs["input_ids"].device
         targets = torch.tensor([row + [0] * (width - len(row)) for row in ids], device=device)
         real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], targets.long()], dim=1)
-        inputs["attention_mask"] = torch.cat([inputs["attention_mask"], real.long()], dim=1)
-        positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        positions = model.prompt_positions(inputs)
+        later = positions[..., -1:] + 1 + torch.arange(width, device=device)
+        positions = torch.cat([positions, later], dim=-1)
+        inputs = _extended(inputs, targets.long(), real.long())
         logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
         return [
             (row.float().log_softmax(-1).gather(1, target[:, None])[:, 0] * kept).sum().item()

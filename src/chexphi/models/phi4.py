@@ -14,17 +14,18 @@ The subclasses keep the native names, so that what they save opens in plain tran
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
+from chexphi.models import family
+from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models.family import PolicyModel
 from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
-from chexphi.schema import InputError
+from chexphi.prompts import END_TOKENS
 
 __all__ = [
     "Phi4MultimodalForCausalLM",
@@ -129,23 +130,16 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
 
-class _Head(nn.Linear):
-    """Logits in fp32 whatever the weights' type: in bf16 a logit of 20 may be off by 0.06."""
+class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
+    """The native language model under TRL's input names."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            bias = None if self.bias is None else self.bias.float()
-            return nn.functional.linear(input.float(), self.weight.float(), bias)
-
-
-class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
-    """The native language model under TRL's input names; never samples the image or audio token."""
+    lora_targets = TARGETS
+    end_tokens = END_TOKENS
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
         super().__init__(config)
         config.image_token_id = config.vision_config.image_token_id  # TRL reads it here
         self.model = Phi4MultimodalModel(config)
-        self.lm_head = _Head(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @property
@@ -170,55 +164,12 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
             **kwargs,
         )
 
-    def generate(self, *args: Any, generation_config: Any = None, **kwargs: Any) -> Any:
-        """As the native method, with the placeholders suppressed whatever the configuration says."""
-        asked = (
-            kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
-        )
-        suppress = sorted({*asked, *self.placeholder_ids})
-        if generation_config is None:
-            kwargs["suppress_tokens"] = suppress
-        else:
-            generation_config = copy.deepcopy(generation_config)
-            generation_config.suppress_tokens = suppress
-        return super().generate(*args, generation_config=generation_config, **kwargs)
-
 
 def load(
-    folder: Path | str,
-    *,
-    processor_folder: Path | None = None,
-    dtype: str = "auto",
-    attn_implementation: str = "sdpa",
-    dynamic_hd: int | None = None,
+    folder: Path | str, *, dynamic_hd: int | None = None, **settings: Any
 ) -> tuple[Phi4MultimodalForCausalLM, Phi4MultimodalProcessor]:
-    """The model, in evaluation mode, and the processor of a folder with native safetensors weights.
-
-    Args:
-        processor_folder: Where the processor is, if not beside the weights.
-        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
-        dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
-
-    Raises:
-        InputError: The folder holds no native Phi-4-multimodal model, or not all of its weights.
-    """
-    folder = Path(folder)
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
-    try:
-        model, info = Phi4MultimodalForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            attn_implementation=attn_implementation,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        processor = Phi4MultimodalProcessor.from_pretrained(processor_folder or folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} cannot be read as a Phi-4-multimodal model: {error}") from error
-    if info["missing_keys"]:
-        raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
+    """As `family.load`; `dynamic_hd` is the most tiles a film is cut into, None the folder's own setting."""
+    model, processor = family.load(Phi4MultimodalForCausalLM, Phi4MultimodalProcessor, folder, **settings)
     if dynamic_hd is not None:
         processor.image_processor.dynamic_hd = dynamic_hd
-    return cast(Phi4MultimodalForCausalLM, model.eval()), processor
+    return model, processor

@@ -85,6 +85,8 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
 class Phi4MultimodalProcessor(native_text.Phi4MultimodalProcessor):
     """The native processor with the image processor above, the original's prompt, and rows without films."""
 
+    film_settings = ("dynamic_hd",)
+
     def __init__(self, image_processor: Any, audio_processor: Any, tokenizer: Any, **kwargs: Any) -> None:
         if not isinstance(image_processor, Phi4MultimodalImageProcessor):
             image_processor = Phi4MultimodalImageProcessor(**image_processor.to_dict())

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.files import read_object
-from chexphi.models import adapter, phi4
+from chexphi.models import adapter, gemma3, phi4, qwen_vl
 from chexphi.models.checkpoint import headers
-from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import InputError
 
 VISION_ADAPTER = "vision-lora"
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 DTYPES = ("auto", "float32", "bfloat16")
+FAMILIES = {
+    "phi4_multimodal": phi4.load,
+    "qwen2_5_vl": qwen_vl.load_2_5,
+    "qwen3_vl": qwen_vl.load_3,
+    "gemma3": gemma3.load,
+}
+"""How a model of a `model_type` is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +79,22 @@ def load(
     """
     _check_settings(dtype, attn_implementation)
     place = locate(Path(folder))
-    if place.kind != "phi4_multimodal":
+    if place.kind not in FAMILIES:
         raise InputError(
-            f"{place.base} holds a model of type {place.kind!r}: 'phi4_multimodal' is what is read"
+            f"{place.base} holds a model of type {place.kind!r}: {', '.join(FAMILIES)} are what is read"
         )
+    settings: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
+    if dynamic_hd is not None:
+        _check_crops(dynamic_hd, place.kind)
+        settings["dynamic_hd"] = dynamic_hd
     headers.read(place.base)  # damage is said before anything is loaded
-    model, processor = phi4.load(
-        place.base,
-        processor_folder=Path(folder) if (Path(folder) / "tokenizer.json").is_file() else place.base,
-        dtype=dtype,
-        attn_implementation=attn_implementation,
-        dynamic_hd=dynamic_hd,
-    )
+    own_processor = (Path(folder) / "tokenizer.json").is_file()
+    settings["processor_folder"] = Path(folder) if own_processor else place.base
+    model, processor = FAMILIES[place.kind](place.base, **settings)
     if place.adapter is None:
         return model, processor
-    return adapter.load(model, place.adapter, targets=TARGETS, with_head=with_head).eval(), processor
+    model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
+    return model.eval(), processor
 
 
 def _check_settings(dtype: str, attention: str) -> None:
@@ -97,6 +104,14 @@ def _check_settings(dtype: str, attention: str) -> None:
         raise InputError(f"attn_implementation is {attention!r}: use {', '.join(ATTENTION)}")
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise InputError("flash_attention_2 needs the package flash-attn, which is not installed: use sdpa")
+
+
+def _check_crops(dynamic_hd: int, kind: str) -> None:
+    if kind != "phi4_multimodal":
+        raise InputError(
+            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {kind!r}: "
+            "leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
+        )
 
 
 def _base_of(folder: Path) -> Path:

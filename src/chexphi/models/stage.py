@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from chexphi import runs
 from chexphi.models import policy, trainable
-from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import Example
 
 logger = logging.getLogger(__name__)
@@ -84,10 +83,11 @@ def begin(
         dynamic_hd=recipe.dynamic_hd,
         with_head=asked is not None and trainable.trains_head(asked),
     )
-    extra: dict[str, Any] = {"dynamic_hd": processor.image_processor.dynamic_hd}
+    films = processor.image_processor.to_dict()
+    extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
     if learning and asked:
         rank, alpha = learning.lora_rank, learning.lora_alpha
-        model = trainable.prepare(model, asked, targets=TARGETS, rank=rank, alpha=alpha)
+        model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
         extra["trainable"] = trainable.summary(model)
     runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
     runs.log_to(out)
@@ -96,6 +96,7 @@ def begin(
     if learning:
         for line in trainable.lines(extra["trainable"]):
             logger.info(line)
+            runs.console().print(line, highlight=False, markup=False)
     return model, processor
 
 

@@ -20,7 +20,7 @@ from chexphi.schema import InputError
 
 SETTINGS = ("vision_lora", "vision_lora+lm_head", "all")
 DEFAULT = "vision_lora+lm_head"
-HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
 
 
 def setting(asked: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -159,6 +159,7 @@ def _names(model: Any) -> list[str]:
 
 def _untie(model: Any, chosen: Iterable[str]) -> None:
     """Give `lm_head` weights of its own where it is chosen and the input embedding is not."""
-    if model.config.tie_word_embeddings and HEAD in chosen and EMBEDDING not in chosen:
+    inputs = next(name for name, module in model.named_modules() if module is model.get_input_embeddings())
+    if model.config.tie_word_embeddings and HEAD in chosen and f"{inputs}.weight" not in chosen:
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-        model.config.tie_word_embeddings = False
+        adapter.untie(model.config)

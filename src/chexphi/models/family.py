@@ -1,0 +1,200 @@
+"""What every family of policies has beyond its native classes in transformers.
+
+A family is one file: the subclasses of its model and processor say which modules carry a LoRA, with what a
+turn ends, what stands for an image in a prompt, how positions are counted and which settings shape a film.
+The rest is here: log-probabilities in fp32, no placeholder sampled, rows without films, a text that cannot
+pass for control tokens.
+
+The subclasses keep the native names, so that what they save opens in plain transformers as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from chexphi.files import read_object
+from chexphi.schema import InputError
+
+LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
+"""The usual modules that carry a LoRA, of the language layers: bare suffixes would hit the vision tower."""
+
+_FILMS = ("pixel_values", "image_grid_thw")
+
+
+class Head(nn.Linear):
+    """Logits in fp32 whatever the weights' type: in bf16 a logit of 20 may be off by 0.06."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            bias = None if self.bias is None else self.bias.float()
+            return nn.functional.linear(input.float(), self.weight.float(), bias)
+
+
+class PolicyModel:
+    """What a model class takes on before its native class."""
+
+    lora_targets: ClassVar[str]
+    """Pattern of the modules that carry a LoRA."""
+    end_tokens: ClassVar[tuple[str, ...]]
+    """Each of them ends a completion."""
+    if TYPE_CHECKING:  # the native class's
+        config: Any
+        model: Any
+        lm_head: Any
+        post_init: Any
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        old = self.lm_head
+        self.lm_head = Head(old.in_features, old.out_features, bias=old.bias is not None)
+        self.model.register_forward_pre_hook(_without_empty_films, with_kwargs=True)
+        self.post_init()
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """No: of code of one's own the library neither reads nor writes the published tensor names."""
+        return False
+
+    @property
+    def placeholder_ids(self) -> list[int]:
+        """The ids that stand for images (or sounds) in a prompt, and are never sampled."""
+        raise NotImplementedError
+
+    def prompt_positions(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Positions of a left-padded prompt, (..., rows, length); what follows goes on from the last one."""
+        return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+
+    def generate(self, *args: Any, generation_config: Any = None, **kwargs: Any) -> Any:
+        """As the native method, with the placeholders suppressed whatever the configuration says."""
+        asked = (
+            kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
+        )
+        suppress = sorted({*asked, *self.placeholder_ids})
+        if generation_config is None:
+            kwargs["suppress_tokens"] = suppress
+        else:
+            generation_config = copy.deepcopy(generation_config)
+            generation_config.suppress_tokens = suppress
+        return super().generate(*args, generation_config=generation_config, **kwargs)  # type: ignore[misc]
+
+
+def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """TRL passes tensors of no rows for a micro-batch without films, which the vision towers do not take."""
+    pixels = kwargs.get("pixel_values")
+    if pixels is None or len(pixels):
+        return None
+    return args, {name: value for name, value in kwargs.items() if name not in _FILMS}
+
+
+class PolicyProcessor:
+    """What a processor class takes on before its native class."""
+
+    film_settings: ClassVar[tuple[str, ...]]
+    """Of the image processor: what shapes a film, for the manifest."""
+    if TYPE_CHECKING:
+        tokenizer: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As natively, without the second `<bos>` that TRL would get: it renders the first one itself."""
+        return super().__call__(*args, **{"add_special_tokens": False, **kwargs})  # type: ignore[misc]
+
+    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As natively, the messages' own control tokens broken up: `<|im_end|>` becomes `< |im_end|>`."""
+        tokens = self.tokenizer.added_tokens_decoder.values()
+        special = [token.content for token in tokens if token.special]
+        plain = _disarmed(conversation, _control_tokens(tuple(special)))
+        return super().apply_chat_template(plain, *args, **kwargs)  # type: ignore[misc]
+
+    def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
+        """As natively; a row may have several films, `[]` or None, and a batch none at all."""
+        if isinstance(images, list | tuple):
+            rows = [row if isinstance(row, list | tuple) else [row] for row in images]
+            rows = [[film for film in row if film is not None] for row in rows]
+            images = rows if any(rows) else None
+        return super().prepare_inputs_layout(images=images, text=text, **kwargs)  # type: ignore[misc]
+
+
+@functools.lru_cache(maxsize=8)
+def _control_tokens(special: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches the first character of every control token, overlapping ones too."""
+    tokens = "|".join(re.escape(token) for token in special if len(token) > 1)
+    return re.compile(rf"(?=(?:{tokens}))(.)", re.DOTALL)
+
+
+def _disarmed(part: Any, control: re.Pattern[str]) -> Any:
+    """A conversation, message or part of one, its texts without control tokens."""
+    if isinstance(part, str):
+        return control.sub(r"\1 ", part)
+    if isinstance(part, list | tuple):
+        return [_disarmed(value, control) for value in part]
+    if isinstance(part, dict):
+        texts = {name: _disarmed(part[name], control) for name in ("content", "text") if name in part}
+        return {**part, **texts}
+    return part
+
+
+def load(
+    model_class: Any,
+    processor_class: Any,
+    folder: Path | str,
+    *,
+    processor_folder: Path | None = None,
+    dtype: str = "auto",
+    attn_implementation: str = "sdpa",
+) -> tuple[Any, Any]:
+    """A model, in evaluation mode, and its processor from a folder with safetensors weights.
+
+    Args:
+        model_class: Of the family, a `PolicyModel`.
+        processor_class: Of the family, a `PolicyProcessor`.
+        processor_folder: Where the processor is, if not beside the weights.
+        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
+
+    Raises:
+        InputError: The folder holds no such model, or not all of its weights, chat template or end tokens.
+    """
+    folder = Path(folder)
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
+    kind, config = model_class.config_class.model_type, folder / "config.json"
+    if not config.is_file() or read_object(config).get("model_type") != kind:
+        raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
+    try:
+        model, info = model_class.from_pretrained(
+            folder,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            attn_implementation=attn_implementation,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        processor = processor_class.from_pretrained(processor_folder or folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder} cannot be read as a {model_class.__name__}: {error}") from error
+    if info["missing_keys"]:
+        raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
+    _set_turns(model, processor, processor_folder or folder)
+    return model.eval(), processor
+
+
+def _set_turns(model: Any, processor: Any, folder: Path) -> None:
+    """Left padding, a chat template, and every end token of the family in the generation config."""
+    tokenizer = processor.tokenizer
+    if processor.chat_template is None:
+        raise InputError(f"{folder} has no chat template: copy chat_template.jinja from the published model")
+    known = tokenizer.get_vocab()
+    if missing := next((token for token in model.end_tokens if token not in known), None):
+        raise InputError(
+            f"the tokenizer of {folder} lacks {missing!r}, which ends a turn of {model.config.model_type}: "
+            "copy the tokenizer from the published model"
+        )
+    tokenizer.padding_side = "left"
+    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(list(model.end_tokens))

@@ -1,0 +1,50 @@
+"""Gemma 3, MedGemma among it.
+
+Every film is resized to one square and takes the same number of tokens, which see each other both ways. The
+language layers see a window of the tokens before, every sixth all of them.
+
+* `pixel_values`: float, (images, 3, size, size).
+* `token_type_ids`: int, (rows, length): 1 where a film's features go.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers.models.gemma3 import modeling_gemma3 as native
+from transformers.models.gemma3 import processing_gemma3 as native_text
+
+from chexphi.models import family
+from chexphi.schema import InputError
+
+
+class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditionalGeneration):
+    """The native model as a policy."""
+
+    lora_targets = family.LAYERS
+    end_tokens = ("<end_of_turn>", "<eos>")
+
+    @property
+    def placeholder_ids(self) -> list[int]:
+        """Image, and what stands around one."""
+        config = self.config
+        return [config.image_token_id, config.boi_token_id, config.eoi_token_id]
+
+
+class Gemma3Processor(family.PolicyProcessor, native_text.Gemma3Processor):
+    """The native processor as a policy's."""
+
+    film_settings = ("size",)
+
+
+def load(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
+    """As `family.load`.
+
+    Raises:
+        InputError: As there, and for crops of a film beside the whole one, which TRL would count as films.
+    """
+    model, processor = family.load(Gemma3ForConditionalGeneration, Gemma3Processor, folder, **settings)
+    if processor.image_processor.do_pan_and_scan:
+        raise InputError(f"{folder} has do_pan_and_scan in its preprocessor_config.json: set it to false")
+    return model, processor
