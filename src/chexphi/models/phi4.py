@@ -23,7 +23,13 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
-from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
+from chexphi.models import longrope
+from chexphi.models.phi4_processor import (
+    Phi4MultimodalImageProcessor,
+    Phi4MultimodalProcessor,
+    check_crops,
+    set_crops,
+)
 from chexphi.schema import InputError
 
 __all__ = [
@@ -126,6 +132,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
                 "image_sizes": image_sizes[:, :2],
                 "image_attention_mask": mask,
             }
+        longrope.watch(self.config, attention_mask, kwargs.get("position_ids"))
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
 
@@ -170,18 +177,37 @@ class Phi4MultimodalForCausalLM(native.Phi4MultimodalForCausalLM):
             **kwargs,
         )
 
-    def generate(self, *args: Any, generation_config: Any = None, **kwargs: Any) -> Any:
-        """As the native method, with the placeholders suppressed whatever the configuration says."""
-        asked = (
-            kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """As natively (beams, several sequences a prompt), with a row's films repeated together."""
+        films = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_sizes")}
+        if films["pixel_values"] is not None and input_ids is not None and expand_size > 1:
+            tokens = input_ids == self.config.image_token_id
+            first = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]  # films are apart in the prompt
+            of_row = torch.arange(len(films["pixel_values"])).split(first.sum(1).tolist())
+            order = torch.cat([row.repeat(expand_size) for row in of_row])
+            films = {name: tensor[order] for name, tensor in films.items()}
+        input_ids, kwargs = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **kwargs
         )
-        suppress = sorted({*asked, *self.placeholder_ids})
+        return input_ids, kwargs | films
+
+    def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
+        """As the native method, with the placeholders suppressed whatever the configuration says."""
+        given = [kwargs.pop("suppress_tokens", None)]
+        given += [config.suppress_tokens for config in (generation_config, self.generation_config) if config]
+        suppress = sorted({*(next(filter(None, given), ())), *self.placeholder_ids})
         if generation_config is None:
             kwargs["suppress_tokens"] = suppress
         else:
             generation_config = copy.deepcopy(generation_config)
             generation_config.suppress_tokens = suppress
-        return super().generate(*args, generation_config=generation_config, **kwargs)
+        return super().generate(inputs, generation_config=generation_config, **kwargs)
 
 
 def load(
@@ -200,8 +226,11 @@ def load(
         dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
 
     Raises:
-        InputError: The folder holds no native Phi-4-multimodal model, or not all of its weights.
+        InputError: The folder holds no native Phi-4-multimodal model, or not all of its weights; `dynamic_hd`
+            is no number of crops.
     """
+    if dynamic_hd is not None:
+        check_crops(dynamic_hd)
     folder = Path(folder)
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
@@ -219,6 +248,5 @@ def load(
         raise InputError(f"{folder} cannot be read as a Phi-4-multimodal model: {error}") from error
     if info["missing_keys"]:
         raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
-    if dynamic_hd is not None:
-        processor.image_processor.dynamic_hd = dynamic_hd
+    set_crops(processor.image_processor, dynamic_hd, processor_folder or folder)
     return cast(Phi4MultimodalForCausalLM, model.eval()), processor
