@@ -11,7 +11,6 @@ import torch
 from chexphi.models.generate import generate, sequence_logprobs
 from chexphi.models.policy import load
 from chexphi.prompts import messages
-from chexphi.schema import InputError
 
 QUESTIONS = ["Is there an opacity?", "What is seen in the left upper zone of the film?", "Is it new?"]
 
@@ -133,18 +132,6 @@ def test_generation_stops_at_either_end_token(tiny_folder: Any, film: Any, numbe
     assert not one.truncated
 
 
-def test_placeholders_are_never_sampled(tiny_folder: Any, film: Any) -> None:
-    model, processor = load(tiny_folder)
-    with torch.no_grad():
-        model.lm_head.bias = torch.nn.Parameter(torch.zeros(len(model.lm_head.weight)))
-        model.lm_head.bias[model.placeholder_ids] = 50.0
-    for temperature in (0.0, 10.0):
-        [group] = generate(
-            model, processor, ["q"], [[film(0)]], max_new_tokens=9, temperature=temperature, samples=8, seed=0
-        )
-        assert not {token for one in group for token in one.token_ids} & set(model.placeholder_ids)
-
-
 def test_sequence_logprobs_sum_those_of_the_tokens(tiny_pair: Any, rows: Any) -> None:
     texts = ["<answer>yes</answer><|end|>", " no", "<think>The left zone.</think>"]
     got = sequence_logprobs(*tiny_pair, QUESTIONS, rows, texts)
@@ -163,14 +150,6 @@ def test_the_models_mode_is_put_back(tiny_folder: Any) -> None:
     model.train()
     generate(model, processor, ["q"], [[]], max_new_tokens=1)
     assert model.training
-
-
-def test_crossing_the_longrope_switch_is_refused(tiny_folder: Any) -> None:
-    model, processor = load(tiny_folder)
-    model.config.rope_parameters = {**model.config.rope_parameters, "rope_type": "longrope"}
-    model.config.original_max_position_embeddings = 20
-    with pytest.raises(InputError, match="lower max_new_tokens"):
-        generate(model, processor, ["q"], [[]], max_new_tokens=30)
 
 
 def test_a_generation_is_frozen(tiny_pair: Any) -> None:

@@ -36,7 +36,7 @@ def image_processors(dynamic_hd: int, size: int = 32, patch_size: int = 8) -> tu
     return Phi4MultimodalImageProcessor(**kwargs), native_image.Phi4MultimodalImageProcessor(**kwargs)
 
 
-@pytest.mark.parametrize("dynamic_hd", [0, 1, 4, 12])
+@pytest.mark.parametrize("dynamic_hd", [1, 4, 12])
 @pytest.mark.parametrize("patch_size", [8, 6])  # 32 // 6 = 5: an odd side is padded by the model
 def test_pixels_and_rebuilt_mask_equal_the_native_ones(film: Any, dynamic_hd: int, patch_size: int) -> None:
     ours, theirs = image_processors(dynamic_hd, patch_size=patch_size)
@@ -61,21 +61,6 @@ def test_a_film_of_one_crop_in_any_mode_is_processed_as_natively(film: Any, mode
     ours, theirs = image_processors(1)
     image = film(0).convert("I").convert(mode) if mode == "I;16" else film(0).convert(mode)
     assert torch.equal(ours([image])["pixel_values"], theirs([image])["image_pixel_values"])
-
-
-@pytest.mark.parametrize("dynamic_hd", [1, 4])
-@pytest.mark.parametrize("size", SIZES)
-def test_a_film_has_as_many_tokens_as_features(
-    tiny_folder: Any, film: Any, size: tuple[int, int], dynamic_hd: int
-) -> None:
-    model, processor = load(tiny_folder, dynamic_hd=dynamic_hd)
-    inputs = encode(processor, [[film(0, *size)]])
-    embed = model.model.embed_tokens_extend.image_embed
-    seen = []
-    embed.img_projection_down.register_forward_hook(lambda _, __, output: seen.append(output.shape[1]))
-    with torch.no_grad():
-        model(**inputs)
-    assert seen == [int((inputs["input_ids"] == model.config.image_token_id).sum())]
 
 
 def test_a_small_film_takes_the_tokens_of_the_format(film: Any) -> None:
@@ -205,17 +190,6 @@ def test_more_films_than_placeholders_is_an_error(tiny_pair: Any, film: Any) -> 
     text = processor.apply_chat_template(messages("q", 1), add_generation_prompt=True)
     with pytest.raises(ValueError, match="number of images"):
         processor(text=[text], images=[[film(0), film(1)]])
-
-
-def test_placeholders_are_never_sampled_even_when_likeliest(tiny_folder: Any, film: Any) -> None:
-    model, processor = load(tiny_folder)
-    assert model.config.image_token_id in model.placeholder_ids
-    with torch.no_grad():
-        model.lm_head.weight.zero_()
-        model.lm_head.weight[model.placeholder_ids] = 1.0
-    inputs = encode(processor, [[film(0)]] * 4)
-    output = model.generate(**inputs, max_new_tokens=8, do_sample=True, temperature=5.0)
-    assert not set(output[:, inputs["input_ids"].shape[1] :].flatten().tolist()) & set(model.placeholder_ids)
 
 
 def test_saved_and_loaded_is_the_same(tiny_pair: Any, tmp_path: Any, film: Any) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from chexphi.schema import InputError
 
@@ -160,6 +160,21 @@ def load_image(ref: str, root: Path) -> Image.Image:
             return _to_rgb(film)
         except _DAMAGE:
             raise _truncated(ref) from None
+
+
+def film_size(ref: str, root: Path) -> tuple[int, int]:
+    """Width and height in pixels of what `load_image` returns, from the file's header.
+
+    Raises:
+        InputError: As `load_image`, except for damage behind the header.
+    """
+    with _file(ref, root) as file:
+        film = _open(file, ref)
+        try:
+            turned = film.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        except _DAMAGE:
+            raise _truncated(ref) from None
+        return (film.height, film.width) if turned else film.size
 
 
 def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:

@@ -49,6 +49,7 @@ class PolicyModel:
         config: Any
         model: Any
         lm_head: Any
+        generation_config: Any
         post_init: Any
 
     def __init__(self, config: Any) -> None:
@@ -72,18 +73,17 @@ class PolicyModel:
         """Positions of a left-padded prompt, (..., rows, length); what follows goes on from the last one."""
         return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
 
-    def generate(self, *args: Any, generation_config: Any = None, **kwargs: Any) -> Any:
+    def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
         """As the native method, with the placeholders suppressed whatever the configuration says."""
-        asked = (
-            kwargs.pop("suppress_tokens", None) or getattr(generation_config, "suppress_tokens", None) or ()
-        )
-        suppress = sorted({*asked, *self.placeholder_ids})
+        given = [kwargs.pop("suppress_tokens", None)]
+        given += [config.suppress_tokens for config in (generation_config, self.generation_config) if config]
+        suppress = sorted({*(next(filter(None, given), ())), *self.placeholder_ids})
         if generation_config is None:
             kwargs["suppress_tokens"] = suppress
         else:
             generation_config = copy.deepcopy(generation_config)
             generation_config.suppress_tokens = suppress
-        return super().generate(*args, generation_config=generation_config, **kwargs)  # type: ignore[misc]
+        return super().generate(inputs, generation_config=generation_config, **kwargs)  # type: ignore[misc]
 
 
 def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from chexphi.models.longrope import check_length, divided
 from chexphi.prompts import messages
-from chexphi.schema import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,6 @@ def _extended(inputs: dict[str, Tensor], ids: Tensor, mask: Tensor) -> dict[str,
     return {
         name: torch.cat([value, new[name]], dim=1) if name in new else value for name, value in inputs.items()
     }
-
-
-def _check_length(model: Any, prompt_length: int, new_tokens: int) -> None:
-    """Refuse to cross the length at which LongRoPE turns all positions: the keys kept would no longer fit."""
-    config = model.config
-    limit = getattr(config, "original_max_position_embeddings", None)
-    if (
-        limit is not None
-        and config.rope_parameters["rope_type"] == "longrope"
-        and prompt_length <= limit < prompt_length + new_tokens
-    ):
-        raise InputError(
-            f"A prompt of {prompt_length} tokens and {new_tokens} new ones cross the {limit} positions at "
-            "which this model changes its position factors: lower max_new_tokens or dynamic_hd."
-        )
 
 
 def _decode(
@@ -175,7 +161,19 @@ def generate(
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     with _evaluating(model):
         prompts, inputs = _encode(model, processor, questions, images)
-        _check_length(model, inputs["input_ids"].shape[1], max_new_tokens)
+        again = functools.partial(
+            generate,
+            model,
+            processor,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            samples=samples,
+            seed=seed,
+        )
+        lengths = inputs["attention_mask"].sum(1)
+        if (apart := divided(model.config, lengths, again, questions, images)) is not None:
+            return apart
+        check_length(model.config, inputs["input_ids"].shape[1], max_new_tokens)
         rows = _decode(
             model,
             inputs,
@@ -236,6 +234,10 @@ def sequence_logprobs(
         later = positions[..., -1:] + 1 + torch.arange(width, device=device)
         positions = torch.cat([positions, later], dim=-1)
         inputs = _extended(inputs, targets.long(), real.long())
+        lengths = inputs["attention_mask"].sum(1)
+        again = functools.partial(sequence_logprobs, model, processor)
+        if (apart := divided(model.config, lengths, again, questions, images, continuations)) is not None:
+            return apart
         logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
         return [
             (row.float().log_softmax(-1).gather(1, target[:, None])[:, 0] * kept).sum().item()

@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
-from chexphi.models import family
+from chexphi.models import family, longrope
 from chexphi.models.checkpoint.names import TARGETS
 from chexphi.models.family import PolicyModel
-from chexphi.models.phi4_processor import Phi4MultimodalImageProcessor, Phi4MultimodalProcessor
+from chexphi.models.phi4_processor import (
+    Phi4MultimodalImageProcessor,
+    Phi4MultimodalProcessor,
+    check_crops,
+    set_crops,
+)
 from chexphi.prompts import END_TOKENS
 
 __all__ = [
@@ -127,6 +132,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
                 "image_sizes": image_sizes[:, :2],
                 "image_attention_mask": mask,
             }
+        longrope.watch(self.config, attention_mask, kwargs.get("position_ids"))
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
 
@@ -164,12 +170,37 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
             **kwargs,
         )
 
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """As natively (beams, several sequences a prompt), with a row's films repeated together."""
+        films = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_sizes")}
+        if films["pixel_values"] is not None and input_ids is not None and expand_size > 1:
+            tokens = input_ids == self.config.image_token_id
+            first = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]  # films are apart in the prompt
+            of_row = torch.arange(len(films["pixel_values"])).split(first.sum(1).tolist())
+            order = torch.cat([row.repeat(expand_size) for row in of_row])
+            films = {name: tensor[order] for name, tensor in films.items()}
+        input_ids, kwargs = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **kwargs
+        )
+        return input_ids, kwargs | films
+
 
 def load(
     folder: Path | str, *, dynamic_hd: int | None = None, **settings: Any
 ) -> tuple[Phi4MultimodalForCausalLM, Phi4MultimodalProcessor]:
-    """As `family.load`; `dynamic_hd` is the most tiles a film is cut into, None the folder's own setting."""
-    model, processor = family.load(Phi4MultimodalForCausalLM, Phi4MultimodalProcessor, folder, **settings)
+    """As `family.load`; `dynamic_hd` is the most tiles a film is cut into, None the folder's own setting.
+
+    Raises:
+        InputError: As there, and if `dynamic_hd` is no number of crops.
+    """
     if dynamic_hd is not None:
-        processor.image_processor.dynamic_hd = dynamic_hd
+        check_crops(dynamic_hd)
+    model, processor = family.load(Phi4MultimodalForCausalLM, Phi4MultimodalProcessor, folder, **settings)
+    set_crops(processor.image_processor, dynamic_hd, settings.get("processor_folder") or Path(folder))
     return model, processor

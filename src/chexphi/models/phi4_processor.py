@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as native_image
 from transformers.models.phi4_multimodal import processing_phi4_multimodal as native_text
 
+from chexphi.schema import InputError
+
+logger = logging.getLogger(__name__)
+
+MAX_CROPS = 36
+"""The greatest `dynamic_hd`, the published processor's own: the model has seen no more crops of a film."""
 # The original's prompt. `<|` of a message's own text is broken up: no text can pass for a control token.
 CHAT_TEMPLATE = (
     "{%- set films = namespace(n=0) -%}"
@@ -35,10 +45,46 @@ CHAT_TEMPLATE = (
 _PLACEHOLDER = re.compile(r"<\|image_\d+\|>")
 
 
+def check_crops(dynamic_hd: Any) -> None:
+    """Refuse a number of crops that the model was not trained on; natively, 0 and less count as 1.
+
+    Raises:
+        InputError: If it is no whole number from 1 to `MAX_CROPS`.
+    """
+    if type(dynamic_hd) is not int or not 1 <= dynamic_hd <= MAX_CROPS:
+        raise InputError(
+            f"dynamic_hd is {dynamic_hd!r}: give the most crops of a film, a number from 1 to {MAX_CROPS}"
+        )
+
+
 class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
     """The native image processor under TRL's names, with token counts for any crop and patch size."""
 
     model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012 - the library's own form
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_crops(self.dynamic_hd)
+
+    def dynamic_preprocess(
+        self, image: Tensor, image_size: int, *args: Any, max_num: int = MAX_CROPS, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """As natively; a film so narrow that it is refused there gets a white margin.
+
+        Refused is what has under 10 px as resized. White is what every film is padded with; the margin counts
+        as film. Crops are of 20 px or more.
+        """
+        try:
+            return super().dynamic_preprocess(image, image_size, *args, max_num=max_num, **kwargs)
+        except ValueError:
+            scale = min(1.0, max_num * image_size / max(image.shape[-2:]))
+            height, width = (max(1, int(side * scale)) for side in image.shape[-2:])
+            longer = max(height, width)
+            least = 10 * longer // (math.ceil(longer / image_size) * image_size) + 1
+            margins = [0, 0, max(0, least - width), max(0, least - height)]
+            image = v2.functional.resize(image, [height, width])
+            image = v2.functional.pad(image, margins, fill=[255, 255, 255])
+        return super().dynamic_preprocess(image, image_size, *args, max_num=max_num, **kwargs)
 
     def _preprocess(self, images: list[Tensor], **kwargs: Any) -> BatchFeature:
         """uint8 (3, height, width) each -> `pixel_values` and `image_sizes`, and `num_img_tokens`."""
@@ -80,6 +126,16 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
             tokens.append(h * w + h + 1 + half * half + half)
         data = {"pixel_values": pixels, "image_sizes": sizes, "num_img_tokens": tokens}
         return BatchFeature(data=data, tensor_type=tensors)
+
+
+def set_crops(image_processor: Phi4MultimodalImageProcessor, asked: int | None, folder: Path) -> None:
+    """Take the asked `dynamic_hd` in place of the folder's own, which is what the policy was trained with."""
+    own = image_processor.dynamic_hd
+    if asked is not None and asked != own:
+        logger.warning(
+            "dynamic_hd is %d here and %d in %s: evaluate a policy as it was trained", asked, own, folder
+        )
+        image_processor.dynamic_hd = asked
 
 
 class Phi4MultimodalProcessor(native_text.Phi4MultimodalProcessor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,7 +54,15 @@ class ModelRecipe(Protocol):
 
 
 def begin(
-    recipe: ModelRecipe, out: Path, *, stage: str, data: Path, seed: int, examples: int, trainer: Any = None
+    recipe: ModelRecipe,
+    out: Path,
+    *,
+    stage: str,
+    data: Path,
+    seed: int,
+    examples: int,
+    trainer: Any = None,
+    suits: Callable[[Any], None] | None = None,
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
 
@@ -66,6 +74,7 @@ def begin(
         seed: Seed of the stage, for the manifest.
         examples: How many examples are used.
         trainer: TRL's config, where the stage trains.
+        suits: Takes the processor and raises if the data do not fit it, before there is a folder.
 
     Returns:
         The model and its processor.
@@ -83,6 +92,8 @@ def begin(
         dynamic_hd=recipe.dynamic_hd,
         with_head=asked is not None and trainable.trains_head(asked),
     )
+    if suits is not None:
+        suits(processor)
     films = processor.image_processor.to_dict()
     extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
     if learning and asked:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from PIL import Image
+from trl.data_utils import apply_chat_template
 
 from chexphi import prompts
-from chexphi.data.images import film_loader
-from chexphi.schema import Example
+from chexphi.data.images import film_loader, film_size
+from chexphi.schema import Example, InputError
 
 
 def sft_target(example: Example, *, strip_tags: bool) -> str:
@@ -38,17 +41,57 @@ def _with_films(rows: list[dict[str, Any]], root: Path) -> Dataset:
     return Dataset.from_list(rows).with_transform(batch)
 
 
+def _completion(example: Example, strip_tags: bool) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": sft_target(example, strip_tags=strip_tags)}]
+
+
 def sft_dataset(examples: Sequence[Example], root: Path, *, strip_tags: bool = False) -> Dataset:
     """Columns `prompt`, `completion`, `images` of TRL's prompt-completion form."""
     rows = [
         {
             "question": example.question,
             "images": list(example.images),
-            "completion": [{"role": "assistant", "content": sft_target(example, strip_tags=strip_tags)}],
+            "completion": _completion(example, strip_tags),
         }
         for example in examples
     ]
     return _with_films(rows, root)
+
+
+def check_lengths(
+    examples: Sequence[Example], root: Path, processor: Any, max_length: int, *, strip_tags: bool = False
+) -> None:
+    """Refuse an example of which TRL would cut the end, in silence, to keep to `max_length` tokens.
+
+    No film is decoded: as many tokens are counted as a blank one of its size has.
+
+    Raises:
+        InputError: For the first such example, with its tokens.
+    """
+    film_tokens = functools.cache(functools.partial(_film_tokens, processor))
+    for example in examples:
+        row = {
+            "prompt": prompts.messages(example.question, 0),
+            "completion": _completion(example, strip_tags),
+        }
+        texts = list(apply_chat_template(row, processor).values())
+        count = sum(map(len, processor.tokenizer(texts, add_special_tokens=False)["input_ids"]))
+        count += sum(film_tokens(*film_size(name, root)) for name in example.images)
+        if count > max_length:
+            raise InputError(
+                f"sft: example {example.id} has {count} tokens and max_length is {max_length}, which would "
+                "cut its answer: raise max_length, set it to null (nothing is cut), or lower dynamic_hd"
+            )
+
+
+def _film_tokens(processor: Any, width: int, height: int) -> int:
+    """Tokens that a film of this size adds to a prompt."""
+    lengths = []
+    for films in ([], [Image.new("L", (width, height))]):
+        text = processor.apply_chat_template(prompts.messages("", len(films)), add_generation_prompt=True)
+        inputs = processor(text=[text], images=[films] if films else None, add_special_tokens=False)
+        lengths.append(len(inputs["input_ids"][0]))
+    return lengths[1] - lengths[0]
 
 
 def grpo_dataset(examples: Sequence[Example], root: Path) -> Dataset:

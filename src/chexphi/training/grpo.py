@@ -1,7 +1,8 @@
 """Group-relative policy optimisation on an answer reward and a graph reward: `chexphi grpo`.
 
 TRL's GRPOTrainer with the two rewards of CheXPO-v2 (arXiv 2512.17213), each a function of its own:
-their names, weights and metrics stay TRL's.
+their names, weights and metrics stay TRL's. TRL 1.16 cuts no prompt (it has no `max_prompt_length`), and a
+completion that `max_completion_length` ends is marked `truncated` in the log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Supervised fine-tuning on explanations: `chexphi sft`.
 
-TRL's SFTTrainer, loss on the answer turn only, nothing cut (`max_length: null`).
+TRL's SFTTrainer, loss on the answer turn only. Nothing is cut: `max_length` is null, and a row longer than
+one that is set stops the run before it starts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from chexphi import config, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models.stage import LearningFields, begin, save
 from chexphi.schema import InputError
-from chexphi.training.dataset import sft_dataset
+from chexphi.training.dataset import check_lengths, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
 
@@ -55,11 +56,15 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         raise InputError(
             f"{data}: example {missing} has no explanation to imitate: add one or remove the row"
         )
-    out = Path(args.output_dir)
+    out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
+
+    def suits(processor: Any) -> None:
+        if args.max_length is not None:
+            check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
+
     model, processor = begin(
-        recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args
+        recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args, suits=suits
     )
-    root = image_root_of(data, recipe.image_root)
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:
         runs.cut_after_step(out / "metrics.jsonl", checkpoint.step if checkpoint else 0)
@@ -80,7 +85,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
 
 
 DEFAULTS: dict[str, Any] = {
-    "max_length": None,  # TRL's 1,024 would cut a large film's tokens silently
+    "max_length": None,  # TRL's 1,024 would cut a large film's tokens and the answer behind them
     "completion_only_loss": True,
     "remove_unused_columns": False,  # the rows are made when they are read
     "report_to": "none",

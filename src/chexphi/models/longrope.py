@@ -1,0 +1,87 @@
+"""LongRoPE in batches: beyond a length all positions get other factors, and the longest row decides for all.
+
+Within a batch that crosses the limit a shorter row is not what it is alone. Ours are divided; those of TRL
+and of the library are warned about.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from chexphi.schema import InputError
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def limit_of(config: Any) -> int | None:
+    """The greatest length with the short factors, in tokens; None for a model without LongRoPE."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    longrope = parameters.get("rope_type") == "longrope"
+    return int(parameters["original_max_position_embeddings"]) if longrope else None
+
+
+def check_length(config: Any, prompt_length: int, new_tokens: int) -> None:
+    """Refuse to generate across the limit: the keys kept from before would no longer fit.
+
+    Raises:
+        InputError: If the prompt lies within the limit and the last new token would not.
+    """
+    limit = limit_of(config)
+    if limit is not None and prompt_length <= limit < prompt_length + new_tokens:
+        raise InputError(
+            f"A prompt of {prompt_length} tokens and {new_tokens} new ones cross the {limit} positions at "
+            "which this model changes its position factors: lower max_new_tokens or dynamic_hd."
+        )
+
+
+def divided(
+    config: Any, lengths: Tensor, compute: Callable[..., list[Result]], *columns: Sequence[Any]
+) -> list[Result] | None:
+    """The rows within the limit and the rows beyond it, computed apart; None if all are on one side.
+
+    Args:
+        config: The model's.
+        lengths: Tokens of each row, (rows,).
+        compute: Takes the columns of some rows and returns their results.
+        columns: Each of as many values as there are rows.
+    """
+    limit = limit_of(config)
+    if limit is None or len(set((lengths > limit).tolist())) < 2:
+        return None
+    found: dict[int, Result] = {}
+    for beyond in (False, True):
+        part = ((lengths > limit) == beyond).nonzero()[:, 0].tolist()
+        found |= zip(part, compute(*([column[i] for i in part] for column in columns)), strict=True)
+    return [found[i] for i in range(len(lengths))]
+
+
+def watch(config: Any, mask: Tensor | None, positions: Tensor | None) -> None:
+    """Warn, once a process, of a batch that crosses the limit while some of its rows are shorter.
+
+    Args:
+        config: The model's.
+        mask: 1 for tokens and 0 for padding, (rows, length), keys kept from before included.
+        positions: As given to the model; without them padding has positions as well.
+    """
+    limit = limit_of(config)
+    if limit is None or mask is None or mask.ndim != 2 or mask.shape[1] <= limit:
+        return
+    longest = mask.shape[1] if positions is None else int(positions.max()) + 1
+    if longest > limit >= int(mask.sum(1).min()):
+        _warn(limit)
+
+
+@functools.cache
+def _warn(limit: int) -> None:
+    logger.warning(
+        "a batch crosses the %d positions at which this model changes its position factors while some of its "
+        "rows are shorter, which get other log-probabilities than alone: lower dynamic_hd, or batch rows of "
+        "like length",
+        limit,
+    )
