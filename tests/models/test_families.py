@@ -130,7 +130,7 @@ TOKENS = ("<|a|>", "<a>", "a<", "<|a|><a>", "aa")
 def test_no_text_keeps_a_control_token(text: str) -> None:
     """Overlapping tokens too; nothing but spaces is added, and what holds none is left alone."""
     [message] = family._disarmed(
-        [{"role": "a", "content": [{"type": "text", "text": text}]}], family._control_tokens(TOKENS)
+        [{"role": "a", "content": [{"type": "text", "text": text}]}], family._starts_of(TOKENS)
     )
     [part] = message["content"]
     assert not any(token in part["text"] for token in TOKENS)

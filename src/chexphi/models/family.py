@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,9 +109,7 @@ class PolicyProcessor:
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As natively, the messages' own control tokens broken up: `<|im_end|>` becomes `< |im_end|>`."""
-        tokens = self.tokenizer.added_tokens_decoder.values()
-        special = [token.content for token in tokens if token.special]
-        plain = _disarmed(conversation, _control_tokens(tuple(special)))
+        plain = _disarmed(conversation, _control_of(self.tokenizer))
         return super().apply_chat_template(plain, *args, **kwargs)  # type: ignore[misc]
 
     def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
@@ -122,11 +121,15 @@ class PolicyProcessor:
         return super().prepare_inputs_layout(images=images, text=text, **kwargs)  # type: ignore[misc]
 
 
-@functools.lru_cache(maxsize=8)
-def _control_tokens(special: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches the first character of every control token, overlapping ones too."""
-    tokens = "|".join(re.escape(token) for token in special if len(token) > 1)
-    return re.compile(rf"(?=(?:{tokens}))(.)", re.DOTALL)
+@functools.lru_cache(maxsize=4)
+def _control_of(tokenizer: Any) -> re.Pattern[str]:
+    return _starts_of([token.content for token in tokenizer.added_tokens_decoder.values() if token.special])
+
+
+def _starts_of(tokens: Sequence[str]) -> re.Pattern[str]:
+    """Matches the first character of every token, of overlapping ones too."""
+    longer = "|".join(re.escape(token) for token in tokens if len(token) > 1)
+    return re.compile(rf"(?=(?:{longer}))(.)", re.DOTALL)
 
 
 def _disarmed(part: Any, control: re.Pattern[str]) -> Any:
