@@ -51,6 +51,19 @@ def headed(lora_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def untied(lora_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an `lm_head` whose tensor is its own."""
+    folder = tmp_path_factory.mktemp("untied") / "base"
+    shutil.copytree(lora_base, folder)
+    model, _ = phi4.load(folder)
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight + 0.05)
+    model.config.tie_word_embeddings = False
+    model.save_pretrained(str(folder))
+    assert "lm_head.weight" in load_file(folder / "model.safetensors")
+    return folder
+
+
 def train(stage: Any, model: Path, films: Path, out: Path, *flags: str) -> Path:
     part = "pool" if stage is grpo else "sft"
     data = films / "annotations" / part / "train.json"
@@ -74,7 +87,7 @@ def moved(before: Any, after: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("setting", ["vision_lora", "vision_lora+lm_head"])
-@pytest.mark.parametrize("start", ["lora_base", "headed"])
+@pytest.mark.parametrize("start", ["lora_base", "headed", "untied"])
 def test_an_adapter_moves_and_the_reference_and_the_base_stay(
     setting: str, start: str, films: Path, tmp_path: Path, spread: None, request: pytest.FixtureRequest
 ) -> None:
