@@ -182,6 +182,20 @@ def test_merged_weights_say_what_the_adapter_says(headed: Path, tmp_path: Path) 
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+def test_merging_in_bf16_rounds_once(lora_base: Path) -> None:
+    model = policy.load(lora_base, dtype="bfloat16")[0]
+    model = model.to(torch.bfloat16)
+    state = {name: value.double() for name, value in model.get_base_model().state_dict().items()}
+    merged = adapter.merged(model).state_dict()
+    for name in [name for name in state if ".base_layer." in name]:
+        stem = name.removesuffix("base_layer.weight")
+        delta = 2 * state[f"{stem}lora_B.default.weight"] @ state[f"{stem}lora_A.default.weight"]
+        wanted = (state[name] + delta).to(torch.bfloat16)
+        found = merged[f"{stem}weight"]
+        assert found.dtype == torch.bfloat16
+        assert (found == wanted).float().mean() > 0.99  # fp32 sums may fall on the other side of a half
+
+
 def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
     lora_base: Path, films: Path, tmp_path: Path
 ) -> None:

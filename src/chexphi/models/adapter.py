@@ -144,6 +144,9 @@ def copy_to_reference(model: Any) -> None:
 def merged(model: Any) -> Any:
     """The base with its adapter folded in; an `lm_head` of the adapter's replaces a tied one."""
     own_head = HEAD in (model.peft_config[NAME].modules_to_save or ())
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:  # rounded once, as a sum, and not as a product before
+            parameter.data = parameter.data.float()
     base = model.merge_and_unload()
     if own_head:
         untie(base.config)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState
+
 from chexphi.files import read_object
 from chexphi.models import adapter, gemma3, phi4, qwen_vl
 from chexphi.models.checkpoint import headers
@@ -61,6 +64,7 @@ def load(
     attn_implementation: str = "sdpa",
     dynamic_hd: int | None = None,
     with_head: bool = False,
+    device: str | None = None,
 ) -> tuple[Any, Any]:
     """The policy, frozen and in evaluation mode, and its processor.
 
@@ -70,6 +74,7 @@ def load(
         attn_implementation: `sdpa`, `eager` or `flash_attention_2`.
         dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
         with_head: Give the adapter, if there is one, an `lm_head` of its own.
+        device: Where it goes; None is the GPU of this process, or the CPU where there is none.
 
     Returns:
         A `PeftModel` with the adapter `default`, or the plain model where there is no adapter; the processor.
@@ -91,10 +96,10 @@ def load(
     own_processor = (Path(folder) / "tokenizer.json").is_file()
     settings["processor_folder"] = Path(folder) if own_processor else place.base
     model, processor = FAMILIES[place.kind](place.base, **settings)
-    if place.adapter is None:
-        return model, processor
-    model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
-    return model.eval(), processor
+    if place.adapter is not None:
+        model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
+    where = device or PartialState(cpu=not torch.cuda.is_available()).device
+    return model.to(where).eval(), processor
 
 
 def _check_settings(dtype: str, attention: str) -> None:

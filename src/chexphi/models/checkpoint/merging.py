@@ -29,7 +29,7 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
     if policy.locate(folder).adapter is None:
         raise InputError(f"{folder} has no adapter: there is nothing to merge")
     runs.check_folder(target)
-    model, processor = policy.load(folder)
+    model, processor = policy.load(folder, device="cpu")
     model = adapter.merged(model)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
