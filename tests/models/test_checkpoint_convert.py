@@ -433,19 +433,27 @@ def test_what_a_stopped_import_wrote_is_kept(written: Any, tmp_path: Path) -> No
     assert same_bits(tensors_of(tmp_path / "back"), written[1])
 
 
-@pytest.mark.parametrize("verb", [["sft"], ["grpo"], ["evaluate"], ["mine", "score"]])
-def test_every_verb_that_takes_a_model_says_how_to_import(
-    verb: list[str], written: Any, tmp_path: Path
-) -> None:
-    data = tmp_path / "rows.json"
-    row = {"id": "1", "question": "Is it?", "answer": "no", "images": []}
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(
+            f"{verb} --model MODEL --data DATA --out OUT"
+            for verb in ("sft", "grpo", "evaluate", "mine score")
+        ),
+        "ask MODEL Question?",
+        "checkpoint merge MODEL OUT",
+        "checkpoint export MODEL OUT",
+    ],
+)
+def test_every_verb_that_takes_a_model_says_how_to_import(argv: str, written: Any, tmp_path: Path) -> None:
+    row = {"question": "Is it?", "answer": "no", "images": []}
     row |= {"explanation": "<think>It is.</think><answer>no</answer>"}
-    data.write_text(json.dumps([row | {"id": str(i)} for i in range(8)]))
-    argv = [*verb, "--model", str(written[0]), "--data", str(data), "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(app, argv)
+    (tmp_path / "rows.json").write_text(json.dumps([row | {"id": str(i)} for i in range(8)]))
+    words = {"MODEL": written[0], "DATA": tmp_path / "rows.json", "OUT": tmp_path / "out"}
+    result = CliRunner().invoke(app, [str(words.get(word, word)) for word in argv.split()])
     assert isinstance(result.exception, InputError)
     assert f"must be imported first: chexphi checkpoint import {written[0]} DST" in str(result.exception)
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_adapter_for_another_base_and_half_a_pair(
