@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    *("demo", "study", "sft", "grpo", "evaluate", "ask", "compare", "report"),
+    *("demo", "study", "sft", "grpo", "plan", "evaluate", "ask", "compare", "report"),
     *("data", "mine", "kg", "checkpoint"),
 )
 
@@ -71,6 +71,7 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
         (["sft", "--model", "m", "--data", "nowhere.json"], "nowhere.json"),
         (["grpo", "--model", "m", "--data", "{file}", "--num_generations", "1"], "2"),
         (["grpo", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["plan", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["evaluate", "--data", "{file}"], "--model"),
         (["ask", "m", "nowhere.png", "Is it clear?"], "nowhere.png"),
         (["mine", "score", "--model", "m"], "--data"),

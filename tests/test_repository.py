@@ -18,7 +18,7 @@ from chexphi import config
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
-    "evaluate", "ask", "compare", "report",
+    "plan", "evaluate", "ask", "compare", "report",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (

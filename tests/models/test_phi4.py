@@ -129,6 +129,17 @@ def test_slices_by_image_are_enough_for_a_part_of_the_batch(tiny_pair: Any, film
             torch.testing.assert_close(model(**part).logits[0], whole[i], rtol=0, atol=1e-5)
 
 
+def test_a_frozen_tower_has_no_graph_and_one_that_learns_has(tiny_folder: Any, film: Any) -> None:
+    model, processor = load(tiny_folder)
+    embed = model.model.embed_tokens_extend.image_embed
+    inputs = processor.image_processor([film(1)], return_tensors="pt")
+    mask = torch.ones(1, 4, 4, dtype=torch.bool)
+    model.activation_checkpointing_enable()  # asks for gradients at the entry of every tower
+    for learns in (False, True):
+        embed.img_processor.requires_grad_(learns)
+        assert embed.get_img_features(inputs["pixel_values"][:, 1], mask).requires_grad == learns
+
+
 def test_equal_crops_are_encoded_once_and_different_ones_are_not(tiny_pair: Any, film: Any) -> None:
     model, processor = tiny_pair
     embed = model.model.embed_tokens_extend.image_embed

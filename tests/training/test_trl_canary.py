@@ -57,6 +57,15 @@ def test_the_trainer_still_works_the_way_we_read_it(words: str) -> None:
     assert words in inspect.getsource(GRPOTrainer)
 
 
+def test_the_fused_head_makes_the_tensors_that_a_plan_counts() -> None:
+    source = inspect.getsource(ChunkedLogProbFunction)
+    assert source.count("torch.empty((min(N, TOKEN_CHUNK_SIZE), chunk_size)") == 2  # a tile a pass
+    assert source.count("torch.zeros(hidden.shape") == source.count("torch.zeros(weight.shape") == 1
+    assert "hidden_states[mask] if compact" in inspect.getsource(
+        add_fused_lm_head
+    )  # completions alone on a GPU
+
+
 def test_helpers_take_what_we_pass() -> None:
     forward = list(inspect.signature(ChunkedLogProbFunction.forward).parameters)
     assert forward == [

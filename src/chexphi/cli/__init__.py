@@ -100,6 +100,18 @@ def evaluate(context: typer.Context) -> None:
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
 
 
+@app.command(context_settings=RECIPE)
+def plan(context: typer.Context) -> None:
+    """Say what a run of sft or grpo takes of a GPU's memory, before there is one."""
+    argv, as_json = recipe_argv(context, "chexphi.training.plan:PlanFields", "SFTConfig or GRPOConfig")
+    from chexphi.cli.plan import table
+    from chexphi.training import plan as stage
+
+    with runs.console().status("dry run"):
+        found = stage.main(*stage.parse(argv))
+    show_table(found, table, as_json=as_json)
+
+
 app.command()(ask.ask)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
@@ -27,7 +26,9 @@ def has_colour(console: Console) -> bool:
     return console.color_system is not None and not console.no_color
 
 
-def show_table(figures: dict[str, Any], table: Callable[[dict[str, Any]], Table], *, as_json: bool) -> None:
+def show_table(
+    figures: dict[str, Any], table: Callable[[dict[str, Any]], RenderableType], *, as_json: bool
+) -> None:
     """Print figures: as JSON on standard output, or as a table for people."""
     if as_json:
         show(figures, as_json=True)

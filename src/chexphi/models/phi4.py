@@ -101,9 +101,18 @@ class _ImageEmbedding(native.Phi4MultimodalImageEmbedding):
         dropout = self.training and self.config.vision_config.attention_dropout > 0
         distinct = None if attention_mask is None or dropout else _distinct(img_embeds, attention_mask)
         if distinct is None or attention_mask is None:
-            return super().get_img_features(img_embeds, attention_mask)
+            return self.encode(img_embeds, attention_mask)
         kept, inverse = distinct
-        return super().get_img_features(img_embeds[kept], attention_mask[kept])[inverse]
+        return self.encode(img_embeds[kept], attention_mask[kept])[inverse]
+
+    def encode(self, crops: Tensor, mask: Tensor | None) -> Tensor:
+        """The same for every crop given.
+
+        Without a graph where the tower is frozen: gradient checkpointing asks for gradients at its entry.
+        """
+        learns = any(parameter.requires_grad for parameter in self.img_processor.parameters())
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            return super().get_img_features(crops, mask)
 
 
 class Phi4MultimodalModel(native.Phi4MultimodalModel):

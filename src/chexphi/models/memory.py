@@ -1,0 +1,241 @@
+"""Memory of a training step by phase, from a dry run on tensors without data.
+
+What is counted is every tensor that the real modules make: saved activations, the extra ones of LoRA in its
+own type, masks, softmax statistics, the vision tower with all its hidden states, what checkpointing computes
+again, gradients as they come. Written out here is only what depends on data: the way of a film's features
+into the prompt, and the loop of generation, of which the first and the last step are run.
+
+Batches count as padded (without padding, attention needs no mask and less memory) and completions as full.
+Not counted: CUDA's context, workspaces of libraries, fragmentation, buckets of data-parallel training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from chexphi.models import adapter
+from chexphi.models.dry import FusedHead, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One step of training as far as memory goes; all prompts are of one length."""
+
+    rows: int
+    """Of a micro-batch."""
+    held: int
+    """Rows whose films are held as pixels: those of a generation batch, or of the micro-batch."""
+    group: int
+    """Rows that share a prompt and its films."""
+    prompt: int
+    """Tokens, films included."""
+    completion: int
+    films: int
+    """Of each prompt."""
+    crops: int
+    """Of a film, the whole film included."""
+    film_tokens: int
+    checkpointing: bool
+    autocast: bool
+    """bf16 for matrix products, as `bf16: true` does."""
+    accumulating: bool
+    """Gradients of an earlier micro-batch are there."""
+    gpu: bool = True
+    """Off a GPU, TRL's fused head goes over all tokens and folds its tiles in several copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Bytes that a phase adds to what is always there, at its highest point."""
+
+    own: int
+    gradients: int = 0
+    """Part of `own`."""
+    cache: int = 0
+    """Keys and values, part of `own`."""
+    logits: int = 0
+    """Of one token a row, part of `own`."""
+
+
+def generation(model: Any, work: Work, *, autocast: bool) -> Use:
+    """The library's `generate` on all held rows: reading the prompts, or the last token, whichever is more.
+
+    The cache of keys and values grows by joining: one layer at a time is there twice. A step's logits are
+    copied in fp32, scaled, and turned into probabilities.
+
+    Args:
+        model: As `dry.blank` returns it; the same in all of these.
+        work: The step.
+        autocast: Whether the model's own `forward` casts; that of an adapter's base does not.
+    """
+    causal, backbone = _parts(model)
+    pixels = _pixels(model, work)
+    with torch.no_grad(), _evaluating(model), Tally(model, pixels) as tally, _cast(autocast):
+        embeds = _embeds(model, work, pixels, work.held, work.prompt)
+        cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
+        del embeds
+        cache = _grown(causal, cache, work.prompt + work.completion - 2)
+        embeds = backbone.embed_tokens(torch.zeros(work.held, 1, dtype=torch.long))
+        cache, logits = _step(causal, backbone, embeds, cache)
+        size = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        return Use(own=tally.peak, cache=size, logits=logits)
+
+
+def _step(causal: Any, backbone: Any, embeds: Tensor, cache: Any) -> tuple[Any, int]:
+    """Read embeddings (rows, length, hidden) and choose a token a row: the cache, and the bytes of logits."""
+    mask = torch.ones(len(embeds), cache.get_seq_length() + embeds.shape[1], dtype=torch.long)
+    output = backbone(inputs_embeds=embeds, attention_mask=mask, cache=cache, use_cache=True)
+    logits = causal.lm_head(output.last_hidden_state[:, -1:])
+    scores = logits[:, -1].to(copy=True, dtype=torch.float32)
+    torch.multinomial((scores / 0.9).softmax(-1), 1)
+    return cache, logits.nbytes
+
+
+def _grown(causal: Any, cache: Any, length: int) -> Any:
+    """A cache like the given one, which is not needed any more, with this many tokens."""
+    shapes = [(*layer.keys.shape[:2], length, layer.keys.shape[3]) for layer in cache.layers]
+    dtype = cache.layers[0].keys.dtype
+    cache.layers.clear()
+    grown = DynamicCache(config=causal.config)
+    for i, shape in enumerate(shapes):
+        grown.update(torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype), i)
+    return grown
+
+
+def scoring(model: Any, work: Work, *, frozen: bool) -> Use:
+    """A pass without gradients over a micro-batch: that of the reference, or of the old policy.
+
+    Args:
+        model: As above.
+        work: As above.
+        frozen: Whether nothing learns in the model that is read, a whole one as reference: autocast keeps
+            its casts of weights that learn to the end of a pass, and of no others.
+    """
+    pixels = _pixels(model, work)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(not frozen)
+    with torch.no_grad(), Tally(model, pixels) as tally:
+        _logps(model, work, pixels)
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    return Use(own=tally.peak)
+
+
+def learning(model: Any, work: Work) -> tuple[Use, int]:
+    """Forward and backward of a micro-batch, and the bytes of all gradients: of `all`, audio gets none."""
+    causal, _ = _parts(model)
+    if work.checkpointing:
+        causal.activation_checkpointing_enable()
+    pixels = _pixels(model, work)
+    with Tally(model, pixels) as tally:
+        if work.accumulating:
+            for parameter in model.parameters():
+                parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+        _logps(model, work, pixels).sum().backward()
+    gradients = sum(tensor.grad.nbytes for tensor in model.parameters() if tensor.grad is not None)
+    model.zero_grad()
+    if work.checkpointing:
+        causal.activation_checkpointing_disable()
+        causal.disable_input_require_grads()
+    return Use(own=tally.peak, gradients=tally.gradients), gradients
+
+
+def _logps(model: Any, work: Work, pixels: Tensor | None) -> Tensor:
+    """Log-probabilities of the completions as TRL's patched forward computes them."""
+    causal, backbone = _parts(model)
+    with _cast(work.autocast):
+        length = work.prompt + work.completion
+        embeds = _embeds(model, work, pixels, work.rows, length)
+        mask = torch.ones(work.rows, length, dtype=torch.long)
+        hidden = backbone(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
+        del embeds
+        states = hidden[:, -work.completion - 1 : -1] if work.gpu else hidden[:, :-1]
+        dtype = torch.bfloat16 if work.autocast else hidden.dtype
+        return FusedHead.apply(states.flatten(0, 1), causal.get_output_embeddings().weight, dtype, work.gpu)
+
+
+def films(model: Any, work: Work) -> int:
+    """Bytes of the pixels that are held from generation to the last micro-batch."""
+    pixels = _pixels(model, work)
+    return 0 if pixels is None else pixels.nbytes
+
+
+def _pixels(model: Any, work: Work) -> Tensor | None:
+    side = _parts(model)[0].config.vision_config.crop_size
+    return torch.empty(work.held * work.films, work.crops, 3, side, side) if work.films else None
+
+
+def _embeds(model: Any, work: Work, pixels: Tensor | None, rows: int, length: int) -> Tensor:
+    """Embeddings of all tokens, those of films from the vision tower, (rows, length, hidden)."""
+    _, backbone = _parts(model)
+    embeds: Tensor = backbone.embed_tokens(torch.zeros(rows, length, dtype=torch.long))
+    if pixels is None:
+        return embeds
+    image_embed = backbone.embed_tokens_extend.image_embed
+    features = _features(image_embed, pixels[: rows * work.films], work)
+    places = torch.zeros(len(features), dtype=torch.long)
+    return embeds.index_put((places, places), features.to(embeds.dtype))
+
+
+def _features(image_embed: Any, pixels: Tensor, work: Work) -> Tensor:
+    """Features of films (films, crops, 3, side, side) in the width of the language model, (tokens, hidden).
+
+    Distinct crops are encoded once: a film of one tile is that tile, and a group shares its films.
+    """
+    crops = pixels.to(image_embed.img_projection_up.weight.dtype).flatten(0, 1)
+    each = 1 if work.crops == 2 else work.crops
+    prompts = min(len(pixels) // work.films, max(1, work.held // work.group))
+    distinct = prompts * work.films * each
+    encoded = crops
+    if distinct < len(crops):
+        place = torch.zeros(len(crops), dtype=torch.long)
+        crops[place]  # compared with all crops
+        encoded = crops[place[:distinct]]
+    side = crops.shape[-1] // image_embed.config.vision_config.patch_size
+    mask = torch.ones(len(encoded), side, side, dtype=torch.bool)
+    features = image_embed.encode(encoded, mask)
+    if distinct < len(crops):
+        features = features[place]
+    films = features.view(len(pixels), work.crops, *features.shape[1:])
+    taken = torch.zeros(work.film_tokens, dtype=torch.long)
+    joined = [film[taken, taken][None] for film in films]  # tiles without padding, separators, whole film
+    up, down = image_embed.img_projection_up, image_embed.img_projection_down
+    projected = [down(torch.nn.functional.gelu(up(film))) for film in joined]
+    return torch.cat(projected, dim=1)[0]
+
+
+def _parts(model: Any) -> tuple[Any, Any]:
+    """The causal model and its backbone."""
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    return causal, causal.model
+
+
+def _cast(enabled: bool) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    model.eval()
+    yield
+    model.train()
+
+
+def weights(model: Any, *, reference: bool) -> dict[str, int]:
+    """Bytes of what is always there: base, adapter, and the reference of a policy with `beta`.
+
+    The reference of an adapter is another adapter of the same size; that of a whole model a second model.
+    """
+    own = dict(model.named_parameters())
+    mine = sum(tensor.nbytes for name, tensor in own.items() if f".{adapter.NAME}." in name)
+    total = sum(tensor.nbytes for tensor in own.values())
+    second = (mine if hasattr(model, "peft_config") else total) if reference else 0
+    return {"base": total - mine, "adapter": mine, "reference": second}
