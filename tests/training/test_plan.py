@@ -64,6 +64,7 @@ def test_the_stage_is_the_one_that_knows_the_settings(argv: list[str], stage: st
         (["--memory=0"], "memory is 0"),
         (["--memory=nan"], "memory is nan"),
         (["--dtype=float16"], "dtype is 'float16'"),
+        (["--dynamic_hd=37"], "dynamic_hd is 37"),
         (["--optim=adafactor"], "optim 'adafactor'"),
         ([*GRPO, "--use_vllm=true"], "vllm_gpu_memory_utilization"),
         (["--num_generation=4"], "num_generation"),

@@ -23,7 +23,6 @@ from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer import utils as trl_utils
 
 from chexphi.models import adapter, phi4, trainable
-from chexphi.models.checkpoint.names import TARGETS
 from chexphi.schema import InputError
 
 
@@ -78,7 +77,11 @@ def blank(
     rotated = config.rope_parameters.get("partial_rotary_factor", 1.0)
     plain = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": rotated}
     config.rope_parameters = plain
-    lora: dict[str, Any] = {"targets": TARGETS, "rank": rank, "alpha": alpha}
+    lora: dict[str, Any] = {
+        "targets": phi4.Phi4MultimodalForCausalLM.lora_targets,
+        "rank": rank,
+        "alpha": alpha,
+    }
     with torch.device("meta"), no_init_weights(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a tied lm_head gets weights of its own: it is meant
         model = phi4.Phi4MultimodalForCausalLM._from_config(
@@ -87,6 +90,9 @@ def blank(
         model.tie_weights()
         if own_head:
             model = adapter.fresh(model, with_head=True, **lora)
+            for name, parameter in model.named_parameters():
+                if f".{adapter.NAME}." in name:
+                    parameter.data = parameter.data.float()  # the type that it is trained and saved in
         model = trainable.prepare(model, asked, **lora)
     mode = FakeTensorMode()
     with mode:

@@ -16,6 +16,7 @@ from trl import GRPOConfig, SFTConfig
 from chexphi import config
 from chexphi.files import read_object
 from chexphi.models import adapter, dry, phi4, policy, trainable
+from chexphi.models.phi4_processor import check_crops
 from chexphi.schema import InputError
 from chexphi.training.grpo import DEFAULTS as GRPO_DEFAULTS
 from chexphi.training.grpo import GRPORecipe
@@ -116,6 +117,8 @@ def _check(fields: PlanFields, recipe: Any, args: Any) -> None:
     for name, known in (("dtype", policy.DTYPES), ("attn_implementation", policy.ATTENTION)):
         if getattr(recipe, name) not in known:
             raise InputError(f"plan: {name} is {getattr(recipe, name)!r}: use {', '.join(known)}")
+    if recipe.dynamic_hd is not None:
+        check_crops(recipe.dynamic_hd)
     for name, least in (("films", 0), ("prompt_tokens", 1), ("answer_tokens", 1)):
         if getattr(fields, name) < least:
             raise InputError(f"plan: {name} is {getattr(fields, name)}: use at least {least}")
