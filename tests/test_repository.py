@@ -18,7 +18,8 @@ from chexphi import config
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
-    "plan", "evaluate", "ask", "compare", "report",
+    "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
+    "checkpoint export", "checkpoint merge",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
