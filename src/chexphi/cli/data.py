@@ -1,0 +1,80 @@
+"""`chexphi data VERB`: make, import and check datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chexphi import runs
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
+
+app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
+
+
+@app.command("phantom")
+def phantom(
+    out: Out,
+    size: Annotated[int, typer.Option("--size", help="Side of a film in pixels, 64 to 512.")] = 64,
+    train: Annotated[int, typer.Option("--train", help="SFT examples.")] = 2000,
+    pool: Annotated[int, typer.Option("--pool", help="Examples to mine and to train on.")] = 1000,
+    valid: Annotated[int, typer.Option("--valid", help="Validation examples.")] = 500,
+    test: Annotated[int, typer.Option("--test", help="Test examples.")] = 1000,
+    sight: Annotated[int, typer.Option("--sight", help="Examples that teach a small model to see.")] = 0,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that draw.")] = 1,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Draw chest films with questions, reasoning, exact graphs and scenes, in the original's layout."""
+    from chexphi.data.phantom import build
+
+    counts = build.Sizes(sight=sight, sft=train, pool=pool, valid=valid, test=test)
+    with runs.bar() as progress:
+        task = progress.add_task("draw films", total=None)
+        rows = build.build(
+            out,
+            size=size,
+            seed=seed,
+            counts=counts,
+            overwrite=overwrite,
+            workers=workers,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    show({"out": str(out), **rows}, as_json=as_json)
+
+
+@app.command("import")
+def import_(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="mimic-vqa-cot, vqa-rad or nih-labels.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder.")],
+    out: Out,
+    seed: Seed = 0,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset in its own form and write it in ours; images stay where they are."""
+    from chexphi.data import importers
+
+    show(importers.convert(form, source, out, seed=seed, limit=limit, overwrite=overwrite), as_json=as_json)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(help="A dataset file.")],
+    image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset, open its films, and say what is in it and what is wrong with it."""
+    from chexphi.data.check import check as stage
+
+    figures = stage(file, image_root=image_root, limit=limit)
+    show(figures, as_json=as_json)
+    if not as_json:
+        for line in (*figures["problems"], *figures["warnings"]):
+            typer.echo(line, err=True)
+    if figures["problem_count"]:
+        raise typer.Exit(2)
