@@ -7,6 +7,7 @@ import inspect
 import pytest
 import trl
 from trl import GRPOTrainer
+from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import add_fused_lm_head
 
@@ -51,6 +52,9 @@ def test_nothing_else_is_overridden() -> None:
         "steps_per_generation * self.num_iterations",
         "gradient_accumulation_steps % generate_every != 0",
         "shuffle_sequence_dict(generation_batch)",
+        "self.vllm_generation.sync_weights()",
+        "self.use_vllm and self.vllm_importance_sampling_correction",
+        'output["sampling_per_token_logps"]',
     ],
 )
 def test_the_trainer_still_works_the_way_we_read_it(words: str) -> None:
@@ -64,6 +68,20 @@ def test_the_fused_head_makes_the_tensors_that_a_plan_counts() -> None:
     assert "hidden_states[mask] if compact" in inspect.getsource(
         add_fused_lm_head
     )  # completions alone on a GPU
+
+
+def test_the_vllm_backend_has_what_is_replaced_on_it() -> None:
+    methods = {
+        "_iter_named_params": ["self"],
+        "generate": ["self", "prompts", "images", "num_generations", "profiler"],
+    }
+    for name, parameters in methods.items():
+        assert list(inspect.signature(getattr(VLLMGeneration, name)).parameters) == parameters
+    source = inspect.getsource(VLLMGeneration)
+    assert "return prompt_ids, completion_ids, logprobs, logprob_token_ids" in source
+    assert all(f"self.{name} =" in source for name in ("model", "_dist", "generation_kwargs"))
+    assert '"generation_kwargs": self.generation_kwargs' in source  # the server's
+    assert "generation_kwargs.update(self.generation_kwargs)" in source  # colocated
 
 
 def test_helpers_take_what_we_pass() -> None:

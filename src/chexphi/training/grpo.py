@@ -20,9 +20,11 @@ from chexphi.answers import MATCHES
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
+from chexphi.models import policy, trainable
 from chexphi.models.stage import LearningFields, begin, save
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
+from chexphi.training import engines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
@@ -53,6 +55,13 @@ class GRPORecipe(LearningFields):
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+    )
+    logp_difference: float = field(
+        default=0.1,
+        metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
+    )
+    logp_outliers: float = field(
+        default=0.05, metadata={"help": f"and the largest share of tokens beyond {engines.OUTLIER}"}
     )
     resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
@@ -116,6 +125,11 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     check(recipe, args, examples)
     extractor = open_extractor(recipe.extractor)
+    limits = engines.Limits(recipe.logp_difference, recipe.logp_outliers)
+    if args.use_vllm:
+        engines.check(args, limits)
+        asked = trainable.setting(recipe.trainable)
+        engines.check_policy(args, asked, policy.locate(Path(recipe.model)))
     out = Path(args.output_dir)
     model, processor = begin(
         recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args
@@ -133,6 +147,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         processing_class=processor,
         callbacks=[MetricsLog(metrics)],
         completions=completions,
+        limits=limits,
     )
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)

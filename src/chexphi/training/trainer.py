@@ -3,7 +3,8 @@
 Nothing of the algorithm is changed. Three methods are wrapped, each calls TRL's own:
 `_generate_and_score_completions` (numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
-anyway) and `compute_loss` (knows which rows a micro-batch holds: TRL shuffles them).
+anyway) and `compute_loss` (knows which rows a micro-batch holds: TRL shuffles them). With vLLM the same
+pass is compared with what vLLM says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
 does not take TRL's inputs: it is copied from the policy here instead.
@@ -27,7 +28,8 @@ from trl.trainer.utils import add_fused_lm_head
 from chexphi.models import adapter, trainable
 from chexphi.rewards.trl import text_of
 from chexphi.runs import JsonLines
-from chexphi.schema import Completion
+from chexphi.schema import Completion, InputError
+from chexphi.training import engines
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +44,19 @@ class LoggedGRPOTrainer(GRPOTrainer):
     Args:
         model: The policy.
         completions: Where the lines go; only the main process writes.
+        limits: Up to where vLLM's log-probabilities and the trainer's are the same.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
-    def __init__(self, model: Any, args: GRPOConfig, *, completions: JsonLines, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: Any,
+        args: GRPOConfig,
+        *,
+        completions: JsonLines,
+        limits: engines.Limits | None = None,
+        **kwargs: Any,
+    ) -> None:
         adapted, beta = hasattr(model, "peft_config"), args.beta
         self._learning = trainable.learning(model)
         reference = copy.deepcopy(model) if beta and not adapted else None
@@ -57,9 +68,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
             self._take_reference(reference)
         elif beta:
             adapter.copy_to_reference(self.model)
+        if args.use_vllm:
+            engines.attach(self.vllm_generation)
+        self._limits = limits or engines.Limits()
+        self._compared = not args.use_vllm
         self._lines = completions
         self._capture = False
         self._captured: Tensor | None = None
+        self._scaled: Tensor | None = None
         self._rows: list[dict[str, Any]] = []
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
@@ -75,10 +91,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         every = self.args.steps_per_generation * self.num_iterations
-        policy_pass = self.use_vllm or self.args.gradient_accumulation_steps % every != 0
+        policy_pass = self.args.gradient_accumulation_steps % every != 0 or (
+            self.use_vllm and self.vllm_importance_sampling_correction
+        )
         self._capture, self._captured = policy_pass and self.model.training, None
         output = super()._generate_and_score_completions(inputs)
         self._capture = False
+        if self._captured is not None:
+            self._compare(output)
         # a reference pass leaves the whole adapter with gradients, what is frozen in it included
         trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
         if self.model.training:
@@ -95,7 +115,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._capture = False  # the first pass is the policy's, what follows is the reference's
         if self.temperature == 1:
             result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
-            self._captured = result[0].detach().float()
+            self._captured = self._scaled = result[0].detach().float()
             return result
         hidden: list[Tensor] = []
         causal = self._causal_model()
@@ -107,6 +127,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         finally:
             hook.remove()
         input_ids, _, keep = args
+        self._scaled = result[0].detach().float()
         self._captured = logps_at_temperature_one(
             torch.cat(hidden), causal.get_output_embeddings(), input_ids, keep
         )
@@ -120,8 +141,19 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._capture, self._captured = waiting, None
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if waiting and rows is not None and self._captured is not None:
+            self._compare(inputs)
             self._keep(rows, self._captured)
         return loss
+
+    def _compare(self, batch: dict[str, Any]) -> None:
+        """Stop if vLLM sampled the first batch from another policy than this one."""
+        if self._compared or self._scaled is None:
+            return
+        self._compared = True
+        sums = engines.tally(batch["sampling_per_token_logps"], self._scaled, batch["completion_mask"])
+        sums = self.accelerator.reduce(sums, "sum")
+        if problem := engines.disagreement(sums, self._limits):
+            raise InputError(problem)
 
     def _causal_model(self) -> Any:
         model = self.accelerator.unwrap_model(self.model)

@@ -1,0 +1,424 @@
+"""vLLM in GRPO: its copy of the policy, the comparison of both engines, and settings that cannot work.
+
+vLLM itself needs a GPU. Only its server is stood in for: a copy of the base, read from the disk as a server
+would, that takes weights by the original layout's names and samples. TRL's own side runs as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from peft import PeftModel
+from torch import Tensor
+from trl.generation import vllm_generation
+
+from chexphi.models import adapter, phi4, policy, trainable
+from chexphi.models.checkpoint.names import TARGETS, native
+from chexphi.schema import InputError
+from chexphi.training import engines, grpo
+
+FLAGS = [
+    "--use_vllm=true", "--vllm_mode=server", "--learning_rate=1e-1", "--per_device_train_batch_size=8",
+    "--num_generations=4", "--max_completion_length=8", "--max_steps=2", "--disable_tqdm=true",
+    "--save_strategy=no", "--temperature=0.7", "--beta=0.1",
+]  # fmt: skip
+
+
+class Server:
+    """What TRL's client of a vLLM server does, with a small model in the server's place."""
+
+    folder: Path
+    last: Server
+
+    def __init__(self, **settings: Any) -> None:
+        self.model, self.processor = phi4.load(self.folder)
+        self.syncs = 0
+        type(self).last = self
+
+    def init_communicator(self, device: Any) -> None:
+        pass
+
+    def reset_prefix_cache(self) -> None:
+        pass
+
+    def get_server_info(self) -> dict[str, Any]:
+        return {"model_config": {"logprobs_mode": "processed_logprobs"}}
+
+    def image_features(self, images: Sequence[Any]) -> list[Any]:
+        return [row and {"films": row, "mm_placeholders": {"image": [None] * len(row)}} for row in images]
+
+    def update_named_params(self, metadata: Sequence[Any], tensors: Iterator[tuple[str, Tensor]]) -> None:
+        own = dict(self.model.named_parameters())
+        self.names = []
+        for (name, dtype, shape), (again, tensor) in zip(metadata, tensors, strict=True):
+            place = own[native(name)]  # as vLLM: a name that is not known is an error
+            assert (name, dtype, shape) == (
+                again,
+                str(tensor.dtype).removeprefix("torch."),
+                list(place.shape),
+            )
+            place.data.copy_(tensor)
+            self.names.append(name)
+        assert {native(name) for name in self.names} == own.keys()
+        self.syncs += 1
+
+    def generate(
+        self, prompts: Sequence[list[int]], features: Sequence[Any], n: int, **sampling: Any
+    ) -> dict[str, Any]:
+        ids: list[list[int]] = []
+        logprobs: list[list[list[float | None]]] = []
+        for prompt, film in zip(prompts, features, strict=True):
+            for tokens, values in self._sample(prompt, film, n, **sampling):
+                ids.append(tokens)
+                logprobs.append([[value] for value in values])
+        return {"prompt_ids": list(prompts), "completion_ids": ids, "logprobs": logprobs}
+
+    def _sample(
+        self, prompt: list[int], film: Any, n: int, *, temperature: float, max_tokens: int, **sampling: Any
+    ) -> Iterator[tuple[list[int], list[float | None]]]:
+        assert sampling["generation_kwargs"]["logit_bias"].keys() == set(self.model.placeholder_ids)
+        inputs = {"input_ids": torch.tensor([prompt] * n)}
+        if film:
+            spans = film["mm_placeholders"]["image"]
+            where = [i for span in spans for i in range(span["offset"], span["offset"] + span["length"])]
+            assert where == [i for i, token in enumerate(prompt) if token in self.model.placeholder_ids]
+            pixels = self.processor.image_processor(film["films"], return_tensors="pt")
+            inputs |= {
+                k: pixels[k].repeat(n, *[1] * (pixels[k].ndim - 1)) for k in ("pixel_values", "image_sizes")
+            }
+        drawn = self.model.generate(
+            **inputs, do_sample=True, temperature=temperature, top_k=0, max_new_tokens=max_tokens,
+            output_scores=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        scores = torch.stack(drawn.scores, 1).float().log_softmax(-1)
+        for row, values in zip(drawn.sequences[:, len(prompt) :], scores, strict=True):
+            ends = [i for i, token in enumerate(row) if token in self.model.config.eos_token_id]
+            length = ends[0] + 1 if ends else len(row)
+            picked = values.gather(1, row[:, None])[:length, 0]
+            yield row[:length].tolist(), picked.tolist()
+
+
+class Stale(Server):
+    def update_named_params(self, metadata: Sequence[Any], tensors: Iterator[tuple[str, Tensor]]) -> None:
+        list(tensors)
+
+
+class Once(Server):
+    def update_named_params(self, metadata: Sequence[Any], tensors: Iterator[tuple[str, Tensor]]) -> None:
+        if self.syncs == 0:
+            super().update_named_params(metadata, tensors)
+
+
+class Unscaled(Server):
+    """Log-probabilities before the temperature: vLLM's own default mode."""
+
+    def _sample(self, *args: Any, temperature: float, **sampling: Any) -> Iterator[Any]:
+        return super()._sample(*args, temperature=1.0, **sampling)
+
+
+class Silent(Server):
+    def _sample(self, *args: Any, **sampling: Any) -> Iterator[Any]:
+        for ids, values in super()._sample(*args, **sampling):
+            yield ids, [None, *values[1:]]  # TRL's client writes None for NaN
+
+
+class Short(Server):
+    def _sample(self, *args: Any, **sampling: Any) -> Iterator[Any]:
+        for ids, values in super()._sample(*args, **sampling):
+            yield ids, values[:-1]
+
+
+@pytest.fixture(scope="module")
+def tied(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model with a vision LoRA beside it that is far from zero."""
+    folder = tmp_path_factory.mktemp("engines") / "tied"
+    shutil.copytree(tiny_model_dir, folder)
+    add_adapter(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def untied(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an `lm_head` of its own in the weights."""
+    folder = tmp_path_factory.mktemp("engines") / "untied"
+    shutil.copytree(tiny_model_dir, folder)
+    model, _ = phi4.load(folder)
+    trainable._untie(model, [trainable.HEAD])
+    model.lm_head.weight.data += 0.01
+    model.save_pretrained(folder)
+    add_adapter(folder)
+    return folder
+
+
+def add_adapter(folder: Path) -> None:
+    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
+    draw(model)
+    model.save_pretrained(str(folder / policy.VISION_ADAPTER))
+
+
+def draw(model: Any, seed: int = 0) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Server], Path], None]:
+    """serve(kind, folder): what TRL takes for a vLLM server."""
+
+    def start(kind: type[Server], folder: Path) -> None:
+        kind.folder = folder
+        monkeypatch.setattr(vllm_generation, "VLLMClient", kind)
+        monkeypatch.setattr(vllm_generation, "is_vllm_available", lambda: True)
+        monkeypatch.setattr(engines, "installed", lambda: True)
+
+    def letters(completions: list[Any], **columns: Any) -> list[float]:
+        return [float(len(set(completion[0]["content"]))) for completion in completions]
+
+    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    return start
+
+
+def run(model: Path, films: Path, out: Path, *flags: str) -> Path:
+    data = films / "annotations" / "pool" / "train.json"
+    argv = ["--model", str(model), "--data", str(data), "--out", str(out), *FLAGS, *flags]
+    return grpo.main(*grpo.parse(argv))
+
+
+@pytest.mark.parametrize("correction", ["true", "false"])
+@pytest.mark.parametrize(("base", "setting"), [("tied", "vision_lora"), ("untied", "vision_lora+lm_head")])
+def test_both_engines_agree_at_every_step(
+    base: str,
+    setting: str,
+    correction: str,
+    films: Path,
+    tmp_path: Path,
+    serve: Callable[..., None],
+    request: pytest.FixtureRequest,
+) -> None:
+    folder = request.getfixturevalue(base)
+    serve(Server, folder)
+    flags = ["--trainable", setting, "--vllm_importance_sampling_correction", correction]
+    out = run(folder, films, tmp_path / "run", *flags, "--logp_difference=0.01")
+    assert Server.last.syncs == 2
+    assert "model.embed_tokens_extend.image_embed.img_projection.0.weight" in Server.last.names
+    if correction == "true":
+        assert max(apart(out)) < 0.01
+    served, start = Server.last.model.state_dict(), phi4.load(folder)[0].state_dict()
+    changed = {name for name in start if not torch.equal(start[name], served[name])}
+    head = {"lm_head.weight"} if setting != "vision_lora" else set()
+    assert changed == {f"{name}.weight" for name in lora_modules(start)} | head
+
+
+def apart(out: Path) -> list[float]:
+    """TRL's own figure of every step."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["sampling/sampling_logp_difference/mean"] for line in lines[:2]]
+
+
+def test_weights_that_stop_arriving_later_show_in_the_metrics(
+    tied: Path, films: Path, tmp_path: Path, serve: Callable[..., None]
+) -> None:
+    serve(Once, tied)
+    first, second = apart(run(tied, films, tmp_path / "run", "--trainable=vision_lora"))
+    assert first < 0.01 < second
+
+
+def lora_modules(tensors: dict[str, Tensor]) -> set[str]:
+    return {name.removesuffix(".weight") for name in tensors if re.fullmatch(TARGETS + r"\.weight", name)}
+
+
+@pytest.mark.parametrize("correction", ["true", "false"])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Stale, r"not the same policy: over the first batch's \d+ tokens .* on average \(limit 0.1\)"),
+        (Unscaled, "not the same policy"),
+        (Silent, r"8 of the first batch's \d+ tokens have no finite log-probability"),
+        (Short, r"\d log-probabilities for the \d tokens of completion 0: use a vLLM that TRL supports"),
+    ],
+)
+def test_another_policy_stops_the_run_before_its_first_step(
+    kind: type[Server], message: str, correction: str, tied: Path, films: Path, tmp_path: Path,
+    serve: Callable[..., None],
+) -> None:  # fmt: skip
+    serve(kind, tied)
+    flags = ["--trainable=vision_lora", "--vllm_importance_sampling_correction", correction]
+    with pytest.raises(InputError, match=message):
+        run(tied, films, tmp_path / "run", *flags, "--temperature=0.4")
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == ""
+
+
+def test_a_folded_copy_is_sent_and_the_base_stays_bit_for_bit(untied: Path) -> None:
+    model = policy.load(untied, dtype="bfloat16", with_head=True)[0]
+    model = trainable.prepare(model, trainable.DEFAULT, targets="", rank=1, alpha=1)
+    model.add_adapter("ref", model.peft_config["default"])  # as TRL does for the reference
+    draw(model, seed=1)
+    model.get_base_model().lm_head.modules_to_save["default"].weight.data += 0.5
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    found = dict(engines.folded(model))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    plain = phi4.load(untied, dtype="bfloat16")[0]
+    assert found.keys() == dict(plain.named_parameters()).keys()
+    scale, key = 8 / 4, "base_model.model.{}.lora_{}.default.weight"
+    for name, start in plain.named_parameters():
+        module = name.removesuffix(".weight")
+        if module in lora_modules(found):
+            delta = before[key.format(module, "B")] @ before[key.format(module, "A")] * scale
+            assert torch.equal(found[name], (start.float() + delta).bfloat16())
+        elif name == "lm_head.weight":
+            torch.testing.assert_close(found[name], start.float() + 0.5)
+        else:
+            assert torch.equal(found[name], start)
+
+
+def test_what_trl_does_instead_is_why(untied: Path) -> None:
+    """TRL's own walk moves a bf16 base and names the reference's head; if this fails, `folded` may go."""
+    model = policy.load(untied, dtype="bfloat16", with_head=True)[0]
+    model.add_adapter("ref", model.peft_config["default"])
+    draw(model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    backend = vllm_generation.VLLMGeneration.__new__(vllm_generation.VLLMGeneration)
+    backend.model = model
+    backend._dist = SimpleNamespace(is_fsdp=False, gather_params=lambda tensors: torch.no_grad())
+    assert "lm_head.modules_to_save.ref.weight" in dict(backend._iter_named_params())
+    assert any(not torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_names_are_mapped_for_phi4_alone() -> None:
+    pair = [("model.embed_tokens_extend.image_embed.sub_img_feature_extensor", torch.zeros(1))]
+    assert [name for name, _ in engines.renamed(iter(pair), "qwen2_5_vl")] == [pair[0][0]]
+    phi4_names = [name for name, _ in engines.renamed(iter(pair), "phi4_multimodal")]
+    assert phi4_names == ["model.embed_tokens_extend.image_embed.sub_GN"]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-20, 0), st.floats(-20, 0), st.booleans()), min_size=1, max_size=30),
+    st.integers(0, 30),
+)
+def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, bool]], cut: int) -> None:
+    sampled, own, mask = (torch.tensor(column).reshape(-1, 1) for column in zip(*rows, strict=True))
+    sums = engines.tally(sampled, own, mask.long())
+    apart = [abs(float(a) - float(b)) for a, b, m in zip(sampled, own, mask, strict=True) if m]
+    expected = [len(apart), 0, sum(d > engines.OUTLIER for d in apart), math.fsum(apart)]
+    assert sums.tolist() == pytest.approx(expected)
+    parts = (engines.tally(sampled[part], own[part], mask[part]) for part in (slice(cut), slice(cut, None)))
+    assert sum(parts).tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("sums", "agree"),
+    [
+        ([100, 0, 0, 0.0], True),
+        ([100, 0, 5, 10.0], True),  # on both limits
+        ([100, 0, 0, 10.1], False),  # a shift of every token
+        ([100, 0, 6, 5.0], False),  # few tokens, far apart
+        ([100, 1, 0, 0.0], False),
+        ([0, 0, 0, 0.0], False),  # nothing was sampled: nothing was compared
+    ],
+)
+def test_the_limits(sums: list[float], agree: bool) -> None:
+    assert (engines.disagreement(torch.tensor(sums), engines.Limits()) is None) == agree
+
+
+def test_padding_and_infinities() -> None:
+    sampled = torch.tensor([[-1.0, float("nan"), 7.0], [-2.0, -float("inf"), -1.0]])
+    own = torch.tensor([[-1.25, -1.0, float("nan")], [-1.0, -1.0, -1.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    assert engines.tally(sampled, own, mask).tolist() == [5, 2, 1, 1.25]
+
+
+@pytest.mark.parametrize(
+    ("ids", "logprobs", "message"),
+    [
+        ([[1, 2], [3]], [[[-1.0], [-2.0]], [[-1.0]]], None),
+        ([[1, 2], [3]], None, "for 0 of 2 completions"),
+        ([[1, 2], [3]], [[[-1.0], [-2.0]]], "for 1 of 2 completions"),
+        (
+            [[1, 2], [3]],
+            [[[-1.0], [-2.0]], [[-1.0], [-1.0]]],
+            "2 log-probabilities for the 1 tokens of completion 1",
+        ),
+        ([[], [3]], [[], [[-1.0]]], None),
+    ],
+)
+def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
+    found = engines.malformed(ids, logprobs)
+    assert (message is None and found is None) or (message is not None and found and message in found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--vllm_mode=colocate"], "Phi-4-multimodal in its original layout only"),
+        (["--vllm_mode=local"], "vllm_mode is 'local': use colocate or server"),
+        (["--top_p=0.9"], "set top_p to 1"),
+        (["--top_k=50"], "top_k to 0"),
+        (["--min_p=0.1"], "min_p to null"),
+        (["--repetition_penalty=1.1"], "repetition_penalty to 1"),
+        (["--logp_difference=0"], "logp_difference is 0.0"),
+        (["--logp_outliers=2"], "logp_outliers 2.0"),
+        (
+            ["--trainable=vision_lora+lm_head"],
+            "would not take a trained lm_head: set trainable to vision_lora",
+        ),
+        (["--trainable=lm_head"], "would not take a trained lm_head"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_before_the_model(
+    flags: list[str], message: str, tied: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "installed", lambda: True)
+    with pytest.raises(InputError, match=message):
+        run(tied, films, tmp_path / "run", "--trainable=vision_lora", *flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_with_a_head_is_refused_on_a_tied_base(
+    tied: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, processor = policy.load(tied, with_head=True)
+    assert isinstance(model, PeftModel)
+    model.save_pretrained(str(tmp_path / "policy"))
+    processor.save_pretrained(str(tmp_path / "policy"))
+    monkeypatch.setattr(engines, "installed", lambda: True)
+    with pytest.raises(InputError, match="chexphi checkpoint merge"):
+        run(tmp_path / "policy", films, tmp_path / "run", "--trainable=vision_lora")
+
+
+def test_a_missing_vllm_is_said_before_the_model(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "installed", lambda: False)
+    with pytest.raises(InputError, match=r"pip install 'chexphi\[vllm\]'"):
+        run(tmp_path / "no_such_model", films, tmp_path / "run")
+
+
+@pytest.mark.parametrize("mode", engines.MODES)
+def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section_alone(mode: str) -> None:
+    root = Path(__file__).parents[2]
+    plain = yaml.safe_load((root / "configs" / "grpo_kg.yaml").read_text())
+    ours = yaml.safe_load((root / "configs" / f"grpo_vllm_{mode}.yaml").read_text())
+    differ = {key for key in plain.keys() | ours.keys() if plain.get(key) != ours.get(key)}
+    assert {key for key in differ if "vllm" not in key} == {"trainable", "logp_difference", "logp_outliers"}
+    path = str(root / "configs" / f"grpo_vllm_{mode}.yaml")
+    recipe, args = grpo.parse(["--config", path, "--bf16=false"])
+    assert (args.use_vllm, args.vllm_mode) == (True, mode)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "installed", lambda: True)
+        engines.check(args, engines.Limits(recipe.logp_difference, recipe.logp_outliers))
+    kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
+    engines.check_policy(args, recipe.trainable, policy.Place(root, None, kind))
