@@ -245,7 +245,7 @@ def lora_modules(tensors: dict[str, Tensor]) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Stale, r"not the same policy: over the first batch's \d+ tokens .* on average \(limit 0.1\)"),
+        (Stale, r"not the same policy: over the first batch's \d+ tokens .* on average \(limit 0.05\)"),
         (Unscaled, "not the same policy"),
         (Silent, r"8 of the first batch's \d+ tokens have no finite log-probability"),
         (Short, r"\d log-probabilities for the \d tokens of completion 0: use a vLLM that TRL supports"),
@@ -323,9 +323,9 @@ def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, 
     ("sums", "agree"),
     [
         ([100, 0, 0, 0.0], True),
-        ([100, 0, 5, 10.0], True),  # on both limits
-        ([100, 0, 0, 10.1], False),  # a shift of every token
-        ([100, 0, 6, 5.0], False),  # few tokens, far apart
+        ([100, 0, 5, 5.0], True),  # on both limits
+        ([100, 0, 0, 5.1], False),  # a shift of every token
+        ([100, 0, 6, 4.0], False),  # few tokens, far apart
         ([100, 1, 0, 0.0], False),
         ([0, 0, 0, 0.0], False),  # nothing was sampled: nothing was compared
     ],

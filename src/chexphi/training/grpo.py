@@ -57,7 +57,7 @@ class GRPORecipe(LearningFields):
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     logp_difference: float = field(
-        default=0.1,
+        default=0.05,
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
     )
     logp_outliers: float = field(
