@@ -112,7 +112,7 @@ def initialise(model: nn.Module, *, seed: int) -> None:
     hardly sees with them. Linear and convolution: std fan_in^-0.5, half that for a block's output projection,
     biases 0; embeddings 0.2; vision positions 0.3.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
     outputs = ("o_proj", "down_proj", "out_proj", "fc2")
     with torch.no_grad():
         for name, module in model.named_modules():

@@ -1,0 +1,278 @@
+"""Generation and one GRPO step at full size on a GPU, beside plain transformers and TRL. One table.
+
+Phi-4-multimodal in its published sizes with random weights in bf16, a vision LoRA of rank 256 and its own
+`lm_head`: 8 prompts of one 448-pixel film, 8 completions each, 256 new tokens. Random weights write no answer
+format, so the rewards' parsing is in the step and their graphs are not. Plain RoPE: prompts stay below the
+length at which LongRoPE switches. Without a GPU the same runs on the small model, in fp32, and is
+timed in seconds of the processor.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gc
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import (
+    GenerationConfig,
+    Phi4MultimodalConfig,
+    Phi4MultimodalFeatureExtractor,
+    TrainerCallback,
+)
+from transformers.utils import logging as transformers_logging
+from trl import GRPOConfig, GRPOTrainer
+
+from chexphi.data.phantom.draw import render
+from chexphi.data.phantom.language import caption
+from chexphi.data.phantom.scene import sample_build, sample_scene
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.models import phi4, tiny, trainable
+from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models.generate import generate
+from chexphi.prompts import messages
+from chexphi.runs import JsonLines
+from chexphi.schema import Example
+from chexphi.training.dataset import grpo_dataset
+from chexphi.training.grpo import DEFAULTS, GRPORecipe, reward_functions
+from chexphi.training.progress import quiet
+from chexphi.training.trainer import LoggedGRPOTrainer
+
+PROMPTS, GROUP = 8, 8
+TEMPERATURE, BETA = 0.9, 0.5  # configs/grpo_kg.yaml
+QUESTION = "Which findings are present?"
+GPU = torch.cuda.is_available()
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is run."""
+
+    name: str
+    crop: int
+    patch: int
+    new_tokens: int
+    rank: int
+    rows: int
+    """Of a micro-batch."""
+    repeats: int
+    """Runs that are timed, after one that warms up; the median counts."""
+
+
+SIZE = (
+    Size("Phi-4-multimodal, random weights, bf16", 448, 14, 256, 256, 8, 1)
+    if GPU
+    else Size("small model, fp32", 64, 16, 32, 8, 64, 3)
+)
+
+
+def films() -> tuple[list[Any], list[str]]:
+    """A film for each prompt, and texts for the tokenizer."""
+    rng = random.Random(0)
+    scenes = [sample_scene(rng, sample_build(rng)) for _ in range(200)]
+    texts = [caption(rng, scene, "train")[1].think for scene in scenes]
+    return [render(scene, SIZE.crop).convert("RGB") for scene in scenes[:PROMPTS]], texts
+
+
+def settings(tokenizer: Any) -> Phi4MultimodalConfig:
+    """The small model's configuration; on a GPU with the published sizes."""
+    small = tiny.config(tokenizer)
+    if not GPU:
+        return small
+    parts = {"vision_config": {"image_token_id": small.vision_config.image_token_id, "feature_layer": -2}}
+    parts |= {"audio_config": {"audio_token_id": small.audio_config.audio_token_id}}
+    return Phi4MultimodalConfig(
+        num_attention_heads=24,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75},
+        bos_token_id=small.bos_token_id,
+        pad_token_id=small.pad_token_id,
+        eos_token_id=small.eos_token_id,
+        **parts,
+    )
+
+
+def policy(tokenizer: Any) -> tuple[Any, Any]:
+    """A fresh policy, ready to train, and its processor."""
+    torch.manual_seed(0)
+    kind = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16 if GPU else kind)
+    with torch.device("cuda" if GPU else "cpu"):
+        model = phi4.Phi4MultimodalForCausalLM(settings(tokenizer))
+    torch.set_default_dtype(kind)
+    tiny.initialise(model, seed=0)
+    ids = {name: getattr(model.config, name) for name in ("bos_token_id", "pad_token_id", "eos_token_id")}
+    model.generation_config = GenerationConfig(**ids)
+    model = trainable.prepare(model, trainable.DEFAULT, targets=TARGETS, rank=SIZE.rank, alpha=2 * SIZE.rank)
+    side = {"height": SIZE.crop, "width": SIZE.crop}
+    images = phi4.Phi4MultimodalImageProcessor(size=side, patch_size=SIZE.patch, dynamic_hd=1)
+    return model, phi4.Phi4MultimodalProcessor(images, Phi4MultimodalFeatureExtractor(), tokenizer)
+
+
+def clock() -> float:
+    """Seconds: by the wall beside a GPU, of the processor without one."""
+    if not GPU:
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def ours(model: Any, processor: Any, drawn: list[Any]) -> int:
+    """Our generation; returns how many tokens were sampled."""
+    rows = generate(
+        model,
+        processor,
+        [QUESTION] * PROMPTS,
+        [[film] for film in drawn],
+        max_new_tokens=SIZE.new_tokens,
+        temperature=TEMPERATURE,
+        samples=GROUP,
+    )
+    return sum(len(sample.token_ids) for row in rows for sample in row)
+
+
+def plain(model: Any, processor: Any, drawn: list[Any]) -> int:
+    """The library's `generate`, every prompt as often as it has completions: what TRL runs."""
+    prompt = processor.apply_chat_template(messages(QUESTION, 1), add_generation_prompt=True)
+    rows = [[film] for film in drawn for _ in range(GROUP)]
+    inputs = processor(text=[prompt] * len(rows), images=rows, padding=True, return_tensors="pt").to(
+        model.device
+    )
+    with torch.inference_mode():
+        ids = model.eval().generate(
+            **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
+        )
+    new = ids[:, inputs["input_ids"].shape[1] :]
+    ends = torch.isin(new, torch.tensor(model.config.eos_token_id, device=new.device))
+    return int((ends.cumsum(1) - ends.long() == 0).sum())  # the end token counts, what follows does not
+
+
+class StepClock(TrainerCallback):
+    """Seconds of each optimiser step, generation included."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.start = clock()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.seconds.append(clock() - self.start)
+
+
+def step(
+    trainer_class: Any, model: Any, processor: Any, data: Any, folder: Path, checkpointing: bool
+) -> float:
+    """Seconds of a GRPO step."""
+    args = GRPOConfig(
+        **DEFAULTS | {"gradient_checkpointing": checkpointing},
+        output_dir=str(folder / "run"),
+        per_device_train_batch_size=SIZE.rows,
+        gradient_accumulation_steps=PROMPTS * GROUP // SIZE.rows,
+        num_generations=GROUP,
+        max_completion_length=SIZE.new_tokens,
+        temperature=TEMPERATURE,
+        beta=BETA,
+        loss_type="grpo",
+        max_steps=1 + SIZE.repeats,
+        bf16=GPU,
+        use_cpu=not GPU,
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_strategy="no",
+    )
+    timer = StepClock()
+    extra = {} if trainer_class is GRPOTrainer else {"completions": JsonLines(folder / "completions.jsonl")}
+    trainer = trainer_class(
+        model=model,
+        args=args,
+        reward_funcs=reward_functions(GRPORecipe(), LexiconExtractor(), model.generation_config.eos_token_id),
+        train_dataset=data,
+        processing_class=processor,
+        callbacks=[timer],
+        **extra,
+    )
+    quiet(trainer)
+    trainer.train()
+    return statistics.median(timer.seconds[1:])
+
+
+def measured(action: Callable[[], float]) -> tuple[float | None, str]:
+    """What the action returns, None if memory runs out, and the GPU's peak."""
+    if not GPU:
+        return action(), "-"
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        found = action()
+    except torch.cuda.OutOfMemoryError:
+        return None, "out of memory"
+    return found, f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
+
+
+def rate(tokenizer: Any, drawn: list[Any], action: Callable[..., int]) -> float:
+    """Seconds a token."""
+    model, processor = policy(tokenizer)
+    action(model, processor, drawn)
+    found = []
+    for _ in range(SIZE.repeats):
+        start = clock()
+        tokens = action(model, processor, drawn)
+        found.append((clock() - start) / tokens)
+    return statistics.median(found)
+
+
+def row(table: Table, name: str, pair: list[tuple[float | None, str]], show: Callable[[float], str]) -> None:
+    (mine, my_peak), (theirs, their_peak) = pair
+    ratio = f"{theirs / mine:.2f}" if mine and theirs else "-"
+    cells = [show(value) if value else "-" for value in (mine, theirs)]
+    table.add_row(ratio, name, *cells, my_peak, their_peak)
+
+
+def main() -> None:
+    transformers_logging.set_verbosity_error()
+    drawn, texts = films()
+    tokenizer = tiny.train_tokenizer(texts)
+    device = torch.cuda.get_device_name() if GPU else f"CPU, {torch.get_num_threads()} thread(s)"
+    work = (
+        f"{PROMPTS} prompts x {GROUP} completions x {SIZE.new_tokens} tokens, one {SIZE.crop}-pixel film each"
+    )
+    table = Table(
+        *("plain / ours, time", "what", "ours", "plain HF, TRL", "peak, ours", "peak, plain"),
+        title=f"{SIZE.name}; {device}; {work}",
+    )
+    pair = [measured(lambda run=run: rate(tokenizer, drawn, run)) for run in (ours, plain)]
+    row(table, "generation", pair, lambda s: f"{1 / s:,.0f} tokens/s")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for i, film in enumerate(drawn):
+            film.save(folder / f"{i}.png")
+        examples = [
+            Example(id=str(i), images=(f"{i}.png",), question=QUESTION, answer=("yes",), explanation=texts[i])
+            for i in range(PROMPTS)
+        ]
+        data = grpo_dataset(examples, folder)
+        for on in (False, True):
+            pair = [
+                measured(lambda kind=kind, on=on: step(kind, *policy(tokenizer), data, folder, on))
+                for kind in (LoggedGRPOTrainer, GRPOTrainer)
+            ]
+            row(table, f"GRPO step, checkpointing {'on' if on else 'off'}", pair, lambda s: f"{s:.2f} s")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
