@@ -1,13 +1,14 @@
 """vLLM in GRPO: its copy of the policy, the comparison of both engines, and settings that cannot work.
 
-vLLM itself needs a GPU. Only its server is stood in for: a copy of the base, read from the disk as a server
-would, that takes weights by the original layout's names and samples. TRL's own side runs as it is.
+vLLM itself needs a GPU. Only its server and its engine are stood in for: a copy of the base, read from the
+disk as they would, that takes weights by name and samples. TRL's own side of both modes runs as it is.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tiny_families
 import torch
 import yaml
 from hypothesis import given
@@ -26,6 +28,7 @@ from trl.generation import vllm_generation
 
 from chexphi.models import adapter, phi4, policy, trainable
 from chexphi.models.checkpoint.names import TARGETS, native
+from chexphi.models.family import LAYERS
 from chexphi.schema import InputError
 from chexphi.training import engines, grpo
 
@@ -98,16 +101,75 @@ class Server:
             inputs |= {
                 k: pixels[k].repeat(n, *[1] * (pixels[k].ndim - 1)) for k in ("pixel_values", "image_sizes")
             }
-        drawn = self.model.generate(
-            **inputs, do_sample=True, temperature=temperature, top_k=0, max_new_tokens=max_tokens,
-            output_scores=True, return_dict_in_generate=True,
-        )  # fmt: skip
-        scores = torch.stack(drawn.scores, 1).float().log_softmax(-1)
-        for row, values in zip(drawn.sequences[:, len(prompt) :], scores, strict=True):
-            ends = [i for i, token in enumerate(row) if token in self.model.config.eos_token_id]
-            length = ends[0] + 1 if ends else len(row)
-            picked = values.gather(1, row[:, None])[:length, 0]
-            yield row[:length].tolist(), picked.tolist()
+        return sample(self.model, inputs, temperature, max_tokens)
+
+
+def sample(
+    model: Any, inputs: dict[str, Tensor], temperature: float, length: int
+) -> Iterator[tuple[list[int], list[float | None]]]:
+    """The tokens of each row, the end token included, and their log-probabilities at this temperature."""
+    drawn = model.generate(
+        **inputs, do_sample=True, temperature=temperature, top_k=0, max_new_tokens=length,
+        output_scores=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    new = drawn.sequences[:, inputs["input_ids"].shape[1] :]
+    logprobs = torch.stack(drawn.scores, 1).float().log_softmax(-1).gather(2, new[..., None])[..., 0]
+    for row, values in zip(new, logprobs, strict=True):
+        ends = [i for i, token in enumerate(row) if token in model.generation_config.eos_token_id]
+        kept = ends[0] + 1 if ends else len(row)
+        yield row[:kept].tolist(), values[:kept].tolist()
+
+
+class Engine:
+    """What TRL's colocated mode uses of vLLM's `LLM`."""
+
+    last: Engine
+
+    def __init__(self, model: str, logprobs_mode: str, **settings: Any) -> None:
+        assert logprobs_mode == "processed_logprobs"
+        self.model, self.processor = policy.load(model)
+        runner = SimpleNamespace(model=self)
+        worker = SimpleNamespace(
+            model_executor=SimpleNamespace(driver_worker=SimpleNamespace(model_runner=runner))
+        )
+        self.llm_engine, self.awake, self.syncs = worker, {"weights", "kv_cache"}, 0
+        type(self).last = self
+
+    def sleep(self, level: int) -> None:
+        assert level == 2  # the weights are gone
+        for parameter in self.model.parameters():
+            parameter.data.fill_(float("nan"))
+        self.awake = set()
+
+    def wake_up(self, tags: list[str]) -> None:
+        self.awake |= set(tags)
+
+    def load_weights(self, tensors: Sequence[tuple[str, Tensor]]) -> None:
+        assert "weights" in self.awake
+        for name, tensor in tensors:
+            self.model.get_parameter(name).data.copy_(tensor)
+
+    def reset_prefix_cache(self) -> None:
+        self.syncs += 1
+
+    def generate(self, prompts: Sequence[Any], sampling_params: Any, use_tqdm: bool) -> list[Any]:
+        assert self.awake == {"weights", "kv_cache"}
+        assert sampling_params.logit_bias.keys() == set(self.model.placeholder_ids)
+        found = []
+        for prompt in prompts:
+            inputs = {"input_ids": torch.tensor([prompt["prompt_token_ids"]])}
+            inputs["mm_token_type_ids"] = (inputs["input_ids"] == self.model.config.image_token_id).long()
+            if films := prompt.get("multi_modal_data", {}).get("image"):
+                inputs |= self.processor.image_processor(films, return_tensors="pt")
+            ((ids, values),) = sample(
+                self.model, inputs, sampling_params.temperature, sampling_params.max_tokens
+            )
+            logprobs = [
+                {i: SimpleNamespace(rank=1, logprob=value)} for i, value in zip(ids, values, strict=True)
+            ]
+            outputs = [SimpleNamespace(token_ids=ids, logprobs=logprobs)]
+            found.append(SimpleNamespace(prompt_token_ids=prompt["prompt_token_ids"], outputs=outputs))
+        return found
 
 
 class Stale(Server):
@@ -239,6 +301,30 @@ def test_weights_that_stop_arriving_later_show_in_the_metrics(
 
 def lora_modules(tensors: dict[str, Tensor]) -> set[str]:
     return {name.removesuffix(".weight") for name in tensors if re.fullmatch(TARGETS + r"\.weight", name)}
+
+
+@pytest.mark.parametrize("sleep", ["true", "false"])
+def test_a_colocated_engine_of_another_family_agrees(
+    sleep: str, films: Path, tmp_path: Path, serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "base"
+    tiny_families.qwen2_5_vl(base, tiny_families.TEXTS)
+    serve(Server, base)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # TRL sets a rank there and leaves it
+    monkeypatch.setattr(vllm_generation, "LLM", Engine, raising=False)
+    monkeypatch.setattr(vllm_generation, "SamplingParams", SimpleNamespace, raising=False)
+    flags = ["--vllm_mode=colocate", "--lora_rank=4", "--lora_alpha=8"]
+    out = run(base, films, tmp_path / "run", *flags, "--vllm_enable_sleep_mode", sleep)
+    assert Engine.last.syncs == 2
+    assert max(apart(out)) < 0.05  # four of 400 tokens are never sampled: a shift of about 0.01
+    start = policy.load(base)[0].state_dict()
+    if sleep == "false":
+        served = Engine.last.model.state_dict()
+        changed = {name for name in start if not torch.equal(start[name], served[name])}
+        lora = {
+            f"{name}.weight" for name, _ in Engine.last.model.named_modules() if re.fullmatch(LAYERS, name)
+        }
+        assert changed == lora | {"lm_head.weight"}
 
 
 @pytest.mark.parametrize("correction", ["true", "false"])
