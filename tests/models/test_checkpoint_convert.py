@@ -481,6 +481,22 @@ def test_an_adapter_for_another_base_and_half_a_pair(
         policy.load(lone)
 
 
+def test_an_adapters_own_pattern_does_not_reach_the_audio_encoder(imported: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(imported, tmp_path / "native")
+    config = json.loads((base / "vision-lora" / "adapter_config.json").read_text())
+    config["target_modules"] = [
+        "qkv_proj",
+        "o_proj",
+        "gate_up_proj",
+        "down_proj",
+    ]  # as PEFT would have saved it
+    (base / "vision-lora" / "adapter_config.json").write_text(json.dumps(config))
+    first, second = (policy.load(folder)[0].state_dict() for folder in (imported, base))
+    assert first.keys() == second.keys()
+    assert not any("audio" in name and ".lora_" in name for name in second)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_merge_refuses_what_it_cannot_do(tiny_folder: Path, imported: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no adapter: there is nothing to merge"):
         merge(tiny_folder, tmp_path / "merged")
