@@ -26,10 +26,11 @@ from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import add_fused_lm_head
 
 from chexphi.models import adapter, trainable
+from chexphi.models.packed import Packed
 from chexphi.rewards.trl import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import Completion, InputError
-from chexphi.training import engines
+from chexphi.training import engines, shared
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         model: The policy.
         completions: Where the lines go; only the main process writes.
         limits: Up to where vLLM's log-probabilities and the trainer's are the same.
+        share_prefix: Whether the completions of a prompt share its pass where they can.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
@@ -55,6 +57,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         *,
         completions: JsonLines,
         limits: engines.Limits | None = None,
+        share_prefix: bool = True,
         **kwargs: Any,
     ) -> None:
         adapted, beta = hasattr(model, "peft_config"), args.beta
@@ -64,6 +67,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
             args.beta = 0.0  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
+        self._shares = share_prefix and self._can_share(reference)
         if reference is not None:
             self._take_reference(reference)
         elif beta:
@@ -79,6 +83,16 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._rows: list[dict[str, Any]] = []
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
+
+    def _can_share(self, reference: Any) -> bool:
+        """Make policy and reference ready to read packed rows, or say why they are not."""
+        zero = self.accelerator.state.deepspeed_plugin
+        sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
+        models = [self._causal_model(), *([] if reference is None else [reference])]
+        reasons = [shared.why_plain(model, sharded=sharded) for model in models]
+        if reasons[0]:
+            logger.warning(reasons[0])
+        return not any(reasons)
 
     def _take_reference(self, reference: Any) -> None:
         """A whole model as the reference policy."""
@@ -110,11 +124,21 @@ class LoggedGRPOTrainer(GRPOTrainer):
         return output
 
     def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        plain = super()._get_per_token_logps_and_entropies
+        packings: list[Packed | None] = []
+
+        def passes() -> Any:
+            if not self._shares:
+                return plain(model, *args, **kwargs)
+            logps, entropies, found = shared.read(plain, self.accelerator.autocast, model, *args, **kwargs)
+            packings.extend(found)
+            return logps, entropies, None
+
         if not self._capture:
-            return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+            return passes()
         self._capture = False  # the first pass is the policy's, what follows is the reference's
         if self.temperature == 1:
-            result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+            result = passes()
             self._captured = self._scaled = result[0].detach().float()
             return result
         hidden: list[Tensor] = []
@@ -123,13 +147,17 @@ class LoggedGRPOTrainer(GRPOTrainer):
             lambda *call: hidden.append(call[2].last_hidden_state.detach())
         )
         try:
-            result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+            result = passes()
         finally:
             hook.remove()
         input_ids, _, keep = args
+        states = [
+            part.plain(values) if part else values[:, -keep - 1 : -1]
+            for part, values in zip(packings or [None] * len(hidden), hidden, strict=True)
+        ]
         self._scaled = result[0].detach().float()
         self._captured = logps_at_temperature_one(
-            torch.cat(hidden), causal.get_output_embeddings(), input_ids, keep
+            torch.cat(states), causal.get_output_embeddings(), input_ids[:, -keep:]
         )
         return result
 
@@ -210,15 +238,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
         )
 
 
-def logps_at_temperature_one(hidden: Tensor, head: torch.nn.Linear, input_ids: Tensor, keep: int) -> Tensor:
-    """fp32 log-probabilities (rows, keep) of the last ids from hidden states (rows, length, hidden)."""
-    states = hidden[:, -keep - 1 : -1].flatten(0, 1).float()  # the kernel multiplies in this type
-    targets = input_ids[:, -keep:].flatten()
+def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
+    """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
+    flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
     with torch.no_grad():
         chosen = ChunkedLogProbFunction.apply(
-            states, head.weight, head.bias, targets, 1.0, CHUNK, None, 1.0, ()
+            flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
         )
-    return chosen[0].float().view(len(hidden), keep)
+    return chosen[0].float().view(targets.shape)
 
 
 def _number(value: float) -> float | None:
