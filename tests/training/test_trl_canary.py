@@ -14,6 +14,7 @@ from trl.trainer.utils import add_fused_lm_head
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 OVERRIDDEN = {
+    "_prepare_inputs": ["self", "generation_batch"],
     "_generate_and_score_completions": ["self", "inputs"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from chexphi import runs
 from chexphi.models import policy, trainable
 from chexphi.schema import Example
@@ -98,7 +100,9 @@ def begin(
     extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
     if learning and asked:
         rank, alpha = learning.lora_rank, learning.lora_alpha
-        model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
+        with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
+            torch.manual_seed(seed)
+            model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
         extra["trainable"] = trainable.summary(model)
     runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
     runs.log_to(out)

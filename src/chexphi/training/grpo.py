@@ -56,6 +56,9 @@ class GRPORecipe(LearningFields):
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
+    share_prefix: bool = field(
+        default=True, metadata={"help": "read each distinct prompt once for its completions"}
+    )
     logp_difference: float = field(
         default=0.05,
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
@@ -148,6 +151,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         callbacks=[MetricsLog(metrics)],
         completions=completions,
         limits=limits,
+        share_prefix=recipe.share_prefix,
     )
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)

@@ -7,7 +7,7 @@ plainly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate
 from typing import Any
@@ -38,6 +38,18 @@ def why_plain(causal: Any, *, sharded: bool) -> str | None:
         name = causal.config._attn_implementation
         return f"prompts are read once for each completion: {name} takes no packed rows, sdpa does"
     return None
+
+
+def together(order: Sequence[int], group: int) -> list[int]:
+    """Rows in this order, but the `group` rows of a prompt one behind the other where its first one is.
+
+    >>> together([4, 1, 5, 0, 2, 3], 2)
+    [4, 5, 1, 0, 2, 3]
+    """
+    places: dict[int, list[int]] = {}
+    for row in order:
+        places.setdefault(row // group, []).append(row)
+    return [row for rows in places.values() for row in rows]
 
 
 def read(

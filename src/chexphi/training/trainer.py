@@ -1,9 +1,10 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-Nothing of the algorithm is changed. Three methods are wrapped, each calls TRL's own:
+Nothing of the algorithm is changed. Four methods are wrapped, each calls TRL's own:
 `_generate_and_score_completions` (numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
-anyway) and `compute_loss` (knows which rows a micro-batch holds: TRL shuffles them). With vLLM the same
+anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
+them) and `_prepare_inputs` (keeps the completions of a prompt in one micro-batch). With vLLM the same
 pass is compared with what vLLM says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
@@ -23,7 +24,12 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
-from trl.trainer.utils import add_fused_lm_head
+from trl.trainer.utils import (
+    add_fused_lm_head,
+    split_pixel_values_by_grid,
+    split_tensor_dict,
+    unsplit_pixel_values_by_grid,
+)
 
 from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
@@ -74,6 +80,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
             adapter.copy_to_reference(self.model)
         if args.use_vllm:
             engines.attach(self.vllm_generation)
+        self._buffered_inputs: list[dict[str, Any]] | None = None
         self._limits = limits or engines.Limits()
         self._compared = not args.use_vllm
         self._lines = completions
@@ -122,6 +129,18 @@ class LoggedGRPOTrainer(GRPOTrainer):
             if self._captured is not None:
                 self._keep(output[ROW], self._captured)
         return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if not (self._shares and self.model.training and self.args.steps_per_generation > 1):
+            return super()._prepare_inputs(generation_batch)
+        # as TRL's, but for the order: it would scatter the completions of a prompt over micro-batches
+        parts = self.args.steps_per_generation
+        if self._buffered_inputs is None or self._step % (parts * self.num_iterations) == 0:
+            batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
+            order = shared.together(torch.randperm(len(batch["prompt_ids"])).tolist(), self.num_generations)
+            split = split_tensor_dict({name: _rows(value, order) for name, value in batch.items()}, parts)
+            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split]
+        return self._buffered_inputs[self._step % parts]
 
     def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         plain = super()._get_per_token_logps_and_entropies
@@ -246,6 +265,13 @@ def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Ten
             flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
         )
     return chosen[0].float().view(targets.shape)
+
+
+def _rows(values: Any, order: list[int]) -> Any:
+    """Rows of a column in this order; what has no rows stays."""
+    if values is None or (isinstance(values, Tensor) and values.ndim == 0):
+        return values
+    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
 
 
 def _number(value: float) -> float | None:
