@@ -22,6 +22,7 @@ from trl import GRPOTrainer, SFTTrainer
 from chexphi.models import tiny
 from chexphi.models.phi4 import Phi4MultimodalForCausalLM
 from chexphi.training import grpo, plan, sft
+from chexphi.training.trainer import LoggedGRPOTrainer
 
 ROWS = 8
 WITHIN = 0.03  # the bar is 0.15; what is measured lies within 0.01
@@ -31,7 +32,7 @@ PHASES = {
     "sft_loss": (SFTTrainer, "compute_loss"),
     "backward": (accelerate.Accelerator, "backward"),
     "generation": (GRPOTrainer, "_generate_single_turn"),
-    "scoring": (GRPOTrainer, "_get_per_token_logps_and_entropies"),
+    "scoring": (LoggedGRPOTrainer, "_get_per_token_logps_and_entropies"),
 }
 LORA, HEAD, ALL = "--trainable=vision_lora", "--trainable=vision_lora+lm_head", "--trainable=all"
 BF16 = ("--bf16=true", "--dtype=bfloat16")

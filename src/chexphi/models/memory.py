@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from chexphi.models import adapter
+from chexphi.models import adapter, packed
 from chexphi.models.dry import FusedHead, Tally
 
 
@@ -47,6 +47,8 @@ class Work:
     """bf16 for matrix products, as `bf16: true` does."""
     accumulating: bool
     """Gradients of an earlier micro-batch are there."""
+    shared: bool
+    """Whether the completions of a prompt share its pass."""
     gpu: bool = True
     """Off a GPU, TRL's fused head goes over all tokens and folds its tiles in several copies."""
 
@@ -152,14 +154,37 @@ def _logps(model: Any, work: Work, pixels: Tensor | None) -> Tensor:
     """Log-probabilities of the completions as TRL's patched forward computes them."""
     causal, backbone = _parts(model)
     with _cast(work.autocast):
-        length = work.prompt + work.completion
-        embeds = _embeds(model, work, pixels, work.rows, length)
-        mask = torch.ones(work.rows, length, dtype=torch.long)
-        hidden = backbone(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
-        del embeds
-        states = hidden[:, -work.completion - 1 : -1] if work.gpu else hidden[:, :-1]
+        rows, each = _packing(work)
+        before = work.prompt - 1 if each > 1 else work.prompt
+        if each > 1 and pixels is not None:
+            pixels = pixels[torch.zeros(rows * work.films, dtype=torch.long)]  # those of the distinct prompts
+        embeds = _embeds(model, work, pixels, rows, before + each * work.completion)
+        inputs = _masks(causal, rows, before, each, work.completion)
+        hidden = backbone(inputs_embeds=embeds, use_cache=False, **inputs).last_hidden_state
+        del embeds, inputs
+        plain = hidden[:, before - 1 : -1] if work.gpu else hidden[:, :-1]
+        states = (hidden[:, before:] if work.gpu else hidden) if each > 1 else plain
         dtype = torch.bfloat16 if work.autocast else hidden.dtype
         return FusedHead.apply(states.flatten(0, 1), causal.get_output_embeddings().weight, dtype, work.gpu)
+
+
+def _packing(work: Work) -> tuple[int, int]:
+    """Rows that the language layers read, and the completions in each."""
+    if not work.shared or work.group == 1 or work.rows == 1:
+        return work.rows, 1
+    rows = -(-work.rows // work.group)
+    return rows, work.rows // rows
+
+
+def _masks(causal: Any, rows: int, before: int, each: int, completion: int) -> dict[str, Any]:
+    """What packed rows of prompts and completions get beside their embeddings, or plain rows."""
+    if each == 1:
+        return {"attention_mask": torch.ones(rows, before + completion, dtype=torch.long)}
+    packed.enable(causal)
+    known = torch.ones(rows, before, dtype=torch.bool)
+    seen = torch.ones(rows, each, completion, dtype=torch.bool)
+    layout = packed.Layout(before, each, packed.completion_mask(known, seen))
+    return {"attention_mask": packed.causal_mask(known)[:, None], "shared": layout}
 
 
 def films(model: Any, work: Work) -> int:

@@ -84,26 +84,26 @@ def pack(input_ids: Tensor, attention_mask: Tensor, keep: int, distinct: Tensor,
     own = positions[prompt:].repeat(completions)
     inputs = {
         "input_ids": torch.cat([input_ids[distinct, first : end - 1], ids.flatten(1)], 1),
-        "attention_mask": _causal(known)[:, None],
+        "attention_mask": causal_mask(known)[:, None],
         "position_ids": torch.cat([positions[:prompt], own])[None].expand(len(distinct), -1),
         "shift_labels": torch.cat([labels.new_full((len(distinct), prompt), -100), labels.flatten(1)], 1),
-        "shared": Layout(prompt, completions, _completion_mask(known, seen)),
+        "shared": Layout(prompt, completions, completion_mask(known, seen)),
     }
     return Packed(inputs, place, slot)
 
 
-def _causal(known: Tensor) -> Tensor:
+def causal_mask(known: Tensor) -> Tensor:
     """What tokens of rows see of their own row, bool (rows, length, length); padding sees itself alone."""
     length = known.shape[-1]
     causal = torch.ones(length, length, dtype=torch.bool, device=known.device).tril()
     return (causal & known[..., None, :]) | torch.eye(length, dtype=torch.bool, device=known.device)
 
 
-def _completion_mask(known: Tensor, seen: Tensor) -> Tensor:
+def completion_mask(known: Tensor, seen: Tensor) -> Tensor:
     """From real tokens of prompts (rows, prompt) and completions (rows, completions, length)."""
     rows, completions, length = seen.shape
     before = known[:, None, None, :].expand(rows, completions, length, -1)
-    return torch.cat([before, _causal(seen)], dim=-1).flatten(0, 1)[:, None]
+    return torch.cat([before, causal_mask(seen)], dim=-1).flatten(0, 1)[:, None]
 
 
 def _attention(base: Callable[..., Any]) -> Callable[..., Any]:

@@ -118,5 +118,6 @@ def work_of(asked: Settings) -> Work:
         checkpointing=asked.checkpointing,
         autocast=asked.bf16,
         accumulating=asked.accumulation > 1,
+        shared=asked.shared,
         gpu=asked.gpu,
     )

@@ -64,6 +64,8 @@ class Settings:
     generated: int
     """Micro-batches that are generated at once; 0 where nothing is."""
     group: int
+    shared: bool
+    """Whether the completions of a prompt share its pass."""
     old_policy: bool
     """Whether log-probabilities of the policy that sampled are computed apart."""
     beta: float
@@ -173,6 +175,7 @@ def settings(fields: PlanFields, recipe: Any, args: Any) -> Settings:
         accumulation=args.gradient_accumulation_steps,
         generated=args.steps_per_generation if generates else 0,
         group=args.num_generations if generates else 1,
+        shared=generates and recipe.share_prefix,
         old_policy=generates and args.gradient_accumulation_steps % every != 0,
         beta=args.beta if generates else 0.0,
         completion=args.max_completion_length if generates else fields.answer_tokens,
