@@ -1,0 +1,63 @@
+"""Which rows of a batch are the same prompt: the same ids, and the same films by their content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_SAMPLE = 256
+"""Values of a film by which candidates for the same one are found."""
+
+
+def same_prompts(
+    input_ids: Tensor, attention_mask: Tensor, num_images: Sequence[int] = (), films: Sequence[Tensor] = ()
+) -> tuple[Tensor, Tensor]:
+    """The distinct rows of a padded batch, in their order, and for every row its place among them.
+
+    Args:
+        input_ids: int, (rows, length).
+        attention_mask: 1 for tokens and 0 for padding, (rows, length); what ids padding has does not matter.
+        num_images: Films of each row; without films it may be left out.
+        films: Tensors that say all of a film, (images, ...) each, images in the order of their rows:
+            `pixel_values` and `image_sizes`.
+
+    Returns:
+        kept, int64 (distinct,) ascending, and place, int64 (rows,): row i is the same prompt as row
+        kept[place[i]], the first such. Both on the device of `input_ids`.
+    """
+    ids = input_ids.masked_fill(attention_mask == 0, -1).cpu().numpy()
+    counts = list(num_images) or [0] * len(ids)
+    films_of_row = torch.tensor(same_films(films), dtype=torch.long).split(counts)
+    first: dict[tuple[bytes, tuple[int, ...]], int] = {}
+    kept: list[int] = []
+    place: list[int] = []
+    for i, (row, own) in enumerate(zip(ids, films_of_row, strict=True)):
+        place.append(first.setdefault((row.tobytes(), tuple(own.tolist())), len(first)))
+        if len(first) > len(kept):
+            kept.append(i)
+    device = input_ids.device
+    return torch.tensor(kept, dtype=torch.long, device=device), torch.tensor(
+        place, dtype=torch.long, device=device
+    )
+
+
+def same_films(films: Sequence[Tensor]) -> list[int]:
+    """For every film the number of the first one that equals it in all tensors, (images, ...) each.
+
+    Candidates are found by a sample of their values and then compared in full.
+    """
+    flat = [tensor.flatten(1) for tensor in films if len(tensor)]
+    if not flat:
+        return []
+    sample = torch.cat([rows[:, :: max(1, rows.shape[1] // _SAMPLE)].float() for rows in flat], dim=1)
+    alike: dict[bytes, list[int]] = {}
+    place: list[int] = []
+    for i, values in enumerate(sample.cpu().numpy()):
+        candidates = alike.setdefault(values.tobytes(), [])
+        equal = (j for j in candidates if all(torch.equal(rows[i], rows[j]) for rows in flat))
+        place.append(next(equal, i))
+        if place[-1] == i:
+            candidates.append(i)
+    return place
