@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from chexphi.files import read_object
+from chexphi.models import prefill
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
@@ -46,6 +47,10 @@ class PolicyModel:
     """Pattern of the modules that carry a LoRA."""
     end_tokens: ClassVar[tuple[str, ...]]
     """Each of them ends a completion."""
+    film_inputs: ClassVar[tuple[str, ...]]
+    """Inputs with a value a film."""
+    share_prefix = True
+    """Whether `generate` reads a prompt that several rows have once for all of them."""
     if TYPE_CHECKING:  # the native class's
         config: Any
         model: Any
@@ -70,6 +75,15 @@ class PolicyModel:
         """The ids that stand for images (or sounds) in a prompt, and are never sampled."""
         raise NotImplementedError
 
+    def film_counts(self, input_ids: Tensor) -> list[int]:
+        """Films of each prompt, read off its ids (rows, length)."""
+        raise NotImplementedError
+
+    def single_films(self, inputs: Mapping[str, Any]) -> dict[str, Sequence[Tensor]]:
+        """The inputs that belong to films as one tensor a film."""
+        given = {name: inputs[name] for name in self.film_inputs if inputs.get(name) is not None}
+        return {name: [value[i : i + 1] for i in range(len(value))] for name, value in given.items()}
+
     def prompt_positions(self, inputs: dict[str, Tensor]) -> Tensor:
         """Positions of a left-padded prompt, (..., rows, length); what follows goes on from the last one."""
         return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
@@ -85,6 +99,48 @@ class PolicyModel:
             generation_config = copy.deepcopy(generation_config)
             generation_config.suppress_tokens = suppress
         return super().generate(inputs, generation_config=generation_config, **kwargs)  # type: ignore[misc]
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """As natively (beams, several sequences a prompt), with a row's films repeated together."""
+        films = {name: kwargs.pop(name, None) for name in self.film_inputs}
+        parts = self.single_films(films)
+        if parts and input_ids is not None and expand_size > 1:
+            of_row = torch.arange(sum(counts := self.film_counts(input_ids))).split(counts)
+            order = torch.cat([row.repeat(expand_size) for row in of_row]).tolist()
+            films = {name: torch.cat([films_of[i] for i in order]) for name, films_of in parts.items()}
+        input_ids, kwargs = super()._expand_inputs_for_generation(  # type: ignore[misc]
+            expand_size, is_encoder_decoder, input_ids, **kwargs
+        )
+        return input_ids, kwargs | films
+
+    def _supports_mm_encoder_outputs(self) -> bool:
+        """No: films are read with their prompts, in `_prefill`, and not before."""
+        return False
+
+    def _prefill(
+        self,
+        input_ids: Tensor,
+        generation_config: Any,
+        model_kwargs: dict[str, Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """As the native method, by which `generate` reads the prompts; one that several rows have once."""
+        native = super()._prefill  # type: ignore[misc]
+        shares = self.share_prefix
+        found = prefill.distinct(self, input_ids, generation_config, model_kwargs) if shares else None
+        if found is None:
+            return native(input_ids, generation_config, model_kwargs, *args, **kwargs)
+        output = native(input_ids[found.kept], generation_config, found.inputs, *args, **kwargs)
+        output.logits = output.logits[found.place]
+        output.cache.batch_select_indices(found.place)
+        return output
 
 
 def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers.models.gemma3 import modeling_gemma3 as native
 from transformers.models.gemma3 import processing_gemma3 as native_text
 
@@ -24,12 +25,17 @@ class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditi
 
     lora_targets = family.LAYERS
     end_tokens = ("<end_of_turn>", "<eos>")
+    film_inputs = ("pixel_values",)
 
     @property
     def placeholder_ids(self) -> list[int]:
         """Image, and what stands around one."""
         config = self.config
         return [config.image_token_id, config.boi_token_id, config.eoi_token_id]
+
+    def film_counts(self, input_ids: Tensor) -> list[int]:
+        """Films of each prompt (rows, length), by what stands before one."""
+        return (input_ids == self.config.boi_token_id).sum(1).tolist()
 
 
 class Gemma3Processor(family.PolicyProcessor, native_text.Gemma3Processor):

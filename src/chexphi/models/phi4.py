@@ -150,6 +150,7 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
 
     lora_targets = TARGETS
     end_tokens = END_TOKENS
+    film_inputs = ("pixel_values", "image_sizes")
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
         super().__init__(config)
@@ -161,6 +162,12 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
     def placeholder_ids(self) -> list[int]:
         """The ids that stand for image and audio features in a prompt."""
         return [self.config.vision_config.image_token_id, self.config.audio_config.audio_token_id]
+
+    def film_counts(self, input_ids: Tensor) -> list[int]:
+        """Films of each prompt (rows, length): they are apart in it."""
+        tokens = input_ids == self.config.image_token_id
+        first = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]
+        return first.sum(1).tolist()
 
     def forward(
         self,
@@ -178,26 +185,6 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
             image_sizes=image_sizes,
             **kwargs,
         )
-
-    def _expand_inputs_for_generation(
-        self,
-        expand_size: int = 1,
-        is_encoder_decoder: bool = False,
-        input_ids: Tensor | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor | None, dict[str, Any]]:
-        """As natively (beams, several sequences a prompt), with a row's films repeated together."""
-        films = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_sizes")}
-        if films["pixel_values"] is not None and input_ids is not None and expand_size > 1:
-            tokens = input_ids == self.config.image_token_id
-            first = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]  # films are apart in the prompt
-            of_row = torch.arange(len(films["pixel_values"])).split(first.sum(1).tolist())
-            order = torch.cat([row.repeat(expand_size) for row in of_row])
-            films = {name: tensor[order] for name, tensor in films.items()}
-        input_ids, kwargs = super()._expand_inputs_for_generation(
-            expand_size, is_encoder_decoder, input_ids, **kwargs
-        )
-        return input_ids, kwargs | films
 
 
 def load(

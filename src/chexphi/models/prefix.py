@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 _SAMPLE = 256
 """Values of a film by which candidates for the same one are found."""
 
 
 def same_prompts(
-    input_ids: Tensor, attention_mask: Tensor, num_images: Sequence[int] = (), films: Sequence[Tensor] = ()
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    num_images: Sequence[int] = (),
+    films: Sequence[Tensor | Sequence[Tensor]] = (),
 ) -> tuple[Tensor, Tensor]:
     """The distinct rows of a padded batch, in their order, and for every row its place among them.
 
@@ -20,8 +24,8 @@ def same_prompts(
         input_ids: int, (rows, length).
         attention_mask: 1 for tokens and 0 for padding, (rows, length); what ids padding has does not matter.
         num_images: Films of each row; without films it may be left out.
-        films: Tensors that say all of a film, (images, ...) each, images in the order of their rows:
-            `pixel_values` and `image_sizes`.
+        films: What says all of a film (`pixel_values` and `image_sizes`), in the order of the rows: tensors
+            (images, ...), or one tensor an image where they differ in size.
 
     Returns:
         kept, int64 (distinct,) ascending, and place, int64 (rows,): row i is the same prompt as row
@@ -43,21 +47,26 @@ def same_prompts(
     )
 
 
-def same_films(films: Sequence[Tensor]) -> list[int]:
-    """For every film the number of the first one that equals it in all tensors, (images, ...) each.
+def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
+    """For every film the number of the first one that equals it in all that is given, as in `same_prompts`.
 
     Candidates are found by a sample of their values and then compared in full.
     """
-    flat = [tensor.flatten(1) for tensor in films if len(tensor)]
-    if not flat:
+    whole = list(zip(*films, strict=True))
+    if not whole:
         return []
-    sample = torch.cat([rows[:, :: max(1, rows.shape[1] // _SAMPLE)].float() for rows in flat], dim=1)
+    sample = pad_sequence([torch.cat([_sample(part) for part in film]) for film in whole], batch_first=True)
     alike: dict[bytes, list[int]] = {}
     place: list[int] = []
     for i, values in enumerate(sample.cpu().numpy()):
         candidates = alike.setdefault(values.tobytes(), [])
-        equal = (j for j in candidates if all(torch.equal(rows[i], rows[j]) for rows in flat))
+        equal = (j for j in candidates if all(map(torch.equal, whole[i], whole[j])))
         place.append(next(equal, i))
         if place[-1] == i:
             candidates.append(i)
     return place
+
+
+def _sample(values: Tensor) -> Tensor:
+    flat = values.flatten()
+    return flat[:: max(1, len(flat) // _SAMPLE)].float()

@@ -10,6 +10,7 @@ image processor). Positions are three-dimensional inside a film; what follows is
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from chexphi.models import family
 class _Qwen(family.PolicyModel):
     lora_targets = family.LAYERS
     end_tokens = ("<|im_end|>", "<|endoftext|>")
+    film_inputs = ("pixel_values", "image_grid_thw")
 
     @property
     def placeholder_ids(self) -> list[int]:
@@ -32,6 +34,18 @@ class _Qwen(family.PolicyModel):
         config = self.config
         around = [config.vision_start_token_id, config.vision_end_token_id]
         return [config.image_token_id, config.video_token_id, *around]
+
+    def film_counts(self, input_ids: Tensor) -> list[int]:
+        """Films of each prompt (rows, length), by what stands before one."""
+        return (input_ids == self.config.vision_start_token_id).sum(1).tolist()
+
+    def single_films(self, inputs: Mapping[str, Any]) -> dict[str, Sequence[Tensor]]:
+        """The patches and the grid of each film."""
+        grids = inputs.get("image_grid_thw")
+        if grids is None:
+            return {}
+        patches = inputs["pixel_values"].split(grids.prod(1).tolist())
+        return {"pixel_values": patches, "image_grid_thw": grids.split(1)}
 
     def prompt_positions(self, inputs: dict[str, Tensor]) -> Tensor:
         """int (3, rows, length): time, height, width."""

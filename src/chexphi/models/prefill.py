@@ -1,0 +1,97 @@
+"""What the native `generate` reads of a batch in which several rows are the same prompt.
+
+A prompt with its films is hundreds to thousands of tokens and GRPO has it in the batch as often as it samples
+answers. Only the first forward of `generate` is touched: the distinct prompts go through it, then their keys,
+values and logits are repeated. All that follows is the library's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from chexphi.models.prefix import same_prompts
+
+if TYPE_CHECKING:
+    from chexphi.models.family import PolicyModel
+
+_TOKENS = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
+"""Inputs with a value a token, (..., rows, length), or one row for all."""
+_REST = ("cache", "use_cache", "logits_to_keep")
+
+
+class Distinct(NamedTuple):
+    """The distinct prompts of a batch."""
+
+    kept: Tensor
+    """Their rows, (distinct,)."""
+    place: Tensor
+    """For every row its place among them, (rows,)."""
+    inputs: dict[str, Any]
+    """The model's inputs for them alone."""
+
+
+def distinct(
+    model: PolicyModel, input_ids: Tensor, generation_config: Any, inputs: Mapping[str, Any]
+) -> Distinct | None:
+    """The prompts to read; None if each row is to be read.
+
+    That is so where all prompts differ, and where sharing might change something: a cache that is not empty
+    or not the usual one, inputs that belong to neither tokens nor films, hidden states or attentions asked
+    for, a prompt read in chunks, dropout.
+    """
+    known = {*_TOKENS, *model.film_inputs, *_REST}
+    given = {name: value for name, value in inputs.items() if value is not None}
+    usual = generation_config.cache_implementation in (None, "dynamic")
+    if not usual or generation_config.prefill_chunk_size or given.keys() - known or _drops(model):
+        return None
+    if not _is_empty(given.get("cache")):
+        return None
+    counts, films = model.film_counts(input_ids), model.single_films(given)
+    if any(len(parts) != sum(counts) for parts in films.values()):
+        return None
+    mask = given.get("attention_mask", torch.ones_like(input_ids))
+    kept, place = same_prompts(input_ids, mask, counts if films else (), list(films.values()))
+    if len(kept) == len(place) or not _repeats(given, kept[place]):
+        return None
+    return Distinct(kept, place, _inputs_of(kept, inputs, counts, films))
+
+
+def _is_empty(cache: Any) -> bool:
+    return type(cache) is DynamicCache and cache.get_seq_length() == 0
+
+
+def _drops(model: Any) -> bool:
+    """Whether two equal rows may come out different."""
+    return model.training and any(
+        module.p > 0 if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", 0) > 0
+        for module in model.modules()
+    )
+
+
+def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:
+    """Whether every row has the positions and types of the first row (rows,) that is the same prompt."""
+    values = [inputs[name] for name in _TOKENS if name in inputs]
+    return all(
+        torch.equal(value, value.index_select(-2, first)) for value in values if value.shape[-2] == len(first)
+    )
+
+
+def _inputs_of(
+    kept: Tensor, inputs: Mapping[str, Any], counts: Sequence[int], films: Mapping[str, Sequence[Tensor]]
+) -> dict[str, Any]:
+    """The inputs of some rows (kept,), each of as many films as its count says."""
+    chosen = dict(inputs)
+    for name in _TOKENS:
+        value = inputs.get(name)
+        if value is not None and value.shape[-2] == len(counts):
+            chosen[name] = value.index_select(-2, kept)
+    of_row = torch.arange(sum(counts)).split(list(counts))
+    numbers = torch.cat([of_row[row] for row in kept.tolist()]).tolist()
+    for name, parts in films.items():
+        chosen[name] = torch.cat([parts[i] for i in numbers]) if numbers else None
+    return chosen

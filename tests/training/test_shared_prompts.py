@@ -1,0 +1,62 @@
+"""GRPO whose groups read their prompt once samples what it samples with every row read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chexphi.models import adapter, phi4, prefill
+from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models.family import PolicyModel
+from chexphi.training import completions, grpo
+
+FLAGS = [
+    "--learning_rate=1e-3", "--per_device_train_batch_size=8", "--num_generations=4", "--max_steps=3",
+    "--max_completion_length=12", "--disable_tqdm=true", "--save_strategy=no", "--temperature=1.2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base with an adapter that changes nothing yet."""
+    folder = tmp_path_factory.mktemp("policy") / "model"
+    shutil.copytree(tiny_model_dir, folder)
+    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
+    model.save_pretrained(folder / "vision-lora")
+    return folder
+
+
+@pytest.mark.parametrize("how", [["--trainable=all"], ["--beta=0.1", "--gradient_checkpointing=true"]])
+def test_the_same_completions(
+    policy: Path,
+    tiny_model_dir: Path,
+    films: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: list[str],
+) -> None:
+    model = tiny_model_dir if "--trainable=all" in how else policy
+    read: list[tuple[int, int]] = []
+    native = prefill.distinct
+
+    def distinct(*args: Any) -> Any:
+        found = native(*args)
+        read.append((len(args[1]), len(args[1]) if found is None else len(found.kept)))
+        return found
+
+    monkeypatch.setattr(prefill, "distinct", distinct)
+    runs = []
+    for shared in (True, False):
+        monkeypatch.setattr(PolicyModel, "share_prefix", shared)
+        pool = films / "annotations" / "pool" / "train.json"
+        out = tmp_path / str(shared)
+        argv = ["--model", str(model), "--data", str(pool), "--out", str(out), *FLAGS, *how]
+        runs.append(list(completions.read(grpo.main(*grpo.parse(argv)) / "completions.jsonl")))
+    assert read == [(8, 2)] * 3
+    assert [row.token_ids for row in runs[0]] == [row.token_ids for row in runs[1]]
+    assert [row.total for row in runs[0]] == [row.total for row in runs[1]]
+    for row, plain in zip(*runs, strict=True):
+        assert row.per_token_logps == pytest.approx(plain.per_token_logps, abs=1e-4)
