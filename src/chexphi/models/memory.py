@@ -79,13 +79,18 @@ def generation(model: Any, work: Work, *, autocast: bool) -> Use:
     """
     causal, backbone = _parts(model)
     pixels = _pixels(model, work)
-    with torch.no_grad(), _evaluating(model), Tally(model, pixels) as tally, _cast(autocast):
-        embeds = _embeds(model, work, pixels, work.held, work.prompt)
-        cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
+    with torch.no_grad(), _evaluating(model), Tally(model, pixels) as tally:
+        rows = work.held // work.group if work.shared else work.held
+        with _cast(autocast):  # it keeps casts of weights for one forward
+            embeds = _embeds(model, work, _of_rows(pixels, rows, work), rows, work.prompt)
+            cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
         del embeds
+        if rows < work.held:
+            cache.batch_select_indices(torch.zeros(work.held, dtype=torch.long))
         cache = _grown(causal, cache, work.prompt + work.completion - 2)
-        embeds = backbone.embed_tokens(torch.zeros(work.held, 1, dtype=torch.long))
-        cache, logits = _step(causal, backbone, embeds, cache)
+        with _cast(autocast):
+            embeds = backbone.embed_tokens(torch.zeros(work.held, 1, dtype=torch.long))
+            cache, logits = _step(causal, backbone, embeds, cache)
         size = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
         return Use(own=tally.peak, cache=size, logits=logits)
 
@@ -156,8 +161,7 @@ def _logps(model: Any, work: Work, pixels: Tensor | None) -> Tensor:
     with _cast(work.autocast):
         rows, each = _packing(work)
         before = work.prompt - 1 if each > 1 else work.prompt
-        if each > 1 and pixels is not None:
-            pixels = pixels[torch.zeros(rows * work.films, dtype=torch.long)]  # those of the distinct prompts
+        pixels = _of_rows(pixels, rows, work) if each > 1 else pixels
         embeds = _embeds(model, work, pixels, rows, before + each * work.completion)
         inputs = _masks(causal, rows, before, each, work.completion)
         hidden = backbone(inputs_embeds=embeds, use_cache=False, **inputs).last_hidden_state
@@ -196,6 +200,13 @@ def films(model: Any, work: Work) -> int:
 def _pixels(model: Any, work: Work) -> Tensor | None:
     side = _parts(model)[0].config.vision_config.crop_size
     return torch.empty(work.held * work.films, work.crops, 3, side, side) if work.films else None
+
+
+def _of_rows(pixels: Tensor | None, rows: int, work: Work) -> Tensor | None:
+    """The films of distinct prompts, taken out of those of all rows."""
+    if pixels is None or rows * work.films == len(pixels):
+        return pixels
+    return pixels[torch.zeros(rows * work.films, dtype=torch.long)]
 
 
 def _embeds(model: Any, work: Work, pixels: Tensor | None, rows: int, length: int) -> Tensor:

@@ -175,14 +175,19 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
         attention_mask: Tensor | None = None,
         pixel_values: Tensor | None = None,
         image_sizes: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
-        """As the native forward; the films' inputs have names here because `generate` checks names."""
+        """As the native forward; what `generate` looks for by name has a name here.
+
+        That is the films' inputs, and `logits_to_keep`: else it would have the logits of whole prompts.
+        """
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             pixel_values=pixel_values,
             image_sizes=image_sizes,
+            logits_to_keep=logits_to_keep,
             **kwargs,
         )
 

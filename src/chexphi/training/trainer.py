@@ -73,6 +73,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
             args.beta = 0.0  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
+        self._causal_model().share_prefix = share_prefix  # in generation
         self._shares = share_prefix and self._can_share(reference)
         if reference is not None:
             self._take_reference(reference)
