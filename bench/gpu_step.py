@@ -150,6 +150,7 @@ def plain(model: Any, processor: Any, drawn: list[Any]) -> int:
     inputs = processor(text=[prompt] * len(rows), images=rows, padding=True, return_tensors="pt").to(
         model.device
     )
+    model.get_base_model().share_prefix = False
     with torch.inference_mode():
         ids = model.eval().generate(
             **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
@@ -195,6 +196,7 @@ def step(
     )
     timer = StepClock()
     extra = {} if trainer_class is GRPOTrainer else {"completions": JsonLines(folder / "completions.jsonl")}
+    model.get_base_model().share_prefix = trainer_class is not GRPOTrainer
     trainer = trainer_class(
         model=model,
         args=args,

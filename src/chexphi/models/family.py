@@ -123,21 +123,13 @@ class PolicyModel:
         """No: films are read with their prompts, in `_prefill`, and not before."""
         return False
 
-    def _prefill(
-        self,
-        input_ids: Tensor,
-        generation_config: Any,
-        model_kwargs: dict[str, Any],
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def _prefill(self, input_ids: Tensor, config: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
         """As the native method, by which `generate` reads the prompts; one that several rows have once."""
         native = super()._prefill  # type: ignore[misc]
-        shares = self.share_prefix
-        found = prefill.distinct(self, input_ids, generation_config, model_kwargs) if shares else None
+        found = prefill.distinct(self, input_ids, config, inputs) if self.share_prefix else None
         if found is None:
-            return native(input_ids, generation_config, model_kwargs, *args, **kwargs)
-        output = native(input_ids[found.kept], generation_config, found.inputs, *args, **kwargs)
+            return native(input_ids, config, inputs, **kwargs)
+        output = native(input_ids[found.kept], config, found.inputs, **kwargs)
         output.logits = output.logits[found.place]
         output.cache.batch_select_indices(found.place)
         return output
