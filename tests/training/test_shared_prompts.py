@@ -10,7 +10,6 @@ import pytest
 
 from chexphi.models import adapter, phi4, prefill
 from chexphi.models.checkpoint.names import TARGETS
-from chexphi.models.family import PolicyModel
 from chexphi.training import completions, grpo
 
 FLAGS = [
@@ -50,10 +49,10 @@ def test_the_same_completions(
     monkeypatch.setattr(prefill, "distinct", distinct)
     runs = []
     for shared in (True, False):
-        monkeypatch.setattr(PolicyModel, "share_prefix", shared)
         pool = films / "annotations" / "pool" / "train.json"
         out = tmp_path / str(shared)
         argv = ["--model", str(model), "--data", str(pool), "--out", str(out), *FLAGS, *how]
+        argv.append(f"--share_prefix={shared}")
         runs.append(list(completions.read(grpo.main(*grpo.parse(argv)) / "completions.jsonl")))
     assert read == [(8, 2)] * 3
     assert [row.token_ids for row in runs[0]] == [row.token_ids for row in runs[1]]
