@@ -18,6 +18,7 @@ from chexphi.prompts import messages
 from chexphi.schema import Example
 
 PROMPTS = 2
+"""Of a step."""
 CROP = 112
 FILMS: dict[tuple[int, int], tuple[float, float]] = {
     (64, 1): (1, 1),  # 41 tokens

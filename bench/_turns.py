@@ -101,7 +101,8 @@ def instrument(trainer: Any, parts: Parts) -> None:
         if model is not None:
             backbone = (model.get_base_model() if hasattr(model, "peft_config") else model).model
             wrap(backbone, "forward", prefill)
-            wrap(backbone.embed_tokens_extend.image_embed, "forward", lambda *a, **k: "vision")
+            for method in ("forward", "get_img_features"):
+                wrap(backbone.embed_tokens_extend.image_embed, method, lambda *a, **k: "vision")
             backbone.layers[0].register_forward_pre_hook(count, with_kwargs=True)
 
 

@@ -78,7 +78,7 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, check
     place = folder / side
     place.mkdir()
     model, processor = policy(tokenizer, cell.shape, crops=36)
-    rows = cell.group if GPU else cell.prompts * cell.group
+    rows = cell.group if cell.shape.full else cell.prompts * cell.group
     args = GRPOConfig(
         **DEFAULTS | {"gradient_checkpointing": checkpointing} | cell.trainer,
         output_dir=str(place / "run"),
