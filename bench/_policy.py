@@ -70,6 +70,13 @@ def policy(tokenizer: Any, shape: Shape, *, crops: int = 1) -> tuple[Any, Any]:
     return model, phi4.Phi4MultimodalProcessor(images, Phi4MultimodalFeatureExtractor(), tokenizer)
 
 
+def unshared(model: Any) -> Any:
+    """The policy, its `generate` reading a prompt as often as plain transformers would."""
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal.share_prefix = False
+    return model
+
+
 def clock() -> float:
     """Seconds: by the wall beside a GPU, of the processor without one."""
     if not GPU:

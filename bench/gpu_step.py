@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _policy import GPU, Shape, clock, policy
+from _policy import GPU, Shape, clock, policy, unshared
 from rich.console import Console
 from rich.table import Table
 from transformers import TrainerCallback
@@ -100,8 +100,12 @@ def plain(model: Any, processor: Any, drawn: list[Any]) -> int:
         model.device
     )
     with torch.inference_mode():
-        ids = model.eval().generate(
-            **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
+        ids = (
+            unshared(model)
+            .eval()
+            .generate(
+                **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
+            )
         )
     new = ids[:, inputs["input_ids"].shape[1] :]
     ends = torch.isin(new, torch.tensor(model.config.eos_token_id, device=new.device))
@@ -143,7 +147,9 @@ def step(
         logging_strategy="no",
     )
     timer = StepClock()
-    extra = {} if trainer_class is GRPOTrainer else {"completions": JsonLines(folder / "completions.jsonl")}
+    extra = {"completions": JsonLines(folder / "completions.jsonl")}
+    if trainer_class is GRPOTrainer:
+        model, extra = unshared(model), {}
     trainer = trainer_class(
         model=model,
         args=args,

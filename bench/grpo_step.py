@@ -27,7 +27,7 @@ from typing import Any
 import plotly.graph_objects as go
 import torch
 from _cells import DEMO, PROMPTS, Cell, Spoken, examples, grid, reports
-from _policy import GPU, policy
+from _policy import GPU, policy, unshared
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
 from rich.progress import track
@@ -48,9 +48,9 @@ PARTS = ("films", "vision", "prefill", "decode", "rewards", "reference pass", "p
 PARTS += ("optimiser", "rest")
 
 
-def plain(folder: Path, **arguments: Any) -> Any:
-    """TRL's trainer on our classes, nothing shared."""
-    return GRPOTrainer(**arguments)
+def plain(folder: Path, model: Any, **arguments: Any) -> Any:
+    """TRL's trainer on our classes, no prompt shared."""
+    return GRPOTrainer(model=unshared(model), **arguments)
 
 
 def ours(folder: Path, **arguments: Any) -> Any:
