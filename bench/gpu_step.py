@@ -13,25 +13,21 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import functools
 import gc
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from _policy import GPU, Shape, clock, policy, unshared
 from rich.console import Console
 from rich.table import Table
-from transformers import (
-    GenerationConfig,
-    Phi4MultimodalConfig,
-    Phi4MultimodalFeatureExtractor,
-    TrainerCallback,
-)
+from transformers import TrainerCallback
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
@@ -39,8 +35,7 @@ from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.models import phi4, tiny, trainable
-from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models import tiny
 from chexphi.models.generate import generate
 from chexphi.prompts import messages
 from chexphi.runs import JsonLines
@@ -53,7 +48,6 @@ from chexphi.training.trainer import LoggedGRPOTrainer
 PROMPTS, GROUP = 8, 8
 TEMPERATURE, BETA = 0.9, 0.5  # configs/grpo_kg.yaml
 QUESTION = "Which findings are present?"
-GPU = torch.cuda.is_available()
 
 
 @dataclass(frozen=True)
@@ -61,10 +55,8 @@ class Size:
     """What is run."""
 
     name: str
-    crop: int
-    patch: int
+    shape: Shape
     new_tokens: int
-    rank: int
     rows: int
     """Of a micro-batch."""
     repeats: int
@@ -72,9 +64,9 @@ class Size:
 
 
 SIZE = (
-    Size("Phi-4-multimodal, random weights, bf16", 448, 14, 256, 256, 8, 1)
+    Size("Phi-4-multimodal, random weights, bf16", Shape(448, 14, 256, full=True), 256, 8, 1)
     if GPU
-    else Size("small model, fp32", 64, 16, 32, 8, 64, 3)
+    else Size("small model, fp32", Shape(64, 16, 8, full=False), 32, 64, 3)
 )
 
 
@@ -83,50 +75,7 @@ def films() -> tuple[list[Any], list[str]]:
     rng = random.Random(0)
     scenes = [sample_scene(rng, sample_build(rng)) for _ in range(200)]
     texts = [caption(rng, scene, "train")[1].think for scene in scenes]
-    return [render(scene, SIZE.crop).convert("RGB") for scene in scenes[:PROMPTS]], texts
-
-
-def settings(tokenizer: Any) -> Phi4MultimodalConfig:
-    """The small model's configuration; on a GPU with the published sizes."""
-    small = tiny.config(tokenizer)
-    if not GPU:
-        return small
-    parts = {"vision_config": {"image_token_id": small.vision_config.image_token_id, "feature_layer": -2}}
-    parts |= {"audio_config": {"audio_token_id": small.audio_config.audio_token_id}}
-    return Phi4MultimodalConfig(
-        num_attention_heads=24,
-        tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75},
-        bos_token_id=small.bos_token_id,
-        pad_token_id=small.pad_token_id,
-        eos_token_id=small.eos_token_id,
-        **parts,
-    )
-
-
-def policy(tokenizer: Any) -> tuple[Any, Any]:
-    """A fresh policy, ready to train, and its processor."""
-    torch.manual_seed(0)
-    kind = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16 if GPU else kind)
-    with torch.device("cuda" if GPU else "cpu"):
-        model = phi4.Phi4MultimodalForCausalLM(settings(tokenizer))
-    torch.set_default_dtype(kind)
-    tiny.initialise(model, seed=0)
-    ids = {name: getattr(model.config, name) for name in ("bos_token_id", "pad_token_id", "eos_token_id")}
-    model.generation_config = GenerationConfig(**ids)
-    model = trainable.prepare(model, trainable.DEFAULT, targets=TARGETS, rank=SIZE.rank, alpha=2 * SIZE.rank)
-    side = {"height": SIZE.crop, "width": SIZE.crop}
-    images = phi4.Phi4MultimodalImageProcessor(size=side, patch_size=SIZE.patch, dynamic_hd=1)
-    return model, phi4.Phi4MultimodalProcessor(images, Phi4MultimodalFeatureExtractor(), tokenizer)
-
-
-def clock() -> float:
-    """Seconds: by the wall beside a GPU, of the processor without one."""
-    if not GPU:
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
+    return [render(scene, SIZE.shape.crop).convert("RGB") for scene in scenes[:PROMPTS]], texts
 
 
 def ours(model: Any, processor: Any, drawn: list[Any]) -> int:
@@ -150,10 +99,13 @@ def plain(model: Any, processor: Any, drawn: list[Any]) -> int:
     inputs = processor(text=[prompt] * len(rows), images=rows, padding=True, return_tensors="pt").to(
         model.device
     )
-    model.get_base_model().share_prefix = False
     with torch.inference_mode():
-        ids = model.eval().generate(
-            **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
+        ids = (
+            unshared(model)
+            .eval()
+            .generate(
+                **inputs, do_sample=True, temperature=TEMPERATURE, top_k=0, max_new_tokens=SIZE.new_tokens
+            )
         )
     new = ids[:, inputs["input_ids"].shape[1] :]
     ends = torch.isin(new, torch.tensor(model.config.eos_token_id, device=new.device))
@@ -195,8 +147,9 @@ def step(
         logging_strategy="no",
     )
     timer = StepClock()
-    extra = {} if trainer_class is GRPOTrainer else {"completions": JsonLines(folder / "completions.jsonl")}
-    model.get_base_model().share_prefix = trainer_class is not GRPOTrainer
+    extra = {"completions": JsonLines(folder / "completions.jsonl")}
+    if trainer_class is GRPOTrainer:
+        model, extra = unshared(model), {}
     trainer = trainer_class(
         model=model,
         args=args,
@@ -227,7 +180,7 @@ def measured(action: Callable[[], float]) -> tuple[float | None, str]:
 
 def rate(tokenizer: Any, drawn: list[Any], action: Callable[..., int]) -> float:
     """Seconds a token."""
-    model, processor = policy(tokenizer)
+    model, processor = policy(tokenizer, SIZE.shape)
     action(model, processor, drawn)
     found = []
     for _ in range(SIZE.repeats):
@@ -249,9 +202,8 @@ def main() -> None:
     drawn, texts = films()
     tokenizer = tiny.train_tokenizer(texts)
     device = torch.cuda.get_device_name() if GPU else f"CPU, {torch.get_num_threads()} thread(s)"
-    work = (
-        f"{PROMPTS} prompts x {GROUP} completions x {SIZE.new_tokens} tokens, one {SIZE.crop}-pixel film each"
-    )
+    work = f"{PROMPTS} prompts x {GROUP} completions x {SIZE.new_tokens} tokens"
+    work += f", one {SIZE.shape.crop}-pixel film each"
     table = Table(
         *("plain / ours, time", "what", "ours", "plain HF, TRL", "peak, ours", "peak, plain"),
         title=f"{SIZE.name}; {device}; {work}",
@@ -267,9 +219,10 @@ def main() -> None:
             for i in range(PROMPTS)
         ]
         data = grpo_dataset(examples, folder)
+        fresh = functools.partial(policy, tokenizer, SIZE.shape)
         for on in (False, True):
             pair = [
-                measured(lambda kind=kind, on=on: step(kind, *policy(tokenizer), data, folder, on))
+                measured(lambda kind=kind, on=on: step(kind, *fresh(), data, folder, on))
                 for kind in (LoggedGRPOTrainer, GRPOTrainer)
             ]
             row(table, f"GRPO step, checkpointing {'on' if on else 'off'}", pair, lambda s: f"{s:.2f} s")
