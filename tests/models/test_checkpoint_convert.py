@@ -28,6 +28,7 @@ from chexphi.models.checkpoint.config import to_native, to_original
 from chexphi.models.checkpoint.exporting import export
 from chexphi.models.checkpoint.headers import Header, read_file
 from chexphi.models.checkpoint.importing import convert
+from chexphi.models.checkpoint.inspect import inspect
 from chexphi.models.checkpoint.merging import merge
 from chexphi.models.checkpoint.names import TARGETS, adapter_shapes, original, original_lora
 from chexphi.prompts import messages
@@ -471,6 +472,9 @@ def test_an_adapter_for_another_base_and_half_a_pair(
     tensors = load_file(lone / "adapter_model.safetensors")
     tensors.pop("base_model.model.model.layers.0.mlp.down_proj.lora_B.weight")
     save_file(tensors, lone / "adapter_model.safetensors")
+    assert inspect(lone)["missing"] == ["model.layers.0.mlp.down_proj.lora_B.weight"]
+    assert json.loads(run("inspect", lone, "--json").stdout)["base"] == str(imported)
+    assert "adapter of" in run("inspect", lone).stdout
     with pytest.raises(
         InputError, match=r"lacks 1 tensors, the first model\.layers\.0\.mlp\.down_proj\.lora_B"
     ):

@@ -23,7 +23,7 @@ def checkpoint() -> None:
 
 @app.command("inspect")
 def inspect(
-    folder: Annotated[Path, typer.Argument(help="Folder in the original or the native layout.")],
+    folder: Annotated[Path, typer.Argument(help="A model in either layout, or an adapter.")],
     as_json: Json = False,
 ) -> None:
     """Layout, parameters by part, adapters, types and what is missing, without loading the weights."""
@@ -83,8 +83,14 @@ def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done >> 20, total=total >> 20)
 
 
+def _title(found: dict[str, Any]) -> str:
+    if found["layout"] == "adapter":
+        return f"adapter of {found['base']}"
+    return f"{found['layout']} layout"
+
+
 def _table(found: dict[str, Any]) -> Table:
-    table = Table("part", "parameters", "rank", "alpha", title=f"{found['layout']} layout")
+    table = Table("part", "parameters", "rank", "alpha", title=_title(found))
     for part, count in found["parameters"].items():
         table.add_row(part, f"{count:,}")
     for name, row in found["adapters"].items():

@@ -111,7 +111,6 @@ def begin(
     if learning:
         for line in trainable.lines(extra["trainable"]):
             logger.info(line)
-            runs.console().print(line, highlight=False, markup=False)
     return model, processor
 
 

@@ -93,6 +93,9 @@ def to_native(original: Mapping[str, Any], *, image_token: int, audio_token: int
         for key, value in copy.deepcopy(dict(original)).items()
         if key not in DROPPED + _fixed_top()
     }
+    if (rope := native.get("rope_scaling")) and "original_max_position_embeddings" in native:
+        # what the native class computes anyway, with a warning at every load
+        rope["factor"] = native["max_position_embeddings"] / native["original_max_position_embeddings"]
     if "torch_dtype" in native:
         native["dtype"] = native.pop("torch_dtype")
     audio = _get(original, "audio_processor.config")

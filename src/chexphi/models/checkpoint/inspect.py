@@ -10,10 +10,12 @@ from typing import Any
 
 from chexphi.files import read_object
 from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.accounts import PREFIX
 from chexphi.models.checkpoint.headers import Header
-from chexphi.models.checkpoint.names import ADAPTERS, lora
+from chexphi.models.checkpoint.names import ADAPTERS, lora, other_half
 from chexphi.schema import InputError
 
+ADAPTER = "adapter_config.json"
 MODEL_TYPES = {"phi4mm": "original", "phi4_multimodal": "native"}
 PARTS = {
     "language": r"model\.(layers|norm|embed_tokens)\.",
@@ -26,16 +28,18 @@ PARTS = {
 
 
 def inspect(folder: Path) -> dict[str, Any]:
-    """What is in a folder in the original or the native layout.
+    """What is in a folder in the original or the native layout, or in that of an adapter.
 
     Returns:
         `layout`, `parameters` by part (adapters apart), `adapters` with `rank`, `alpha` and `parameters`,
-        `dtypes`, `tied` (no `lm_head` of its own), `files`, and `missing`: tensors that others of their kind
-        let expect.
+        `dtypes`, `tied` (no `lm_head` of its own), `files`, `missing`: tensors that others of their kind
+        let expect; and `base`, where an adapter names one.
 
     Raises:
         InputError: If the folder holds no Phi-4-multimodal weights, or a file cannot be read.
     """
+    if (folder / ADAPTER).is_file():
+        return _adapter(folder)
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} is not a model folder: it has no config.json")
     config = read_object(folder / "config.json")
@@ -59,13 +63,29 @@ def inspect(folder: Path) -> dict[str, Any]:
     }
 
 
+def _adapter(folder: Path) -> dict[str, Any]:
+    """A trained policy that is an adapter: LoRA pairs, and whole modules beside them."""
+    config, tensors = read_object(folder / ADAPTER), headers.read(folder)
+    whole = {name.removeprefix(PREFIX): t for name, t in tensors.items() if ".lora_" not in name}
+    pairs = {name.removeprefix(PREFIX): t for name, t in tensors.items() if ".lora_" in name}
+    lora = {"rank": config.get("r"), "alpha": config.get("lora_alpha")}
+    return {
+        "layout": "adapter",
+        "base": config.get("base_model_name_or_path"),
+        "parameters": _by_part(whole),
+        "adapters": {folder.name: lora | {"parameters": sum(header.count for header in pairs.values())}},
+        "dtypes": sorted({header.dtype for header in tensors.values()}),
+        "tied": "lm_head.weight" not in whole,
+        "files": len({header.file for header in tensors.values()}),
+        "missing": sorted({other_half(name) for name in pairs} - pairs.keys()),
+    }
+
+
 def missing(names: Mapping[str, object], *, layers: int) -> list[str]:
     """Tensors that are absent though another layer, or the other half of a LoRA pair, has them."""
     found = [re.fullmatch(r"model\.layers\.(\d+)\.(.+)", name) for name in names]
     kinds = {match[2] for match in found if match}
-    kinds |= {kind.replace("lora_A", "lora_B") for kind in kinds} | {
-        kind.replace("lora_B", "lora_A") for kind in kinds
-    }
+    kinds |= {other_half(kind) for kind in kinds}
     expected = {f"model.layers.{layer}.{kind}" for layer in range(layers) for kind in kinds}
     return sorted((expected | {"model.embed_tokens.weight", "model.norm.weight"}) - names.keys())
 
@@ -96,7 +116,7 @@ def _own(tensors: Mapping[str, Header], config: Mapping[str, Any]) -> dict[str, 
 def _folders(folder: Path) -> dict[str, dict[str, Any]]:
     """The adapters in PEFT folders beside the base weights."""
     found = {}
-    for path in sorted(folder.glob("*/adapter_config.json")):
+    for path in sorted(folder.glob(f"*/{ADAPTER}")):
         config = read_object(path)
         count = sum(header.count for header in headers.read(path.parent).values())
         found[path.parent.name] = {

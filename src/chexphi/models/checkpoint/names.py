@@ -60,6 +60,15 @@ def original_lora(adapter: str, native: str) -> str:
     return re.sub(r"\.lora_([AB])\.weight$", rf".lora_\1.{adapter}.weight", name)
 
 
+def other_half(name: str) -> str:
+    """A LoRA tensor's partner.
+
+    >>> other_half("model.layers.3.mlp.down_proj.lora_B.speech.weight")
+    'model.layers.3.mlp.down_proj.lora_A.speech.weight'
+    """
+    return re.sub(r"\.lora_([AB])\.", lambda half: f".lora_{'AB'['BA'.index(half[1])]}.", name)
+
+
 def native(original: str) -> str:
     """The native name of a base tensor of the original layout.
 
