@@ -19,6 +19,7 @@ from torch import Tensor
 
 from chexphi.files import read_object
 from chexphi.models.checkpoint import headers
+from chexphi.models.checkpoint.accounts import PREFIX
 from chexphi.models.checkpoint.headers import Header
 from chexphi.models.checkpoint.names import adapter_shapes
 from chexphi.schema import InputError
@@ -26,7 +27,6 @@ from chexphi.schema import InputError
 NAME = "default"
 CONFIG = "adapter_config.json"
 HEAD = "lm_head"
-_PREFIX = "base_model.model."
 _LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
 
 
@@ -45,7 +45,7 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
     config = read_object(folder / CONFIG)
     if config.get("peft_type") != "LORA" or not isinstance(config.get("r"), int):
         raise InputError(f"{folder / CONFIG} describes no LoRA adapter: only LoRA is read")
-    tensors = {name.removeprefix(_PREFIX): header for name, header in headers.read(folder).items()}
+    tensors = {name.removeprefix(PREFIX): header for name, header in headers.read(folder).items()}
     expected = adapter_shapes(shapes, targets, int(config["r"]))
     for name, header in tensors.items():
         _check_tensor(folder, name, header, expected, shapes)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from chexphi.models import adapter
+from chexphi.models.checkpoint.accounts import PREFIX
 from chexphi.schema import InputError
 
 SETTINGS = ("vision_lora", "vision_lora+lm_head", "all")
@@ -126,13 +127,13 @@ def summary(model: Any) -> dict[str, Any]:
     An adapter counts as part of the model, what its `lm_head` replaces does not.
     """
     own = {name: tensor for name, tensor in model.named_parameters() if ".original_module." not in name}
-    learning = {name: parameter for name, parameter in own.items() if parameter.requires_grad}
-    count = sum(parameter.numel() for parameter in learning.values())
+    names = learning(model)
+    count = sum(own[name].numel() for name in names)
     return {
-        "tensors": len(learning),
+        "tensors": len(names),
         "parameters": count,
         "share": count / sum(parameter.numel() for parameter in own.values()),
-        "names": list(learning),
+        "names": names,
     }
 
 
@@ -140,7 +141,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """The same for people: one line for each kind of tensor, its layers joined."""
     kinds: dict[str, list[int]] = {}
     for name in found["names"]:
-        name = name.removeprefix("base_model.model.").replace(f".{adapter.NAME}.", ".")
+        name = name.removeprefix(PREFIX).replace(f".{adapter.NAME}.", ".")
         place = re.search(r"(?<=layers\.)\d+(?=\.)", name)
         kind = name if place is None else f"{name[: place.start()]}*{name[place.end() :]}"
         kinds.setdefault(kind, []).append(int(place[0]) if place else -1)

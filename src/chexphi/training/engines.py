@@ -24,6 +24,7 @@ from trl import GRPOConfig
 from chexphi.files import read_object
 from chexphi.models import adapter
 from chexphi.models.checkpoint import names
+from chexphi.models.checkpoint.accounts import PREFIX
 from chexphi.models.policy import Place
 from chexphi.schema import InputError
 
@@ -126,7 +127,7 @@ def folded(model: Any) -> Iterator[tuple[str, Tensor]]:
     """
     modules = dict(model.named_modules())
     for name, parameter in model.named_parameters():
-        native = name.removeprefix("base_model.model.")
+        native = name.removeprefix(PREFIX)
         module, saved, rest = native.partition(".modules_to_save.")
         if saved:
             which, _, last = rest.partition(".")

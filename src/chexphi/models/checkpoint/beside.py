@@ -69,6 +69,15 @@ def write_adapter_config(folder: Path, lora: Mapping[str, Any]) -> None:
     config.save_pretrained(str(folder))
 
 
+def texts(folder: Path) -> list[Path]:
+    """JSON and text files of a checkpoint: no weights, no index of them, no code."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json")
+    ]
+
+
 def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any]) -> None:
     """The processor, the generation configuration, and copies of the source's own texts (never its code).
 
@@ -79,9 +88,8 @@ def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any])
         config: The native configuration.
     """
     (target / ORIGINAL).mkdir(exist_ok=True)
-    for file in sorted(source.iterdir()):
-        if file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json"):
-            shutil.copyfile(file, target / ORIGINAL / file.name)
+    for file in texts(source):
+        shutil.copyfile(file, target / ORIGINAL / file.name)
     settings = read_object(source / PREPROCESSOR) if (source / PREPROCESSOR).is_file() else {}
     vision = config["vision_config"]
     image_processor = Phi4MultimodalImageProcessor(

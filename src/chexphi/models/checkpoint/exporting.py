@@ -18,7 +18,7 @@ from chexphi.files import read_object
 from chexphi.models import adapter, policy
 from chexphi.models.checkpoint import headers
 from chexphi.models.checkpoint.accounts import EMBEDDING, HEAD, PREFIX
-from chexphi.models.checkpoint.beside import ORIGINAL
+from chexphi.models.checkpoint.beside import ORIGINAL, texts
 from chexphi.models.checkpoint.config import to_native, to_original
 from chexphi.models.checkpoint.names import ADAPTERS, TARGETS, original, original_lora
 from chexphi.models.checkpoint.stream import Copy, Output
@@ -108,9 +108,8 @@ def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
 def _write_texts(base: Path, adapters: Mapping[str, Path], target: Path, *, own_head: bool) -> None:
     """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
     kept = base / ORIGINAL
-    for file in sorted((kept if kept.is_dir() else base).iterdir()):
-        text = file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json")
-        if text and file.name not in ("config.json", JOURNAL):
+    for file in texts(kept if kept.is_dir() else base):
+        if file.name not in ("config.json", JOURNAL):
             shutil.copyfile(file, target / file.name)
     native = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True).to_dict()
     loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
