@@ -50,7 +50,9 @@ class PolicyModel:
     film_inputs: ClassVar[tuple[str, ...]]
     """Inputs with a value a film."""
     share_prefix = True
-    """Whether `generate` reads a prompt that several rows have once for all of them."""
+    """Whether `generate` reads, and holds, a prompt that several rows have once for all of them."""
+    reads_shared: ClassVar[bool] = False
+    """Whether the language layers hand `shared` on to their attention."""
     if TYPE_CHECKING:  # the native class's
         config: Any
         model: Any
@@ -125,14 +127,12 @@ class PolicyModel:
 
     def _prefill(self, input_ids: Tensor, config: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
         """As the native method, by which `generate` reads the prompts; one that several rows have once."""
-        native = super()._prefill  # type: ignore[misc]
         found = prefill.distinct(self, input_ids, config, inputs) if self.share_prefix else None
-        if found is None:
-            return native(input_ids, config, inputs, **kwargs)
-        output = native(input_ids[found.kept], config, found.inputs, **kwargs)
-        output.logits = output.logits[found.place]
-        output.cache.batch_select_indices(found.place)
-        return output
+        if found is not None:
+            input_ids = input_ids[found.kept]
+        native = super()._prefill  # type: ignore[misc]
+        output = native(input_ids, config, found.inputs if found else inputs, **kwargs)
+        return prefill.spread(self, output, found, config, inputs) if self.share_prefix else output
 
 
 def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -20,6 +20,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 from transformers.models.phi4_multimodal.modeling_phi4_multimodal import eager_attention_forward
 
+from chexphi.models.cache import Held
+
 IMPLEMENTATIONS = {"sdpa": "shared_sdpa", "eager": "shared_eager"}
 """Attention implementations that can read packed rows -> the name under which they do."""
 
@@ -115,12 +117,14 @@ def _attention(base: Callable[..., Any]) -> Callable[..., Any]:
         key: Tensor,
         value: Tensor,
         attention_mask: Tensor | None,
-        shared: Layout | None = None,
+        shared: Layout | Held | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
         """Queries, keys and values (rows, heads, length, width) -> (rows, length, heads, width)."""
         if shared is None:
             return base(module, query, key, value, attention_mask, **kwargs)
+        if isinstance(shared, Held):
+            return shared.attend(module, query, key, value, kwargs["scaling"]), None
         prompt, count = shared.prompt, shared.completions
         before, after = zip(*(part.tensor_split([prompt], 2) for part in (query, key, value)), strict=True)
         first, _ = base(module, *before, _fitting(attention_mask, base, query), **kwargs)

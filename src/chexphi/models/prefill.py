@@ -1,8 +1,8 @@
 """What the native `generate` reads of a batch in which several rows are the same prompt.
 
 A prompt with its films is hundreds to thousands of tokens and GRPO has it in the batch as often as it samples
-answers. Only the first forward of `generate` is touched: the distinct prompts go through it, then their keys,
-values and logits are repeated. All that follows is the library's own.
+answers. The first forward of `generate` is that of the distinct prompts, and what it leaves to decode on is a
+cache of ours (`cache`). All that follows is the library's own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.generation.configuration_utils import GenerationMode
 
+from chexphi.models import packed
+from chexphi.models.cache import hold, reserve
 from chexphi.models.prefix import same_prompts
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _TOKENS = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 """Inputs with a value a token, (..., rows, length), or one row for all."""
+SAVED = 512
+"""Prompt tokens of all rows from which on it is faster not to have them again: measured on a CPU."""
 _REST = ("cache", "use_cache", "logits_to_keep")
 
 
@@ -95,3 +100,30 @@ def _inputs_of(
     for name, parts in films.items():
         chosen[name] = torch.cat([parts[i] for i in numbers]) if numbers else None
     return chosen
+
+
+def spread(
+    model: PolicyModel, output: Any, found: Distinct | None, config: Any, inputs: dict[str, Any]
+) -> Any:
+    """What `generate` goes on with after its prompts are read: logits of all rows, and a cache to decode on.
+
+    Prompts stay held once where enough is saved by it and the model's attention can read them; the model's
+    `inputs` from here on say so. A cache that someone else sees stays the library's own.
+    """
+    cache = output.cache
+    if found is not None:
+        output.logits = output.logits[found.place]
+    ours = type(cache) is DynamicCache and not (cache.offloading or getattr(cache, "_is_user_defined", False))
+    if ours and not config.return_dict_in_generate:
+        reserve(cache, config.max_length)
+        if found is not None and _holds(model, config, found, cache.get_seq_length()):
+            inputs["shared"] = hold(cache, found.inputs.get("attention_mask"), found.place)
+    if found is not None and inputs.get("shared") is None:
+        cache.batch_select_indices(found.place)
+    return output
+
+
+def _holds(model: PolicyModel, config: Any, found: Distinct, length: int) -> bool:
+    sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
+    saved = (len(found.place) - len(found.kept)) * length
+    return saved >= SAVED and sampled and model.reads_shared and packed.enable(model)
