@@ -21,7 +21,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from chexphi.models import adapter, packed
+from chexphi.models.cache import Groups, hold, reserve
 from chexphi.models.dry import FusedHead, Tally
+from chexphi.models.prefill import worth_holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,7 @@ class Use:
 def generation(model: Any, work: Work, *, autocast: bool) -> Use:
     """The library's `generate` on all held rows: reading the prompts, or the last token, whichever is more.
 
-    The cache of keys and values grows by joining: one layer at a time is there twice. A step's logits are
-    copied in fp32, scaled, and turned into probabilities.
+    A step's logits are copied in fp32, scaled, and turned into probabilities.
 
     Args:
         model: As `dry.blank` returns it; the same in all of these.
@@ -85,35 +86,38 @@ def generation(model: Any, work: Work, *, autocast: bool) -> Use:
             embeds = _embeds(model, work, _of_rows(pixels, rows, work), rows, work.prompt)
             cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
         del embeds
+        reserve(cache, work.prompt + work.completion)
+        held = None
         if rows < work.held:
-            cache.batch_select_indices(torch.zeros(work.held, dtype=torch.long))
-        cache = _grown(causal, cache, work.prompt + work.completion - 2)
+            place = torch.arange(rows).repeat_interleave(work.group)
+            if worth_holding(work.held, rows, work.prompt) and packed.enable(causal):
+                held = hold(cache, None, Groups(place, rows, work.group))
+            else:
+                cache.batch_select_indices(place)
+        _grow(cache, work.held, work.completion - 2)
         with _cast(autocast):
             embeds = backbone.embed_tokens(torch.zeros(work.held, 1, dtype=torch.long))
-            cache, logits = _step(causal, backbone, embeds, cache)
-        size = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+            cache, logits = _step(causal, backbone, embeds, cache, shared=held)
+        kept = [(layer.keys, layer.values) for layer in cache.layers] + list(held.layers if held else ())
+        size = sum(part.untyped_storage().nbytes() for layer in kept for part in layer)
         return Use(own=tally.peak, cache=size, logits=logits)
 
 
-def _step(causal: Any, backbone: Any, embeds: Tensor, cache: Any) -> tuple[Any, int]:
+def _step(causal: Any, backbone: Any, embeds: Tensor, cache: Any, **more: Any) -> tuple[Any, int]:
     """Read embeddings (rows, length, hidden) and choose a token a row: the cache, and the bytes of logits."""
     mask = torch.ones(len(embeds), cache.get_seq_length() + embeds.shape[1], dtype=torch.long)
-    output = backbone(inputs_embeds=embeds, attention_mask=mask, cache=cache, use_cache=True)
+    output = backbone(inputs_embeds=embeds, attention_mask=mask, cache=cache, use_cache=True, **more)
     logits = causal.lm_head(output.last_hidden_state[:, -1:])
     scores = logits[:, -1].to(copy=True, dtype=torch.float32)
     torch.multinomial((scores / 0.9).softmax(-1), 1)
     return cache, logits.nbytes
 
 
-def _grown(causal: Any, cache: Any, length: int) -> Any:
-    """A cache like the given one, which is not needed any more, with this many tokens."""
-    shapes = [(*layer.keys.shape[:2], length, layer.keys.shape[3]) for layer in cache.layers]
-    dtype = cache.layers[0].keys.dtype
-    cache.layers.clear()
-    grown = DynamicCache(config=causal.config)
-    for i, shape in enumerate(shapes):
-        grown.update(torch.empty(shape, dtype=dtype), torch.empty(shape, dtype=dtype), i)
-    return grown
+def _grow(cache: Any, rows: int, tokens: int) -> None:
+    """As if this many tokens had been decoded."""
+    for i, layer in enumerate(cache.layers):
+        _, heads, _, width = layer.keys.shape
+        cache.update(*(layer.keys.new_empty(rows, heads, tokens, width) for _ in (0, 1)), i)
 
 
 def scoring(model: Any, work: Work, *, frozen: bool) -> Use:

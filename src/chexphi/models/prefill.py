@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.generation.configuration_utils import GenerationMode
 
 from chexphi.models import packed
-from chexphi.models.cache import hold, reserve
+from chexphi.models.cache import Groups, hold, reserve
 from chexphi.models.prefix import same_prompts
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TOKENS = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 """Inputs with a value a token, (..., rows, length), or one row for all."""
 SAVED = 512
-"""Prompt tokens of all rows from which on it is faster not to have them again: measured on a CPU."""
+"""Tokens that rows need not have of their own, at least: from there on it is faster, measured on a CPU."""
 _REST = ("cache", "use_cache", "logits_to_keep")
 
 
@@ -117,7 +117,8 @@ def spread(
     if ours and not config.return_dict_in_generate:
         reserve(cache, config.max_length)
         if found is not None and _holds(model, config, found, cache.get_seq_length()):
-            inputs["shared"] = hold(cache, found.inputs.get("attention_mask"), found.place)
+            groups = Groups.of(found.place, len(found.kept))
+            inputs["shared"] = hold(cache, found.inputs.get("attention_mask"), groups)
     if found is not None and inputs.get("shared") is None:
         cache.batch_select_indices(found.place)
     return output
@@ -125,5 +126,10 @@ def spread(
 
 def _holds(model: PolicyModel, config: Any, found: Distinct, length: int) -> bool:
     sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
-    saved = (len(found.place) - len(found.kept)) * length
-    return saved >= SAVED and sampled and model.reads_shared and packed.enable(model)
+    worth = worth_holding(len(found.place), len(found.kept), length)
+    return worth and sampled and model.reads_shared and packed.enable(model)
+
+
+def worth_holding(rows: int, distinct: int, length: int) -> bool:
+    """Whether it is faster to hold prompts of this length once than to have them with every row."""
+    return (rows - distinct) * length >= SAVED
