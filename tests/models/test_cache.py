@@ -95,9 +95,16 @@ def test_a_sliding_window_that_the_tokens_leave_stays_native(window: int, given_
     repeats=st.sampled_from([1, 3]),
     tokens=st.integers(1, 3),
     kind=st.sampled_from([torch.float32, torch.bfloat16]),
+    autocast=st.booleans(),
 )
 def test_attention_to_a_held_prompt_is_that_to_a_copy_of_it(
-    place: list[int], kept: list[bool], padding: list[int], repeats: int, tokens: int, kind: torch.dtype
+    place: list[int],
+    kept: list[bool],
+    padding: list[int],
+    repeats: int,
+    tokens: int,
+    kind: torch.dtype,
+    autocast: bool,
 ) -> None:
     """Groups of any size in any order, of which rows leave; left padding; several queries a key."""
     known = (torch.arange(5) >= torch.tensor(padding)[:, None]).long()
@@ -127,7 +134,8 @@ def test_attention_to_a_held_prompt_is_that_to_a_copy_of_it(
             expected, _ = sdpa_attention_forward(
                 module, query.float(), *(part.float() for part in whole), mask[:, None, None], scaling=0.5
             )
-            got = held.attend(module, query, *own, scaling=0.5)
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                got = held.attend(module, query, *own, scaling=0.5)
             assert got.dtype == kind
             torch.testing.assert_close(
                 got.float(), expected, **({"atol": 1e-6, "rtol": 1e-6} if kind == torch.float32 else

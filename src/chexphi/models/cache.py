@@ -119,7 +119,7 @@ class Held:
         return replace(self, groups=Groups.of(self.groups.place[rows], self.groups.prompts))
 
     def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attention of one token a row to its prompt and to its own tokens, one softmax over both.
+        """Attention of one token a row to its prompt and to its own tokens: one softmax over both, in fp32.
 
         Args:
             query: (rows, heads, 1, width).
@@ -129,12 +129,13 @@ class Held:
             (rows, 1, heads, width).
         """
         keys, values = self.layers[module.layer_idx]
-        query = query.float().unflatten(1, (keys.shape[1], -1))[:, :, :, 0] * scaling
-        scores = self.groups.joined(query) @ keys.mT
-        scores = self.groups.apart(scores if self.bias is None else scores + self.bias)
-        both = torch.cat([scores, query @ key.float().mT], dim=-1).softmax(-1)
-        old, own = both.split([keys.shape[2], key.shape[2]], dim=-1)
-        found = self.groups.apart(self.groups.joined(old) @ values) + own @ value.float()
+        with torch.autocast(query.device.type, enabled=False):
+            query = query.float().unflatten(1, (keys.shape[1], -1))[:, :, :, 0] * scaling
+            scores = self.groups.joined(query) @ keys.mT
+            scores = self.groups.apart(scores if self.bias is None else scores + self.bias)
+            both = torch.cat([scores, query @ key.float().mT], dim=-1).softmax(-1)
+            old, own = both.split([keys.shape[2], key.shape[2]], dim=-1)
+            found = self.groups.apart(self.groups.joined(old) @ values) + own @ value.float()
         return found.flatten(1, 2)[:, None].to(value.dtype)
 
 
