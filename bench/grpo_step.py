@@ -17,21 +17,19 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
 
 import argparse
 import gc
-import statistics
 import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import torch
 from _cells import DEMO, PROMPTS, Cell, Spoken, examples, grid, reports
 from _policy import GPU, policy, unshared
+from _results import Comparison, Side, append, plot, read, tables
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
@@ -44,8 +42,6 @@ from chexphi.training.progress import quiet
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 LENGTHS, GROUPS = (64, 300, 600, 1400), (2, 4, 8, 16)
-PARTS = ("films", "vision", "prefill", "decode", "rewards", "reference pass", "policy pass", "backward")
-PARTS += ("optimiser", "rest")
 
 
 def plain(folder: Path, model: Any, **arguments: Any) -> Any:
@@ -68,9 +64,6 @@ class Run:
     parts: Parts
     trainer: Any
     seconds: list[float] = field(default_factory=list)
-    shares: dict[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    peak: int = 0
 
 
 def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, checkpointing: bool) -> Run:
@@ -112,7 +105,7 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, check
     return Run(turns, parts, trainer)
 
 
-def run(runs: list[Run], warm: int, steps: int) -> None:
+def run(runs: list[Run], warm: int, steps: int) -> list[Side]:
     """The timed steps, who goes first taking turns, and one that follows memory."""
     for turn in range(warm + steps):
         for each in runs if turn % 2 else runs[::-1]:
@@ -120,24 +113,28 @@ def run(runs: list[Run], warm: int, steps: int) -> None:
                 each.seconds.clear()
                 each.parts.clear()
             each.seconds.append(each.turns.step())
-    for each in runs:
-        each.tokens = each.parts.tokens // steps
-        each.shares = {name: value / steps for name, value in each.parts.seconds.items()}
-        each.shares["rest"] = sum(each.seconds) / steps - sum(each.shares.values())
-        each.turns.step(memory=True)
-        models = [m for m in (each.trainer.model, each.trainer.ref_model) if m is not None]
-        each.peak = each.turns.peak + resident(*models, optimizer=each.trainer.optimizer)
-        each.turns.finish()
-        each.trainer = None
+    return [finished(each, steps) for each in runs]
 
 
-def compare(cell: Cell, warm: int, steps: int, checkpointing: bool) -> dict[str, Run]:
+def finished(run: Run, steps: int) -> Side:
+    tokens = run.parts.tokens // steps
+    parts = {name: value / steps for name, value in run.parts.seconds.items()}
+    parts["rest"] = sum(run.seconds) / steps - sum(parts.values())
+    run.turns.step(memory=True)
+    models = [model for model in (run.trainer.model, run.trainer.ref_model) if model is not None]
+    peak = run.turns.peak + resident(*models, optimizer=run.trainer.optimizer)
+    run.turns.finish()
+    run.trainer = None
+    return Side(run.seconds, parts, tokens, peak)
+
+
+def compare(cell: Cell, warm: int, steps: int, checkpointing: bool) -> dict[str, Side]:
     """Both sides of a cell, without one that ran out of memory.
 
     Beside a GPU they run one after the other: two policies of full size do not fit.
     """
     tokenizer = tiny.train_tokenizer(reports())
-    found: dict[str, Run] = {}
+    found: dict[str, Side] = {}
     for sides in [[side] for side in SIDES] if GPU else [list(SIDES)]:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -145,60 +142,14 @@ def compare(cell: Cell, warm: int, steps: int, checkpointing: bool) -> dict[str,
                     begin(side, cell, tokenizer, Path(folder), warm + steps + 1, checkpointing)
                     for side in sides
                 ]
-                run(runs, warm, steps)
-                found |= zip(sides, runs, strict=True)
+                found |= zip(sides, run(runs, warm, steps), strict=True)
             except torch.cuda.OutOfMemoryError:
-                runs = []
+                pass
+            runs = []
         gc.collect()
         if GPU:
             torch.cuda.empty_cache()
     return found
-
-
-def each_round(found: dict[str, Run]) -> list[float]:
-    """Ours over plain; empty if a side ran out of memory."""
-    if len(found) < len(SIDES):
-        return []
-    return [a / b for a, b in zip(found["ours"].seconds, found["plain"].seconds, strict=True)]
-
-
-def line(cell: Cell, found: dict[str, Run]) -> list[str]:
-    """A row of the first table."""
-    ratios, rounds = ["-"] * 4, each_round(found)
-    if rounds:
-        mine, theirs = found["ours"], found["plain"]
-        shares = (statistics.median(rounds), mine.peak / theirs.peak, mine.tokens / theirs.tokens)
-        ratios = [f"{share:.2f}" for share in shares]
-        ratios.insert(1, f"{min(rounds):.2f} to {max(rounds):.2f}")
-    sides = [found.get(side) for side in SIDES]
-    return [
-        *ratios,
-        cell.name,
-        *(f"{statistics.median(r.seconds):.2f}" if r else "out of memory" for r in sides),
-        *(f"{r.peak / 1e6:,.0f}" if r else "-" for r in sides),
-        *(f"{r.tokens:,}" if r else "-" for r in sides),
-    ]
-
-
-def plot(ratios: list[tuple[Cell, float]], file: Path) -> None:
-    """Ratio against the prompt's length, a line for each G and number of films."""
-    figure = go.Figure()
-    for group, films in dict.fromkeys((cell.group, cell.films) for cell, _ in ratios if cell.length):
-        own = [(c.length, r) for c, r in ratios if c.length and (c.group, c.films) == (group, films)]
-        figure.add_scatter(
-            x=[length for length, _ in own],
-            y=[ratio for _, ratio in own],
-            name=f"G = {group}, films: {films}",
-            mode="lines+markers",
-            line={"dash": "solid" if films == 1 else "dot"},
-        )
-    figure.update_layout(
-        xaxis_title="tokens of a prompt, films included",
-        yaxis_title="time of a GRPO step, ours / plain TRL",
-        yaxis_rangemode="tozero",
-        template="simple_white",
-    )
-    figure.write_html(file)
 
 
 def options() -> argparse.Namespace:
@@ -210,7 +161,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--films", **some, choices=(1, 2), default=[1], help="films of a prompt")
     parser.add_argument("--steps", type=int, help="timed steps (3 after 1; from 10 on after 3)")
     parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing in both")
-    parser.add_argument("--plot", type=Path, help="an HTML file for a plot of the ratios")
+    parser.add_argument(
+        "--results", type=Path, help="a JSON Lines file; what it has already is not run again"
+    )
+    parser.add_argument("--plot", type=Path, help="an SVG file for a plot of the ratios")
     return parser.parse_args()
 
 
@@ -225,24 +179,19 @@ def main() -> None:
     steps = asked.steps or (10 if asked.full else 3)
     warm = 3 if steps >= 10 else 1
     device = torch.cuda.get_device_name() if GPU else f"CPU, {torch.get_num_threads()} thread(s)"
-    whole = Table(
-        *("time, ours / plain", "rounds", "peak", "tokens", f"GRPO step, {PROMPTS} prompts"),
-        *("s, ours", "plain", "peak MB, ours", "plain", "tokens forwarded, ours", "plain"),
-        title=f"{device}; median of {steps} steps after {warm}",
-    )
-    parts = Table("mean ms of a step", "", *PARTS)
-    ratios: list[tuple[Cell, float]] = []
+    known = {each.name: each for each in (read(asked.results) if asked.results else [])}
     for cell in track(cells, console=Console(stderr=True), transient=True):
-        found = compare(cell, warm, steps, asked.checkpointing)
-        whole.add_row(*line(cell, found))
-        for side, each in found.items():
-            times = [f"{1000 * each.shares.get(part, 0):,.0f}" for part in PARTS]
-            parts.add_row(cell.name if side == "ours" else "", side, *times)
-        ratios += [(cell, statistics.median(rounds)) for rounds in [each_round(found)] if rounds]
-    for table in (whole, parts):
+        if cell.name not in known:
+            sides = compare(cell, warm, steps, asked.checkpointing)
+            known[cell.name] = Comparison(cell.name, device, cell.length, cell.group, cell.films, sides)
+            if asked.results:
+                append(asked.results, known[cell.name])
+    found = [known[cell.name] for cell in cells]
+    title = f"{device}; {PROMPTS} prompts a step; median of {steps} steps after {warm}"
+    for table in tables(found, title):
         Console(width=165).print(table)
     if asked.plot:
-        plot(ratios, asked.plot)
+        plot(found, asked.plot)
 
 
 if __name__ == "__main__":
