@@ -19,7 +19,8 @@ from chexphi.evaluation.ask_view import view
 from chexphi.evaluation.metrics import graph_match
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.models import phi4
-from chexphi.models.generate import Generation, generate, sequence_logprobs
+from chexphi.models.generate import Generation, generate
+from chexphi.models.likelihood import sequence_logprobs
 from chexphi.prompts import messages, parse, render
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError

@@ -8,7 +8,8 @@ import pytest
 import tiny_families
 import torch
 
-from chexphi.models.generate import generate, sequence_logprobs
+from chexphi.models.generate import generate
+from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.policy import load
 from chexphi.prompts import messages
 

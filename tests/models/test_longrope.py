@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from chexphi.models import longrope, tiny
-from chexphi.models.generate import generate, sequence_logprobs
+from chexphi.models.generate import generate
+from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.phi4 import Phi4MultimodalForCausalLM, load
 from chexphi.prompts import messages
 from chexphi.schema import InputError

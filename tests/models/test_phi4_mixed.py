@@ -11,7 +11,8 @@ from datasets import Dataset
 from trl import GRPOConfig
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from chexphi.models.generate import generate, sequence_logprobs
+from chexphi.models.generate import generate
+from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.phi4 import load
 from chexphi.prompts import messages, render
 from chexphi.runs import JsonLines

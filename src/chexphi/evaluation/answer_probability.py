@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chexphi import prompts
-from chexphi.models.generate import generate, sequence_logprobs
+from chexphi.models.generate import generate
+from chexphi.models.likelihood import sequence_logprobs
 from chexphi.schema import Example
 
 

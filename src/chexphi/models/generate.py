@@ -1,10 +1,9 @@
-"""Batched generation with the log-probability of every token, and the log-probability of given texts."""
+"""Batched generation with the log-probability of every token."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from chexphi.models import reading
 from chexphi.models.longrope import check_length, divided
-from chexphi.prompts import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,47 +32,6 @@ class Generation:
     """The prompt as rendered, films as `<|image_1|>`."""
 
 
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode and no gradients; the model's mode is put back."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(training)
-
-
-def _encode(
-    model: Any, processor: Any, questions: Sequence[str], images: Sequence[Sequence[Image.Image]]
-) -> tuple[list[str], dict[str, Tensor]]:
-    """Rendered prompts, and the model's inputs with the prompts padded on the left."""
-    prompts = [
-        processor.apply_chat_template(messages(question, len(films)), add_generation_prompt=True)
-        for question, films in zip(questions, images, strict=True)
-    ]
-    nested = [list(films) for films in images]
-    inputs = processor(
-        text=prompts,
-        images=nested,
-        padding=True,
-        padding_side="left",
-        add_special_tokens=False,
-        return_tensors="pt",
-    )
-    return prompts, {name: value.to(model.device) for name, value in inputs.items()}
-
-
-def _extended(inputs: dict[str, Tensor], ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """The inputs with ids (rows, tokens) of text behind the prompts; what marks films there is 0."""
-    types = {name: torch.zeros_like(ids) for name in ("token_type_ids", "mm_token_type_ids")}
-    new = {"input_ids": ids, "attention_mask": mask, **types}
-    return {
-        name: torch.cat([value, new[name]], dim=1) if name in new else value for name, value in inputs.items()
-    }
-
-
 def _decode(
     model: Any,
     inputs: dict[str, Tensor],
@@ -89,13 +47,9 @@ def _decode(
     A prompt is read once for all its samples, rows leave the batch as they end, and no more than one step of
     logits (rows, vocabulary) is held.
     """
-    mask, positions = inputs["attention_mask"], model.prompt_positions(inputs)
-    output = model(**inputs, position_ids=positions, use_cache=True, logits_to_keep=1)
-    cache, logits = output.cache, output.logits[:, -1].repeat_interleave(samples, 0)
-    cache.batch_repeat_interleave(samples)
-    mask = mask.repeat_interleave(samples, 0)
-    last = positions[..., -1:].repeat_interleave(samples, -2)
-    rows = torch.arange(len(logits), device=mask.device)
+    read = reading.read(model, inputs, reading.prefixes(model, inputs, room=max_new_tokens))
+    rows = torch.arange(len(read.mask) * samples, device=read.mask.device)
+    cache, logits, mask, last = read.rows(rows // samples) if samples > 1 else read
     found: list[list[tuple[int, float]]] = [[] for _ in rows]
     for step in range(max_new_tokens):
         logprobs = logits.float().log_softmax(-1)
@@ -159,8 +113,8 @@ def generate(
     tokenizer = processor.tokenizer
     stop = torch.tensor(tokenizer.convert_tokens_to_ids(list(model.end_tokens)), device=model.device)
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
-    with _evaluating(model):
-        prompts, inputs = _encode(model, processor, questions, images)
+    with reading.evaluating(model):
+        prompts, inputs = reading.encode(model, processor, questions, images)
         again = functools.partial(
             generate,
             model,
@@ -207,39 +161,3 @@ def _generation(
         truncated=ids[-1] not in ends,
         prompt=prompt,
     )
-
-
-def sequence_logprobs(
-    model: Any,
-    processor: Any,
-    questions: Sequence[str],
-    images: Sequence[Sequence[Image.Image]],
-    continuations: Sequence[str],
-) -> list[float]:
-    """log p(continuation | prompt) of each row, in fp32, from one teacher-forced batch.
-
-    No end token is added: append `<|end|>` to a continuation to score a finished answer. Logits of shape
-    (rows, longest continuation + 1, vocabulary) are held: split what is long.
-    """
-    if not questions:
-        return []
-    ids = [processor.tokenizer(text, add_special_tokens=False)["input_ids"] for text in continuations]
-    width = max(map(len, ids))
-    with _evaluating(model):
-        _, inputs = _encode(model, processor, questions, images)
-        device = inputs["input_ids"].device
-        targets = torch.tensor([row + [0] * (width - len(row)) for row in ids], device=device)
-        real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids], device=device)
-        positions = model.prompt_positions(inputs)
-        later = positions[..., -1:] + 1 + torch.arange(width, device=device)
-        positions = torch.cat([positions, later], dim=-1)
-        inputs = _extended(inputs, targets.long(), real.long())
-        lengths = inputs["attention_mask"].sum(1)
-        again = functools.partial(sequence_logprobs, model, processor)
-        if (apart := divided(model.config, lengths, again, questions, images, continuations)) is not None:
-            return apart
-        logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
-        return [
-            (row.float().log_softmax(-1).gather(1, target[:, None])[:, 0] * kept).sum().item()
-            for row, target, kept in zip(logits, targets.long(), real, strict=True)
-        ]

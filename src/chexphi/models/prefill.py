@@ -63,7 +63,7 @@ def distinct(
     kept, place = same_prompts(input_ids, mask, counts if films else (), list(films.values()))
     if len(kept) == len(place) or not _repeats(given, kept[place]):
         return None
-    return Distinct(kept, place, _inputs_of(kept, inputs, counts, films))
+    return Distinct(kept, place, inputs_of(kept, inputs, counts, films))
 
 
 def _is_empty(cache: Any) -> bool:
@@ -86,7 +86,7 @@ def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:
     )
 
 
-def _inputs_of(
+def inputs_of(
     kept: Tensor, inputs: Mapping[str, Any], counts: Sequence[int], films: Mapping[str, Sequence[Tensor]]
 ) -> dict[str, Any]:
     """The inputs of some rows (kept,), each of as many films as its count says."""

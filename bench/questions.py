@@ -1,0 +1,102 @@
+"""Questions about one film, answered and scored together: the film read once, and read for each. One table.
+
+Seconds of the processor, the two sides in turn; small models in fp32. The last rows are batches in which
+nothing is shared: what looking for it costs.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import random
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from _cells import SIZES, reports
+from _policy import Shape, clock, policy
+from rich.console import Console
+from rich.table import Table
+from transformers.utils import logging as transformers_logging
+
+from chexphi.data.phantom.draw import render
+from chexphi.data.phantom.scene import sample_build, sample_scene
+from chexphi.evaluation.answer_probability import answer_probabilities
+from chexphi.models import tiny
+from chexphi.models.generate import generate
+from chexphi.models.likelihood import sequence_logprobs
+from chexphi.schema import Example
+
+QUESTIONS, NEW_TOKENS, ROUNDS = 8, 20, 5
+SMALL = Shape(112, 8, 8, full=False, sizes=SIZES)
+CROPS = {300: 2, 1400: 5}
+"""Height and width of a film in crops, by tokens of its prompts: 267 and 1,317 are the film's."""
+OPTIONS = {"presence": ("no", "yes")}
+
+
+def film(rng: random.Random, length: int) -> Any:
+    """A film that brings a short prompt to about this length."""
+    side = CROPS[length] * SMALL.crop
+    return render(sample_scene(rng, sample_build(rng)), 128).resize((side, side)).convert("RGB")
+
+
+def questions(number: int) -> list[str]:
+    words = "consolidation effusion nodule pneumothorax edema mass fracture cardiomegaly".split()
+    return [f"Is there {words[i % 8]} in the {('left', 'right')[i % 2]} lung?" for i in range(number)]
+
+
+def turns(model: Any, work: Callable[[], Any]) -> tuple[list[float], list[float]]:
+    """Seconds with sharing and without, a round each after one that warms up."""
+    causal = model.get_base_model()
+    found: tuple[list[float], list[float]] = ([], [])
+    for turn in range(ROUNDS + 1):
+        for seconds, causal.share_prefix in zip(found, (True, False), strict=True):
+            start = clock()
+            work()
+            if turn:
+                seconds.append(clock() - start)
+    return found
+
+
+def works(pair: Any, asked: list[str], films: list[list[Any]]) -> dict[str, Callable[[], Any]]:
+    """What is measured."""
+    examples = [Example(str(i), ("f",), q, ("yes",), question_type="presence") for i, q in enumerate(asked)]
+    how = {"samples": 4, "max_new_tokens": NEW_TOKENS, "seed": 0}
+    texts = [report[:120] for report in reports()[: len(asked)]]
+    return {
+        "generate, greedy": lambda: generate(*pair, asked, films, max_new_tokens=NEW_TOKENS),
+        "sequence_logprobs": lambda: sequence_logprobs(*pair, asked, films, texts),
+        "answer_probabilities, 4 samples": lambda: answer_probabilities(
+            *pair, examples, films, OPTIONS, **how
+        ),
+    }
+
+
+def main() -> None:
+    transformers_logging.set_verbosity_error()
+    tokenizer = tiny.train_tokenizer(reports())
+    pair = policy(tokenizer, SMALL, crops=36)
+    rng = random.Random(0)
+    table = Table("shared / plain", "", "prompts", "shared, s", "plain, s", title="questions about one film")
+    for name, length, same in (
+        ("8 questions, one film", 300, True),
+        ("8 questions, one film", 1400, True),
+        ("8 questions, 8 films", 300, False),
+        ("1 question", 300, None),
+    ):
+        asked = questions(1 if same is None else QUESTIONS)
+        drawn = [film(rng, length) for _ in asked]
+        films = [[drawn[0] if same else one] for one in drawn]
+        for what, work in works(pair, asked, films).items():
+            shared, plain = turns(pair[0], work)
+            ratios = sorted(a / b for a, b in zip(shared, plain, strict=True))
+            ratio = f"{statistics.median(ratios):.3f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
+            cells = [f"{statistics.median(seconds):.3f}" for seconds in (shared, plain)]
+            table.add_row(ratio, what, f"{name}, ~{length} tokens", *cells)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
