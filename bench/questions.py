@@ -43,8 +43,8 @@ def film(rng: random.Random, length: int) -> Any:
 
 
 def questions(number: int) -> list[str]:
-    words = "consolidation effusion nodule pneumothorax edema mass fracture cardiomegaly".split()
-    return [f"Is there {words[i % 8]} in the {('left', 'right')[i % 2]} lung?" for i in range(number)]
+    words = ("consolidation", "effusion", "nodule", "edema")
+    return [f"Is there {words[i % 4]} in the {('left', 'right')[i // 4]} lung?" for i in range(number)]
 
 
 def turns(model: Any, work: Callable[[], Any]) -> tuple[list[float], list[float]]:

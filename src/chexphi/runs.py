@@ -17,7 +17,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,16 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise InputError(f"{path}, line {number} is no JSON object: repair or remove the line")
             yield row
+
+
+def put_in_order(path: Path, ids: Sequence[str]) -> None:
+    """Bring the rows of a JSONL file into the order of their ids; those of no known id come first."""
+    place = {name: number for number, name in enumerate(ids)}
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    order = [place.get(row["id"], -1) for row in read_jsonl(path)]
+    if order != sorted(order):
+        pairs = sorted(zip(order, lines, strict=True), key=lambda pair: pair[0])
+        atomic_write(path, "".join(f"{line}\n" for _, line in pairs))
 
 
 def cut_after_step(path: Path, step: int) -> None:

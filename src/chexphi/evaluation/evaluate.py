@@ -1,8 +1,9 @@
 """Answer every example with a policy and score it: `chexphi evaluate`.
 
 The original's three modes: a folder of annotation files, one file (`--annotation_file`, `--img_root`),
-and `--tokens` for the log-probability of every generated token. Greedy, batched; predictions are
-appended as they come, so an interrupted evaluation goes on where it stopped.
+and `--tokens` for the log-probability of every generated token. Greedy, in batches of questions about the
+same films; predictions are appended as they come, so an interrupted evaluation goes on where it stopped, and
+stand in the order of the examples at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, open_batches
+from chexphi.models.stage import ModelFields, begin, films_together, open_batches
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,9 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     )
     lines = runs.JsonLines(out / "predictions.jsonl")
     done = {prediction.id for prediction in read_predictions(lines.path)}
-    batches = open_batches(examples, done, recipe.batch_size)
+    # samples depend on the batch they are drawn in: its make-up is left as it always was
+    asked = examples if recipe.answer_samples else films_together(examples)
+    batches = open_batches(asked, done, recipe.batch_size)
     options = answer_options(examples) if recipe.answer_samples else {}
     film = film_loader(root)
     for _, batch in track(batches, description="evaluate", transient=True, console=runs.console()):
@@ -178,6 +181,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
             row["extra"] |= {"answer_probabilities": chances} if chances else {}
             lines.write(row)
     lines.close()
+    runs.put_in_order(lines.path, [example.id for example in examples])
     predictions = read_predictions(lines.path)
     summary = metrics.summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:

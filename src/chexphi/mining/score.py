@@ -17,7 +17,7 @@ from chexphi.data.images import film_loader
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, open_batches
+from chexphi.models.stage import ModelFields, begin, films_together, open_batches
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     lines = runs.JsonLines(out / "scored.jsonl")
     done = {row["id"] for row in runs.read_jsonl(lines.path)}
     film = film_loader(image_root_of(data, recipe.image_root))
-    batches = open_batches(examples, done, recipe.batch_size)
+    asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
+    batches = open_batches(asked, done, recipe.batch_size)
     for start, batch in track(batches, description="mine score", transient=True, console=runs.console()):
         found = generate(
             model,
@@ -107,6 +108,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
             )
         )
     lines.close()
+    runs.put_in_order(lines.path, [example.id for example in examples])
     rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))

@@ -121,6 +121,14 @@ def save(trainer: Any, folder: Path) -> None:
         shutil.rmtree(folder / "ref", ignore_errors=True)
 
 
+def films_together(examples: Sequence[Example]) -> list[Example]:
+    """The examples in their order, but those of one film (or the same films) behind the first of them."""
+    alike: dict[tuple[str, ...], list[Example]] = {}
+    for example in examples:
+        alike.setdefault(example.images, []).append(example)
+    return [example for rows in alike.values() for example in rows]
+
+
 def open_batches(
     examples: Sequence[Example], done: Container[str], size: int
 ) -> list[tuple[int, Sequence[Example]]]:
