@@ -29,7 +29,7 @@ from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.schema import Example
 
-QUESTIONS, NEW_TOKENS, ROUNDS = 8, 20, 5
+QUESTIONS, NEW_TOKENS, SAMPLES = 8, 20, 2
 SMALL = Shape(112, 8, 8, full=False, sizes=SIZES)
 CROPS = {300: 2, 1400: 5}
 """Height and width of a film in crops, by tokens of its prompts: 267 and 1,317 are the film's."""
@@ -47,11 +47,11 @@ def questions(number: int) -> list[str]:
     return [f"Is there {words[i % 4]} in the {('left', 'right')[i // 4]} lung?" for i in range(number)]
 
 
-def turns(model: Any, work: Callable[[], Any]) -> tuple[list[float], list[float]]:
+def turns(model: Any, work: Callable[[], Any], rounds: int) -> tuple[list[float], list[float]]:
     """Seconds with sharing and without, a round each after one that warms up."""
     causal = model.get_base_model()
     found: tuple[list[float], list[float]] = ([], [])
-    for turn in range(ROUNDS + 1):
+    for turn in range(rounds + 1):
         for seconds, causal.share_prefix in zip(found, (True, False), strict=True):
             start = clock()
             work()
@@ -63,14 +63,12 @@ def turns(model: Any, work: Callable[[], Any]) -> tuple[list[float], list[float]
 def works(pair: Any, asked: list[str], films: list[list[Any]]) -> dict[str, Callable[[], Any]]:
     """What is measured."""
     examples = [Example(str(i), ("f",), q, ("yes",), question_type="presence") for i, q in enumerate(asked)]
-    how = {"samples": 4, "max_new_tokens": NEW_TOKENS, "seed": 0}
+    how = {"samples": SAMPLES, "max_new_tokens": NEW_TOKENS, "seed": 0}
     texts = [report[:120] for report in reports()[: len(asked)]]
     return {
         "generate, greedy": lambda: generate(*pair, asked, films, max_new_tokens=NEW_TOKENS),
         "sequence_logprobs": lambda: sequence_logprobs(*pair, asked, films, texts),
-        "answer_probabilities, 4 samples": lambda: answer_probabilities(
-            *pair, examples, films, OPTIONS, **how
-        ),
+        "answer_probabilities": lambda: answer_probabilities(*pair, examples, films, OPTIONS, **how),
     }
 
 
@@ -79,18 +77,24 @@ def main() -> None:
     tokenizer = tiny.train_tokenizer(reports())
     pair = policy(tokenizer, SMALL, crops=36)
     rng = random.Random(0)
-    table = Table("shared / plain", "", "prompts", "shared, s", "plain, s", title="questions about one film")
-    for name, length, same in (
-        ("8 questions, one film", 300, True),
-        ("8 questions, one film", 1400, True),
-        ("8 questions, 8 films", 300, False),
-        ("1 question", 300, None),
+    parameters = sum(p.numel() for p in pair[0].parameters()) / 1e6
+    title = (
+        f"questions about one film: {NEW_TOKENS} new tokens, {SAMPLES} samples; {parameters:.1f} M parameters"
+    )
+    table = Table("shared / plain", "", "prompts", "shared, s", "plain, s", title=title)
+    for name, length, same, rounds in (
+        (f"{QUESTIONS} questions, one film", 300, True, 3),
+        (f"{QUESTIONS} questions, one film", 1400, True, 3),
+        (f"{QUESTIONS} questions, {QUESTIONS} films", 300, False, 9),
+        ("1 question", 300, False, 15),
     ):
-        asked = questions(1 if same is None else QUESTIONS)
+        asked = questions(1 if name == "1 question" else QUESTIONS)
         drawn = [film(rng, length) for _ in asked]
         films = [[drawn[0] if same else one] for one in drawn]
         for what, work in works(pair, asked, films).items():
-            shared, plain = turns(pair[0], work)
+            if what == "answer_probabilities" and not same:
+                continue  # the continuations of a question share it
+            shared, plain = turns(pair[0], work, rounds)
             ratios = sorted(a / b for a, b in zip(shared, plain, strict=True))
             ratio = f"{statistics.median(ratios):.3f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
             cells = [f"{statistics.median(seconds):.3f}" for seconds in (shared, plain)]

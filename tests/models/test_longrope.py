@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from chexphi.models import longrope, tiny
+from chexphi.models import common_prefix, longrope, reading, tiny
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.phi4 import Phi4MultimodalForCausalLM, load
@@ -144,3 +144,30 @@ def test_generating_across_the_limit_is_refused_whatever_stands_beside_it(pair: 
 
 def test_without_longrope_there_is_no_limit(tiny_pair: Any) -> None:
     assert longrope.limit_of(tiny_pair[0].config) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "room", "shares"), [("", 8, True), ("", 45, False), ("The lung? " * 9, 4, False)]
+)
+def test_a_prefix_is_shared_within_the_limit_alone(
+    pair: Any, film: Any, monkeypatch: Any, start: str, room: int, shares: bool
+) -> None:
+    """Read apart, a prefix within the limit would have other factors than its row beyond it."""
+    monkeypatch.setattr(common_prefix, "LEAST", 1)
+    asked = [start + question for question in ("Is it new?", "Is it big?", "Is it in the left zone?")]
+    films = [[film(1, 60, 30)]] * 3
+    inputs = {name: value.to(pair[0].device) for name, value in encode(pair, asked, films).items()}
+    assert (reading.prefixes(pair[0], inputs, room=room) is not None) == shares
+    texts = [" left zone" * (room // 2)] * 3  # 45: every row crosses, its prompt does not
+
+    def found() -> Any:
+        one = sequence_logprobs(*pair, asked * 2, films * 2, texts + [" no"] * 3)
+        return one, generate(*pair, asked, films, max_new_tokens=4)
+
+    shared = found()
+    monkeypatch.setattr(pair[0], "share_prefix", False)
+    plain = found()
+    assert shared[0] == pytest.approx(plain[0], rel=1e-6)
+    for [one], [other] in zip(shared[1], plain[1], strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
