@@ -84,9 +84,9 @@ def main() -> None:
     table = Table("shared / plain", "", "prompts", "shared, s", "plain, s", title=title)
     for name, length, same, rounds in (
         (f"{QUESTIONS} questions, one film", 300, True, 3),
-        (f"{QUESTIONS} questions, one film", 1400, True, 3),
-        (f"{QUESTIONS} questions, {QUESTIONS} films", 300, False, 9),
-        ("1 question", 300, False, 15),
+        (f"{QUESTIONS} questions, one film", 1400, True, 1),
+        (f"{QUESTIONS} questions, {QUESTIONS} films", 300, False, 7),
+        ("1 question", 300, False, 9),
     ):
         asked = questions(1 if name == "1 question" else QUESTIONS)
         drawn = [film(rng, length) for _ in asked]

@@ -50,7 +50,8 @@ class PolicyModel:
     film_inputs: ClassVar[tuple[str, ...]]
     """Inputs with a value a film."""
     share_prefix = True
-    """Whether `generate` reads, and holds, a prompt that several rows have once for all of them."""
+    """Whether what rows have in common is read once: `generate` reads, and holds, equal prompts so,
+    `reading` what prompts begin with."""
     reads_shared: ClassVar[bool] = False
     """Whether the language layers hand `shared` on to their attention."""
     if TYPE_CHECKING:  # the native class's
