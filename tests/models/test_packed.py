@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 from contextlib import nullcontext
 from itertools import product
@@ -18,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from chexphi.models import packed, phi4, trainable
+from chexphi.models import packed, phi4, tiny, trainable
 from chexphi.models.policy import load
 from chexphi.prompts import messages
 from chexphi.training import shared
@@ -46,27 +48,34 @@ def batch_of(processor: Any, groups: Any, film: Any, keep: int, seed: int) -> di
     return inputs | {"logits_to_keep": keep, "num_images": [len(own) for own in films]}
 
 
-def plain_pass(model: Any, batch: dict[str, Any], **how: Any) -> tuple[Tensor, Tensor]:
+def plain_pass(
+    model: Any, batch: dict[str, Any], autocast: Any = nullcontext, **how: Any
+) -> tuple[Tensor, Tensor]:
     """As TRL's own method, which knows how a batch is cut as well."""
-    trainer = SimpleNamespace(accelerator=SimpleNamespace(autocast=nullcontext))
+    trainer = SimpleNamespace(accelerator=SimpleNamespace(autocast=autocast))
     method = inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies)  # it times itself
     logps, entropies, _ = method(trainer, model, **batch, compute_entropy=True, **how)
     return logps, entropies
 
 
 def packed_pass(
-    model: Any, batch: dict[str, Any], **how: Any
-) -> tuple[Tensor, Tensor, list[packed.Packed | None]]:
+    model: Any, batch: dict[str, Any], autocast: Any = nullcontext, **how: Any
+) -> tuple[Tensor, Tensor]:
+    """Every batch that may be packed is; what is left is read plainly."""
+
     def plain(model: Any, *args: Any, **given: Any) -> Any:
         names = ("input_ids", "attention_mask", "logits_to_keep")
         given.pop("compute_entropy")
-        return *plain_pass(model, dict(zip(names, args, strict=True)) | given), None
+        return *plain_pass(model, dict(zip(names, args, strict=True)) | given, autocast), None
 
-    causal = model.get_base_model()
-    return shared.read(plain, nullcontext, causal, model, **batch, compute_entropy=True, **how)
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    return shared.read(plain, autocast, causal, model, **batch, compute_entropy=True, **how)[:2]
 
 
-@pytest.fixture(scope="module", params=product(["phi4_multimodal", *tiny_families.BUILDERS], ["sdpa", "eager"]))
+KINDS = ["phi4_multimodal", *tiny_families.BUILDERS]
+
+
+@pytest.fixture(scope="module", params=product(KINDS, ["sdpa", "eager"]), ids="-".join)
 def policy(
     request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, Any]:
@@ -91,6 +100,13 @@ def ready(folder: Path, **how: Any) -> tuple[Any, Any]:
     return model, processor
 
 
+def gradients_of(model: Any, logps: Tensor, entropies: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    (logps * weights + 0.1 * entropies).sum().backward()
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return gradients
+
+
 GROUPS = st.lists(
     st.tuples(st.integers(0, 2), st.lists(st.integers(1, 4), max_size=2), st.integers(1, 4)),
     min_size=1,
@@ -98,7 +114,7 @@ GROUPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     groups=GROUPS,
     keep=st.integers(1, 9),
@@ -119,11 +135,8 @@ def test_values_and_gradients_equal_the_plain_ones(
     weights = torch.randn(len(batch["input_ids"]), keep, generator=torch.Generator().manual_seed(seed))
     results = []
     for run in (plain_pass, packed_pass):
-        logps, entropies = run(model, batch, batch_size=rows)[:2]
-        (logps * weights + 0.1 * entropies).sum().backward()
-        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        model.zero_grad()
-        results.append((logps.detach(), entropies.detach(), gradients))
+        logps, entropies = run(model, batch, batch_size=rows)
+        results.append((logps.detach(), entropies.detach(), gradients_of(model, logps, entropies, weights)))
     causal.activation_checkpointing_disable()
     (logps, entropies, gradients), (values, other_entropies, other_gradients) = results
     torch.testing.assert_close(values, logps, atol=1e-5, rtol=0)
@@ -131,6 +144,32 @@ def test_values_and_gradients_equal_the_plain_ones(
     assert other_gradients.keys() == gradients.keys()
     for name, gradient in gradients.items():
         assert (other_gradients[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weights", ["bfloat16", "float32"])
+def test_in_bf16_it_is_as_close_to_fp32_as_the_plain_pass(
+    weights: str, kind: str, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, film: Any
+) -> None:
+    """With weights in bf16, and in fp32 under autocast; of the mean errors of many numbers."""
+    folder = tiny_families.folder(kind, tmp_path_factory) or tiny_folder
+    model, processor = ready(folder, dtype=weights)
+    exact = copy.deepcopy(model).float()
+    add_fused_lm_head(exact.get_base_model(), temperature=0.9, outputs=("log_probs", "entropy"))
+    cast = functools.partial(torch.autocast, "cpu", torch.bfloat16)
+    errors = torch.zeros(2, 2)
+    for seed in range(4):
+        batch = batch_of(processor, [(0, [1], 4), (1, [2, 3], 4), (2, [], 4)], film, 9, seed)
+        signs = torch.randn(12, 9, generator=torch.Generator().manual_seed(seed))
+        expected, entropies = plain_pass(exact, batch)
+        slopes = gradients_of(exact, expected, entropies, signs)
+        for i, run in enumerate((plain_pass, packed_pass)):
+            logps, entropies = run(model, batch, cast)
+            found = gradients_of(model, logps, entropies, signs)
+            off = torch.cat([(found[name].float() - slopes[name]).flatten() for name in slopes])
+            errors[i] += torch.stack([(logps - expected).abs().mean().detach(), off.norm()])
+    assert (errors[0] > 0).all()
+    assert (errors[1] <= 1.1 * errors[0]).all()
 
 
 def test_each_distinct_prompt_is_read_once(policy: Any, film: Any) -> None:
@@ -146,6 +185,42 @@ def test_each_distinct_prompt_is_read_once(policy: Any, film: Any) -> None:
     hook.remove()
     length = batch["input_ids"].shape[1]
     assert read == [(3, length - 6 - 1 + 4 * 6)]  # four completions at most, each behind its own last token
+
+
+def test_a_sliding_window(tiny_folder: Path, film: Any) -> None:
+    """One that prompts reach past, and one that completions alone do; it is every layer's in Phi-4."""
+    model, processor = ready(tiny_folder)
+    batch = batch_of(processor, [(0, [1], 3), (1, [], 2)], film, 9, 2)
+    for window in (5, batch["input_ids"].shape[1] - 11):
+        model.config.sliding_window = window
+        with torch.no_grad():
+            expected, found = plain_pass(model, batch)[0], packed_pass(model, batch)[0]
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        model.config.sliding_window = None
+        with torch.no_grad():
+            assert (plain_pass(model, batch)[0] - expected).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("beyond", [-5, -1, 0, 1, 2, 5])
+def test_across_the_length_at_which_positions_change(tiny_folder: Path, film: Any, beyond: int) -> None:
+    """A packed row is a token shorter than a plain one, which must not turn the factors of all."""
+    _, processor = load(tiny_folder)
+    batch = batch_of(processor, [(0, [1], 3), (1, [], 2)], film, 6, 1)
+    limit = batch["input_ids"].shape[1] - beyond
+    sizes = {"hidden_size": 32, "num_layers": 2, "vision_hidden": 24, "vision_layers": 2}
+    config = tiny.config(processor.tokenizer, image_size=32, patch_size=8, **sizes)
+    config.original_max_position_embeddings = limit
+    config.rope_parameters = {
+        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 1.0,
+        "original_max_position_embeddings": limit, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4,
+    }  # fmt: skip
+    native = phi4.Phi4MultimodalForCausalLM(config).eval()
+    tiny.initialise(native, seed=0)
+    assert shared.why_plain(native, sharded=False) is None
+    add_fused_lm_head(native, temperature=1.0, outputs=("log_probs", "entropy"))
+    with torch.no_grad():
+        expected, found = (run(native, batch)[0] for run in (plain_pass, packed_pass))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_the_towers_keep_their_own_attention(tiny_folder: Path) -> None:

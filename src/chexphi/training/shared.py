@@ -127,8 +127,8 @@ def _pack(
     """The packed rows and their films; None where sharing saves nothing or is not exact."""
     config = causal.config.get_text_config()
     limit, prompt = longrope.limit_of(config), input_ids.shape[1] - keep
-    if (limit is not None and input_ids.shape[1] > limit) or prompt < 2 or keep < 1:
-        return None
+    if prompt < 2 or keep < 1 or input_ids.shape[1] - 1 == limit:
+        return None  # the last token is not read in packed rows, and here it would change all factors
     distinct, place = same_prompts(input_ids[:, :prompt], mask[:, :prompt], counts, list(films.values()))
     if len(distinct) == len(input_ids):
         return None
