@@ -69,7 +69,8 @@ def packed_pass(
         return *plain_pass(model, dict(zip(names, args, strict=True)) | given, autocast), None
 
     causal = model.get_base_model() if hasattr(model, "peft_config") else model
-    return shared.read(plain, autocast, causal, model, **batch, compute_entropy=True, **how)[:2]
+    call = functools.partial(model)  # in several processes the trainer's model has nothing but a call
+    return shared.read(plain, autocast, causal, call, **batch, compute_entropy=True, **how)[:2]
 
 
 KINDS = ["phi4_multimodal", *tiny_families.BUILDERS]
