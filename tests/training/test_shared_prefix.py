@@ -111,7 +111,10 @@ def test_prompts_are_told_apart_by_what_is_in_their_films(
     (data / "images").mkdir(parents=True)
     for name, source in (("a", first), ("b", second), ("copy", first)):
         shutil.copy(films / "images" / source["images"][0], data / "images" / f"{name}.png")
-    every = [{**first, "id": str(i), "images": own} for i, own in enumerate((["a.png"], ["b.png"], ["copy.png"], []))]
+    every = [
+        {**first, "id": str(i), "images": own}
+        for i, own in enumerate((["a.png"], ["b.png"], ["copy.png"], []))
+    ]
     (data / "annotations").mkdir()
     (data / "annotations" / "train.json").write_text(json.dumps(every))
     packed: list[tuple[int, int]] = []
@@ -124,7 +127,14 @@ def test_prompts_are_told_apart_by_what_is_in_their_films(
     flags = ["--per_device_train_batch_size=16", "--beta=0.1", "--image_root", str(data / "images")]
     runs = []
     for share in ("true", "false"):
-        argv = ["--model", str(tiny_model_dir), "--data", str(data / "annotations" / "train.json"), *FLAGS, *flags]
+        argv = [
+            "--model",
+            str(tiny_model_dir),
+            "--data",
+            str(data / "annotations" / "train.json"),
+            *FLAGS,
+            *flags,
+        ]
         out = grpo.main(*grpo.parse([*argv, "--out", str(tmp_path / share), f"--share_prefix={share}"]))
         runs.append(list(completions.read(out / "completions.jsonl")))
     assert packed == [(16, 3)] * 6  # policy and reference
@@ -165,7 +175,9 @@ def test_a_prompt_too_long_for_the_model_is_named(
     argv = ["--model", model, "--data", one, "--out", out, "--image_root", films / "images", *FLAGS]
     argv += ["--per_device_train_batch_size=4", "--max_steps=1"]
     room = 64 - tokens + 1
-    said = f"the {tokens} tokens of example {examples[5].id} and the {room} of max_completion_length {message}"
+    said = (
+        f"the {tokens} tokens of example {examples[5].id} and the {room} of max_completion_length {message}"
+    )
     with pytest.raises(InputError, match=said):
         grpo.main(*grpo.parse([*map(str, argv), f"--max_completion_length={room}"]))
     assert not out.exists()

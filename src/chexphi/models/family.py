@@ -91,7 +91,7 @@ class PolicyModel:
         return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
 
     def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Those that `forward` gives the tokens of padded prompts if it is given none, (..., rows, length)."""
+        """Positions that `forward` by itself gives the tokens of padded prompts, (..., rows, length)."""
         ids = inputs["input_ids"]
         return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
 

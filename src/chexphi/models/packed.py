@@ -121,7 +121,7 @@ def layout(
         own = own | both_ways
     before = known[:, None, None, :].expand(rows, completions, length, -1)
     after = torch.cat([before, _causal(seen)], dim=-1).flatten(0, 1)
-    masks = {None: (own[:, None], after[:, None])}
+    masks: dict[int | None, tuple[Tensor, Tensor]] = {None: (own[:, None], after[:, None])}
     if window is not None and window < prompt + length:
         place = torch.arange(prompt + length, device=known.device)
         near = place[:, None] - place < window

@@ -108,11 +108,12 @@ def read(
         else:
             with autocast():
                 outputs = model(**packing.inputs, fused_lm_head=True)
-            logps = packing.plain(outputs.log_probs)
-            entropies = packing.plain(outputs.entropy) if compute_entropy else None
+            logps, entropies = packing.plain(outputs.log_probs), None
+            if compute_entropy:
+                entropies = packing.plain(outputs.entropy)
         found.append((logps, entropies, packing))
-    every, all_entropies, packings = zip(*found, strict=True)
-    return torch.cat(every), torch.cat(all_entropies) if compute_entropy else None, list(packings)
+    logps, entropies, packings = zip(*found, strict=True)
+    return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, list(packings)
 
 
 def _pack(
