@@ -227,6 +227,23 @@ def test_across_the_length_at_which_positions_change(tiny_folder: Path, film: An
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("other", [{"compute_aux_loss": True}, {"num_images": None}])
+def test_what_is_not_understood_is_left_to_trl(tiny_folder: Path, film: Any, other: dict[str, Any]) -> None:
+    """Inputs of other families, and films of which nobody says whose they are: all as they came."""
+    model, processor = ready(tiny_folder)
+    given = batch_of(processor, [(0, [1], 3)], film, 4, 0) | other
+    asked: list[dict[str, Any]] = []
+
+    def plain(model: Any, *args: Any, **given: Any) -> Any:
+        asked.append(given)
+        return torch.zeros(3, 4), None, None
+
+    assert shared.read(plain, nullcontext, model.get_base_model(), model, **given)[2] == []
+    names = {"pixel_values", "image_sizes", "num_images", *other}
+    assert [one.keys() for one in asked] == [names]
+    assert all(asked[0][name] is given[name] for name in names)
+
+
 def test_the_towers_keep_their_own_attention(tiny_folder: Path) -> None:
     model, _ = phi4.load(tiny_folder)
     assert packed.enable(model)

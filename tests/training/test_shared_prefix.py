@@ -184,7 +184,7 @@ def test_a_prompt_too_long_for_the_model_is_named(
     grpo.main(*grpo.parse([*map(str, argv), f"--max_completion_length={room - 1}"]))
 
 
-def test_where_it_cannot_share_it_says_so(tiny_model_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_why_a_model_cannot_share(tiny_model_dir: Path) -> None:
     model = policy.load(tiny_model_dir)[0]
     assert "spread over processes" in str(shared.why_plain(model, sharded=True))
     assert shared.why_plain(model, sharded=False) is None
@@ -192,6 +192,19 @@ def test_where_it_cannot_share_it_says_so(tiny_model_dir: Path, caplog: pytest.L
     assert "flash_attention_2 takes no packed rows" in str(shared.why_plain(model, sharded=False))
     model.model.layers[0].self_attn.attention_dropout = 0.1
     assert "each of them drops out values of its own" in str(shared.why_plain(model, sharded=False))
+
+
+def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
+    tiny_model_dir: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
+    monkeypatch.setattr(shared.packed, "pack", None)
+    flags = ["--per_device_train_batch_size=8", "--max_steps=1", "--beta=0.1"]
+    said = (run(model, films, tmp_path / "out", *flags) / "train.log").read_text()
+    assert said.count("each of them drops out values of its own") == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

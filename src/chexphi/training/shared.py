@@ -81,8 +81,9 @@ def read(
         inputs: Of films and tokens, and what else TRL passes.
     """
     given = {name: value for name, value in inputs.items() if value is not None and value is not False}
+    given = {name: value for name, value in given.items() if name not in causal.film_inputs or len(value)}
     counts = num_images or [0] * len(input_ids)
-    films = causal.single_films(given) if any(counts) else {}
+    films = causal.single_films(given)
     known = given.keys() <= {*TOKENS, *causal.film_inputs}
     if not known or any(len(parts) != sum(counts) for parts in films.values()):
         logps, entropies, _ = plain(
@@ -101,7 +102,9 @@ def read(
         batch = (input_ids[rows], attention_mask[rows], logits_to_keep)
         packing = _pack(causal, *batch, counts[rows], part, types)
         if packing is None:
-            here = {name: torch.cat(list(parts)) for name, parts in part.items() if parts}
+            here = {
+                name: _part(given[name], parts, own) for name, parts in films.items() if any(counts[rows])
+            }
             logps, entropies, _ = plain(
                 model, *batch, compute_entropy=compute_entropy, num_images=counts[rows], **here, **types
             )
@@ -112,8 +115,14 @@ def read(
             if compute_entropy:
                 entropies = packing.plain(outputs.entropy)
         found.append((logps, entropies, packing))
-    logps, entropies, packings = zip(*found, strict=True)
-    return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, list(packings)
+    joined = torch.cat([one[1] for one in found if one[1] is not None]) if compute_entropy else None
+    return torch.cat([one[0] for one in found]), joined, [one[2] for one in found]
+
+
+def _part(whole: Tensor, films: Sequence[Tensor], own: slice) -> Tensor:
+    """Some films of a tensor of all, not copied."""
+    start = sum(map(len, films[: own.start]))
+    return whole[start : start + sum(map(len, films[own]))]
 
 
 def _pack(
