@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+import copy
+import functools
+import inspect
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tiny_families
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from chexphi.models import adapter, packed, phi4, trainable
-from chexphi.models.checkpoint.names import TARGETS
-from chexphi.models.prefix import same_prompts
+from chexphi.models import packed, phi4, tiny, trainable
+from chexphi.models.policy import load
 from chexphi.prompts import messages
+from chexphi.training import shared
 
 QUESTIONS = ["Is there an opacity?", "What is seen in the left upper zone of the film?", "Is it new?"]
 
 
 def batch_of(processor: Any, groups: Any, film: Any, keep: int, seed: int) -> dict[str, Any]:
-    """Rows of (question, film seeds, completions) groups, shuffled, with completions of any length from 0."""
+    """What TRL passes: rows of (question, film seeds, completions) groups, shuffled, with completions of any
+    length from 0."""
     generator = torch.Generator().manual_seed(seed)
     rows = [(question, films) for question, films, count in groups for _ in range(count)]
     rows = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
@@ -31,52 +39,74 @@ def batch_of(processor: Any, groups: Any, film: Any, keep: int, seed: int) -> di
         processor.apply_chat_template(messages(QUESTIONS[q], len(own)), add_generation_prompt=True)
         for q, own in rows
     ]
-    inputs = processor(text=texts, images=films, padding=True, return_tensors="pt")
+    inputs = dict(processor(text=texts, images=films, padding=True, padding_side="left", return_tensors="pt"))
     completion = torch.randint(10, 100, (len(rows), keep), generator=generator)
     lengths = torch.randint(0, keep + 1, (len(rows),), generator=generator)
     kept = (torch.arange(keep)[None] < lengths[:, None]).long()
-    return {
-        "input_ids": torch.cat([inputs["input_ids"], completion * kept], 1),
-        "attention_mask": torch.cat([inputs["attention_mask"], kept], 1),
-        "films": {name: inputs[name] for name in ("pixel_values", "image_sizes") if name in inputs},
-        "counts": [len(own) for own in films],
-    }
+    added = {"input_ids": completion * kept, "attention_mask": kept} | dict.fromkeys(shared.TOKENS, kept * 0)
+    inputs |= {name: torch.cat([inputs[name], added[name]], 1) for name in added.keys() & inputs.keys()}
+    return inputs | {"logits_to_keep": keep, "num_images": [len(own) for own in films]}
 
 
-def plain_pass(model: Any, batch: dict[str, Any], keep: int) -> tuple[Tensor, Tensor]:
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    labels = ids.masked_fill(mask == 0, -100)
-    labels[:, :-keep] = -100
-    output = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True, **batch["films"])
-    return output.log_probs[:, -keep:], output.entropy[:, -keep:]
+def plain_pass(
+    model: Any, batch: dict[str, Any], autocast: Any = nullcontext, **how: Any
+) -> tuple[Tensor, Tensor]:
+    """As TRL's own method, which knows how a batch is cut as well."""
+    trainer = SimpleNamespace(accelerator=SimpleNamespace(autocast=autocast))
+    method = inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies)  # it times itself
+    logps, entropies, _ = method(trainer, model, **batch, compute_entropy=True, **how)
+    return logps, entropies
 
 
-def packed_pass(model: Any, batch: dict[str, Any], keep: int) -> tuple[Tensor, Tensor, int]:
-    ids, mask, films = batch["input_ids"], batch["attention_mask"], batch["films"]
-    prompt = ids.shape[1] - keep
-    distinct, place = same_prompts(ids[:, :prompt], mask[:, :prompt], batch["counts"], list(films.values()))
-    ends = [0, *accumulate(batch["counts"])]
-    kept = [film for row in distinct.tolist() for film in range(ends[row], ends[row + 1])]
-    packing = packed.pack(ids, mask, keep, distinct, place)
-    given = {name: value[kept] for name, value in films.items()} if kept else {}
-    output = model(**packing.inputs, **given, fused_lm_head=True)
-    return packing.plain(output.log_probs), packing.plain(output.entropy), len(distinct)
+def packed_pass(
+    model: Any, batch: dict[str, Any], autocast: Any = nullcontext, **how: Any
+) -> tuple[Tensor, Tensor]:
+    """Every batch that may be packed is; what is left is read plainly."""
+
+    def plain(model: Any, *args: Any, **given: Any) -> Any:
+        names = ("input_ids", "attention_mask", "logits_to_keep")
+        given.pop("compute_entropy")
+        return *plain_pass(model, dict(zip(names, args, strict=True)) | given, autocast), None
+
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    call = functools.partial(model)  # in several processes the trainer's model has nothing but a call
+    return shared.read(plain, autocast, causal, call, **batch, compute_entropy=True, **how)[:2]
 
 
-@pytest.fixture(scope="module", params=["sdpa", "eager"])
-def policy(request: pytest.FixtureRequest, tiny_folder: Path) -> tuple[Any, Any]:
+KINDS = ["phi4_multimodal", *tiny_families.BUILDERS]
+
+
+@pytest.fixture(scope="module", params=product(KINDS, ["sdpa", "eager"]), ids="-".join)
+def policy(
+    request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Any]:
     """A model with a trained-looking LoRA and its own lm_head, ready for both passes."""
-    model, processor = phi4.load(tiny_folder, attn_implementation=request.param)
-    assert packed.enable(model)
+    kind, attention = request.param
+    folder = tiny_families.folder(kind, tmp_path_factory) or tiny_folder
+    return ready(folder, attn_implementation=attention)
+
+
+def ready(folder: Path, **how: Any) -> tuple[Any, Any]:
+    model, processor = load(folder, **how)
+    assert shared.why_plain(model, sharded=False) is None
     add_fused_lm_head(model, temperature=0.9, outputs=("log_probs", "entropy"))
-    model = adapter.fresh(model, targets=TARGETS, rank=3, alpha=6, with_head=True)
-    model = trainable.prepare(model, trainable.DEFAULT, targets=TARGETS, rank=3, alpha=6)
+    targets = model.lora_targets
+    torch.manual_seed(0)
+    model = trainable.prepare(model, trainable.DEFAULT, targets=targets, rank=3, alpha=6)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if ".lora_B." in name:
-            parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
-    processor.image_processor.dynamic_hd = 4
+            parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    if hasattr(processor.image_processor, "dynamic_hd"):
+        processor.image_processor.dynamic_hd = 4
     return model, processor
+
+
+def gradients_of(model: Any, logps: Tensor, entropies: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    (logps * weights + 0.1 * entropies).sum().backward()
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return gradients
 
 
 GROUPS = st.lists(
@@ -86,10 +116,16 @@ GROUPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(groups=GROUPS, keep=st.integers(1, 9), seed=st.integers(0, 99), checkpointing=st.booleans())
+@settings(max_examples=20, deadline=None)
+@given(
+    groups=GROUPS,
+    keep=st.integers(1, 9),
+    seed=st.integers(0, 99),
+    checkpointing=st.booleans(),
+    rows=st.none() | st.integers(2, 5),
+)
 def test_values_and_gradients_equal_the_plain_ones(
-    policy: Any, film: Any, groups: Any, keep: int, seed: int, checkpointing: bool
+    policy: Any, film: Any, groups: Any, keep: int, seed: int, checkpointing: bool, rows: int | None
 ) -> None:
     model, processor = policy
     batch = batch_of(processor, groups, film, keep, seed)
@@ -98,21 +134,44 @@ def test_values_and_gradients_equal_the_plain_ones(
     if checkpointing:
         causal.activation_checkpointing_enable()
         model.enable_input_require_grads()
-    weights = torch.randn(batch["input_ids"].shape[0], keep, generator=torch.Generator().manual_seed(seed))
+    weights = torch.randn(len(batch["input_ids"]), keep, generator=torch.Generator().manual_seed(seed))
     results = []
     for run in (plain_pass, packed_pass):
-        logps, entropies = run(model, batch, keep)[:2]
-        (logps * weights + 0.1 * entropies).sum().backward()
-        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        model.zero_grad()
-        results.append((logps.detach(), entropies.detach(), gradients))
+        logps, entropies = run(model, batch, batch_size=rows)
+        results.append((logps.detach(), entropies.detach(), gradients_of(model, logps, entropies, weights)))
     causal.activation_checkpointing_disable()
-    (logps, entropies, gradients), (shared, shared_entropies, shared_gradients) = results
-    torch.testing.assert_close(shared, logps, atol=1e-5, rtol=0)
-    torch.testing.assert_close(shared_entropies, entropies, atol=1e-5, rtol=0)
-    assert shared_gradients.keys() == gradients.keys()
+    (logps, entropies, gradients), (values, other_entropies, other_gradients) = results
+    torch.testing.assert_close(values, logps, atol=1e-5, rtol=0)
+    torch.testing.assert_close(other_entropies, entropies, atol=1e-5, rtol=0)
+    assert other_gradients.keys() == gradients.keys()
     for name, gradient in gradients.items():
-        assert (shared_gradients[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-7, name
+        assert (other_gradients[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weights", ["bfloat16", "float32"])
+def test_in_bf16_it_is_as_close_to_fp32_as_the_plain_pass(
+    weights: str, kind: str, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, film: Any
+) -> None:
+    """With weights in bf16, and in fp32 under autocast; of the mean errors of many numbers."""
+    folder = tiny_families.folder(kind, tmp_path_factory) or tiny_folder
+    model, processor = ready(folder, dtype=weights)
+    exact = copy.deepcopy(model).float()
+    add_fused_lm_head(exact.get_base_model(), temperature=0.9, outputs=("log_probs", "entropy"))
+    cast = functools.partial(torch.autocast, "cpu", torch.bfloat16)
+    errors = torch.zeros(2, 2)
+    for seed in range(4):
+        batch = batch_of(processor, [(0, [1], 4), (1, [2, 3], 4), (2, [], 4)], film, 9, seed)
+        signs = torch.randn(12, 9, generator=torch.Generator().manual_seed(seed))
+        expected, entropies = plain_pass(exact, batch)
+        slopes = gradients_of(exact, expected, entropies, signs)
+        for i, run in enumerate((plain_pass, packed_pass)):
+            logps, entropies = run(model, batch, nullcontext if weights == "bfloat16" else cast)
+            found = gradients_of(model, logps, entropies, signs)
+            off = torch.cat([(found[name].float() - slopes[name]).flatten() for name in slopes])
+            errors[i] += torch.stack([(logps - expected).abs().mean().detach(), off.norm()])
+    assert (errors[0] > 0).all()
+    assert (errors[1] <= 1.2 * errors[0]).all()
 
 
 def test_each_distinct_prompt_is_read_once(policy: Any, film: Any) -> None:
@@ -120,15 +179,69 @@ def test_each_distinct_prompt_is_read_once(policy: Any, film: Any) -> None:
     groups = [(0, [1], 3), (0, [2], 2), (1, [], 2), (0, [1], 1)]  # one text with two films; one group in two
     batch = batch_of(processor, groups, film, 6, 0)
     read: list[tuple[int, ...]] = []
-    hook = model.get_base_model().model.embed_tokens.register_forward_hook(
-        lambda module, args, output: read.append(tuple(args[0].shape))
+    hook = (
+        model.get_base_model()
+        .get_input_embeddings()
+        .register_forward_hook(lambda module, args, output: read.append(tuple(args[0].shape)))
     )
     with torch.no_grad():
-        _, _, distinct = packed_pass(model, batch, 6)
+        packed_pass(model, batch)
     hook.remove()
     length = batch["input_ids"].shape[1]
-    assert distinct == 3
     assert read == [(3, length - 6 - 1 + 4 * 6)]  # four completions at most, each behind its own last token
+
+
+def test_a_sliding_window(tiny_folder: Path, film: Any) -> None:
+    """One that prompts reach past, and one that completions alone do; it is every layer's in Phi-4."""
+    model, processor = ready(tiny_folder)
+    batch = batch_of(processor, [(0, [1], 3), (1, [], 2)], film, 9, 2)
+    for window in (5, batch["input_ids"].shape[1] - 11):
+        model.config.sliding_window = window
+        with torch.no_grad():
+            expected, found = plain_pass(model, batch)[0], packed_pass(model, batch)[0]
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        model.config.sliding_window = None
+        with torch.no_grad():
+            assert (plain_pass(model, batch)[0] - expected).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("beyond", [-5, -1, 0, 1, 2, 5])
+def test_across_the_length_at_which_positions_change(tiny_folder: Path, film: Any, beyond: int) -> None:
+    """A packed row is a token shorter than a plain one, which must not turn the factors of all."""
+    _, processor = load(tiny_folder)
+    batch = batch_of(processor, [(0, [1], 3), (1, [], 2)], film, 6, 1)
+    limit = batch["input_ids"].shape[1] - beyond
+    sizes = {"hidden_size": 32, "num_layers": 2, "vision_hidden": 24, "vision_layers": 2}
+    config = tiny.config(processor.tokenizer, image_size=32, patch_size=8, **sizes)
+    config.original_max_position_embeddings = limit
+    config.rope_parameters = {
+        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 1.0,
+        "original_max_position_embeddings": limit, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4,
+    }  # fmt: skip
+    native = phi4.Phi4MultimodalForCausalLM(config).eval()
+    tiny.initialise(native, seed=0)
+    assert shared.why_plain(native, sharded=False) is None
+    add_fused_lm_head(native, temperature=1.0, outputs=("log_probs", "entropy"))
+    with torch.no_grad():
+        expected, found = (run(native, batch)[0] for run in (plain_pass, packed_pass))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("other", [{"compute_aux_loss": True}, {"num_images": None}])
+def test_what_is_not_understood_is_left_to_trl(tiny_folder: Path, film: Any, other: dict[str, Any]) -> None:
+    """Inputs of other families, and films of which nobody says whose they are: all as they came."""
+    model, processor = ready(tiny_folder)
+    given = batch_of(processor, [(0, [1], 3)], film, 4, 0) | other
+    asked: list[dict[str, Any]] = []
+
+    def plain(model: Any, *args: Any, **given: Any) -> Any:
+        asked.append(given)
+        return torch.zeros(3, 4), None, None
+
+    assert shared.read(plain, nullcontext, model.get_base_model(), model, **given)[2] == []
+    names = {"pixel_values", "image_sizes", "num_images", *other}
+    assert [one.keys() for one in asked] == [names]
+    assert all(asked[0][name] is given[name] for name in names)
 
 
 def test_the_towers_keep_their_own_attention(tiny_folder: Path) -> None:

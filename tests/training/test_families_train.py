@@ -16,7 +16,7 @@ from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
 from chexphi.models import policy
-from chexphi.training import completions, grpo, sft
+from chexphi.training import completions, grpo, sft, shared
 from chexphi.training.dataset import grpo_dataset
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -122,6 +122,38 @@ def test_logged_log_probabilities_equal_an_independent_forward(
         expected = logits.double().log_softmax(-1).gather(1, ids.T)[:, 0]
         assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
         assert row.token_ids == tuple(logits.argmax(-1).tolist())
+
+
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
+def test_with_shared_prompts_the_run_is_the_plain_one(
+    base: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: str
+) -> None:
+    """With none, one and two films, a reference and a full head; a reward that tells completions apart."""
+
+    def letters(completions: list[Any], **columns: Any) -> list[float]:
+        return [float(len(set(completion[0]["content"]))) for completion in completions]
+
+    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    packed: list[int] = []
+    pack = shared.packed.pack
+    monkeypatch.setattr(
+        shared.packed, "pack", lambda *args, **how: packed.append(len(args[3])) or pack(*args, **how)
+    )
+    flags = ["--learning_rate=1e-4", "--beta=0.1", f"--gradient_checkpointing={checkpointing}", *GROUPS]
+    runs = []
+    for share in ("true", "false"):
+        out = train(grpo, base, mixed, tmp_path / share, *flags, f"--share_prefix={share}")
+        losses = [json.loads(line).get("loss") for line in (out / "metrics.jsonl").read_text().splitlines()]
+        weights = policy.load(out / "model")[0].state_dict()
+        runs.append((list(completions.read(out / "completions.jsonl")), losses, weights))
+    assert packed == [2] * len(packed)
+    assert len(packed) >= 8  # policy and reference, two micro-batches, two steps
+    for one, other in zip(runs[0][0], runs[1][0], strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.per_token_logps == pytest.approx(other.per_token_logps, abs=1e-4)
+    assert runs[0][1][:2] == pytest.approx(runs[1][1][:2], abs=1e-5)
+    moved = torch.cat([(runs[0][2][name] - runs[1][2][name]).abs().flatten() for name in runs[0][2]])
+    assert moved.mean() < 1e-6
 
 
 @pytest.mark.parametrize(("kind", "setting"), [("qwen2_5_vl", "all"), ("gemma3", "lm_head")])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from chexphi.data.read import read_examples
 from chexphi.models import policy
+from chexphi.schema import InputError
 from chexphi.training import completions, grpo, shared
+from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
     "--learning_rate=1e-4", "--num_generations=4", "--max_completion_length=10", "--max_steps=3",
@@ -43,6 +47,11 @@ def run(model: Path, films: Path, out: Path, *flags: str) -> Path:
         ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--beta=0.1"],
         ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--steps_per_generation=4"],
         ["--per_device_train_batch_size=8", "--attn_implementation=eager", "--temperature=0.9"],
+        # groups that a micro-batch cuts, completions of length 0, models without a cache
+        ["--per_device_train_batch_size=6", "--gradient_accumulation_steps=2", "--beta=0.1"],
+        ["--per_device_train_batch_size=8", "--beta=0.1", "--mask_truncated_completions=true"],
+        ["--per_device_train_batch_size=8", "--cache_implementation=static"],
+        ["--per_device_train_batch_size=8", '--generation_kwargs={"use_cache": false}'],
     ],
 )
 def test_the_run_is_the_plain_one(
@@ -51,7 +60,9 @@ def test_the_run_is_the_plain_one(
     packed: list[int] = []
     pack = shared.packed.pack
     monkeypatch.setattr(
-        shared.packed, "pack", lambda *args: packed.append(len(args[0]) - len(args[3])) or pack(*args)
+        shared.packed,
+        "pack",
+        lambda *args, **how: packed.append(len(args[0]) - len(args[3])) or pack(*args, **how),
     )
     ours = run(tiny_model_dir, films, tmp_path / "shared", *flags)
     assert sum(packed) > 0
@@ -74,12 +85,126 @@ def test_the_run_is_the_plain_one(
         assert moved.mean() < 1e-6
 
 
-def test_where_it_cannot_share_it_says_so(tiny_model_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.slow
+def test_fifty_steps_with_and_without(tiny_model_dir: Path, films: Path, tmp_path: Path) -> None:
+    """The same completions for 20 steps at least; after that a last bit may turn a draw, not the rewards."""
+    flags = ["--max_steps=50", "--per_device_train_batch_size=8", "--beta=0.1", "--learning_rate=1e-3"]
+    runs = []
+    for share in ("true", "false"):
+        out = run(tiny_model_dir, films, tmp_path / share, *flags, f"--share_prefix={share}")
+        runs.append(list(completions.read(out / "completions.jsonl")))
+    differ = [a.step for a, b in zip(*runs, strict=True) if a.token_ids != b.token_ids]
+    assert min(differ, default=51) > 20
+    totals = torch.tensor([[row.total for row in rows if row.step > 20] for rows in runs])
+    error = (totals.var(1) / totals.shape[1]).sum().sqrt()
+    assert abs(totals[0].mean() - totals[1].mean()) < 3 * error
+    assert totals[0].std() > 0
+
+
+def test_prompts_are_told_apart_by_what_is_in_their_films(
+    tiny_model_dir: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One text with two films, a copy of the first under another name, and none."""
+    rows = json.loads((films / "annotations" / "pool" / "train.json").read_text())
+    first, second = [row for row in rows if len(row["images"]) == 1][:2]
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    for name, source in (("a", first), ("b", second), ("copy", first)):
+        shutil.copy(films / "images" / source["images"][0], data / "images" / f"{name}.png")
+    every = [
+        {**first, "id": str(i), "images": own}
+        for i, own in enumerate((["a.png"], ["b.png"], ["copy.png"], []))
+    ]
+    (data / "annotations").mkdir()
+    (data / "annotations" / "train.json").write_text(json.dumps(every))
+    packed: list[tuple[int, int]] = []
+    pack = shared.packed.pack
+    monkeypatch.setattr(
+        shared.packed,
+        "pack",
+        lambda *args, **how: packed.append((len(args[0]), len(args[3]))) or pack(*args, **how),
+    )
+    flags = ["--per_device_train_batch_size=16", "--beta=0.1", "--image_root", str(data / "images")]
+    runs = []
+    for share in ("true", "false"):
+        argv = [
+            "--model",
+            str(tiny_model_dir),
+            "--data",
+            str(data / "annotations" / "train.json"),
+            *FLAGS,
+            *flags,
+        ]
+        out = grpo.main(*grpo.parse([*argv, "--out", str(tmp_path / share), f"--share_prefix={share}"]))
+        runs.append(list(completions.read(out / "completions.jsonl")))
+    assert packed == [(16, 3)] * 6  # policy and reference
+    for one, other in zip(*runs, strict=True):
+        assert one.token_ids == other.token_ids
+        assert one.per_token_logps == pytest.approx(other.per_token_logps, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"max_position_embeddings": 64}, "pass the 64 positions that the model has"),
+        ({"original_max_position_embeddings": 64}, "cross the 64 positions at which the model changes its"),
+    ],
+)
+def test_a_prompt_too_long_for_the_model_is_named(
+    tiny_model_dir: Path, films: Path, tmp_path: Path, limit: dict[str, int], message: str
+) -> None:
+    """Before anything is written; one token less is taken."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    config = json.loads((model / "config.json").read_text())
+    config |= limit
+    if "original_max_position_embeddings" in limit:
+        half = config["hidden_size"] // config["num_attention_heads"] // 2
+        config["rope_parameters"] |= {"rope_type": "longrope", **limit}
+        config["rope_parameters"] |= {"short_factor": [1.0] * half, "long_factor": [4.0] * half}
+    (model / "config.json").write_text(json.dumps(config))
+    data = films / "annotations" / "pool" / "train.json"
+    examples = read_examples(data)
+    processor = policy.load(tiny_model_dir)[1]
+    item = grpo_dataset(examples, films / "images")[5]
+    text = processor.apply_chat_template(item["prompt"], add_generation_prompt=True)
+    tokens = len(processor(text=[text], images=[item["images"]])["input_ids"][0])
+    one = tmp_path / "one.json"
+    one.write_text(json.dumps([json.loads(data.read_text())[5]]))
+    out = tmp_path / "run"
+    argv = ["--model", model, "--data", one, "--out", out, "--image_root", films / "images", *FLAGS]
+    argv += ["--per_device_train_batch_size=4", "--max_steps=1"]
+    room = 64 - tokens + 1
+    said = (
+        f"the {tokens} tokens of example {examples[5].id} and the {room} of max_completion_length {message}"
+    )
+    with pytest.raises(InputError, match=said):
+        grpo.main(*grpo.parse([*map(str, argv), f"--max_completion_length={room}"]))
+    assert not out.exists()
+    grpo.main(*grpo.parse([*map(str, argv), f"--max_completion_length={room - 1}"]))
+
+
+def test_why_a_model_cannot_share(tiny_model_dir: Path) -> None:
     model = policy.load(tiny_model_dir)[0]
     assert "spread over processes" in str(shared.why_plain(model, sharded=True))
     assert shared.why_plain(model, sharded=False) is None
     model.config._attn_implementation_internal = "flash_attention_2"
     assert "flash_attention_2 takes no packed rows" in str(shared.why_plain(model, sharded=False))
+    model.model.layers[0].self_attn.attention_dropout = 0.1
+    assert "each of them drops out values of its own" in str(shared.why_plain(model, sharded=False))
+
+
+def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
+    tiny_model_dir: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
+    monkeypatch.setattr(shared.packed, "pack", None)
+    flags = ["--per_device_train_batch_size=8", "--max_steps=1", "--beta=0.1"]
+    said = (run(model, films, tmp_path / "out", *flags) / "train.log").read_text()
+    assert said.count("each of them drops out values of its own") == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

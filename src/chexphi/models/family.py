@@ -91,6 +91,15 @@ class PolicyModel:
         """Positions of a left-padded prompt, (..., rows, length); what follows goes on from the last one."""
         return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
 
+    def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Positions that `forward` by itself gives the tokens of padded prompts, (..., rows, length)."""
+        ids = inputs["input_ids"]
+        return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+
+    def both_ways(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """bool (rows, length, length): tokens of prompts that see later ones as well; None if none do."""
+        return None
+
     def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
         """As the native method, with the placeholders suppressed whatever the configuration says."""
         given = [kwargs.pop("suppress_tokens", None)]

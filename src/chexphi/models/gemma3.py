@@ -9,6 +9,7 @@ language layers see a window of the tokens before, every sixth all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditi
     def film_counts(self, input_ids: Tensor) -> list[int]:
         """Films of each prompt (rows, length), by what stands before one."""
         return (input_ids == self.config.boi_token_id).sum(1).tolist()
+
+    def both_ways(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """The tokens of one film, bool (rows, length, length)."""
+        types = inputs.get("token_type_ids")
+        if types is None:
+            return None
+        film = native.get_block_sequence_ids_for_mask(types)
+        return (film[:, :, None] == film[:, None]) & (film >= 0)[:, None]
 
 
 class Gemma3Processor(family.PolicyProcessor, native_text.Gemma3Processor):

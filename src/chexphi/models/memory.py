@@ -191,8 +191,8 @@ def _masks(causal: Any, rows: int, before: int, each: int, completion: int) -> d
     packed.enable(causal)
     known = torch.ones(rows, before, dtype=torch.bool)
     seen = torch.ones(rows, each, completion, dtype=torch.bool)
-    layout = packed.Layout(before, each, packed.completion_mask(known, seen))
-    return {"attention_mask": packed.causal_mask(known)[:, None], "shared": layout}
+    layout = packed.layout(known, seen)
+    return {"attention_mask": layout.masks[None][0], "shared": layout}
 
 
 def films(model: Any, work: Work) -> int:

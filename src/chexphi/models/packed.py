@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
@@ -34,8 +34,10 @@ class Layout:
     """Tokens before the completions, the last one of the prompt not among them."""
     completions: int
     """Of a row, with room for those that a smaller group lacks."""
-    mask: Tensor
-    """bool (rows * completions, 1, length, prompt + length): what a completion's tokens see."""
+    masks: dict[int | None, tuple[Tensor, Tensor]]
+    """What tokens see, by the sliding window of a layer: bool (rows, 1, prompt, prompt) of a prompt's, and
+    (rows * completions, 1, length, prompt + length) of a completion's. None: without a window, or with one
+    that is longer than a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,17 @@ class Packed:
         return tail.unflatten(1, (layout.completions, -1))[self.row, self.slot]
 
 
-def pack(input_ids: Tensor, attention_mask: Tensor, keep: int, distinct: Tensor, place: Tensor) -> Packed:
+def pack(
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    keep: int,
+    distinct: Tensor,
+    place: Tensor,
+    *,
+    positions: Tensor,
+    window: int | None = None,
+    both_ways: Tensor | None = None,
+) -> Packed:
     """Pack rows of left-padded prompts and right-padded completions.
 
     Args:
@@ -65,11 +77,12 @@ def pack(input_ids: Tensor, attention_mask: Tensor, keep: int, distinct: Tensor,
         keep: Length of the completions.
         distinct: A row of each distinct prompt.
         place: For each row, its prompt's place in `distinct`.
+        positions: Of the distinct prompts' tokens, int (..., distinct, length - keep).
+        window: Tokens that layers with a sliding window see.
+        both_ways: bool (distinct, length - keep, length - keep): tokens that see later ones of a prompt.
     """
-    length = input_ids.shape[1]
-    end = length - keep
+    end = input_ids.shape[1] - keep
     first = int(attention_mask[distinct, :end].argmax(1).min())
-    prompt = end - 1 - first
     slot = torch.zeros_like(place)
     for i in range(len(distinct)):
         same = place == i
@@ -82,30 +95,45 @@ def pack(input_ids: Tensor, attention_mask: Tensor, keep: int, distinct: Tensor,
     ids[place, slot] = input_ids[:, end - 1 : -1]
     seen[place, slot] = torch.cat([attention_mask[:, :1] * 0 + 1, attention_mask[:, end:-1]], 1).bool()
     labels[place, slot] = input_ids[:, end:].masked_fill(attention_mask[:, end:] == 0, -100)
-    positions = torch.arange(first, length - 1, device=input_ids.device)
-    own = positions[prompt:].repeat(completions)
+    own = positions[..., -1:] + torch.arange(keep, device=positions.device)
+    unread = labels.new_full((len(distinct), end - 1 - first), -100)
+    if both_ways is not None:
+        both_ways = both_ways[:, first : end - 1, first : end - 1]
+    shared = layout(known, seen, window=window, both_ways=both_ways)
     inputs = {
         "input_ids": torch.cat([input_ids[distinct, first : end - 1], ids.flatten(1)], 1),
-        "attention_mask": causal_mask(known)[:, None],
-        "position_ids": torch.cat([positions[:prompt], own])[None].expand(len(distinct), -1),
-        "shift_labels": torch.cat([labels.new_full((len(distinct), prompt), -100), labels.flatten(1)], 1),
-        "shared": Layout(prompt, completions, completion_mask(known, seen)),
+        "attention_mask": shared.masks[None][0],
+        "position_ids": torch.cat([positions[..., first:-1], own.tile(completions)], -1),
+        "shift_labels": torch.cat([unread, labels.flatten(1)], 1),
+        "shared": shared,
     }
     return Packed(inputs, place, slot)
 
 
-def causal_mask(known: Tensor) -> Tensor:
-    """What tokens of rows see of their own row, bool (rows, length, length); padding sees itself alone."""
+def layout(
+    known: Tensor, seen: Tensor, *, window: int | None = None, both_ways: Tensor | None = None
+) -> Layout:
+    """From real tokens of prompts (rows, prompt) and completions (rows, completions, length)."""
+    rows, completions, length = seen.shape
+    prompt = known.shape[1]
+    own = _causal(known)
+    if both_ways is not None:
+        own = own | both_ways
+    before = known[:, None, None, :].expand(rows, completions, length, -1)
+    after = torch.cat([before, _causal(seen)], dim=-1).flatten(0, 1)
+    masks: dict[int | None, tuple[Tensor, Tensor]] = {None: (own[:, None], after[:, None])}
+    if window is not None and window < prompt + length:
+        place = torch.arange(prompt + length, device=known.device)
+        near = place[:, None] - place < window
+        masks[window] = ((own & near[:prompt, :prompt])[:, None], (after & near[prompt:])[:, None])
+    return Layout(prompt, completions, masks)
+
+
+def _causal(known: Tensor) -> Tensor:
+    """What tokens of rows see of their own row, bool (..., length, length); padding sees itself alone."""
     length = known.shape[-1]
     causal = torch.ones(length, length, dtype=torch.bool, device=known.device).tril()
     return (causal & known[..., None, :]) | torch.eye(length, dtype=torch.bool, device=known.device)
-
-
-def completion_mask(known: Tensor, seen: Tensor) -> Tensor:
-    """From real tokens of prompts (rows, prompt) and completions (rows, completions, length)."""
-    rows, completions, length = seen.shape
-    before = known[:, None, None, :].expand(rows, completions, length, -1)
-    return torch.cat([before, causal_mask(seen)], dim=-1).flatten(0, 1)[:, None]
 
 
 def _attention(base: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,14 +154,16 @@ def _attention(base: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(shared, Held):
             return shared.attend(module, query, key, value, kwargs["scaling"]), None
         prompt, count = shared.prompt, shared.completions
+        masks = shared.masks.get(kwargs.get("sliding_window"), shared.masks[None])
+        own, every = (_fitting(mask, base, query) for mask in masks)
         before, after = zip(*(part.tensor_split([prompt], 2) for part in (query, key, value)), strict=True)
-        first, _ = base(module, *before, _fitting(attention_mask, base, query), **kwargs)
+        first, _ = base(module, *before, own, **kwargs)
         queries, keys, values = (_apart(part, count) for part in after)
         keys, values = (
             torch.cat([_repeated(old, count), new], dim=2)
             for old, new in zip(before[1:], (keys, values), strict=True)
         )
-        second, _ = base(module, queries, keys, values, _fitting(shared.mask, base, query), **kwargs)
+        second, _ = base(module, queries, keys, values, every, **kwargs)
         return torch.cat([first, second.unflatten(0, (-1, count)).flatten(1, 2)], dim=1), None
 
     return attend
@@ -149,21 +179,29 @@ def _repeated(prompt: Tensor, count: int) -> Tensor:
     return prompt[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
 
 
-def _fitting(mask: Tensor | None, base: Callable[..., Any], query: Tensor) -> Tensor | None:
-    """The eager function adds its mask."""
-    if mask is None or base is not eager_attention_forward:
+def _fitting(mask: Tensor, base: Callable[..., Any], query: Tensor) -> Tensor:
+    """The eager function, the same in every family, adds its mask."""
+    if base is not eager_attention_forward:
         return mask
     return torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
 
 
 def enable(causal: Any) -> bool:
-    """Let a Phi-4 model's language layers read packed rows; says whether its attention can."""
-    config = causal.config
+    """Let a model's language layers read packed rows; says whether its attention can."""
+    config = causal.config.get_text_config()
     # of the language layers alone: the property would set the towers' as well
     config._attn_implementation_internal = IMPLEMENTATIONS.get(
         config._attn_implementation, config._attn_implementation
     )
     return config._attn_implementation in IMPLEMENTATIONS.values()
+
+
+def drops(model: Any) -> bool:
+    """Whether a model in training drops out values, so that two equal rows come out different."""
+    return any(
+        module.p > 0 if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", 0) > 0
+        for module in model.modules()
+    )
 
 
 AttentionInterface.register("shared_sdpa", _attention(sdpa_attention_forward))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.configuration_utils import GenerationMode
 
@@ -72,10 +72,7 @@ def _is_empty(cache: Any) -> bool:
 
 def _drops(model: Any) -> bool:
     """Whether two equal rows may come out different."""
-    return model.training and any(
-        module.p > 0 if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", 0) > 0
-        for module in model.modules()
-    )
+    return model.training and packed.drops(model)
 
 
 def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:

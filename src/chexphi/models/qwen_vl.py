@@ -53,6 +53,12 @@ class _Qwen(family.PolicyModel):
         positions, _ = self.model.get_rope_index(**{name: inputs[name] for name in names if name in inputs})
         return positions
 
+    def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As in `prompt_positions` beside films; without any in the batch, padding counts as well."""
+        if {"image_grid_thw", "mm_token_type_ids"} <= inputs.keys():
+            return self.prompt_positions(dict(inputs))
+        return super().row_positions(inputs)
+
 
 class Qwen2_5_VLForConditionalGeneration(_Qwen, native25.Qwen2_5_VLForConditionalGeneration):  # noqa: N801
     """The native model as a policy."""

@@ -64,7 +64,7 @@ def begin(
     seed: int,
     examples: int,
     trainer: Any = None,
-    suits: Callable[[Any], None] | None = None,
+    suits: Callable[[Any, Any], None] | None = None,
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
 
@@ -76,7 +76,7 @@ def begin(
         seed: Seed of the stage, for the manifest.
         examples: How many examples are used.
         trainer: TRL's config, where the stage trains.
-        suits: Takes the processor and raises if the data do not fit it, before there is a folder.
+        suits: Takes model and processor and raises if the data do not fit them, before there is a folder.
 
     Returns:
         The model and its processor.
@@ -95,7 +95,7 @@ def begin(
         with_head=asked is not None and trainable.trains_head(asked),
     )
     if suits is not None:
-        suits(processor)
+        suits(model, processor)
     films = processor.image_processor.to_dict()
     extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
     if learning and asked:

@@ -13,6 +13,7 @@ from trl.data_utils import apply_chat_template
 
 from chexphi import prompts
 from chexphi.data.images import film_loader, film_size
+from chexphi.models import longrope
 from chexphi.schema import Example, InputError
 
 
@@ -82,6 +83,37 @@ def check_lengths(
                 f"sft: example {example.id} has {count} tokens and max_length is {max_length}, which would "
                 "cut its answer: raise max_length, set it to null (nothing is cut), or lower dynamic_hd"
             )
+
+
+def check_prompts(
+    examples: Sequence[Example], root: Path, model: Any, processor: Any, new_tokens: int
+) -> None:
+    """Refuse a prompt from which `new_tokens` more lead beyond what the model's positions are made for.
+
+    No film is decoded, as in `check_lengths`.
+
+    Raises:
+        InputError: For the first such example, with its tokens.
+    """
+    config = model.config.get_text_config()
+    most, turn = config.max_position_embeddings, longrope.limit_of(config)
+    film_tokens = functools.cache(functools.partial(_film_tokens, processor))
+    for example in examples:
+        text = processor.apply_chat_template(
+            prompts.messages(example.question, 0), add_generation_prompt=True
+        )
+        count = len(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        count += sum(film_tokens(*film_size(name, root)) for name in example.images)
+        if count + new_tokens > most:
+            problem = f"pass the {most} positions that the model has"
+        elif turn is not None and count <= turn < count + new_tokens:
+            problem = f"cross the {turn} positions at which the model changes its position factors"
+        else:
+            continue
+        raise InputError(
+            f"grpo: the {count} tokens of example {example.id} and the {new_tokens} of max_completion_length "
+            f"{problem}: leave it out, or lower max_completion_length or what a film takes"
+        )
 
 
 def _film_tokens(processor: Any, width: int, height: int) -> int:

@@ -25,7 +25,7 @@ from chexphi.models.stage import LearningFields, begin, save
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
 from chexphi.training import engines
-from chexphi.training.dataset import grpo_dataset
+from chexphi.training.dataset import check_prompts, grpo_dataset
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
 from chexphi.training.trainer import LoggedGRPOTrainer
@@ -133,10 +133,15 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         engines.check(args, limits)
         asked = trainable.setting(recipe.trainable)
         engines.check_policy(args, asked, policy.locate(Path(recipe.model)))
-    out = Path(args.output_dir)
+    out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
+
+    def suits(model: Any, processor: Any) -> None:
+        check_prompts(examples, root, model, processor, args.max_completion_length or 1)
+
     model, processor = begin(
-        recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args
-    )
+        recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args,
+        suits=suits,
+    )  # fmt: skip
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:
         for name in ("metrics.jsonl", "completions.jsonl"):
@@ -146,7 +151,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         model=model,
         args=args,
         reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
-        train_dataset=grpo_dataset(examples, image_root_of(data, recipe.image_root)),
+        train_dataset=grpo_dataset(examples, root),
         processing_class=processor,
         callbacks=[MetricsLog(metrics)],
         completions=completions,

@@ -58,7 +58,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         )
     out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
 
-    def suits(processor: Any) -> None:
+    def suits(_: Any, processor: Any) -> None:
         if args.max_length is not None:
             check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
 

@@ -7,7 +7,7 @@ plainly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate
 from typing import Any
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from chexphi.models import longrope, packed
+from chexphi.models.family import PolicyModel
 from chexphi.models.packed import Packed
-from chexphi.models.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.prefix import same_prompts
 
-FILMS = ("pixel_values", "image_sizes")
+TOKENS = ("token_type_ids", "mm_token_type_ids")
 
 
 def why_plain(causal: Any, *, sharded: bool) -> str | None:
@@ -30,12 +30,12 @@ def why_plain(causal: Any, *, sharded: bool) -> str | None:
         causal: The causal model, without PEFT around it.
         sharded: Whether its weights are spread over processes.
     """
-    if not isinstance(causal, Phi4MultimodalForCausalLM):
-        return f"prompts are read once for each completion: {causal.config.model_type} is not read packed yet"
+    if packed.drops(causal):
+        return "prompts are read once for each completion: each of them drops out values of its own"
     if sharded:
         return "prompts are read once for each completion: not tested with weights spread over processes"
     if not packed.enable(causal):
-        name = causal.config._attn_implementation
+        name = causal.config.get_text_config()._attn_implementation
         return f"prompts are read once for each completion: {name} takes no packed rows, sdpa does"
     return None
 
@@ -55,6 +55,7 @@ def together(order: Sequence[int], group: int) -> list[int]:
 def read(
     plain: Callable[..., tuple[Tensor, Tensor | None, Tensor | None]],
     autocast: Callable[[], AbstractContextManager[Any]],
+    causal: PolicyModel,
     model: Any,
     input_ids: Tensor,
     attention_mask: Tensor,
@@ -69,6 +70,7 @@ def read(
     Args:
         plain: TRL's method.
         autocast: The context in which the model is called.
+        causal: The causal model, without PEFT around it.
         model: As the trainer calls it.
         input_ids: Left-padded prompts and right-padded completions, (rows, prompt + length).
         attention_mask: 1 for tokens and 0 for padding.
@@ -76,57 +78,84 @@ def read(
         batch_size: Rows at a time; None is all.
         compute_entropy: Whether entropies are wanted.
         num_images: Films of each row.
-        inputs: Of films, and what else TRL passes.
+        inputs: Of films and tokens, and what else TRL passes.
     """
+    given = {name: value for name, value in inputs.items() if value is not None and value is not False}
+    given = {name: value for name, value in given.items() if name not in causal.film_inputs or len(value)}
     counts = num_images or [0] * len(input_ids)
+    films = causal.single_films(given)
+    known = given.keys() <= {*TOKENS, *causal.film_inputs}
+    if not known or any(len(parts) != sum(counts) for parts in films.values()):
+        logps, entropies, _ = plain(
+            model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
+            num_images=num_images, **inputs,
+        )  # fmt: skip
+        return logps, entropies, []
     ends = [0, *accumulate(counts)]
     size = batch_size or len(input_ids)
-    logps: list[Tensor] = []
-    entropies: list[Tensor | None] = []
-    packings: list[Packed | None] = []
+    found: list[tuple[Tensor, Tensor | None, Packed | None]] = []
     for start in range(0, len(input_ids), size):
         rows = slice(start, start + size)
-        own = counts[rows]
-        films = slice(ends[start], ends[start] + sum(own))
-        part = {
-            name: value[films] if name in FILMS and value is not None else value
-            for name, value in inputs.items()
-        }
-        found = _packed(model, input_ids[rows], attention_mask[rows], logits_to_keep, own, part)
-        if found is None:
-            given = {"num_images": own} if num_images is not None else {}
-            row_logps, row_entropies, _ = plain(
-                model, input_ids[rows], attention_mask[rows], logits_to_keep,
-                compute_entropy=compute_entropy, **given, **part,
-            )  # fmt: skip
+        own = slice(ends[start], ends[min(start + size, len(input_ids))])
+        part = {name: parts[own] for name, parts in films.items()}
+        types = {name: given[name][rows] for name in TOKENS if name in given}
+        batch = (input_ids[rows], attention_mask[rows], logits_to_keep)
+        packing = _pack(causal, *batch, counts[rows], part, types)
+        if packing is None:
+            here = {
+                name: _part(given[name], parts, own) for name, parts in films.items() if any(counts[rows])
+            }
+            logps, entropies, _ = plain(
+                model, *batch, compute_entropy=compute_entropy, num_images=counts[rows], **here, **types
+            )
         else:
-            packing, kept = found
             with autocast():
-                outputs = model(**packing.inputs, **kept, fused_lm_head=True)
-            row_logps = packing.plain(outputs.log_probs)
-            row_entropies = packing.plain(outputs.entropy) if compute_entropy else None
-        logps.append(row_logps)
-        entropies.append(row_entropies)
-        packings.append(found and found[0])
-    joined = torch.cat([value for value in entropies if value is not None]) if compute_entropy else None
-    return torch.cat(logps), joined, packings
+                outputs = model(**packing.inputs, fused_lm_head=True)
+            logps, entropies = packing.plain(outputs.log_probs), None
+            if compute_entropy:
+                entropies = packing.plain(outputs.entropy)
+        found.append((logps, entropies, packing))
+    joined = torch.cat([one[1] for one in found if one[1] is not None]) if compute_entropy else None
+    return torch.cat([one[0] for one in found]), joined, [one[2] for one in found]
 
 
-def _packed(
-    model: Any, input_ids: Tensor, mask: Tensor, keep: int, counts: list[int], inputs: dict[str, Any]
-) -> tuple[Packed, dict[str, Tensor]] | None:
+def _part(whole: Tensor, films: Sequence[Tensor], own: slice) -> Tensor:
+    """Some films of a tensor of all, not copied."""
+    start = sum(map(len, films[: own.start]))
+    return whole[start : start + sum(map(len, films[own]))]
+
+
+def _pack(
+    causal: PolicyModel,
+    input_ids: Tensor,
+    mask: Tensor,
+    keep: int,
+    counts: list[int],
+    films: Mapping[str, Sequence[Tensor]],
+    types: Mapping[str, Tensor],
+) -> Packed | None:
     """The packed rows and their films; None where sharing saves nothing or is not exact."""
-    given = {name: value for name, value in inputs.items() if value is not None and value is not False}
-    limits = [longrope.limit_of(model.config), model.config.sliding_window]
-    too_long = any(limit is not None and input_ids.shape[1] > limit for limit in limits)
-    prompt = input_ids.shape[1] - keep
-    if given.keys() - {*FILMS} or too_long or prompt < 2 or keep < 1:
-        return None
-    films = [given[name] for name in FILMS] if given else []
-    distinct, place = same_prompts(input_ids[:, :prompt], mask[:, :prompt], counts, films)
+    config = causal.config.get_text_config()
+    limit, prompt = longrope.limit_of(config), input_ids.shape[1] - keep
+    if prompt < 2 or keep < 1 or input_ids.shape[1] - 1 == limit:
+        return None  # the last token is not read in packed rows, and here it would change all factors
+    distinct, place = same_prompts(input_ids[:, :prompt], mask[:, :prompt], counts, list(films.values()))
     if len(distinct) == len(input_ids):
         return None
-    ends = [0, *accumulate(counts)]
-    kept = [film for row in distinct.tolist() for film in range(ends[row], ends[row + 1])]
-    packing = packed.pack(input_ids, mask, keep, distinct, place)
-    return packing, {name: value[kept] for name, value in given.items()} if kept else {}
+    of_row = torch.arange(sum(counts)).split(counts)
+    numbers = torch.cat([of_row[row] for row in distinct.tolist()]).tolist()
+    kept = {name: torch.cat([parts[i] for i in numbers]) for name, parts in films.items() if numbers}
+    tokens = {"input_ids": input_ids, "attention_mask": mask, **types}
+    prompts = {name: values[distinct, :prompt] for name, values in tokens.items()} | kept
+    packing = packed.pack(
+        input_ids,
+        mask,
+        keep,
+        distinct,
+        place,
+        positions=causal.row_positions(prompts),
+        window=getattr(config, "sliding_window", None),
+        both_ways=causal.both_ways(prompts),
+    )
+    packing.inputs.update(kept)
+    return packing

@@ -150,7 +150,8 @@ class LoggedGRPOTrainer(GRPOTrainer):
         def passes() -> Any:
             if not self._shares:
                 return plain(model, *args, **kwargs)
-            logps, entropies, found = shared.read(plain, self.accelerator.autocast, model, *args, **kwargs)
+            causal, autocast = self._causal_model(), self.accelerator.autocast
+            logps, entropies, found = shared.read(plain, autocast, causal, model, *args, **kwargs)
             packings.extend(found)
             return logps, entropies, None
 
