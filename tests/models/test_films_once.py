@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+import threading
+import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import ProcessorMixin
 
-from chexphi.data.films import Film, FilmLoader
+from chexphi.data.films import FilmLoader
+from chexphi.data.images import load_image
 from chexphi.models import policy
 from chexphi.prompts import messages
-from chexphi.schema import InputError
 
 KINDS = ("phi4", *tiny_families.BUILDERS)
 SIZES = [(32, 32), (20, 50), (64, 64), (97, 40), (300, 211), (33, 31), (64, 32), (1, 1)]
@@ -95,3 +97,93 @@ def test_a_batch_is_the_native_one(
     same(batch(processor, given_rows), batch(native(processor), given_rows))
     if all(given_rows):  # TRL's form without a film differs
         same(prompts(processor, given_rows), prompts(native(processor), given_rows))
+
+
+class Counted:
+    """How often the image processor was called, and with how many films."""
+
+    def __init__(self, processor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.films: list[int] = []
+        original = type(processor.image_processor).preprocess
+
+        def preprocess(own: Any, images: Any, **kwargs: Any) -> Any:
+            self.films.append(len(images))
+            return original(own, images, **kwargs)
+
+        monkeypatch.setattr(type(processor.image_processor), "preprocess", preprocess)
+
+
+def finish() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "films":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for seed, size in enumerate(SIZES):
+        noise(seed, size).save(tmp_path / f"{seed}.png")
+    noise(0, SIZES[0]).save(tmp_path / "again.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_both_calls_of_a_step_process_a_film_once(
+    processor: Any, root: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool
+) -> None:
+    """Whether threads were there before or not; nothing of the random state moves."""
+    counted, state = Counted(processor, monkeypatch), torch.get_rng_state()
+    loader = FilmLoader(root, processor.prepare_film if ahead else None)
+    names = [[f"{i}.png", f"{(i + 3) % len(SIZES)}.png"][: i % 3] for i in range(1, len(SIZES))]
+    names = [row for row in names if row for _ in range(4)]
+    distinct = {name for row in names for name in row}
+    rows = [[loader(name) for name in row] for row in names]
+    if ahead:
+        finish()
+        assert len(counted.films) == len(distinct)
+    first, second = prompts(processor, rows), batch(processor, rows)
+    again = batch(processor, rows[::-1])
+    assert counted.films == [1] * len(distinct)
+    assert torch.equal(torch.get_rng_state(), state)
+    own = [[load_image(name, root) for name in row] for row in names]
+    same(first, prompts(native(processor), own))
+    same(second, batch(native(processor), own))
+    same(again, batch(native(processor), own[::-1]))
+
+
+def test_two_names_of_a_film_and_plain_images_are_equal(processor: Any, root: Path) -> None:
+    loader = FilmLoader(root)
+    rows = [[loader("0.png")], [loader("again.png")], [load_image("0.png", root)]]
+    inputs = batch(processor, rows)
+    for name in ("input_ids", "pixel_values"):
+        first, second, third = inputs[name].chunk(3)
+        assert torch.equal(first, second)
+        assert torch.equal(first, third)
+
+
+def test_what_was_made_under_other_settings_is_not_taken(processor: Any, root: Path) -> None:
+    film = FilmLoader(root, processor.prepare_film)("4.png")
+    finish()
+    for asked in ({}, {"do_normalize": False}, {"do_rescale": False}, {}):
+        same(batch(processor, [[film]], **asked), batch(native(processor), [[film]], **asked))
+
+
+def test_what_a_batch_is_made_of_is_not_what_is_kept(processor: Any, root: Path) -> None:
+    """A batch may be written into."""
+    film = FilmLoader(root)("4.png")
+    expected = batch(native(processor), [[film]])
+    batch(processor, [[film]])["pixel_values"].zero_()
+    same(batch(processor, [[film]]), expected)
+
+
+def test_no_text_is_tokenized_in_a_thread(
+    processor: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer that two threads have fails with `Already borrowed`."""
+    monkeypatch.setattr(
+        processor, "tokenizer", types.SimpleNamespace(init_kwargs=processor.tokenizer.init_kwargs)
+    )
+    film = FilmLoader(root, processor.prepare_film)("4.png")
+    finish()
+    assert film.made
