@@ -1,8 +1,8 @@
 """The films of a GRPO step: opened and processed for every row when needed, and once ahead of need.
 
 Films are asked for and processed in the calls that TRL makes, G = 8, with the published processor of
-Phi-4; in place of generation and training the main thread multiplies matrices. Before: decoded where the batch
-is read, a step ahead, copied with the prompts, and each row's film processed twice, as TRL asks for it.
+Phi-4; in place of generation and training the main thread multiplies matrices. Before: decoded where the
+batch is read, copied with the prompts, and each row's film processed twice, as TRL asks for it.
 """
 
 from __future__ import annotations

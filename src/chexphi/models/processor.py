@@ -1,6 +1,6 @@
 """What every family of processors has beyond its native class.
 
-Each distinct film of a batch is processed once, a row may have no film, and no text passes for control tokens.
+Each distinct film of a batch is processed once, a row may have none, and no text passes for control tokens.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from accelerate.utils import send_to_device
 from torch.utils.data import get_worker_info
 
 from chexphi.schema import InputError
@@ -36,7 +37,7 @@ class _Coming:
         self._make = make
 
     def to(self, device: Any, non_blocking: bool = False) -> Any:
-        return self._make().to(device, non_blocking=non_blocking)
+        return send_to_device(self._make(), device, non_blocking=non_blocking)
 
 
 def _fail(error: InputError) -> None:
