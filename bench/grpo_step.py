@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 from _cells import DEMO, PROMPTS, Cell, Spoken, examples, grid, reports
-from _results import Comparison, Side, append, plot, read, tables
 from _policy import GPU, every_row, policy, unshared
+from _results import Comparison, Side, append, plot, read, tables
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
 from rich.progress import track
