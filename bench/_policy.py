@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from transformers import (
     GenerationConfig,
     Phi4MultimodalConfig,
     Phi4MultimodalFeatureExtractor,
+    ProcessorMixin,
 )
 
 from chexphi.models import phi4, tiny, trainable
@@ -75,6 +77,12 @@ def unshared(model: Any) -> Any:
     causal = model.get_base_model() if hasattr(model, "peft_config") else model
     causal.share_prefix = False
     return model
+
+
+def every_row(processor: Any) -> Any:
+    """The processor, which then processes the film of every row, as plain transformers would."""
+    processor._process_images = functools.partial(ProcessorMixin._process_images, processor)
+    return processor
 
 
 def clock() -> float:

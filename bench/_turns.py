@@ -87,7 +87,7 @@ def instrument(trainer: Any, parts: Parts) -> None:
         parts.tokens += states.shape[0] * states.shape[1]
 
     wrap(trainer, "get_batch_samples", lambda *a, **k: "films")
-    wrap(trainer.processing_class.image_processor, "preprocess", lambda *a, **k: "films")
+    wrap(trainer.processing_class, "_process_images", lambda *a, **k: "films")
     wrap(trainer, "_generate_single_turn", lambda *a, **k: "decode")
     wrap(trainer, "_calculate_rewards", lambda *a, **k: "rewards")
     wrap(

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from _cells import DEMO, PROMPTS, Cell, Spoken, examples, grid, reports
-from _policy import GPU, policy, unshared
+from _policy import GPU, every_row, policy, unshared
 from _results import Comparison, Side, append, plot, read, tables
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
@@ -45,7 +45,8 @@ LENGTHS, GROUPS = (64, 300, 600, 1400), (2, 4, 8, 16)
 
 
 def plain(folder: Path, model: Any, **arguments: Any) -> Any:
-    """TRL's trainer on our classes, no prompt shared."""
+    """TRL's trainer on our classes, no prompt and no film shared."""
+    every_row(arguments["processing_class"])
     return GRPOTrainer(model=unshared(model), **arguments)
 
 
@@ -95,7 +96,7 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, check
         model=model,
         args=args,
         reward_funcs=[Spoken(reward, reports()) for reward in rewards],
-        train_dataset=grpo_dataset(drawn, place),
+        train_dataset=grpo_dataset(drawn, place, processor.prepare_film if side == "ours" else None),
         processing_class=processor,
         callbacks=[turns],
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from chexphi.data import images
-from chexphi.data.images import check_image, film_loader, load_image, with_suffix
+from chexphi.data.images import check_image, load_image, with_suffix
 from chexphi.schema import InputError
 
 
@@ -174,8 +174,3 @@ def test_too_many_pixels_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(InputError, match=f"more than {limit} pixels"):
         check_image("b.jpg", root)
-
-
-def test_the_loader_keeps_what_it_decoded(root: Path) -> None:
-    film = film_loader(root)
-    assert film("b.jpg") is film("b.jpg")

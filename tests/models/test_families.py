@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from chexphi.models import adapter, family, policy, trainable
+from chexphi.models import adapter, policy, trainable
 from chexphi.models.generate import generate
+from chexphi.models.processor import _disarmed, _starts_of
 from chexphi.prompts import messages
 from chexphi.schema import InputError
 
@@ -129,9 +130,7 @@ TOKENS = ("<|a|>", "<a>", "a<", "<|a|><a>", "aa")
 @given(st.lists(st.sampled_from([*TOKENS, "<", "a", ">", "|", " ", "é\n"])).map("".join))
 def test_no_text_keeps_a_control_token(text: str) -> None:
     """Overlapping tokens too; nothing but spaces is added, and what holds none is left alone."""
-    [message] = family._disarmed(
-        [{"role": "a", "content": [{"type": "text", "text": text}]}], family._starts_of(TOKENS)
-    )
+    [message] = _disarmed([{"role": "a", "content": [{"type": "text", "text": text}]}], _starts_of(TOKENS))
     [part] = message["content"]
     assert not any(token in part["text"] for token in TOKENS)
     assert part["text"].replace(" ", "") == text.replace(" ", "")

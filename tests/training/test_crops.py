@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from chexphi.data.images import film_loader, film_size
+from chexphi.data.films import FilmLoader
+from chexphi.data.images import film_size
 from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
@@ -163,7 +164,7 @@ def test_the_size_of_a_film_is_that_of_the_film_as_opened(tmp_path: Path, orient
     exif[0x0112] = orientation
     for suffix in ("png", "jpg"):
         Image.new("L", (70, 30)).save(tmp_path / f"film.{suffix}", exif=exif)
-        opened = film_loader(tmp_path)(f"film.{suffix}")
+        opened = FilmLoader(tmp_path)(f"film.{suffix}")
         assert film_size(f"film.{suffix}", tmp_path) == opened.size
 
 

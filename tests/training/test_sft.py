@@ -9,7 +9,7 @@ import pytest
 import torch
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from chexphi.data.images import film_loader
+from chexphi.data.films import FilmLoader
 from chexphi.data.read import read_examples
 from chexphi.models import phi4
 from chexphi.schema import Example, InputError
@@ -73,7 +73,7 @@ def test_target(strip: bool, target: str) -> None:
 def test_films_are_never_flipped(films: Path, train: Path) -> None:
     example = read_examples(train)[0]
     dataset = sft_dataset([example], films / "images")
-    film = film_loader(films / "images")(example.images[0])
+    film = FilmLoader(films / "images")(example.images[0])
     assert all(dataset[0]["images"][0].tobytes() == film.tobytes() for _ in range(5))
 
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import io
 import os
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +26,6 @@ MAX_URI_CHARACTERS = 32_000_000
 """Longest `data:` URI, about 24 MB of image; our choice, a full-size film has 1 to 3 MB as JPEG."""
 SMALL_BYTES = 32_768
 """Files up to this size are always checked to the last pixel, which takes them less than a millisecond."""
-CACHED_FILMS = 4096
 _URI = re.compile(r"data:image/(png|jpe?g);base64,", re.IGNORECASE)
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 # What Pillow and its decoders raise for damaged files; its bomb errors are no subclasses of OSError.
@@ -212,8 +209,3 @@ def _ending(file: BinaryIO, form: str | None) -> tuple[bool, int]:
     ended = form in _ENDS and file.read().rstrip(b"\0").endswith(_ENDS[form])
     file.seek(place)
     return ended, size
-
-
-def film_loader(root: Path) -> Callable[[str], Image.Image]:
-    """`load_image` for one root that keeps the films decoded last; do not draw on what it returns."""
-    return functools.lru_cache(maxsize=CACHED_FILMS)(functools.partial(load_image, root=root))

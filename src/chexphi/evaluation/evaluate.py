@@ -19,7 +19,7 @@ from typing import Any
 from rich.progress import track
 
 from chexphi import answers, config, prompts, runs
-from chexphi.data.images import film_loader
+from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
 from chexphi.data.read import image_root_of, read_examples, read_folder
@@ -167,9 +167,9 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     asked = examples if recipe.answer_samples else films_together(examples)
     batches = open_batches(asked, done, recipe.batch_size)
     options = answer_options(examples) if recipe.answer_samples else {}
-    film = film_loader(root)
-    for _, batch in track(batches, description="evaluate", transient=True, console=runs.console()):
-        films = [[film(image) for image in example.images] for example in batch]
+    film = FilmLoader(root, processor.prepare_film)
+    shown = track(with_films(batches, film), "evaluate", len(batches), transient=True, console=runs.console())
+    for _, batch, films in shown:
         questions = [example.question for example in batch]
         found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
         pairs = graphs(batch, [samples[0].text for samples in found], extractor)

@@ -13,7 +13,7 @@ from typing import Any
 from rich.progress import track
 
 from chexphi import answers, config, prompts, runs
-from chexphi.data.images import film_loader
+from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
@@ -86,15 +86,18 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     model, processor = begin(recipe, out, stage="mine", data=data, seed=recipe.seed, examples=len(examples))
     lines = runs.JsonLines(out / "scored.jsonl")
     done = {row["id"] for row in runs.read_jsonl(lines.path)}
-    film = film_loader(image_root_of(data, recipe.image_root))
+    film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
     asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
     batches = open_batches(asked, done, recipe.batch_size)
-    for start, batch in track(batches, description="mine score", transient=True, console=runs.console()):
+    shown = track(
+        with_films(batches, film), "mine score", len(batches), transient=True, console=runs.console()
+    )
+    for start, batch, films in shown:
         found = generate(
             model,
             processor,
             [e.question for e in batch],
-            [[film(image) for image in e.images] for e in batch],
+            films,
             max_new_tokens=recipe.max_new_tokens,
             temperature=recipe.temperature if recipe.samples > 1 else 0.0,
             samples=recipe.samples,

@@ -2,8 +2,7 @@
 
 A family is one file: the subclasses of its model and processor say which modules carry a LoRA, with what a
 turn ends, what stands for an image in a prompt, how positions are counted and which settings shape a film.
-The rest is here: log-probabilities in fp32, no placeholder sampled, rows without films, a text that cannot
-pass for control tokens.
+The rest is here, log-probabilities in fp32, no placeholder sampled, and in `processor`.
 
 The subclasses keep the native names, so that what they save opens in plain transformers as well.
 """
@@ -11,8 +10,6 @@ The subclasses keep the native names, so that what they save opens in plain tran
 from __future__ import annotations
 
 import copy
-import functools
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -151,55 +148,6 @@ def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, An
     if pixels is None or len(pixels):
         return None
     return args, {name: value for name, value in kwargs.items() if name not in _FILMS}
-
-
-class PolicyProcessor:
-    """What a processor class takes on before its native class."""
-
-    film_settings: ClassVar[tuple[str, ...]]
-    """Of the image processor: what shapes a film, for the manifest."""
-    if TYPE_CHECKING:
-        tokenizer: Any
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As natively, without the second `<bos>` that TRL would get: it renders the first one itself."""
-        return super().__call__(*args, **{"add_special_tokens": False, **kwargs})  # type: ignore[misc]
-
-    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
-        """As natively, the messages' own control tokens broken up: `<|im_end|>` becomes `< |im_end|>`."""
-        plain = _disarmed(conversation, _control_of(self.tokenizer))
-        return super().apply_chat_template(plain, *args, **kwargs)  # type: ignore[misc]
-
-    def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
-        """As natively; a row may have several films, `[]` or None, and a batch none at all."""
-        if isinstance(images, list | tuple):
-            rows = [row if isinstance(row, list | tuple) else [row] for row in images]
-            rows = [[film for film in row if film is not None] for row in rows]
-            images = rows if any(rows) else None
-        return super().prepare_inputs_layout(images=images, text=text, **kwargs)  # type: ignore[misc]
-
-
-@functools.lru_cache(maxsize=4)
-def _control_of(tokenizer: Any) -> re.Pattern[str]:
-    return _starts_of([token.content for token in tokenizer.added_tokens_decoder.values() if token.special])
-
-
-def _starts_of(tokens: Sequence[str]) -> re.Pattern[str]:
-    """Matches the first character of every token, of overlapping ones too."""
-    longer = "|".join(re.escape(token) for token in tokens if len(token) > 1)
-    return re.compile(rf"(?=(?:{longer}))(.)", re.DOTALL)
-
-
-def _disarmed(part: Any, control: re.Pattern[str]) -> Any:
-    """A conversation, message or part of one, its texts without control tokens."""
-    if isinstance(part, str):
-        return control.sub(r"\1 ", part)
-    if isinstance(part, list | tuple):
-        return [_disarmed(value, control) for value in part]
-    if isinstance(part, dict):
-        texts = {name: _disarmed(part[name], control) for name in ("content", "text") if name in part}
-        return {**part, **texts}
-    return part
 
 
 def load(

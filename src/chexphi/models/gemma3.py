@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers.models.gemma3 import modeling_gemma3 as native
 from transformers.models.gemma3 import processing_gemma3 as native_text
 
-from chexphi.models import family
+from chexphi.models import family, processor
 from chexphi.schema import InputError
 
 
@@ -47,7 +47,7 @@ class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditi
         return (film[:, :, None] == film[:, None]) & (film >= 0)[:, None]
 
 
-class Gemma3Processor(family.PolicyProcessor, native_text.Gemma3Processor):
+class Gemma3Processor(processor.PolicyProcessor, native_text.Gemma3Processor):
     """The native processor as a policy's."""
 
     film_settings = ("size",)
@@ -59,7 +59,7 @@ def load(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
     Raises:
         InputError: As there, and for crops of a film beside the whole one, which TRL would count as films.
     """
-    model, processor = family.load(Gemma3ForConditionalGeneration, Gemma3Processor, folder, **settings)
-    if processor.image_processor.do_pan_and_scan:
+    model, own = family.load(Gemma3ForConditionalGeneration, Gemma3Processor, folder, **settings)
+    if own.image_processor.do_pan_and_scan:
         raise InputError(f"{folder} has do_pan_and_scan in its preprocessor_config.json: set it to false")
-    return model, processor
+    return model, own

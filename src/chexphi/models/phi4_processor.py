@@ -15,6 +15,7 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as native_image
 from transformers.models.phi4_multimodal import processing_phi4_multimodal as native_text
 
+from chexphi.models.processor import FilmsOnce
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def set_crops(image_processor: Phi4MultimodalImageProcessor, asked: int | None, 
         image_processor.dynamic_hd = asked
 
 
-class Phi4MultimodalProcessor(native_text.Phi4MultimodalProcessor):
+class Phi4MultimodalProcessor(FilmsOnce, native_text.Phi4MultimodalProcessor):
     """The native processor with the image processor above, the original's prompt, and rows without films."""
 
     film_settings = ("dynamic_hd",)

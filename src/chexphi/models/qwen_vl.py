@@ -20,7 +20,7 @@ from transformers.models.qwen2_5_vl import processing_qwen2_5_vl as native25_tex
 from transformers.models.qwen3_vl import modeling_qwen3_vl as native3
 from transformers.models.qwen3_vl import processing_qwen3_vl as native3_text
 
-from chexphi.models import family
+from chexphi.models import family, processor
 
 
 class _Qwen(family.PolicyModel):
@@ -68,13 +68,13 @@ class Qwen3VLForConditionalGeneration(_Qwen, native3.Qwen3VLForConditionalGenera
     """The native model as a policy."""
 
 
-class Qwen2_5_VLProcessor(family.PolicyProcessor, native25_text.Qwen2_5_VLProcessor):  # noqa: N801
+class Qwen2_5_VLProcessor(processor.PolicyProcessor, native25_text.Qwen2_5_VLProcessor):  # noqa: N801
     """The native processor as a policy's."""
 
     film_settings = ("size",)
 
 
-class Qwen3VLProcessor(family.PolicyProcessor, native3_text.Qwen3VLProcessor):
+class Qwen3VLProcessor(processor.PolicyProcessor, native3_text.Qwen3VLProcessor):
     """The native processor as a policy's."""
 
     film_settings = ("size",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from PIL import Image
 from trl.data_utils import apply_chat_template
 
 from chexphi import prompts
-from chexphi.data.images import film_loader, film_size
+from chexphi.data.films import Film, FilmLoader
+from chexphi.data.images import film_size
 from chexphi.models import longrope
 from chexphi.schema import Example, InputError
 
@@ -25,13 +26,13 @@ def sft_target(example: Example, *, strip_tags: bool) -> str:
     return f"{prompts.reference_reasoning(example.explanation)} {parsed.answer or ''}".strip()
 
 
-def _with_films(rows: list[dict[str, Any]], root: Path) -> Dataset:
-    """The rows with `images` opened, and `question` as the prompt, when they are asked for.
+def _with_films(rows: list[dict[str, Any]], root: Path, prepare: Callable[[Film], object] | None) -> Dataset:
+    """The rows with `images` as films, and `question` as the prompt, when they are asked for.
 
     The texts lie in the table and not in the transform, all of which `datasets` would pickle for its
     fingerprint.
     """
-    film = film_loader(root)
+    film = FilmLoader(root, prepare)
 
     def batch(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         images = columns["images"]
@@ -46,8 +47,14 @@ def _completion(example: Example, strip_tags: bool) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": sft_target(example, strip_tags=strip_tags)}]
 
 
-def sft_dataset(examples: Sequence[Example], root: Path, *, strip_tags: bool = False) -> Dataset:
-    """Columns `prompt`, `completion`, `images` of TRL's prompt-completion form."""
+def sft_dataset(
+    examples: Sequence[Example],
+    root: Path,
+    prepare: Callable[[Film], object] | None = None,
+    *,
+    strip_tags: bool = False,
+) -> Dataset:
+    """Columns `prompt`, `completion`, `images` of TRL's prompt-completion form; threads prepare the films."""
     rows = [
         {
             "question": example.question,
@@ -56,7 +63,7 @@ def sft_dataset(examples: Sequence[Example], root: Path, *, strip_tags: bool = F
         }
         for example in examples
     ]
-    return _with_films(rows, root)
+    return _with_films(rows, root, prepare)
 
 
 def check_lengths(
@@ -126,8 +133,14 @@ def _film_tokens(processor: Any, width: int, height: int) -> int:
     return lengths[1] - lengths[0]
 
 
-def grpo_dataset(examples: Sequence[Example], root: Path) -> Dataset:
-    """Columns `prompt`, `images`, `solution`, `answer`, `id`: what the rewards need and no more."""
+def grpo_dataset(
+    examples: Sequence[Example], root: Path, prepare: Callable[[Film], object] | None = None
+) -> Dataset:
+    """Columns `prompt`, `images`, `solution`, `answer`, `id`: what the rewards need and no more.
+
+    With `prepare`, threads begin with the films of a batch as soon as it is read, which is a step before it
+    is trained on.
+    """
     rows = [
         {
             "question": example.question,
@@ -138,4 +151,4 @@ def grpo_dataset(examples: Sequence[Example], root: Path) -> Dataset:
         }
         for example in examples
     ]
-    return _with_films(rows, root)
+    return _with_films(rows, root, prepare)

@@ -151,7 +151,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         model=model,
         args=args,
         reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
-        train_dataset=grpo_dataset(examples, root),
+        train_dataset=grpo_dataset(examples, root, processor.prepare_film),
         processing_class=processor,
         callbacks=[MetricsLog(metrics)],
         completions=completions,

@@ -18,6 +18,7 @@ from chexphi import config, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models.stage import LearningFields, begin, save
 from chexphi.schema import InputError
+from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import last_checkpoint
@@ -72,10 +73,11 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     trainer = SFTTrainer(
         model=model,
         args=args,
-        train_dataset=sft_dataset(examples, root, strip_tags=recipe.strip_tags),
+        train_dataset=sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags),
         processing_class=processor,
         callbacks=[MetricsLog(lines)],
     )
+    trainer.data_collator = Later(trainer.data_collator)
     logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
