@@ -63,8 +63,9 @@ def test_films_equal_where_they_are_sampled_are_told_apart() -> None:
     assert same_films([films, torch.tensor([[1], [1], [2], [1]])]) == [0, 1, 2, 1]
 
 
-def test_a_film_of_no_number_equals_none() -> None:
-    assert same_films([torch.full((2, 3), torch.nan)]) == [0, 1]
+def test_films_are_compared_by_their_bytes() -> None:
+    assert same_films([torch.full((2, 3), torch.nan)]) == [0, 0]
+    assert same_films([torch.tensor([[0.0], [-0.0]])]) == [0, 1]
 
 
 def test_without_films() -> None:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.configuration_utils import GenerationMode
 
 from chexphi.models import packed
 from chexphi.models.cache import Groups, hold, reserve
+from chexphi.models.features import has_dropout
 from chexphi.models.prefix import same_prompts
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def distinct(
     known = {*_TOKENS, *model.film_inputs, *_REST}
     given = {name: value for name, value in inputs.items() if value is not None}
     usual = generation_config.cache_implementation in (None, "dynamic")
-    if not usual or generation_config.prefill_chunk_size or given.keys() - known or _drops(model):
+    if not usual or generation_config.prefill_chunk_size or given.keys() - known:
         return None
-    if not _is_empty(given.get("cache")):
+    if not _is_empty(given.get("cache")) or (model.training and has_dropout(model)):
         return None
     counts, films = model.film_counts(input_ids), model.single_films(given)
     if any(len(parts) != sum(counts) for parts in films.values()):
@@ -68,14 +69,6 @@ def distinct(
 
 def _is_empty(cache: Any) -> bool:
     return type(cache) is DynamicCache and cache.get_seq_length() == 0
-
-
-def _drops(model: Any) -> bool:
-    """Whether two equal rows may come out different."""
-    return model.training and any(
-        module.p > 0 if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", 0) > 0
-        for module in model.modules()
-    )
 
 
 def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:
