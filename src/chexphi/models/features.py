@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import xxhash
@@ -33,7 +34,7 @@ def digest(*values: Tensor, note: str = "") -> str:
     whole = xxhash.xxh3_128(note.encode())
     for value in values:
         whole.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        whole.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return whole.hexdigest()
 
 
@@ -48,7 +49,7 @@ def digests(films: Sequence[Tensor | Sequence[Tensor]], note: str = "") -> list[
     return [digest(*film, note=note) for film in zip(*columns, strict=True)]
 
 
-def weights_digest(encoder: nn.Module) -> str:
+def weights_digest(encoder: Any) -> str:
     """The same of what a tower's output depends on beside the film: configuration, weights and their type."""
     tensors = [*encoder.named_parameters(), *encoder.named_buffers()]
     names = " ".join(name for name, _ in tensors)
@@ -57,7 +58,7 @@ def weights_digest(encoder: nn.Module) -> str:
     return digest(*(tensor for _, tensor in tensors), note=note)
 
 
-def has_dropout(module: nn.Module) -> bool:
+def has_dropout(module: Any) -> bool:
     """Whether two equal inputs may come out different in training mode."""
     return any(_rate(part) > 0 for part in module.modules())
 
@@ -147,7 +148,7 @@ class Tower:
         return False
 
     @property
-    def encoder(self) -> nn.Module:
+    def vision(self) -> nn.Module:
         """All that the features of a film depend on."""
         assert isinstance(self, nn.Module), "the native class is one"
         return self
@@ -155,7 +156,7 @@ class Tower:
     @property
     def learns(self) -> bool:
         """Whether anything of it learns."""
-        return any(parameter.requires_grad for parameter in self.encoder.parameters())
+        return any(parameter.requires_grad for parameter in self.vision.parameters())
 
     @contextmanager
     def encoding(self) -> Iterator[None]:
@@ -165,7 +166,7 @@ class Tower:
         bf16 would make a film's features others in training than in generation; a frozen tower in fp32 is
         cast, for speed.
         """
-        first = next(self.encoder.parameters())
+        first = next(self.vision.parameters())
         learns, kind = self.learns, first.device.type
         cast = torch.is_autocast_enabled(kind) and (learns or first.dtype == torch.float32)
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()), torch.autocast(kind, enabled=cast):
@@ -183,7 +184,7 @@ class Tower:
             encode: Reads the films of these numbers, in one batch.
         """
         count = len(films[0])
-        if self.encoder.training and has_dropout(self.encoder):
+        if self.vision.training and has_dropout(self.vision):
             return encode(list(range(count)))
         device = films[0][0].device
         kept = None if self.learns else self.features

@@ -76,7 +76,7 @@ class _ImageEmbedding(features.Tower, native.Phi4MultimodalImageEmbedding):
             layer.self_attn.is_causal = False
 
     @property
-    def encoder(self) -> nn.Module:
+    def vision(self) -> nn.Module:
         """SigLIP; the projector is no part of it."""
         return self.img_processor
 

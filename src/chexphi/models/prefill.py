@@ -55,7 +55,7 @@ def distinct(
     usual = generation_config.cache_implementation in (None, "dynamic")
     if not usual or generation_config.prefill_chunk_size or given.keys() - known:
         return None
-    if not _is_empty(given.get("cache")) or (model.training and has_dropout(model)):
+    if not _is_empty(given.get("cache")) or _drops(model):
         return None
     counts, films = model.film_counts(input_ids), model.single_films(given)
     if any(len(parts) != sum(counts) for parts in films.values()):
@@ -69,6 +69,11 @@ def distinct(
 
 def _is_empty(cache: Any) -> bool:
     return type(cache) is DynamicCache and cache.get_seq_length() == 0
+
+
+def _drops(model: Any) -> bool:
+    """Whether two equal rows may come out different."""
+    return model.training and has_dropout(model)
 
 
 def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:

@@ -14,13 +14,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 
 from chexphi.models import longrope, packed
+from chexphi.models.features import Features
 from chexphi.models.packed import Packed
 from chexphi.models.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.prefix import same_prompts
 
 FILMS = ("pixel_values", "image_sizes")
+CHUNK = 8192
+"""Vocabulary entries a tile where log-probabilities are computed at temperature 1."""
 
 
 def why_plain(causal: Any, *, sharded: bool) -> str | None:
@@ -50,6 +54,32 @@ def together(order: Sequence[int], group: int) -> list[int]:
     for row in order:
         places.setdefault(row // group, []).append(row)
     return [row for rows in places.values() for row in rows]
+
+
+def rows_of(values: Any, order: list[int]) -> Any:
+    """Rows of a column of TRL's batch in this order; what has no rows stays."""
+    if values is None or (isinstance(values, Tensor) and values.ndim == 0):
+        return values
+    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
+
+
+def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None:
+    """Let policy and reference keep the features of films together where the tower is frozen.
+
+    Args:
+        causal: The policy without PEFT around it.
+        reference: A whole model as reference; None if there is none.
+        sharded: Whether weights are spread over processes: those read films together, or wait for each other.
+
+    Returns:
+        What to clear before a step; None if nothing is kept, or for the whole run.
+    """
+    for_run, features = causal.tower.features is not None, causal.tower.features
+    if features is None and not sharded:
+        features = causal.tower.features = Features()
+    if reference is not None:
+        reference.tower.features = None if causal.tower.learns else features
+    return None if for_run else features
 
 
 def read(
@@ -130,3 +160,13 @@ def _packed(
     kept = [film for row in distinct.tolist() for film in range(ends[row], ends[row + 1])]
     packing = packed.pack(input_ids, mask, keep, distinct, place)
     return packing, {name: value[kept] for name, value in given.items()} if kept else {}
+
+
+def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
+    """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
+    flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
+    with torch.no_grad():
+        chosen = ChunkedLogProbFunction.apply(
+            flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
+        )
+    return chosen[0].float().view(targets.shape)
