@@ -34,7 +34,7 @@ def digest(*values: Tensor, note: str = "") -> str:
     whole = xxhash.xxh3_128(note.encode())
     for value in values:
         whole.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+        whole.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return whole.hexdigest()
 
 
@@ -99,7 +99,7 @@ class Features:
     def put(self, key: str, features: Tensor) -> None:
         """Keep a copy; its file is whole as soon as it is there."""
         with torch.inference_mode(False):  # else no later backward could use them
-            features = features.detach().clone()
+            features = features.detach().clone(memory_format=torch.contiguous_format)
         self._remember(key, features)
         if self._folder is not None:
             content = save({_NAME: features.cpu()}, metadata={"digest": digest(features)})
