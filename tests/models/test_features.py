@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chexphi.models import policy
-from chexphi.models.features import Features, digest, digests, weights_digest
+from chexphi.models.features import Features, digest, weights_digest
 from chexphi.prompts import messages
 
 CPU = torch.device("cpu")
@@ -45,7 +45,7 @@ def test_digests_are_equal_exactly_if_types_shapes_and_values_are(
 def test_where_a_tensor_lies_in_memory_does_not_count(place: int, dtype: torch.dtype) -> None:
     values = torch.arange(64).reshape(8, 8).to(dtype)
     for view in (values[:, place], values.T[place], values[place], values[::2, 1::3]):
-        assert digest(view) == digest(view.clone()) == digests([view[None]])[0]
+        assert digest(view) == digest(view.clone())
     with torch.inference_mode():
         assert digest(values.clone()) == digest(values)
 

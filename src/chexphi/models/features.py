@@ -21,12 +21,15 @@ import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 logger = logging.getLogger(__name__)
 
 MEMORY = 2**30
 """Bytes of features that are held beside the model at most: 1,800 crops of Phi-4 in bf16."""
 _NAME = "features"
+_SAMPLE = 256
+"""Values of a film by which candidates for the same one are found."""
 
 
 def digest(*values: Tensor, note: str = "") -> str:
@@ -38,15 +41,36 @@ def digest(*values: Tensor, note: str = "") -> str:
     return whole.hexdigest()
 
 
-def digests(films: Sequence[Tensor | Sequence[Tensor]], note: str = "") -> list[str]:
-    """The digest of each film.
+def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
+    """For every film the number of the first one that equals it in all that is given.
+
+    Candidates are found by a sample of their values and then compared in full, where they are: a film is
+    large, and a GRPO batch has it as often as its prompt has completions.
 
     Args:
         films: What says all of a film: tensors (films, ...), or one tensor a film where they differ in size.
-        note: What else it depends on.
     """
-    columns = [part.cpu() if isinstance(part, Tensor) else part for part in films]
-    return [digest(*film, note=note) for film in zip(*columns, strict=True)]
+    whole = list(zip(*films, strict=True))
+    if not whole:
+        return []
+    sample = torch.cat([_samples(part) for part in films], dim=1)
+    alike: dict[bytes, list[int]] = {}
+    place: list[int] = []
+    for i, values in enumerate(sample.cpu().numpy()):
+        candidates = alike.setdefault(values.tobytes(), [])
+        equal = (j for j in candidates if all(map(torch.equal, whole[i], whole[j])))
+        place.append(next(equal, i))
+        if place[-1] == i:
+            candidates.append(i)
+    return place
+
+
+def _samples(part: Tensor | Sequence[Tensor]) -> Tensor:
+    """Some values of each film, (films, values)."""
+    if not isinstance(part, Tensor):
+        return pad_sequence([_samples(value[None])[0] for value in part], batch_first=True)
+    flat = part.flatten(1)
+    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)].float()
 
 
 def weights_digest(encoder: Any) -> str:
@@ -180,28 +204,39 @@ class Tower:
         """Features of each film, one tensor a film.
 
         Args:
-            films: As for `digests`.
+            films: As for `same_films`.
             encode: Reads the films of these numbers, in one batch.
         """
-        count = len(films[0])
         if self.vision.training and has_dropout(self.vision):
-            return encode(list(range(count)))
-        device = films[0][0].device
+            return encode(list(range(len(films[0]))))
+        place = same_films(films)
+        distinct = list(dict.fromkeys(place))
         kept = None if self.learns else self.features
+        if kept is None:
+            found = dict(zip(distinct, encode(distinct), strict=True))
+        else:
+            found = self._kept(kept, films, distinct, encode)
+        return [found[number] for number in place]
+
+    def _kept(
+        self,
+        kept: Features,
+        films: Sequence[Tensor | Sequence[Tensor]],
+        distinct: list[int],
+        encode: Callable[[list[int]], Sequence[Tensor]],
+    ) -> dict[int, Tensor]:
+        """Features of films by their numbers, what is not kept yet read and kept."""
+        device = films[0][0].device
         with self.encoding():
             cast = torch.is_autocast_enabled(device.type) and str(torch.get_autocast_dtype(device.type))
-        keys = digests(films, note=cast or "")
-        known = {key: kept.get(key, device) for key in set(keys)} if kept else {}
-        found = {key: features for key, features in known.items() if features is not None}
-        new: dict[str, int] = {}
-        for number, key in enumerate(keys):
-            if key not in found:
-                new.setdefault(key, number)
-        for key, features in zip(new, encode(list(new.values())) if new else (), strict=True):
-            found[key] = features
-            if kept is not None:
-                kept.put(key, features)
-        return [found[key] for key in keys]
+        keys = {number: digest(*(part[number] for part in films), note=cast or "") for number in distinct}
+        known = {number: kept.get(key, device) for number, key in keys.items()}
+        found = {number: features for number, features in known.items() if features is not None}
+        new = [number for number in distinct if number not in found]
+        for number, features in zip(new, encode(new) if new else (), strict=True):
+            found[number] = features
+            kept.put(keys[number], features)
+        return found
 
 
 def rows(values: Tensor, numbers: list[int]) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from chexphi.models.features import digests
+from chexphi.models.features import same_films
 
 
 def same_prompts(
@@ -43,9 +43,3 @@ def same_prompts(
     return torch.tensor(kept, dtype=torch.long, device=device), torch.tensor(
         place, dtype=torch.long, device=device
     )
-
-
-def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
-    """For every film the number of the first one with the same bytes in all that is given."""
-    first: dict[str, int] = {}
-    return [first.setdefault(key, number) for number, key in enumerate(digests(films))]
