@@ -137,6 +137,8 @@ class Features:
         self._size = 0
 
     def _remember(self, key: str, features: Tensor) -> None:
+        if (old := self._memory.pop(key, None)) is not None:
+            self._size -= old.nbytes
         self._memory[key] = features
         self._size += features.nbytes
         while self._size > self._limit:

@@ -1,7 +1,7 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
 Nothing of the algorithm is changed. Four methods are wrapped, each calls TRL's own:
-`_generate_and_score_completions` (numbers the rows and keeps what was sampled),
+`_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
 them) and `_prepare_inputs` (keeps the completions of a prompt in one micro-batch). With vLLM the same
