@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from chexphi.models.prefix import same_films, same_prompts
+from chexphi.models.features import same_films
+from chexphi.models.prefix import same_prompts
 
 Row = tuple[list[int], list[int]]
 """Ids without padding, and the contents of the films."""
@@ -61,6 +62,8 @@ def test_films_equal_where_they_are_sampled_are_told_apart() -> None:
     assert same_films([films]) == [0, 1, 0, 1]
     assert same_films([films.bfloat16()]) == [0, 1, 0, 1]
     assert same_films([films, torch.tensor([[1], [1], [2], [1]])]) == [0, 1, 2, 1]
+    assert same_films([list(films)]) == [0, 1, 0, 1]
+    assert same_films([[torch.zeros(3), torch.zeros(4), torch.zeros(3), torch.zeros(2, 2)]]) == [0, 1, 0, 3]
 
 
 def test_a_film_of_no_number_equals_none() -> None:

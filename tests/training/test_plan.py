@@ -107,12 +107,23 @@ def test_full_size_figures_that_are_known() -> None:
         "reference": 4 * (head + lora),
         "optimiser": 8 * (head + lora),
         "films": 8 * 2 * 3 * 448 * 448 * 4,
+        "features": 8 // asked.group * 256 * 1152 * 2,  # of the one tile that is the film, a film a prompt
     }
     assert found["always"] == {name: pytest.approx(size / 1e9) for name, size in expected.items()}
     generation = found["phases"]["generation"]
     assert generation["cache"] == pytest.approx(8 * tokens * 32 * 2 * 8 * 128 * 2 / 1e9)
     assert generation["logits"] == pytest.approx(8 * 200_064 * 4 / 1e9)
     assert found["peak"]["total"] == max(phase["total"] for phase in found["phases"].values())
+
+
+def test_features_count_where_a_frozen_tower_keeps_them(bare: Path) -> None:
+    def kept(*flags: str) -> int:
+        found = plan.plan(plan.parse([f"--model={bare}", *flags])[1])
+        return round(found["always"]["features"] * 1e9)
+
+    assert kept(*GRPO) > 0
+    assert kept(*GRPO, "--trainable=all") == kept(*GRPO, "--films=0") == kept("--stage=sft") == 0
+    assert kept(*GRPO, "--cache_vision=true") == kept("--stage=sft", "--cache_vision=true") == 2**30
 
 
 def test_checkpointing_flash_heads_and_references_count_as_they_should(bare: Path) -> None:

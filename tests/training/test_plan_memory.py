@@ -172,6 +172,9 @@ def test_every_part_is_what_the_allocator_gives(
     assert phases["optimiser step"] == always["optimiser"] // 2  # gradients: AdamW keeps two of their size
     assert always["films"] == 4 * np.prod(shapes["pixel_values"]) * (2 if set(TWICE) <= set(flags) else 1)
 
+    held = trainer.model.tower.features
+    assert always["features"] == (0 if held is None else sum(kept.nbytes for kept in held._memory.values()))
+
     assert phases["learning"] == pytest.approx(allocated.learning(), rel=WITHIN)
     assert ("scoring" in phases) == ("--beta=0.1" in flags)
     if "scoring" in phases:

@@ -13,6 +13,7 @@ NAMES = {
     "reference": "reference policy",
     "optimiser": "optimiser",
     "films": "films as pixels",
+    "features": "films as features",
     "generation": "generation",
     "scoring": "reference or old policy",
     "learning": "forward and backward",

@@ -20,12 +20,11 @@ from torch import Tensor, nn
 
 from chexphi.files import read_object
 from chexphi.models import prefill
+from chexphi.models.features import Tower, without_empty_films
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
 """The usual modules that carry a LoRA, of the language layers: bare suffixes would hit the vision tower."""
-
-_FILMS = ("pixel_values", "image_grid_thw")
 
 
 class Head(nn.Linear):
@@ -62,13 +61,18 @@ class PolicyModel:
         super().__init__(config)  # type: ignore[call-arg]
         old = self.lm_head
         self.lm_head = Head(old.in_features, old.out_features, bias=old.bias is not None)
-        self.model.register_forward_pre_hook(_without_empty_films, with_kwargs=True)
+        self.model.register_forward_pre_hook(without_empty_films, with_kwargs=True)
         self.post_init()
 
     @classmethod
     def is_custom_code(cls) -> bool:
         """No: of code of one's own the library neither reads nor writes the published tensor names."""
         return False
+
+    @property
+    def tower(self) -> Tower:
+        """What reads films."""
+        raise NotImplementedError
 
     @property
     def placeholder_ids(self) -> list[int]:
@@ -140,14 +144,6 @@ class PolicyModel:
         native = super()._prefill  # type: ignore[misc]
         output = native(input_ids, config, found.inputs if found else inputs, **kwargs)
         return prefill.spread(self, output, found, config, inputs) if self.share_prefix else output
-
-
-def _without_empty_films(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """TRL passes tensors of no rows for a micro-batch without films, which the vision towers do not take."""
-    pixels = kwargs.get("pixel_values")
-    if pixels is None or len(pixels):
-        return None
-    return args, {name: value for name, value in kwargs.items() if name not in _FILMS}
 
 
 def load(

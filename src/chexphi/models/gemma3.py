@@ -9,16 +9,34 @@ language layers see a window of the tokens before, every sixth all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.gemma3 import modeling_gemma3 as native
 from transformers.models.gemma3 import processing_gemma3 as native_text
+from transformers.models.siglip import modeling_siglip as siglip
 
-from chexphi.models import family, processor
+from chexphi.models import family, features, processor
 from chexphi.schema import InputError
+
+
+class SiglipVisionModel(features.Tower, siglip.SiglipVisionModel):
+    """The native tower, which reads each distinct film once."""
+
+    def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """(films, 3, size, size) -> `last_hidden_state` (films, tokens, width)."""
+
+        def encode(numbers: list[int]) -> Sequence[Tensor]:
+            with self.encoding():
+                forward = super(SiglipVisionModel, self).forward
+                return forward(features.rows(pixel_values, numbers), **kwargs).last_hidden_state.unbind()
+
+        read = torch.stack(list(self.read([pixel_values], encode)))
+        return BaseModelOutputWithPooling(last_hidden_state=read)
 
 
 class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditionalGeneration):
@@ -27,6 +45,16 @@ class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditi
     lora_targets = family.LAYERS
     end_tokens = ("<end_of_turn>", "<eos>")
     film_inputs = ("pixel_values",)
+
+    def __init__(self, config: native.Gemma3Config) -> None:
+        super().__init__(config)
+        self.model.vision_tower = SiglipVisionModel._from_config(config.vision_config)
+        self.post_init()
+
+    @property
+    def tower(self) -> features.Tower:
+        """What reads films; the projector is no part of it."""
+        return self.model.vision_tower
 
     @property
     def placeholder_ids(self) -> list[int]:

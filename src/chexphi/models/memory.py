@@ -51,6 +51,8 @@ class Work:
     """Gradients of an earlier micro-batch are there."""
     shared: bool
     """Whether the completions of a prompt share its pass."""
+    generates: bool
+    """Whether generation comes before; a frozen tower's features are kept from there on."""
     gpu: bool = True
     """Off a GPU, TRL's fused head goes over all tokens and folds its tiles in several copies."""
 
@@ -83,7 +85,7 @@ def generation(model: Any, work: Work, *, autocast: bool) -> Use:
     with torch.no_grad(), _evaluating(model), Tally(model, pixels) as tally:
         rows = work.held // work.group if work.shared else work.held
         with _cast(autocast):  # it keeps casts of weights for one forward
-            embeds = _embeds(model, work, _of_rows(pixels, rows, work), rows, work.prompt)
+            embeds = _embeds(model, work, _of_rows(pixels, rows, work), rows, work.prompt, kept=False)
             cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
         del embeds
         reserve(cache, work.prompt + work.completion)
@@ -166,7 +168,8 @@ def _logps(model: Any, work: Work, pixels: Tensor | None) -> Tensor:
         rows, each = _packing(work)
         before = work.prompt - 1 if each > 1 else work.prompt
         pixels = _of_rows(pixels, rows, work) if each > 1 else pixels
-        embeds = _embeds(model, work, pixels, rows, before + each * work.completion)
+        kept = work.generates and not causal.tower.learns
+        embeds = _embeds(model, work, pixels, rows, before + each * work.completion, kept=kept)
         inputs = _masks(causal, rows, before, each, work.completion)
         hidden = backbone(inputs_embeds=embeds, use_cache=False, **inputs).last_hidden_state
         del embeds, inputs
@@ -201,6 +204,21 @@ def films(model: Any, work: Work) -> int:
     return 0 if pixels is None else pixels.nbytes
 
 
+def features(model: Any, work: Work) -> int:
+    """Bytes of films' features that are kept from generation to the last micro-batch."""
+    image_embed = _parts(model)[0].tower
+    if not work.generates or image_embed.learns:
+        return 0
+    values = image_embed.num_img_tokens * image_embed.image_dim_out
+    return _distinct(work, work.held) * values * image_embed.img_projection_up.weight.itemsize
+
+
+def _distinct(work: Work, rows: int) -> int:
+    """Crops of these rows that differ: a film of one tile is that tile, and a group shares its films."""
+    prompts = min(rows, max(1, work.held // work.group))
+    return prompts * work.films * (1 if work.crops == 2 else work.crops)
+
+
 def _pixels(model: Any, work: Work) -> Tensor | None:
     side = _parts(model)[0].config.vision_config.crop_size
     return torch.empty(work.held * work.films, work.crops, 3, side, side) if work.films else None
@@ -213,38 +231,32 @@ def _of_rows(pixels: Tensor | None, rows: int, work: Work) -> Tensor | None:
     return pixels[torch.zeros(rows * work.films, dtype=torch.long)]
 
 
-def _embeds(model: Any, work: Work, pixels: Tensor | None, rows: int, length: int) -> Tensor:
+def _embeds(model: Any, work: Work, pixels: Tensor | None, rows: int, length: int, *, kept: bool) -> Tensor:
     """Embeddings of all tokens, those of films from the vision tower, (rows, length, hidden)."""
     _, backbone = _parts(model)
     embeds: Tensor = backbone.embed_tokens(torch.zeros(rows, length, dtype=torch.long))
     if pixels is None:
         return embeds
     image_embed = backbone.embed_tokens_extend.image_embed
-    features = _features(image_embed, pixels[: rows * work.films], work)
-    places = torch.zeros(len(features), dtype=torch.long)
-    return embeds.index_put((places, places), features.to(embeds.dtype))
+    read = _features(image_embed, pixels[: rows * work.films], work, kept=kept)
+    places = torch.zeros(len(read), dtype=torch.long)
+    return embeds.index_put((places, places), read.to(embeds.dtype))
 
 
-def _features(image_embed: Any, pixels: Tensor, work: Work) -> Tensor:
-    """Features of films (films, crops, 3, side, side) in the width of the language model, (tokens, hidden).
-
-    Distinct crops are encoded once: a film of one tile is that tile, and a group shares its films.
-    """
+def _features(image_embed: Any, pixels: Tensor, work: Work, *, kept: bool) -> Tensor:
+    """Features of films (films, crops, 3, side, side) as the language layers take them, (tokens, hidden)."""
     crops = pixels.to(image_embed.img_projection_up.weight.dtype).flatten(0, 1)
-    each = 1 if work.crops == 2 else work.crops
-    prompts = min(len(pixels) // work.films, max(1, work.held // work.group))
-    distinct = prompts * work.films * each
-    encoded = crops
-    if distinct < len(crops):
+    if kept:
+        size = (len(crops), image_embed.num_img_tokens, image_embed.image_dim_out)
+        read = crops.new_empty(size)
+    else:
         place = torch.zeros(len(crops), dtype=torch.long)
-        crops[place]  # compared with all crops
-        encoded = crops[place[:distinct]]
-    side = crops.shape[-1] // image_embed.config.vision_config.patch_size
-    mask = torch.ones(len(encoded), side, side, dtype=torch.bool)
-    features = image_embed.encode(encoded, mask)
-    if distinct < len(crops):
-        features = features[place]
-    films = features.view(len(pixels), work.crops, *features.shape[1:])
+        distinct = _distinct(work, len(pixels) // work.films)
+        encoded = crops if distinct == len(crops) else crops[place[:distinct]]
+        side = crops.shape[-1] // image_embed.config.vision_config.patch_size
+        mask = torch.ones(len(encoded), side, side, dtype=torch.bool)
+        read = image_embed.encode(encoded, mask)[place]
+    films = read.view(len(pixels), work.crops, *read.shape[1:])
     taken = torch.zeros(work.film_tokens, dtype=torch.long)
     joined = [film[taken, taken][None] for film in films]  # tiles without padding, separators, whole film
     up, down = image_embed.img_projection_up, image_embed.img_projection_down

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
@@ -194,14 +194,6 @@ def enable(causal: Any) -> bool:
         config._attn_implementation, config._attn_implementation
     )
     return config._attn_implementation in IMPLEMENTATIONS.values()
-
-
-def drops(model: Any) -> bool:
-    """Whether a model in training drops out values, so that two equal rows come out different."""
-    return any(
-        module.p > 0 if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", 0) > 0
-        for module in model.modules()
-    )
 
 
 AttentionInterface.register("shared_sdpa", _attention(sdpa_attention_forward))

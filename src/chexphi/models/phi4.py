@@ -14,6 +14,7 @@ The subclasses keep the native names, so that what they save opens in plain tran
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal as native
 
-from chexphi.models import family, longrope
+from chexphi.models import family, features, longrope
 from chexphi.models.checkpoint.names import TARGETS
 from chexphi.models.family import PolicyModel
 from chexphi.models.phi4_processor import (
@@ -60,30 +61,8 @@ def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) 
     return (index < rows[..., None])[..., :, None] & (index < columns[..., None])[..., None, :]
 
 
-def _distinct(crops: Tensor, mask: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Indices of the distinct crops and, for every crop, its place among them; None if all differ.
-
-    Equal crops are found by a sample of their pixels and then compared in full.
-    """
-    flat = crops.flatten(1)
-    sample = torch.cat([flat[:, :: max(1, flat.shape[1] // 256)].float(), mask.flatten(1).float()], dim=1)
-    seen: dict[bytes, int] = {}
-    first: list[int] = []
-    place: list[int] = []
-    for i, row in enumerate(sample.cpu().numpy()):
-        place.append(seen.setdefault(row.tobytes(), len(seen)))
-        if place[-1] == len(first):
-            first.append(i)
-    if len(first) == len(place):
-        return None
-    kept, inverse = torch.tensor(first, device=crops.device), torch.tensor(place, device=crops.device)
-    if not torch.equal(flat, flat[kept[inverse]]):
-        return None
-    return kept, inverse
-
-
-class _ImageEmbedding(native.Phi4MultimodalImageEmbedding):
-    """Encodes each distinct crop of a batch once.
+class _ImageEmbedding(features.Tower, native.Phi4MultimodalImageEmbedding):
+    """Reads each distinct crop once.
 
     A film no larger than one crop arrives twice (whole film and only tile), and each film of a GRPO batch as
     often as its prompt has completions. Attention between patches runs both ways, as in the original;
@@ -96,22 +75,25 @@ class _ImageEmbedding(native.Phi4MultimodalImageEmbedding):
         for layer in self.img_processor.encoder.layers:
             layer.self_attn.is_causal = False
 
+    @property
+    def vision(self) -> nn.Module:
+        """SigLIP; the projector is no part of it."""
+        return self.img_processor
+
     def get_img_features(self, img_embeds: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(crops, 3, size, size) and bool (crops, side, side) -> (crops, tokens, width)."""
-        dropout = self.training and self.config.vision_config.attention_dropout > 0
-        distinct = None if attention_mask is None or dropout else _distinct(img_embeds, attention_mask)
-        if distinct is None or attention_mask is None:
-            return self.encode(img_embeds, attention_mask)
-        kept, inverse = distinct
-        return self.encode(img_embeds[kept], attention_mask[kept])[inverse]
+        if attention_mask is None:
+            return self.encode(img_embeds, None)
+
+        def encode(numbers: list[int]) -> Sequence[Tensor]:
+            crops, mask = features.rows(img_embeds, numbers), features.rows(attention_mask, numbers)
+            return self.encode(crops, mask).unbind()
+
+        return torch.stack(list(self.read([img_embeds, attention_mask], encode)))
 
     def encode(self, crops: Tensor, mask: Tensor | None) -> Tensor:
-        """The same for every crop given.
-
-        Without a graph where the tower is frozen: gradient checkpointing asks for gradients at its entry.
-        """
-        learns = any(parameter.requires_grad for parameter in self.img_processor.parameters())
-        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+        """The same for every crop given."""
+        with self.encoding():
             return super().get_img_features(crops, mask)
 
 
@@ -158,6 +140,11 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
         config.image_token_id = config.vision_config.image_token_id  # TRL reads it here
         self.model = Phi4MultimodalModel(config)
         self.post_init()
+
+    @property
+    def tower(self) -> features.Tower:
+        """What reads crops."""
+        return self.model.embed_tokens_extend.image_embed
 
     @property
     def placeholder_ids(self) -> list[int]:

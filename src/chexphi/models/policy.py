@@ -99,7 +99,7 @@ def load(
     if place.adapter is not None:
         model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
     where = device or PartialState(cpu=not torch.cuda.is_available()).device
-    return model.to(where).eval(), processor
+    return model.to(where).eval().requires_grad_(False), processor
 
 
 def _check_settings(dtype: str, attention: str) -> None:

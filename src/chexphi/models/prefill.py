@@ -17,6 +17,7 @@ from transformers.generation.configuration_utils import GenerationMode
 
 from chexphi.models import packed
 from chexphi.models.cache import Groups, hold, reserve
+from chexphi.models.features import has_dropout
 from chexphi.models.prefix import same_prompts
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def distinct(
     known = {*_TOKENS, *model.film_inputs, *_REST}
     given = {name: value for name, value in inputs.items() if value is not None}
     usual = generation_config.cache_implementation in (None, "dynamic")
-    if not usual or generation_config.prefill_chunk_size or given.keys() - known or _drops(model):
+    if not usual or generation_config.prefill_chunk_size or given.keys() - known:
         return None
-    if not _is_empty(given.get("cache")):
+    if not _is_empty(given.get("cache")) or _drops(model):
         return None
     counts, films = model.film_counts(input_ids), model.single_films(given)
     if any(len(parts) != sum(counts) for parts in films.values()):
@@ -72,7 +73,7 @@ def _is_empty(cache: Any) -> bool:
 
 def _drops(model: Any) -> bool:
     """Whether two equal rows may come out different."""
-    return model.training and packed.drops(model)
+    return model.training and has_dropout(model)
 
 
 def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:

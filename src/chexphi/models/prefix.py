@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-_SAMPLE = 256
-"""Values of a film by which candidates for the same one are found."""
+from chexphi.models.features import same_films
 
 
 def same_prompts(
@@ -45,28 +43,3 @@ def same_prompts(
     return torch.tensor(kept, dtype=torch.long, device=device), torch.tensor(
         place, dtype=torch.long, device=device
     )
-
-
-def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
-    """For every film the number of the first one that equals it in all that is given, as in `same_prompts`.
-
-    Candidates are found by a sample of their values and then compared in full.
-    """
-    whole = list(zip(*films, strict=True))
-    if not whole:
-        return []
-    sample = pad_sequence([torch.cat([_sample(part) for part in film]) for film in whole], batch_first=True)
-    alike: dict[bytes, list[int]] = {}
-    place: list[int] = []
-    for i, values in enumerate(sample.cpu().numpy()):
-        candidates = alike.setdefault(values.tobytes(), [])
-        equal = (j for j in candidates if all(map(torch.equal, whole[i], whole[j])))
-        place.append(next(equal, i))
-        if place[-1] == i:
-            candidates.append(i)
-    return place
-
-
-def _sample(values: Tensor) -> Tensor:
-    flat = values.flatten()
-    return flat[:: max(1, len(flat) // _SAMPLE)].float()

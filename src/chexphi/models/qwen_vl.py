@@ -10,23 +10,96 @@ image processor). Positions are three-dimensional inside a film; what follows is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as native25
 from transformers.models.qwen2_5_vl import processing_qwen2_5_vl as native25_text
 from transformers.models.qwen3_vl import modeling_qwen3_vl as native3
 from transformers.models.qwen3_vl import processing_qwen3_vl as native3_text
 
-from chexphi.models import family, processor
+from chexphi.models import family, features, processor
+
+
+class _Tower(features.Tower):
+    """Reads each distinct film once; what merges patches into tokens is part of it."""
+
+    def read_films(
+        self, encode: Callable[..., Tensor], hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
+    ) -> Tensor:
+        """Features of all films, (..., tokens, width).
+
+        Args:
+            encode: Gives the same for patches and grids of any films.
+            hidden_states: Patches of all films, (patches, values).
+            grid_thw: int (films, 3).
+            kwargs: Passed on to `encode`.
+        """
+        patches, grids = hidden_states.split(grid_thw.prod(1).tolist()), grid_thw.split(1)
+
+        def some(numbers: list[int]) -> Sequence[Tensor]:
+            with self.encoding():
+                chosen = features.rows(grid_thw, numbers)
+                pixels = hidden_states
+                if len(numbers) < len(grids):
+                    pixels = torch.cat([patches[number] for number in numbers])
+                tokens = chosen.prod(1) // self.spatial_merge_size**2  # type: ignore[attr-defined]
+                return encode(pixels, chosen, **kwargs).split(tokens.tolist(), dim=-2)
+
+        return torch.cat(list(self.read([patches, grids], some)), dim=-2)
+
+
+class Qwen2_5_VisionTransformerPretrainedModel(  # noqa: N801
+    _Tower, native25.Qwen2_5_VisionTransformerPretrainedModel
+):
+    """The native tower as above."""
+
+    def forward(self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """As natively, its output alone."""
+        native = super().forward
+        read = self.read_films(
+            lambda *films, **k: native(*films, **k).pooler_output, hidden_states, grid_thw, **kwargs
+        )
+        return BaseModelOutputWithPooling(pooler_output=read)
+
+
+class Qwen3VLVisionModel(_Tower, native3.Qwen3VLVisionModel):
+    """The native tower as above; the features of inner layers are kept with the last ones."""
+
+    def forward(
+        self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
+    ) -> native3.BaseModelOutputWithDeepstackFeatures:
+        """As natively, its output and those of inner layers alone."""
+        native = super().forward
+
+        def encode(*films: Tensor, **k: Any) -> Tensor:
+            output = native(*films, **k)
+            return torch.stack([output.pooler_output, *output.deepstack_features])
+
+        last, *inner = self.read_films(encode, hidden_states, grid_thw, **kwargs)
+        return native3.BaseModelOutputWithDeepstackFeatures(pooler_output=last, deepstack_features=inner)
 
 
 class _Qwen(family.PolicyModel):
+    vision_model: ClassVar[type[Any]]
+    """Class of the tower."""
     lora_targets = family.LAYERS
     end_tokens = ("<|im_end|>", "<|endoftext|>")
     film_inputs = ("pixel_values", "image_grid_thw")
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.model.visual = self.vision_model._from_config(config.vision_config)
+        self.post_init()
+
+    @property
+    def tower(self) -> features.Tower:
+        """What reads films."""
+        return self.model.visual
 
     @property
     def placeholder_ids(self) -> list[int]:
@@ -63,9 +136,13 @@ class _Qwen(family.PolicyModel):
 class Qwen2_5_VLForConditionalGeneration(_Qwen, native25.Qwen2_5_VLForConditionalGeneration):  # noqa: N801
     """The native model as a policy."""
 
+    vision_model = Qwen2_5_VisionTransformerPretrainedModel
+
 
 class Qwen3VLForConditionalGeneration(_Qwen, native3.Qwen3VLForConditionalGeneration):
     """The native model as a policy."""
+
+    vision_model = Qwen3VLVisionModel
 
 
 class Qwen2_5_VLProcessor(processor.PolicyProcessor, native25_text.Qwen2_5_VLProcessor):  # noqa: N801

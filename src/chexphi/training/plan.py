@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from chexphi.models import dry, memory, trainable
+from chexphi.models.features import MEMORY
 from chexphi.models.memory import Use, Work
 from chexphi.training.plan_changes import changes
 from chexphi.training.plan_settings import OPTIMISERS, PlanFields, Settings, film, model_config, parse
@@ -74,6 +75,7 @@ def plan(asked: Settings) -> dict[str, Any]:
         phases["learning"], gradients = memory.learning(model, work)
         always["optimiser"] = gradients // 4 * OPTIMISERS[asked.optim]  # gradients are fp32
         always["films"] = memory.films(model, work)
+        always["features"] = MEMORY if asked.cache_vision else memory.features(model, work)
     phases["optimiser step"] = Use(gradients * (2 if asked.optim == "adamw_torch" else 1), gradients)
     return _figures(asked, work, trainable.summary(model), always, phases)
 
@@ -119,5 +121,6 @@ def work_of(asked: Settings) -> Work:
         autocast=asked.bf16,
         accumulating=asked.accumulation > 1,
         shared=asked.shared,
+        generates=asked.generated > 0,
         gpu=asked.gpu,
     )

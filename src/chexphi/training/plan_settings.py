@@ -76,6 +76,8 @@ class Settings:
     size: tuple[int, int]
     """Width and height of a film."""
     dynamic_hd: int | None
+    cache_vision: bool
+    """Whether films' features are kept for the run."""
     gpu: bool = True
     """Off a GPU TRL's fused head takes more."""
 
@@ -183,6 +185,7 @@ def settings(fields: PlanFields, recipe: Any, args: Any) -> Settings:
         films=fields.films,
         size=(width, height),
         dynamic_hd=recipe.dynamic_hd,
+        cache_vision=recipe.cache_vision,
     )
 
 

@@ -14,13 +14,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 
 from chexphi.models import longrope, packed
 from chexphi.models.family import PolicyModel
+from chexphi.models.features import Features, has_dropout
 from chexphi.models.packed import Packed
 from chexphi.models.prefix import same_prompts
 
 TOKENS = ("token_type_ids", "mm_token_type_ids")
+CHUNK = 8192
+"""Vocabulary entries a tile where log-probabilities are computed at temperature 1."""
 
 
 def why_plain(causal: Any, *, sharded: bool) -> str | None:
@@ -30,7 +34,7 @@ def why_plain(causal: Any, *, sharded: bool) -> str | None:
         causal: The causal model, without PEFT around it.
         sharded: Whether its weights are spread over processes.
     """
-    if packed.drops(causal):
+    if has_dropout(causal):
         return "prompts are read once for each completion: each of them drops out values of its own"
     if sharded:
         return "prompts are read once for each completion: not tested with weights spread over processes"
@@ -50,6 +54,32 @@ def together(order: Sequence[int], group: int) -> list[int]:
     for row in order:
         places.setdefault(row // group, []).append(row)
     return [row for rows in places.values() for row in rows]
+
+
+def rows_of(values: Any, order: list[int]) -> Any:
+    """Rows of a column of TRL's batch in this order; what has no rows stays."""
+    if values is None or (isinstance(values, Tensor) and values.ndim == 0):
+        return values
+    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
+
+
+def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None:
+    """Let policy and reference keep the features of films together where the tower is frozen.
+
+    Args:
+        causal: The policy without PEFT around it.
+        reference: A whole model as reference; None if there is none.
+        sharded: Whether weights are spread over processes: those read films together, or wait for each other.
+
+    Returns:
+        What to clear before a step; None if nothing is kept, or for the whole run.
+    """
+    for_run, features = causal.tower.features is not None, causal.tower.features
+    if features is None and not sharded:
+        features = causal.tower.features = Features()
+    if reference is not None:
+        reference.tower.features = None if causal.tower.learns else features
+    return None if for_run else features
 
 
 def read(
@@ -159,3 +189,13 @@ def _pack(
     )
     packing.inputs.update(kept)
     return packing
+
+
+def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
+    """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
+    flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
+    with torch.no_grad():
+        chosen = ChunkedLogProbFunction.apply(
+            flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
+        )
+    return chosen[0].float().view(targets.shape)

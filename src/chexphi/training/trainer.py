@@ -1,7 +1,7 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
 Nothing of the algorithm is changed. Four methods are wrapped, each calls TRL's own:
-`_generate_and_score_completions` (numbers the rows and keeps what was sampled),
+`_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
 them) and `_prepare_inputs` (keeps the completions of a prompt in one micro-batch). With vLLM the same
@@ -23,7 +23,6 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
-from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import (
     add_fused_lm_head,
     split_pixel_values_by_grid,
@@ -41,8 +40,6 @@ from chexphi.training import engines, shared
 logger = logging.getLogger(__name__)
 
 ROW = "row_index"
-CHUNK = 8192
-"""Vocabulary entries a tile where log-probabilities are computed at temperature 1."""
 
 
 class LoggedGRPOTrainer(GRPOTrainer):
@@ -74,7 +71,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
         self._causal_model().share_prefix = share_prefix  # in generation
-        self._shares = share_prefix and self._can_share(reference)
+        zero = self.accelerator.state.deepspeed_plugin
+        sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
+        self._shares = share_prefix and self._can_share(reference, sharded=sharded)
+        self._step_films = shared.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self._take_reference(reference)
         elif beta:
@@ -92,10 +92,8 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
 
-    def _can_share(self, reference: Any) -> bool:
+    def _can_share(self, reference: Any, *, sharded: bool) -> bool:
         """Make policy and reference ready to read packed rows, or say why they are not."""
-        zero = self.accelerator.state.deepspeed_plugin
-        sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
         models = [self._causal_model(), *([] if reference is None else [reference])]
         reasons = [shared.why_plain(model, sharded=sharded) for model in models]
         if reasons[0]:
@@ -112,6 +110,8 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if self._step_films is not None:
+            self._step_films.clear()
         every = self.args.steps_per_generation * self.num_iterations
         policy_pass = self.args.gradient_accumulation_steps % every != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
@@ -139,7 +139,9 @@ class LoggedGRPOTrainer(GRPOTrainer):
         if self._buffered_inputs is None or self._step % (parts * self.num_iterations) == 0:
             batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
             order = shared.together(torch.randperm(len(batch["prompt_ids"])).tolist(), self.num_generations)
-            split = split_tensor_dict({name: _rows(value, order) for name, value in batch.items()}, parts)
+            split = split_tensor_dict(
+                {name: shared.rows_of(value, order) for name, value in batch.items()}, parts
+            )
             self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split]
         return self._buffered_inputs[self._step % parts]
 
@@ -177,7 +179,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
             for part, values in zip(packings or [None] * len(hidden), hidden, strict=True)
         ]
         self._scaled = result[0].detach().float()
-        self._captured = logps_at_temperature_one(
+        self._captured = shared.logps_at_temperature_one(
             torch.cat(states), causal.get_output_embeddings(), input_ids[:, -keep:]
         )
         return result
@@ -257,23 +259,6 @@ class LoggedGRPOTrainer(GRPOTrainer):
             raw_completion_tokens=tuple(map(self._word, ids)),
             truncated=not ids or ids[-1] not in self.eos_token_ids,
         )
-
-
-def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
-    """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
-    flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
-    with torch.no_grad():
-        chosen = ChunkedLogProbFunction.apply(
-            flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
-        )
-    return chosen[0].float().view(targets.shape)
-
-
-def _rows(values: Any, order: list[int]) -> Any:
-    """Rows of a column in this order; what has no rows stays."""
-    if values is None or (isinstance(values, Tensor) and values.ndim == 0):
-        return values
-    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
 
 
 def _number(value: float) -> float | None:
