@@ -48,14 +48,13 @@ class PolicyModel:
     share_prefix = True
     """Whether what rows have in common is read once: `generate` reads, and holds, equal prompts so,
     `reading` what prompts begin with."""
-    reads_shared: ClassVar[bool] = False
-    """Whether the language layers hand `shared` on to their attention."""
     if TYPE_CHECKING:  # the native class's
         config: Any
         model: Any
         lm_head: Any
         generation_config: Any
         post_init: Any
+        training: bool
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]

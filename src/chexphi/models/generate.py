@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chexphi.models import reading
 from chexphi.models.longrope import check_length, divided
+from chexphi.models.prefill import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,15 @@ def _decode(
 ) -> list[list[tuple[int, float]]]:
     """(id, log-probability) pairs of each row; row = prompt * samples + sample.
 
-    A prompt is read once for all its samples, rows leave the batch as they end, and no more than one step of
-    logits (rows, vocabulary) is held.
+    A prompt is read and held once for all its samples, rows leave the batch as they end, and no more than one
+    step of logits (rows, vocabulary) is held.
     """
     read = reading.read(model, inputs, reading.prefixes(model, inputs, room=max_new_tokens))
-    rows = torch.arange(len(read.mask) * samples, device=read.mask.device)
-    cache, logits, mask, last = read.rows(rows // samples) if samples > 1 else read
+    place = torch.arange(len(read.mask), device=read.mask.device).repeat_interleave(samples)
+    cache, logits, mask, last = read.cache, read.logits[place], read.mask[place], read.last[..., place, :]
+    length = mask.shape[1] + max_new_tokens
+    held = settle(model, cache, read.mask, place if samples > 1 else None, length, held=model.share_prefix)
+    rows = torch.arange(len(place), device=place.device)
     found: list[list[tuple[int, float]]] = [[] for _ in rows]
     for step in range(max_new_tokens):
         logprobs = logits.float().log_softmax(-1)
@@ -62,6 +66,7 @@ def _decode(
             break
         if len(going) < len(rows):
             cache.batch_select_indices(going)
+            held = held and held.select(going)
             rows, mask, chosen, last = rows[going], mask[going], chosen[going], last[..., going, :]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         last = last + 1
@@ -71,6 +76,7 @@ def _decode(
             position_ids=last,
             cache=cache,
             use_cache=True,
+            **({} if held is None else {"shared": held}),
         )
         logits = output.logits[:, -1]
     return found

@@ -133,7 +133,6 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
     lora_targets = TARGETS
     end_tokens = END_TOKENS
     film_inputs = ("pixel_values", "image_sizes")
-    reads_shared = True
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
         super().__init__(config)

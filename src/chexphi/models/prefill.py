@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.generation.configuration_utils import GenerationMode
 
 from chexphi.models import packed
-from chexphi.models.cache import Groups, hold, reserve
+from chexphi.models.cache import Groups, Held, hold, reserve
 from chexphi.models.features import has_dropout
 from chexphi.models.prefix import same_prompts
 
@@ -55,7 +55,7 @@ def distinct(
     usual = generation_config.cache_implementation in (None, "dynamic")
     if not usual or generation_config.prefill_chunk_size or given.keys() - known:
         return None
-    if not _is_empty(given.get("cache")) or _drops(model):
+    if not _is_empty(given.get("cache")) or (model.training and has_dropout(model)):
         return None
     counts, films = model.film_counts(input_ids), model.single_films(given)
     if any(len(parts) != sum(counts) for parts in films.values()):
@@ -69,11 +69,6 @@ def distinct(
 
 def _is_empty(cache: Any) -> bool:
     return type(cache) is DynamicCache and cache.get_seq_length() == 0
-
-
-def _drops(model: Any) -> bool:
-    """Whether two equal rows may come out different."""
-    return model.training and has_dropout(model)
 
 
 def _repeats(inputs: Mapping[str, Any], first: Tensor) -> bool:
@@ -105,29 +100,58 @@ def spread(
 ) -> Any:
     """What `generate` goes on with after its prompts are read: logits of all rows, and a cache to decode on.
 
-    Prompts stay held once where enough is saved by it and the model's attention can read them; the model's
-    `inputs` from here on say so. A cache that someone else sees stays the library's own.
+    A cache that someone else sees stays the library's own.
     """
     cache = output.cache
     if found is not None:
         output.logits = output.logits[found.place]
     ours = type(cache) is DynamicCache and not (cache.offloading or getattr(cache, "_is_user_defined", False))
     if ours and not config.return_dict_in_generate:
-        reserve(cache, config.max_length)
-        if found is not None and _holds(model, config, found, cache.get_seq_length()):
-            groups = Groups.of(found.place, len(found.kept))
-            inputs["shared"] = hold(cache, found.inputs.get("attention_mask"), groups)
-    if found is not None and inputs.get("shared") is None:
+        sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
+        known = None if found is None else found.inputs.get("attention_mask")
+        place = None if found is None else found.place
+        held = settle(model, cache, known, place, config.max_length, held=sampled)
+        inputs.update({} if held is None else {"shared": held})
+    elif found is not None:
         cache.batch_select_indices(found.place)
     return output
 
 
-def _holds(model: PolicyModel, config: Any, found: Distinct, length: int) -> bool:
-    sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
-    worth = worth_holding(len(found.place), len(found.kept), length)
-    return worth and sampled and model.reads_shared and packed.enable(model)
+def settle(
+    model: PolicyModel,
+    cache: Any,
+    known: Tensor | None,
+    place: Tensor | None,
+    length: int,
+    *,
+    held: bool = True,
+) -> Held | None:
+    """Make the cache of prompts that were read one for rows to decode on.
+
+    Args:
+        model: The policy.
+        cache: Of the prompts, (prompts, ...) in every layer; it is changed.
+        known: 1 for the prompts' tokens and 0 for padding, (prompts, length); None if nothing is padded.
+        place: For each row its prompt, (rows,); None if each prompt is a row's.
+        length: Tokens of a row in the end, padding included, at most.
+        held: Whether prompts may be held once for their rows.
+
+    Returns:
+        What the model needs as `shared` from here on. None if each row has its prompt in the cache: where
+        little is saved, or the attention cannot read held ones.
+    """
+    reserve(cache, length)
+    if place is None:
+        return None
+    prompts = len(cache.layers[0].keys)
+    if held and worth_holding(len(place), prompts, cache.get_seq_length()) and packed.enable(model):
+        found = hold(cache, known, Groups.of(place, prompts))
+        if found is not None:
+            return found
+    cache.batch_select_indices(place)
+    return None
 
 
-def worth_holding(rows: int, distinct: int, length: int) -> bool:
+def worth_holding(rows: int, prompts: int, length: int) -> bool:
     """Whether it is faster to hold prompts of this length once than to have them with every row."""
-    return (rows - distinct) * length >= SAVED
+    return (rows - prompts) * length >= SAVED
