@@ -131,6 +131,8 @@ def test_tokens_and_logits_are_those_of_every_row_read(pair: Any, film: Any, nam
 def test_decoding_on_prompts_held_once(pair: Any, film: Any, name: str, how: Any, monkeypatch: Any) -> None:
     """Without a dictionary asked for, no one else sees the cache."""
     model, processor = pair
+    if model.config.model_type == "gemma3":  # its window of 16 would drop tokens of the prompts
+        monkeypatch.setattr(model.config.text_config, "sliding_window", 1000)
     prompts, times, distinct = BATCHES[name]
     inputs = encode(processor, film, prompts, times)
     monkeypatch.setattr(prefill, "SAVED", 0)
@@ -141,7 +143,8 @@ def test_decoding_on_prompts_held_once(pair: Any, film: Any, name: str, how: Any
         with keys_read(model) as lengths:
             tokens.append(model.generate(**inputs, max_new_tokens=8, logits_processor=seen, **how))
         logits.append(seen[0].logits)
-        held = len(seen[0].logits) > 1 and model.share_prefix and distinct < len(inputs["input_ids"])
+        repeated = distinct < len(inputs["input_ids"])
+        held = model.share_prefix and repeated and len(seen[0].logits) > 1
         assert (lengths[-1] < 8) is held
     del model.share_prefix
     same(*(SimpleNamespace(sequences=a, logits=b) for a, b in zip(tokens, logits, strict=True)))
