@@ -48,16 +48,17 @@ def questions(number: int) -> list[str]:
 
 
 def turns(model: Any, work: Callable[[], Any], rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds with sharing and without, a round each after one that warms up."""
+    """Seconds with sharing and without, each first in turn, after a round that warms up."""
     causal = model.get_base_model()
-    found: tuple[list[float], list[float]] = ([], [])
+    found: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(rounds + 1):
-        for seconds, causal.share_prefix in zip(found, (True, False), strict=True):
+        for shares in (turn % 2 == 0, turn % 2 == 1):
+            causal.share_prefix = shares
             start = clock()
             work()
             if turn:
-                seconds.append(clock() - start)
-    return found
+                found[shares].append(clock() - start)
+    return found[True], found[False]
 
 
 def works(pair: Any, asked: list[str], films: list[list[Any]]) -> dict[str, Callable[[], Any]]:
