@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from chexphi.models.features import same_films
-from chexphi.models.prefix import same_prompts
+from chexphi.models.prefix import same_films, same_prompts
 
 Row = tuple[list[int], list[int]]
 """Ids without padding, and the contents of the films."""

@@ -21,15 +21,14 @@ import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+
+from chexphi.models.prefix import same_films
 
 logger = logging.getLogger(__name__)
 
 MEMORY = 2**30
 """Bytes of features that are held beside the model at most: 1,800 crops of Phi-4 in bf16."""
 _NAME = "features"
-_SAMPLE = 256
-"""Values of a film by which candidates for the same one are found."""
 
 
 def digest(*values: Tensor, note: str = "") -> str:
@@ -39,38 +38,6 @@ def digest(*values: Tensor, note: str = "") -> str:
         whole.update(f"{value.dtype}{tuple(value.shape)}".encode())
         whole.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return whole.hexdigest()
-
-
-def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
-    """For every film the number of the first one that equals it in all that is given.
-
-    Candidates are found by a sample of their values and then compared in full, where they are: a film is
-    large, and a GRPO batch has it as often as its prompt has completions.
-
-    Args:
-        films: What says all of a film: tensors (films, ...), or one tensor a film where they differ in size.
-    """
-    whole = list(zip(*films, strict=True))
-    if not whole:
-        return []
-    sample = torch.cat([_samples(part) for part in films], dim=1)
-    alike: dict[bytes, list[int]] = {}
-    place: list[int] = []
-    for i, values in enumerate(sample.cpu().numpy()):
-        candidates = alike.setdefault(values.tobytes(), [])
-        equal = (j for j in candidates if all(map(torch.equal, whole[i], whole[j])))
-        place.append(next(equal, i))
-        if place[-1] == i:
-            candidates.append(i)
-    return place
-
-
-def _samples(part: Tensor | Sequence[Tensor]) -> Tensor:
-    """Some values of each film, (films, values)."""
-    if not isinstance(part, Tensor):
-        return pad_sequence([_samples(value[None])[0] for value in part], batch_first=True)
-    flat = part.flatten(1)
-    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)].float()
 
 
 def weights_digest(encoder: Any) -> str:

@@ -23,38 +23,8 @@ from transformers import DynamicCache
 from chexphi.models import adapter, packed
 from chexphi.models.cache import Groups, hold, reserve
 from chexphi.models.dry import FusedHead, Tally
+from chexphi.models.memory_films import Work, embeds_of, of_rows, parts, pixels_of
 from chexphi.models.prefill import worth_holding
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One step of training as far as memory goes; all prompts are of one length."""
-
-    rows: int
-    """Of a micro-batch."""
-    held: int
-    """Rows whose films are held as pixels: those of a generation batch, or of the micro-batch."""
-    group: int
-    """Rows that share a prompt and its films."""
-    prompt: int
-    """Tokens, films included."""
-    completion: int
-    films: int
-    """Of each prompt."""
-    crops: int
-    """Of a film, the whole film included."""
-    film_tokens: int
-    checkpointing: bool
-    autocast: bool
-    """bf16 for matrix products, as `bf16: true` does."""
-    accumulating: bool
-    """Gradients of an earlier micro-batch are there."""
-    shared: bool
-    """Whether the completions of a prompt share its pass."""
-    generates: bool
-    """Whether generation comes before; a frozen tower's features are kept from there on."""
-    gpu: bool = True
-    """Off a GPU, TRL's fused head goes over all tokens and folds its tiles in several copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +50,12 @@ def generation(model: Any, work: Work, *, autocast: bool) -> Use:
         work: The step.
         autocast: Whether the model's own `forward` casts; that of an adapter's base does not.
     """
-    causal, backbone = _parts(model)
-    pixels = _pixels(model, work)
+    causal, backbone = parts(model)
+    pixels = pixels_of(model, work)
     with torch.no_grad(), _evaluating(model), Tally(model, pixels) as tally:
         rows = work.held // work.group if work.shared else work.held
         with _cast(autocast):  # it keeps casts of weights for one forward
-            embeds = _embeds(model, work, _of_rows(pixels, rows, work), rows, work.prompt, kept=False)
+            embeds = embeds_of(model, work, of_rows(pixels, rows, work), rows, work.prompt, kept=False)
             cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
         del embeds
         reserve(cache, work.prompt + work.completion)
@@ -131,7 +101,7 @@ def scoring(model: Any, work: Work, *, frozen: bool) -> Use:
         frozen: Whether nothing learns in the model that is read, a whole one as reference: autocast keeps
             its casts of weights that learn to the end of a pass, and of no others.
     """
-    pixels = _pixels(model, work)
+    pixels = pixels_of(model, work)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(not frozen)
@@ -144,10 +114,10 @@ def scoring(model: Any, work: Work, *, frozen: bool) -> Use:
 
 def learning(model: Any, work: Work) -> tuple[Use, int]:
     """Forward and backward of a micro-batch, and the bytes of all gradients: of `all`, audio gets none."""
-    causal, _ = _parts(model)
+    causal, _ = parts(model)
     if work.checkpointing:
         causal.activation_checkpointing_enable()
-    pixels = _pixels(model, work)
+    pixels = pixels_of(model, work)
     with Tally(model, pixels) as tally:
         if work.accumulating:
             for parameter in model.parameters():
@@ -163,13 +133,13 @@ def learning(model: Any, work: Work) -> tuple[Use, int]:
 
 def _logps(model: Any, work: Work, pixels: Tensor | None) -> Tensor:
     """Log-probabilities of the completions as TRL's patched forward computes them."""
-    causal, backbone = _parts(model)
+    causal, backbone = parts(model)
     with _cast(work.autocast):
         rows, each = _packing(work)
         before = work.prompt - 1 if each > 1 else work.prompt
-        pixels = _of_rows(pixels, rows, work) if each > 1 else pixels
+        pixels = of_rows(pixels, rows, work) if each > 1 else pixels
         kept = work.generates and not causal.tower.learns
-        embeds = _embeds(model, work, pixels, rows, before + each * work.completion, kept=kept)
+        embeds = embeds_of(model, work, pixels, rows, before + each * work.completion, kept=kept)
         inputs = _masks(causal, rows, before, each, work.completion)
         hidden = backbone(inputs_embeds=embeds, use_cache=False, **inputs).last_hidden_state
         del embeds, inputs
@@ -196,78 +166,6 @@ def _masks(causal: Any, rows: int, before: int, each: int, completion: int) -> d
     seen = torch.ones(rows, each, completion, dtype=torch.bool)
     layout = packed.layout(known, seen)
     return {"attention_mask": layout.masks[None][0], "shared": layout}
-
-
-def films(model: Any, work: Work) -> int:
-    """Bytes of the pixels that are held from generation to the last micro-batch."""
-    pixels = _pixels(model, work)
-    return 0 if pixels is None else pixels.nbytes
-
-
-def features(model: Any, work: Work) -> int:
-    """Bytes of films' features that are kept from generation to the last micro-batch."""
-    image_embed = _parts(model)[0].tower
-    if not work.generates or image_embed.learns:
-        return 0
-    values = image_embed.num_img_tokens * image_embed.image_dim_out
-    return _distinct(work, work.held) * values * image_embed.img_projection_up.weight.itemsize
-
-
-def _distinct(work: Work, rows: int) -> int:
-    """Crops of these rows that differ: a film of one tile is that tile, and a group shares its films."""
-    prompts = min(rows, max(1, work.held // work.group))
-    return prompts * work.films * (1 if work.crops == 2 else work.crops)
-
-
-def _pixels(model: Any, work: Work) -> Tensor | None:
-    side = _parts(model)[0].config.vision_config.crop_size
-    return torch.empty(work.held * work.films, work.crops, 3, side, side) if work.films else None
-
-
-def _of_rows(pixels: Tensor | None, rows: int, work: Work) -> Tensor | None:
-    """The films of distinct prompts, taken out of those of all rows."""
-    if pixels is None or rows * work.films == len(pixels):
-        return pixels
-    return pixels[torch.zeros(rows * work.films, dtype=torch.long)]
-
-
-def _embeds(model: Any, work: Work, pixels: Tensor | None, rows: int, length: int, *, kept: bool) -> Tensor:
-    """Embeddings of all tokens, those of films from the vision tower, (rows, length, hidden)."""
-    _, backbone = _parts(model)
-    embeds: Tensor = backbone.embed_tokens(torch.zeros(rows, length, dtype=torch.long))
-    if pixels is None:
-        return embeds
-    image_embed = backbone.embed_tokens_extend.image_embed
-    read = _features(image_embed, pixels[: rows * work.films], work, kept=kept)
-    places = torch.zeros(len(read), dtype=torch.long)
-    return embeds.index_put((places, places), read.to(embeds.dtype))
-
-
-def _features(image_embed: Any, pixels: Tensor, work: Work, *, kept: bool) -> Tensor:
-    """Features of films (films, crops, 3, side, side) as the language layers take them, (tokens, hidden)."""
-    crops = pixels.to(image_embed.img_projection_up.weight.dtype).flatten(0, 1)
-    if kept:
-        size = (len(crops), image_embed.num_img_tokens, image_embed.image_dim_out)
-        read = crops.new_empty(size)
-    else:
-        place = torch.zeros(len(crops), dtype=torch.long)
-        distinct = _distinct(work, len(pixels) // work.films)
-        encoded = crops if distinct == len(crops) else crops[place[:distinct]]
-        side = crops.shape[-1] // image_embed.config.vision_config.patch_size
-        mask = torch.ones(len(encoded), side, side, dtype=torch.bool)
-        read = image_embed.encode(encoded, mask)[place]
-    films = read.view(len(pixels), work.crops, *read.shape[1:])
-    taken = torch.zeros(work.film_tokens, dtype=torch.long)
-    joined = [film[taken, taken][None] for film in films]  # tiles without padding, separators, whole film
-    up, down = image_embed.img_projection_up, image_embed.img_projection_down
-    projected = [down(torch.nn.functional.gelu(up(film))) for film in joined]
-    return torch.cat(projected, dim=1)[0]
-
-
-def _parts(model: Any) -> tuple[Any, Any]:
-    """The causal model and its backbone."""
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
-    return causal, causal.model
 
 
 def _cast(enabled: bool) -> torch.autocast:

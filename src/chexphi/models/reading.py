@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from chexphi.models.common_prefix import Prefixes, common_prefixes
-from chexphi.models.features import same_films
 from chexphi.models.longrope import limit_of
 from chexphi.models.prefill import inputs_of
+from chexphi.models.prefix import same_films
 from chexphi.prompts import messages
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from chexphi.models import dry, memory, trainable
 from chexphi.models.features import MEMORY
-from chexphi.models.memory import Use, Work
+from chexphi.models.memory import Use
+from chexphi.models.memory_films import Work, held_pixels, kept_features
 from chexphi.training.plan_changes import changes
 from chexphi.training.plan_settings import OPTIMISERS, PlanFields, Settings, film, model_config, parse
 
@@ -74,8 +75,8 @@ def plan(asked: Settings) -> dict[str, Any]:
             phases["scoring"] = memory.scoring(model, work, frozen=frozen)
         phases["learning"], gradients = memory.learning(model, work)
         always["optimiser"] = gradients // 4 * OPTIMISERS[asked.optim]  # gradients are fp32
-        always["films"] = memory.films(model, work)
-        always["features"] = MEMORY if asked.cache_vision else memory.features(model, work)
+        always["films"] = held_pixels(model, work)
+        always["features"] = MEMORY if asked.cache_vision else kept_features(model, work)
     phases["optimiser step"] = Use(gradients * (2 if asked.optim == "adamw_torch" else 1), gradients)
     return _figures(asked, work, trainable.summary(model), always, phases)
 
