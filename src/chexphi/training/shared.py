@@ -130,7 +130,7 @@ def read(
         part = {name: parts[own] for name, parts in films.items()}
         types = {name: given[name][rows] for name in TOKENS if name in given}
         batch = (input_ids[rows], attention_mask[rows], logits_to_keep)
-        packing = _pack(causal, *batch, counts[rows], part, types)
+        packing, kept = _pack(causal, *batch, counts[rows], part, types)
         if packing is None:
             here = {
                 name: _part(given[name], parts, own) for name, parts in films.items() if any(counts[rows])
@@ -140,7 +140,7 @@ def read(
             )
         else:
             with autocast():
-                outputs = model(**packing.inputs, fused_lm_head=True)
+                outputs = model(**packing.inputs, **kept, fused_lm_head=True)
             logps, entropies = packing.plain(outputs.log_probs), None
             if compute_entropy:
                 entropies = packing.plain(outputs.entropy)
@@ -163,15 +163,15 @@ def _pack(
     counts: list[int],
     films: Mapping[str, Sequence[Tensor]],
     types: Mapping[str, Tensor],
-) -> Packed | None:
-    """The packed rows and their films; None where sharing saves nothing or is not exact."""
+) -> tuple[Packed | None, dict[str, Tensor]]:
+    """The packed rows, None where sharing saves nothing or is not exact, and the films in them."""
     config = causal.config.get_text_config()
     limit, prompt = longrope.limit_of(config), input_ids.shape[1] - keep
     if prompt < 2 or keep < 1 or input_ids.shape[1] - 1 == limit:
-        return None  # the last token is not read in packed rows, and here it would change all factors
+        return None, {}  # the last token is not read in packed rows, and here it would change all factors
     distinct, place = same_prompts(input_ids[:, :prompt], mask[:, :prompt], counts, list(films.values()))
     if len(distinct) == len(input_ids):
-        return None
+        return None, {}
     of_row = torch.arange(sum(counts)).split(counts)
     numbers = torch.cat([of_row[row] for row in distinct.tolist()]).tolist()
     kept = {name: torch.cat([parts[i] for i in numbers]) for name, parts in films.items() if numbers}
@@ -187,8 +187,7 @@ def _pack(
         window=getattr(config, "sliding_window", None),
         both_ways=causal.both_ways(prompts),
     )
-    packing.inputs.update(kept)
-    return packing
+    return packing, kept
 
 
 def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
