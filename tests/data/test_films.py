@@ -254,6 +254,7 @@ def prepare(film):
         lines.write("x")
     time.sleep(0.1)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 loader = FilmLoader(Path(sys.argv[1]), prepare)
 kept = [loader(f"{i}.png") for i in range(8)]
 if sys.argv[3] == "exit":
