@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from chexphi.cli import main
 
 VERBS = (
     *("demo", "study", "sft", "grpo", "plan", "evaluate", "ask", "compare", "report"),
@@ -19,6 +23,25 @@ def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "chexphi", *map(str, argv)], capture_output=True, text=True, check=False
     )
+
+
+class Ended(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The same in this process, which has imported torch already."""
+
+    def run(*argv: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["chexphi", *map(str, argv)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +66,8 @@ def test_help_fits_a_screen_and_names_every_verb() -> None:
 @pytest.mark.parametrize(
     "verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",)]
 )
-def test_a_recipe_shows_its_own_fields(verb: tuple[str, ...]) -> None:
-    done = chexphi(*verb, "--help")
+def test_a_recipe_shows_its_own_fields(verb: tuple[str, ...], here: Callable[..., Ended]) -> None:
+    done = here(*verb, "--help")
     assert done.returncode == 0
     assert "--out: run folder" in done.stdout
     assert ("TRL" in done.stdout) == (verb[0] in ("sft", "grpo"))
@@ -62,6 +85,13 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
     done = chexphi("data", "check", broken, "--image-root", small / "images", "--json")
     assert done.returncode == 2
     assert any("question" in problem for problem in json.loads(done.stdout)["problems"])
+
+
+def test_the_process_ends_as_the_verb_does(tmp_path: Path) -> None:
+    done = chexphi("data", "check", tmp_path / "nowhere.json")
+    assert done.returncode == 2
+    assert "nowhere.json" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -83,11 +113,16 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: Callable[..., Ended],
+    argv: list[str],
+    message: str,
 ) -> None:
     file = str(small / "annotations" / "pool" / "train.json")
     monkeypatch.chdir(tmp_path)
-    done = chexphi(*(word.format(file=file) for word in argv))
+    done = here(*(word.format(file=file) for word in argv))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -264,11 +264,13 @@ time.sleep(30)
 """
 
 
-@pytest.mark.parametrize(("how", "code"), [("exit", 3), ("SIGINT", 1), ("SIGTERM", -signal.SIGTERM)])
-def test_a_program_ends_without_the_films_it_had_asked_for(root: Path, how: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "codes"), [("exit", {3}), ("SIGINT", {1, -signal.SIGINT}), ("SIGTERM", {-signal.SIGTERM})]
+)
+def test_a_program_ends_without_the_films_it_had_asked_for(root: Path, how: str, codes: set[int]) -> None:
     command = [sys.executable, "-c", INTERRUPTED, str(root), str(root / "seen"), how]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == code
+    assert ended.returncode in codes
     seen = root / "seen"
     assert not seen.exists() or len(seen.read_text()) < 8
     assert "Exception in thread" not in ended.stderr
