@@ -123,7 +123,7 @@ def read(
         return logps, entropies, []
     ends = [0, *accumulate(counts)]
     size = batch_size or len(input_ids)
-    found: list[tuple[Tensor, Tensor | None, Packed | None]] = []
+    found = []
     for start in range(0, len(input_ids), size):
         rows = slice(start, start + size)
         own = slice(ends[start], ends[min(start + size, len(input_ids))])
@@ -132,21 +132,18 @@ def read(
         batch = (input_ids[rows], attention_mask[rows], logits_to_keep)
         packing, kept = _pack(causal, *batch, counts[rows], part, types)
         if packing is None:
-            here = {
-                name: _part(given[name], parts, own) for name, parts in films.items() if any(counts[rows])
-            }
+            whole = {name: _part(given[name], films[name], own) for name in films if any(counts[rows])}
             logps, entropies, _ = plain(
-                model, *batch, compute_entropy=compute_entropy, num_images=counts[rows], **here, **types
+                model, *batch, compute_entropy=compute_entropy, num_images=counts[rows], **whole, **types
             )
         else:
             with autocast():
                 outputs = model(**packing.inputs, **kept, fused_lm_head=True)
-            logps, entropies = packing.plain(outputs.log_probs), None
-            if compute_entropy:
-                entropies = packing.plain(outputs.entropy)
+            logps = packing.plain(outputs.log_probs)
+            entropies = packing.plain(outputs.entropy) if compute_entropy else None
         found.append((logps, entropies, packing))
-    joined = torch.cat([one[1] for one in found if one[1] is not None]) if compute_entropy else None
-    return torch.cat([one[0] for one in found]), joined, [one[2] for one in found]
+    values, others, packings = (list(column) for column in zip(*found, strict=True))
+    return torch.cat(values), torch.cat(others) if compute_entropy else None, packings
 
 
 def _part(whole: Tensor, films: Sequence[Tensor], own: slice) -> Tensor:
