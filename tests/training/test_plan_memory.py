@@ -26,7 +26,7 @@ from chexphi.training.trainer import LoggedGRPOTrainer
 
 ROWS = 8
 WITHIN = 0.03  # the bar is 0.15; what is measured lies within 0.01, but for generation
-GENERATION = 0.12  # -0.06 to 0.11: the dry run does not follow every copy of a shared prompt
+GENERATION = 0.12  # 0.003 to 0.11 less: the dry run does not follow every copy of a shared prompt
 TEXT = "the heart is enlarged and there is no effusion on the left side of the chest"
 PHASES = {
     "loss": (GRPOTrainer, "compute_loss"),
