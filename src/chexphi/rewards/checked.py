@@ -125,7 +125,7 @@ def _check_none(name: str, numbers: Sequence[float | None], columns: Mapping[str
 
 
 class Combined:
-    """Several rewards as one callable that returns their total; each one's mean stays a metric.
+    """Several rewards as one callable that returns their total; `parts` are its members beside it.
 
     Where the rewards are summed TRL takes them one by one instead.
     """
@@ -133,6 +133,7 @@ class Combined:
     def __init__(self, members: Sequence[Checked], scheme: Scheme) -> None:
         self.__name__ = str(scheme.combine)
         self.members, self.scheme = members, scheme
+        self._last: tuple[Sequence[Any], dict[str, list[float | None]]] = ((), {})
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """The totals of a batch, one a row.
@@ -141,12 +142,29 @@ class Combined:
             InputError: As `Checked`, and for a reward that the scheme cannot combine.
         """
         values = {member.__name__: member(completions=completions, **columns) for member in self.members}
-        log_metric = columns.get("log_metric")
-        for name, column in values.items():
-            scored = [value for value in column if value is not None]
-            if log_metric and scored:
-                log_metric(f"rewards/{name}/mean", sum(scored) / len(scored))
+        self._last = completions, values
         return totals(self.scheme, values, len(completions), columns)
+
+    def parts(self) -> list[Part]:
+        """The members as functions of weight 0, so that TRL and completions.jsonl have each one's value."""
+        return [Part(member.__name__, self) for member in self.members]
+
+    def part(self, name: str, completions: Sequence[Any]) -> list[float | None]:
+        """What a member said of the batch that has just been combined."""
+        last, values = self._last
+        assert last is completions, "the parts of a combined reward are asked for after its total"
+        return values[name]
+
+
+class Part:
+    """One member of a combined reward, as it was computed for the total."""
+
+    def __init__(self, name: str, combined: Combined) -> None:
+        self.__name__ = name
+        self.combined = combined
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        return self.combined.part(self.__name__, completions)
 
 
 def totals(

@@ -76,7 +76,7 @@ def trainer_rewards(
 ) -> tuple[list[Any], list[float] | None]:
     """The functions that TRL's trainer takes, and their weights: one by one, or combined as one.
 
-    Penalties stay functions of their own, added to what the others make.
+    A combined reward comes first, then its parts with weight 0, then the penalties, which are added to it.
     """
     if fields.combine == "sum":
         return list(rewards), None if weights is None else list(weights)
@@ -86,7 +86,9 @@ def trainer_rewards(
     beside = [reward for reward in rewards if reward.__name__ in PENALTIES]
     names = tuple(reward.__name__ for reward in joined)
     inner = dataclasses.replace(scheme, rewards=names, weights=tuple(known[name] for name in names))
-    return [Combined(joined, inner), *beside], [1.0, *(known[reward.__name__] for reward in beside)]
+    combined = Combined(joined, inner)
+    added = [known[reward.__name__] for reward in beside]
+    return [combined, *combined.parts(), *beside], [1.0, *(0.0 for _ in joined), *added]
 
 
 def _open(

@@ -37,11 +37,15 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
     data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
+    pools: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more files like --data, mixed with it; each may write its answer first or last"},
+    )
     image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
     )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
-    limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
+    limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
@@ -87,6 +91,23 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
 
 
+def read_pools(recipe: GRPORecipe) -> list[Example]:
+    """The examples of every file, whose films lie in one folder; TRL shuffles them.
+
+    Raises:
+        InputError: If a file is bad, or an id stands in two of them.
+    """
+    root = image_root_of(Path(recipe.data), recipe.image_root)
+    files = [Path(name) for name in (recipe.data, *recipe.pools)]
+    pools = [read_examples(file, image_root=root, limit=recipe.limit) for file in files]
+    seen: dict[str, Path] = {}
+    for file, pool in zip(files, pools, strict=True):
+        for example in pool:
+            if (first := seen.setdefault(example.id, file)) is not file:
+                raise InputError(f"grpo: id {example.id!r} stands in {first} and in {file}: make ids unique")
+    return [example for pool in pools for example in pool]
+
+
 def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     """Run one GRPO stage; returns the run folder, whose `model/` is the trained policy.
 
@@ -96,7 +117,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     if not recipe.model or not recipe.data:
         raise InputError("grpo needs --model and --data: give both, in the config or as flags")
     data = Path(recipe.data)
-    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    examples = read_pools(recipe)
     check(recipe, args, examples)
     extractor = named.extractor_of(recipe)
     limits = engines.Limits(recipe.logp_difference, recipe.logp_outliers)
@@ -129,6 +150,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         limits=limits,
         share_prefix=recipe.share_prefix,
     )
+    for file in recipe.pools:  # the manifest has that of --data
+        logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
