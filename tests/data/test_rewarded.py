@@ -173,6 +173,8 @@ def test_bad_words_are_refused(words: dict[str, Any], message: str) -> None:
         ('{"id": 1, "completion": "a"}', 'line 1 has no "solution"'),
         ('{"id": 1, "completion": 5, "solution": "b"}', "line 1: completion is text or chat messages"),
         ("[1]", "line 1 is no JSON object"),
+        ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id and group are texts or numbers"),
+        ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: id and group are texts"),
     ],
 )
 def test_bad_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:

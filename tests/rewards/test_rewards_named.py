@@ -108,6 +108,9 @@ def test_radeval_sees_reasoning_and_reasoning(monkeypatch: pytest.MonkeyPatch) -
     asked: list[tuple[Any, ...]] = []
 
     def make_reward_fn(metric: str, key: str | None = None) -> Callable[..., list[float]]:
+        if metric == "blue":
+            raise ValueError("Unknown metric 'blue'. Available: ['bleu']")
+
         def reward(completions: list[str], ground_truth: list[str]) -> list[float]:
             asked.append((metric, key, completions, ground_truth))
             return [0.25] * len(completions)
@@ -129,6 +132,8 @@ def test_radeval_sees_reasoning_and_reasoning(monkeypatch: pytest.MonkeyPatch) -
     ]
     assert values("radeval:bleu", ["no"], solution=[GOLD]) == [0.0]
     assert len(asked) == 1  # nothing to ask
+    with pytest.raises(InputError, match="radeval:blue: Unknown metric"):
+        values("radeval:blue", ["no"], solution=[GOLD])
 
 
 @pytest.mark.parametrize(

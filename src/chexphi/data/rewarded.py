@@ -113,6 +113,8 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
             raise InputError(
                 f"{path}, line {number}: completion is text or chat messages, solution text: repair the row"
             )
+        if not isinstance(row["id"], str | int) or not isinstance(row.get("group", ""), str | int):
+            raise InputError(f"{path}, line {number}: id and group are texts or numbers: repair the row")
         rows.append(row)
     if not rows:
         raise InputError(f"{path} has no rows: give at least one completion")

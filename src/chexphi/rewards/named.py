@@ -185,12 +185,15 @@ class RadevalReward:
         end_token_ids: A completion whose ids end otherwise is truncated.
 
     Raises:
-        InputError: Where the library is not installed, or the metric is one where less is better.
+        InputError: Where the library is not installed, does not know the metric, or less of it is better.
     """
 
     def __init__(self, name: str, end_token_ids: Iterable[int] = ()) -> None:
         metric, key = _check_radeval(name)
-        self.function = importlib.import_module("radeval.rewards").make_reward_fn(metric, key=key)
+        try:
+            self.function = importlib.import_module("radeval.rewards").make_reward_fn(metric, key=key)
+        except ValueError as error:  # it lists its metrics
+            raise InputError(f"reward {name}: {error}") from None
         self.end_token_ids = frozenset(end_token_ids)
 
     def __call__(
