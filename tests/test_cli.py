@@ -15,7 +15,7 @@ from chexphi.cli import main
 
 VERBS = (
     *("demo", "study", "sft", "grpo", "plan", "evaluate", "ask", "compare", "report"),
-    *("data", "mine", "kg", "checkpoint"),
+    *("data", "mine", "kg", "checkpoint", "rewards"),
 )
 
 
@@ -87,6 +87,23 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
     assert any("question" in problem for problem in json.loads(done.stdout)["problems"])
 
 
+def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callable[..., Ended]) -> None:
+    gold = "<think>There is a left pleural effusion.</think><answer>yes</answer>"
+    rows = [
+        {"id": i, "completion": text, "solution": gold, "group": 0} for i, text in enumerate((gold, "yes"))
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = here("rewards", "score", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["total"] for row in json.loads(done.stdout)["rows"]] == [2.0, 0.0]
+    seed = here("rewards", "score", file, "--compat", "seed", "--rewards", "external_r1v_acc", "--json")
+    assert [row["total"] for row in json.loads(seed.stdout)["rows"]] == [1.0, 1.0]
+    plain = here("rewards", "score", file, "--weights", "2,1", "--combine", "gated")
+    assert "mean total: 1.5" in plain.stdout
+    assert "malformed no_answer: 1" in plain.stdout
+
+
 def test_the_process_ends_as_the_verb_does(tmp_path: Path) -> None:
     done = chexphi("data", "check", tmp_path / "nowhere.json")
     assert done.returncode == 2
@@ -108,6 +125,9 @@ def test_the_process_ends_as_the_verb_does(tmp_path: Path) -> None:
         (["mine", "select", "nowhere", "{file}", "--out", "x.json"], "nowhere"),
         (["data", "import", "coco", ".", "--out", "x"], "coco"),
         (["data", "check", "nowhere.json"], "nowhere.json"),
+        (["data", "check", "{file}", "--rewards", "external_kg"], "did you mean external_kg_jac"),
+        (["rewards", "score", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["rewards", "score", "nowhere.jsonl", "--rewards", "fromat"], "did you mean format"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["report", "nowhere", "--out", "x.html"], "nowhere"),
     ],

@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
     "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
-    "checkpoint export", "checkpoint merge",
+    "checkpoint export", "checkpoint merge", "rewards score",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
-    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.seed"),
+    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.named"),
     *("chexphi.graph", "chexphi.graph.lexicon", "chexphi.graph.match", "chexphi.graph.text"),
     "chexphi.graph.rexkg.text",
 )

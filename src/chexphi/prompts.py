@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -41,6 +42,16 @@ def messages(question: str, num_images: int) -> list[dict[str, Any]]:
 def render(think: str, answer: str) -> str:
     """The target text of an example."""
     return f"<think>{think}</think><answer>{answer}</answer>"
+
+
+def text_of(completion: str | Sequence[dict[str, Any]]) -> str:
+    """The text of a completion given as a string or as chat messages, of which the last is read."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1]["content"] if completion else ""
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content or ())
 
 
 def strip_end(text: str) -> str:

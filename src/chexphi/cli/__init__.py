@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from chexphi import runs
-from chexphi.cli import ask, checkpoint, data, kg
+from chexphi.cli import ask, checkpoint, data, kg, rewards
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
 
@@ -26,6 +26,7 @@ mine = typer.Typer(help="Score a pool with a policy; select what to train on.", 
 app.add_typer(data.app, name="data")
 app.add_typer(mine, name="mine")
 app.add_typer(kg.app, name="kg")
+app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
 
 EXTRAS = dict.fromkeys(

@@ -65,13 +65,20 @@ def import_(
 def check(
     file: Annotated[Path, typer.Argument(help="A dataset file.")],
     image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
+    rewards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rewards",
+            help="Also whether gold earns the most and garbage nothing: names, or a config of grpo.",
+        ),
+    ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Read a dataset, open its films, and say what is in it and what is wrong with it."""
     from chexphi.data.check import check as stage
 
-    figures = stage(file, image_root=image_root, limit=limit)
+    figures = stage(file, image_root=image_root, limit=limit, rewards=rewards)
     show(figures, as_json=as_json)
     if not as_json:
         for line in (*figures["problems"], *figures["warnings"]):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import answers, prompts
-from chexphi.data import publish
+from chexphi.data import publish, rewarded
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
 from chexphi.schema import Example, InputError
 
@@ -22,6 +22,7 @@ def check(
     image_root: Path | str | None = None,
     limit: int | None = None,
     max_problems: int = MAX_PROBLEMS,
+    rewards: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Read a dataset to its end, whatever is wrong with single rows.
 
@@ -30,16 +31,19 @@ def check(
         image_root: Folder of the images; see `read.image_root_of`.
         limit: Read the first rows of each file only.
         max_problems: How many problems are spelled out.
+        rewards: Also score the references and garbage; see `rewarded.setup` and `rewarded.check_examples`.
 
     Returns:
         `problems` (sentences; the dataset is unusable), `problem_count`, `warnings` (sentences; usable,
         but look at it) and figures: `rows`, `patients`, `rows_without_patient`, `images`, `bad_images`,
         `image_root`, `kinds`, `question_types`, `answer_types`, `splits`, `films_per_question`,
-        `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`.
+        `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`; with `rewards`
+        also `rewards`.
 
     Raises:
         InputError: If a file is missing or broken as a whole.
     """
+    using = None if rewards is None else rewarded.setup(rewards)
     path = Path(path)
     root = image_root_of(path, image_root)
     placed: list[tuple[str, Example]] = []
@@ -55,6 +59,7 @@ def check(
     if not placed and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
     examples = [example for _, example in placed]
+    earned = rewarded.check_examples(examples, using) if using else None
     return {
         "file": str(path),
         "image_root": str(root),
@@ -62,7 +67,8 @@ def check(
         "bad_images": len(bad_images),
         "problem_count": len(errors),
         "problems": [str(error) for error in errors[:max_problems]],
-        "warnings": warnings(examples),
+        "warnings": warnings(examples) + (reward_warnings(earned) if earned else []),
+        **({"rewards": earned} if earned else {}),
     }
 
 
@@ -121,4 +127,19 @@ def warnings(examples: Sequence[Example]) -> list[str]:
     shared = sum(len(names) > 1 for names in splits.values())
     if shared:
         found.append(f"{shared} patients stand in more than one split")
+    return found
+
+
+def reward_warnings(earned: dict[str, Any]) -> list[str]:
+    """Rows whose reference a policy would not be paid for, or garbage would."""
+    found = []
+    for key, words in (
+        ("below", "their own explanation earns less than it could"),
+        ("above", "garbage earns something"),
+    ):
+        if ids := earned[key]:
+            first = ", ".join(ids[:3])
+            found.append(f"{len(ids)} of {earned['rows']} rows: {words} (first: {first})")
+    for name, count in sorted(earned["unscorable"].items()):
+        found.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")
     return found

@@ -20,7 +20,7 @@ from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
-from chexphi.rewards.score import Score, gold_answer, score
+from chexphi.rewards.score import Score, gold_answer, judge
 from chexphi.schema import InputError
 
 DICOM = (".dcm", ".dicom")
@@ -95,11 +95,10 @@ def _figures(counts: Counts) -> dict[str, float]:
 def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
     """Score a generated text and the graph of its reasoning."""
     text, truncated, gold = generation.text, generation.truncated, reference.gold
-    said = prompts.parse(text, truncated=truncated).answer
-    right = None if gold is None else said is not None and answers.score(said, gold) == 1
+    parsed = prompts.parse(text, truncated=truncated)
+    right = None if gold is None else parsed.answer is not None and answers.score(parsed.answer, gold) == 1
     match = matching.compare(predicted, reference.graph) if reference.graph else None
-    rewards = score(text, predicted, reference.graph, gold, truncated=truncated)
-    return Comparison(reference, right, match, rewards)
+    return Comparison(reference, right, match, judge(parsed, predicted, reference.graph, gold))
 
 
 def answer_probability(generation: Generation) -> float | None:

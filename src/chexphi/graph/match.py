@@ -9,6 +9,7 @@ from typing import Literal
 from chexphi.graph.types import Graph
 
 Measure = Literal["jaccard", "f1"]
+Empty = Literal["skip", "one", "zero"]
 Compat = Literal["default", "seed"]
 
 
@@ -95,32 +96,40 @@ def _unlabelled(graph: Graph) -> Set[object]:
     return {(head, kind, tail) for (head, _), kind, (tail, _) in graph.relations}
 
 
-def _part(counts: Counts, measure: Measure, compat: Compat) -> float | None:
+def _part(counts: Counts, measure: Measure, empty: Empty) -> float | None:
     if counts.empty:
-        return 1.0 if compat == "seed" else None
+        return {"skip": None, "one": 1.0, "zero": 0.0}[empty]
     return counts.jaccard if measure == "jaccard" else counts.f1
 
 
 def score(
-    predicted: Graph, reference: Graph, *, measure: Measure = "jaccard", compat: Compat = "default"
+    predicted: Graph,
+    reference: Graph,
+    *,
+    measure: Measure = "jaccard",
+    empty: Empty = "skip",
+    compat: Compat = "default",
 ) -> float | None:
     """Mean of the entity score and the relation score (paper's R_kg; seed `plugin.py:533-600`).
 
-    | reference | prediction | default | compat="seed" |
-    |---|---|---|---|
-    | empty part | empty part | part left out of the mean | 1.0 |
-    | empty part | something | 0.0 | 0.0 |
-    | something | empty | 0.0 | 0.0 |
-    | nothing at all | anything | None: not scorable | as above |
+    | reference | prediction | `skip` | `one` | `zero` |
+    |---|---|---|---|---|
+    | empty part | empty part | part left out of the mean | 1.0 | 0.0 |
+    | empty part | something | 0.0 | 0.0 | 0.0 |
+    | something | empty | 0.0 | 0.0 | 0.0 |
+    | nothing at all | anything | None: not scorable | as above | as above |
 
-    `compat="seed"` also compares relations without labels.
+    `compat="seed"` compares relations without labels, and an empty part is `one` for Jaccard and `zero`
+    for F1, whatever `empty` says.
 
     Returns:
         A value in [0, 1], or None where the reference has nothing to compare with.
     """
-    if not reference and compat == "default":
+    if compat == "seed":
+        empty = "one" if measure == "jaccard" else "zero"
+    if not reference and empty == "skip":
         return None
     match = compare(predicted, reference, compat=compat)
-    parts = [_part(counts, measure, compat) for counts in (match.entities, match.relations)]
+    parts = [_part(counts, measure, empty) for counts in (match.entities, match.relations)]
     scored = [part for part in parts if part is not None]
     return sum(scored) / len(scored)

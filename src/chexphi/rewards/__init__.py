@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from chexphi.rewards.combine import Scheme
 from chexphi.rewards.score import Score, score
-from chexphi.rewards.trl import AccuracyReward, GraphReward
+from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward
 
-__all__ = ["AccuracyReward", "GraphReward", "Score", "score"]
+__all__ = ["AccuracyReward", "FormatReward", "GraphReward", "Scheme", "Score", "score"]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chexphi import answers, prompts
 from chexphi.answers import Match
 from chexphi.graph import match as matching
-from chexphi.graph.match import GraphMatch, Measure
-from chexphi.graph.types import Graph
+from chexphi.graph.match import Compat, Empty, GraphMatch, Measure
+from chexphi.graph.open import open_extractor
+from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
+from chexphi.rewards import seed
+from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
+from chexphi.schema import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,18 @@ class Score:
     graph: float | None
     match: GraphMatch | None
     """Counts behind `graph`; None where it was not compared."""
+    words: int
+    """Length of the reasoning."""
+    total: float | None
+
+    @property
+    def parts(self) -> dict[str, float | None]:
+        """The rewards by their public names."""
+        return _parts(self.status, self.accuracy, self.graph)
+
+
+def _parts(status: ParseStatus, accuracy: float | None, graph: float | None) -> dict[str, float | None]:
+    return {ACCURACY: accuracy, GRAPH: graph, FORMAT: float(status is ParseStatus.ok)}
 
 
 def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[str] | None:
@@ -32,44 +50,101 @@ def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[
     return [written] if written else None
 
 
-def accuracy(parsed: Parsed, gold: Sequence[str] | None, match: Match = "exact") -> float | None:
-    """R_acc: 1 for the right answer in a well-formed completion, 0 for a wrong or malformed one."""
+def accuracy(
+    parsed: Parsed, gold: Sequence[str] | None, match: Match = "exact", *, format_gate: bool = True
+) -> float | None:
+    """R_acc: the answer against the reference's; a malformed completion earns 0.
+
+    Without `format_gate` an answer counts wherever it can be read: one closed `<answer>` is enough.
+    """
     if gold is None or not answers.labels(gold):
         return None
-    if parsed.status is not ParseStatus.ok or parsed.answer is None:
+    if parsed.answer is None or (format_gate and parsed.status is not ParseStatus.ok):
         return 0.0
     return answers.score(parsed.answer, gold, match)
 
 
-def score(
-    completion: str,
+def reasoning(parsed: Parsed) -> str:
+    """What is read as a graph: the think part of a well-formed completion, else nothing."""
+    return parsed.think or "" if parsed.status is ParseStatus.ok else ""
+
+
+def judge(
+    parsed: Parsed,
     predicted: Graph,
     reference: Graph,
     gold: Sequence[str] | None,
     *,
+    match: Match = "exact",
+    format_gate: bool = True,
+    measure: Measure = "jaccard",
+    empty: Empty = "skip",
+    scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
+) -> Score:
+    """`score` of a completion that is parsed, and whose graphs are known: nothing is extracted here."""
+    right = accuracy(parsed, gold, match, format_gate=format_gate)
+    ok = parsed.status is ParseStatus.ok
+    graph = matching.score(predicted, reference, measure=measure, empty=empty)
+    if graph is not None and not ok:
+        graph = 0.0  # also where both graphs are empty and `empty` is "one"
+    compared = matching.compare(predicted if ok else Graph(), reference) if reference else None
+    total = _total(scheme, _parts(parsed.status, right, graph))
+    return Score(parsed.status, right, graph, compared, len((parsed.think or "").split()), total)
+
+
+@functools.cache
+def _lexicon() -> Extractor:
+    return open_extractor("lexicon")
+
+
+def score(
+    completion: str | Sequence[dict[str, Any]],
+    reference: str,
+    *,
+    answer: Sequence[str] | None = None,
+    extractor: Extractor | None = None,
     truncated: bool = False,
     match: Match = "exact",
+    format_gate: bool = True,
     measure: Measure = "jaccard",
+    empty: Empty = "skip",
+    scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
+    compat: Compat = "default",
 ) -> Score:
-    """Score one completion against its own reference.
+    """Score one completion against its own reference. Any number of threads may call it.
 
     Args:
-        completion: The generated text with its tags.
-        predicted: The graph of the completion's reasoning (of the think part alone).
-        reference: The graph of the reference's reasoning.
-        gold: The reference labels, or None.
+        completion: The generated text with its tags, or a conversation whose last message it is.
+        reference: The reference explanation; a text without tags is a reasoning.
+        answer: The reference labels; read from `reference` where absent.
+        extractor: What reads the graphs; by default the lexicon.
         truncated: Whether the completion ended at the length limit.
-        match: How answers are compared.
+        match: How answers are compared: `exact`, `f1` or `any`.
+        format_gate: Whether a malformed completion earns nothing for its answer.
         measure: Jaccard (the original's) or F1 of entities and of relations.
+        empty: What a part that is empty on both sides is worth; see `chexphi.graph.match.score`.
+        scheme: Which rewards make the total, and how.
+        compat: `seed` computes both rewards as the original does, faults included; `answer`,
+            `truncated`, `match`, `format_gate` and `empty` are then without effect.
+
+    Raises:
+        InputError: If `scheme` names a reward that is not among the parts of a `Score`.
     """
-    parsed = prompts.parse(completion, truncated=truncated)
-    if not reference:
-        return Score(parsed.status, accuracy(parsed, gold, match), None, None)
-    if parsed.status is not ParseStatus.ok:
-        predicted = Graph()
-    return Score(
-        parsed.status,
-        accuracy(parsed, gold, match),
-        matching.score(predicted, reference, measure=measure),
-        matching.compare(predicted, reference),
-    )
+    text, reader = prompts.text_of(completion), extractor or _lexicon()
+    parsed = prompts.parse(text, truncated=truncated)
+    if compat == "seed":
+        right = seed.answer_score(text, reference)
+        (graph,) = seed.SeedGraphReward(reader, measure)([text], [reference])
+        total = _total(scheme, _parts(parsed.status, right, graph))
+        return Score(parsed.status, right, graph, None, len((parsed.think or "").split()), total)
+    predicted, known = reader.extract([reasoning(parsed), prompts.reference_reasoning(reference)])
+    return judge(
+        parsed, predicted, known, gold_answer(reference, answer),
+        match=match, format_gate=format_gate, measure=measure, empty=empty, scheme=scheme,
+    )  # fmt: skip
+
+
+def _total(scheme: Scheme, parts: dict[str, float | None]) -> float | None:
+    if other := next((name for name in scheme.rewards if name not in parts), None):
+        raise InputError(f"score knows no reward {other!r}: use {', '.join(parts)}, or open it by its name")
+    return scheme.total(parts)

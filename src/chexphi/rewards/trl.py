@@ -1,4 +1,4 @@
-"""The two rewards as plain TRL callables (also what ms-swift and veRL wrap).
+"""The rewards of this package as plain TRL callables (also what ms-swift and veRL wrap).
 
 Row *i* is scored against reference *i* alone, reasoning against reasoning alone. A malformed
 completion earns 0 and is counted by kind; a row that cannot be scored is `None`; a crash stays a crash.
@@ -13,22 +13,12 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.answers import Match
-from chexphi.graph.match import Counts, GraphMatch, Measure
+from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
-from chexphi.prompts import Parsed, ParseStatus
-from chexphi.rewards.score import accuracy, gold_answer, score
+from chexphi.prompts import Parsed, ParseStatus, text_of
+from chexphi.rewards.score import accuracy, gold_answer, judge, reasoning
 
 LogMetric = Callable[[str, float], None]
-
-
-def text_of(completion: str | Sequence[dict[str, Any]]) -> str:
-    """The text of a completion given as a string or as chat messages."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[-1]["content"] if completion else ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content)
 
 
 def truncated(
@@ -38,6 +28,27 @@ def truncated(
     if completion_ids is None or not end_token_ids:
         return [False] * count
     return [not ids or ids[-1] not in end_token_ids for ids in completion_ids]
+
+
+def parsed_batch(
+    completions: Sequence[Any], completion_ids: Sequence[Sequence[int]] | None, end_token_ids: frozenset[int]
+) -> list[Parsed]:
+    """Every completion parsed, those that hit the length limit as truncated."""
+    cut = truncated(completion_ids, end_token_ids, len(completions))
+    return [
+        prompts.parse(text_of(text), truncated=short) for text, short in zip(completions, cut, strict=True)
+    ]
+
+
+def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> None:
+    """The share of each malformed kind, and the mean length of the reasoning in words."""
+    if log_metric is None or not parsed:
+        return
+    kinds = Counter(part.status for part in parsed)
+    for kind in ParseStatus:
+        if kind is not ParseStatus.ok:
+            log_metric(f"malformed/{kind}", kinds[kind] / len(parsed))
+    log_metric("reasoning/words", sum(len((part.think or "").split()) for part in parsed) / len(parsed))
 
 
 def _finite(rewards: list[float | None], name: str, ids: Sequence[Any] | None) -> list[float | None]:
@@ -52,8 +63,11 @@ class AccuracyReward:
 
     __name__ = "external_r1v_acc"
 
-    def __init__(self, match: Match = "exact", end_token_ids: Iterable[int] = ()) -> None:
+    def __init__(
+        self, match: Match = "exact", end_token_ids: Iterable[int] = (), *, format_gate: bool = True
+    ) -> None:
         self.match: Match = match
+        self.format_gate = format_gate
         self.end_token_ids = frozenset(end_token_ids)
 
     def __call__(
@@ -72,20 +86,15 @@ class AccuracyReward:
             solution: The reference explanation of each row.
             answer: The reference labels of each row; read from `solution` where absent.
             completion_ids: The sampled ids; one that ends without an end token is truncated.
-            log_metric: TRL's hook; receives the share of each malformed kind.
+            log_metric: TRL's hook; receives the share of each malformed kind and the length.
         """
         golds = answer if answer is not None else [None] * len(solution)
-        cut = truncated(completion_ids, self.end_token_ids, len(completions))
-        rewards: list[float | None] = []
-        kinds: Counter[ParseStatus] = Counter()
-        for completion, reference, gold, short in zip(completions, solution, golds, cut, strict=True):
-            parsed = prompts.parse(text_of(completion), truncated=short)
-            kinds[parsed.status] += 1
-            rewards.append(accuracy(parsed, gold_answer(reference, gold), self.match))
-        if log_metric and completions:
-            for kind in ParseStatus:
-                if kind is not ParseStatus.ok:
-                    log_metric(f"malformed/{kind}", kinds[kind] / len(completions))
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        _log_outcomes(parsed, log_metric)
+        rewards = [
+            accuracy(part, gold_answer(reference, gold), self.match, format_gate=self.format_gate)
+            for part, reference, gold in zip(parsed, solution, golds, strict=True)
+        ]
         return _finite(rewards, self.__name__, columns.get("id"))
 
 
@@ -95,10 +104,16 @@ class GraphReward:
     __name__ = "external_kg_jac"
 
     def __init__(
-        self, extractor: Extractor, measure: Measure = "jaccard", end_token_ids: Iterable[int] = ()
+        self,
+        extractor: Extractor,
+        measure: Measure = "jaccard",
+        end_token_ids: Iterable[int] = (),
+        *,
+        empty: Empty = "skip",
     ) -> None:
         self.extractor = extractor
         self.measure: Measure = measure
+        self.empty: Empty = empty
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}
 
@@ -110,7 +125,7 @@ class GraphReward:
         return [self._references[text] for text in solutions]
 
     def _graphs(self, parsed: Sequence[Parsed]) -> list[Graph]:
-        thinks = [part.think or "" if part.status is ParseStatus.ok else "" for part in parsed]
+        thinks = [reasoning(part) for part in parsed]
         distinct = list(dict.fromkeys(thinks))
         found = dict(zip(distinct, self.extractor.extract(distinct), strict=True))
         return [found[think] for think in thinks]
@@ -124,12 +139,12 @@ class GraphReward:
         **columns: Any,
     ) -> list[float | None]:
         """Rewards of a batch, one a row; None where the reference has no graph. Arguments as above."""
-        cut = truncated(completion_ids, self.end_token_ids, len(completions))
-        texts = [text_of(completion) for completion in completions]
-        parsed = [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
-        rows = zip(texts, self._graphs(parsed), self._reference_graphs(solution), cut, strict=True)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        _log_outcomes(parsed, log_metric)
+        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), strict=True)
         scores = [
-            score(t, graph, ref, None, truncated=short, measure=self.measure) for t, graph, ref, short in rows
+            judge(part, graph, known, None, measure=self.measure, empty=self.empty)
+            for part, graph, known in rows
         ]
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
@@ -137,3 +152,24 @@ class GraphReward:
                 log_metric(f"graph/{name}_precision", counts.precision)
                 log_metric(f"graph/{name}_recall", counts.recall)
         return _finite([s.graph for s in scores], self.__name__, columns.get("id"))
+
+
+class FormatReward:
+    """1 for a well-formed completion (one reasoning, one answer, in either order), else 0."""
+
+    __name__ = "format"
+
+    def __init__(self, end_token_ids: Iterable[int] = ()) -> None:
+        self.end_token_ids = frozenset(end_token_ids)
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        log_metric: LogMetric | None = None,
+        **columns: Any,
+    ) -> list[float]:
+        """Rewards of a batch, one a row; arguments as above."""
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        _log_outcomes(parsed, log_metric)
+        return [float(part.status is ParseStatus.ok) for part in parsed]

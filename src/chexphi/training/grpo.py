@@ -16,13 +16,12 @@ from typing import Any
 from trl import GRPOConfig
 
 from chexphi import config, runs
-from chexphi.answers import MATCHES
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, trainable
 from chexphi.models.stage import LearningFields, begin, save
-from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.rewards import named, settings
+from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
 from chexphi.training import engines
 from chexphi.training.dataset import check_prompts, grpo_dataset
@@ -32,30 +31,21 @@ from chexphi.training.trainer import LoggedGRPOTrainer
 
 logger = logging.getLogger(__name__)
 
-REWARDS = ("external_r1v_acc", "external_kg_jac")
-
 
 @dataclass
-class GRPORecipe(LearningFields):
+class GRPORecipe(settings.RewardFields, LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
     data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
+    pools: list[str] = field(
+        default_factory=list,
+        metadata={"help": "more files like --data, mixed with it; each may write its answer first or last"},
+    )
     image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
     )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
-    limit: int | None = field(default=None, metadata={"help": "use the first N examples only"})
-    rewards: list[str] = field(
-        default_factory=lambda: list(REWARDS),
-        metadata={"help": f"any of {', '.join(REWARDS)}; weights: --reward_weights"},
-    )
-    match: str = field(
-        default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"}
-    )
-    measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
-    extractor: str = field(
-        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
-    )
+    limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
@@ -91,29 +81,31 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     Raises:
         InputError: For a setting or an example that the rewards cannot use.
     """
-    for name, value, known in (
-        *(("rewards", reward, REWARDS) for reward in recipe.rewards),
-        ("match", recipe.match, MATCHES[:3]),
-        ("measure", recipe.measure, ("jaccard", "f1")),
-    ):
-        if value not in known:
-            raise InputError(f"grpo: {name} is {value!r}: use {', '.join(known)}")
-    if not recipe.rewards or len(set(recipe.rewards)) != len(recipe.rewards):
-        raise InputError(f"grpo: rewards is {recipe.rewards}: name each reward once")
-    if args.reward_weights is not None and len(args.reward_weights) != len(recipe.rewards):
-        raise InputError(
-            f"grpo: {len(args.reward_weights)} reward_weights for {len(recipe.rewards)} rewards: one each"
-        )
+    settings.check(recipe, args.reward_weights, where="grpo")
+    named.check_places(recipe.rewards)
     if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
         raise InputError(
             f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
         )
-    if missing := next(
-        (e.id for e in examples if "external_kg_jac" in recipe.rewards and not e.explanation), None
-    ):
-        raise InputError(
-            f"grpo: example {missing} has no reasoning for external_kg_jac: add it or drop the reward"
-        )
+    if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
+        raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
+
+
+def read_pools(recipe: GRPORecipe) -> list[Example]:
+    """The examples of every file, whose films lie in one folder; TRL shuffles them.
+
+    Raises:
+        InputError: If a file is bad, or an id stands in two of them.
+    """
+    root = image_root_of(Path(recipe.data), recipe.image_root)
+    files = [Path(name) for name in (recipe.data, *recipe.pools)]
+    pools = [read_examples(file, image_root=root, limit=recipe.limit) for file in files]
+    seen: dict[str, Path] = {}
+    for file, pool in zip(files, pools, strict=True):
+        for example in pool:
+            if (first := seen.setdefault(example.id, file)) is not file:
+                raise InputError(f"grpo: id {example.id!r} stands in {first} and in {file}: make ids unique")
+    return [example for pool in pools for example in pool]
 
 
 def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
@@ -125,9 +117,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     if not recipe.model or not recipe.data:
         raise InputError("grpo needs --model and --data: give both, in the config or as flags")
     data = Path(recipe.data)
-    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    examples = read_pools(recipe)
     check(recipe, args, examples)
-    extractor = open_extractor(recipe.extractor)
+    extractor = named.extractor_of(recipe)
     limits = engines.Limits(recipe.logp_difference, recipe.logp_outliers)
     if args.use_vllm:
         engines.check(args, limits)
@@ -150,7 +142,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     trainer = LoggedGRPOTrainer(
         model=model,
         args=args,
-        reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
+        reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id, args),
         train_dataset=grpo_dataset(examples, root, processor.prepare_film),
         processing_class=processor,
         callbacks=[MetricsLog(metrics)],
@@ -158,6 +150,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         limits=limits,
         share_prefix=recipe.share_prefix,
     )
+    for file in recipe.pools:  # the manifest has that of --data
+        logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
@@ -167,11 +161,17 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     return out
 
 
-def reward_functions(recipe: GRPORecipe, extractor: Extractor, end: int | list[int]) -> list[Any]:
-    """The callables that a recipe names, in its order."""
-    ends = [end] if isinstance(end, int) else end
-    known: dict[str, Any] = {
-        "external_r1v_acc": AccuracyReward(recipe.match, ends),  # type: ignore[arg-type]
-        "external_kg_jac": GraphReward(extractor, recipe.measure, ends),  # type: ignore[arg-type]
-    }
-    return [known[name] for name in recipe.rewards]
+def reward_functions(
+    recipe: GRPORecipe, extractor: Extractor, end: int | list[int], args: GRPOConfig | None = None
+) -> list[Any]:
+    """The callables that a recipe names, in its order, or combined as one; `args` gets their weights."""
+    rewards = named.open_rewards(
+        recipe,
+        extractor,
+        end_token_ids=[end] if isinstance(end, int) else end,
+        max_completion_length=args.max_completion_length if args else None,
+    )
+    functions, weights = named.trainer_rewards(recipe, rewards, args.reward_weights if args else None)
+    if args is not None:
+        args.reward_weights = weights
+    return functions

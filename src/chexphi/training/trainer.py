@@ -32,7 +32,7 @@ from trl.trainer.utils import (
 
 from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
-from chexphi.rewards.trl import text_of
+from chexphi.prompts import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import Completion, InputError
 from chexphi.training import engines, shared

@@ -1,0 +1,128 @@
+"""What a user says about rewards: the fields of a recipe, checked in words. Standard library only."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chexphi.answers import MATCHES
+from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.schema import InputError
+
+NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
+CHOICES = {
+    "match": MATCHES[:3],
+    "measure": ("jaccard", "f1"),
+    "empty": ("skip", "one", "zero"),
+    "combine": COMBINES,
+    "compat": ("default", "seed"),
+}
+
+
+@dataclass
+class RewardFields:
+    """Which rewards a completion earns, and how they are counted."""
+
+    rewards: list[str] = field(
+        default_factory=lambda: [ACCURACY, GRAPH],
+        metadata={
+            "help": f"any of {', '.join(NAMES)}, radeval:METRIC[:KEY] or package.module:callable; weights: "
+            "--reward_weights"
+        },
+    )
+    match: str = field(
+        default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"}
+    )
+    format_gate: bool = field(
+        default=True, metadata={"help": "a malformed completion earns nothing for its answer"}
+    )
+    measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
+    empty: str = field(
+        default="skip",
+        metadata={"help": "entities or relations that neither graph has: skip, one (the original's) or zero"},
+    )
+    extractor: str = field(
+        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+    )
+    combine: str = field(
+        default="sum",
+        metadata={"help": "sum (the original's), product, or gated: one reward opens the others"},
+    )
+    gate: str = field(default="", metadata={"help": "the reward that opens the others (default: the first)"})
+    gate_at: float = field(default=1.0, metadata={"help": "from which value on it does"})
+    soft_overlong_share: float = field(
+        default=0.2,
+        metadata={"help": "last share of max_completion_length over which soft_overlong falls to -1"},
+    )
+    repetition_ngram: int = field(default=3, metadata={"help": "tokens of what may not come again"})
+    compat: str = field(
+        default="default", metadata={"help": "seed: both rewards as the original has them, faults included"}
+    )
+
+
+def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
+    """How the rewards make the total."""
+    return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
+
+
+def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where: str = "rewards") -> None:
+    """Refuse what no reward can be made of.
+
+    Raises:
+        InputError: For the first such setting; `where` stands before it.
+    """
+    for name in fields.rewards:
+        check_name(name, where)
+    for key, known in CHOICES.items():
+        if (value := getattr(fields, key)) not in known:
+            raise InputError(f"{where}: {key} is {value!r}: use {', '.join(known)}")
+    if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):
+        raise InputError(f"{where}: rewards is {fields.rewards}: name each reward once")
+    if weights is not None and len(weights) != len(fields.rewards):
+        raise InputError(
+            f"{where}: {len(weights)} reward_weights for {len(fields.rewards)} rewards: one each"
+        )
+    _check_combination(fields, weights or (), where)
+    if not 0 < fields.soft_overlong_share <= 1 or fields.repetition_ngram < 1:
+        raise InputError(
+            f"{where}: soft_overlong_share is {fields.soft_overlong_share} and repetition_ngram "
+            f"{fields.repetition_ngram}: give a share above 0 and up to 1, and at least 1 token"
+        )
+
+
+def _check_combination(fields: RewardFields, weights: Sequence[float], where: str) -> None:
+    if bad := next(
+        (w for w in weights if not math.isfinite(w) or (fields.combine == "product" and w < 0)), None
+    ):
+        raise InputError(f"{where}: a reward weight is {bad}: give finite ones, in a product at least 0")
+    if fields.combine == "sum":
+        return
+    joined = [name for name in fields.rewards if name not in PENALTIES]
+    if len(joined) < 2:
+        raise InputError(
+            f"{where}: combine is {fields.combine!r} with {joined}: name two rewards besides "
+            f"{' and '.join(PENALTIES)}, or use sum"
+        )
+    if fields.combine == "gated" and (fields.gate or joined[0]) not in joined:
+        raise InputError(f"{where}: gate is {fields.gate!r}: use one of {', '.join(joined)}")
+    if fields.combine == "gated" and not 0 < fields.gate_at <= 1:
+        raise InputError(f"{where}: gate_at is {fields.gate_at}: give a value above 0, at most 1")
+    if fields.compat == "seed":
+        raise InputError(f"{where}: compat seed knows only combine sum: leave one of them out")
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a reward that has neither a known name nor a place.
+
+    Raises:
+        InputError: With the nearest known names.
+    """
+    if name in NAMES or ":" in name:
+        return
+    near = difflib.get_close_matches(name, NAMES, n=2, cutoff=0.4) or NAMES
+    raise InputError(
+        f"{where}: rewards names {name!r}: did you mean {' or '.join(near)}? A function of your own is "
+        "package.module:callable, one of RadEval radeval:METRIC"
+    )

@@ -1,0 +1,224 @@
+"""Rewards by name: TRL's own, functions of the user's, RadEval's; and what stops a run in words."""
+
+from __future__ import annotations
+
+import math
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.rewards import named
+from chexphi.rewards.checked import Checked, RewardError
+from chexphi.rewards.settings import RewardFields
+from chexphi.schema import InputError
+
+GOLD = "<think>There is a pleural effusion.</think><answer>yes</answer>"
+WRONG = "<think>The lungs are clear.</think><answer>no</answer>"
+FIRST = "<answer>yes</answer><think>There is a pleural effusion.</think>"
+BATCH: dict[str, Any] = {"solution": [GOLD] * 3, "id": ["a", "a", "b"]}
+
+
+def values(
+    name: str, completions: Sequence[Any], *, longest: int | None = None, **columns: Any
+) -> list[float | None]:
+    (reward,) = named.open_rewards(
+        RewardFields(rewards=[name]), LexiconExtractor(), end_token_ids=[9], max_completion_length=longest
+    )
+    assert reward.__name__ == name
+    return reward(completions=completions, **columns)
+
+
+def test_format_takes_both_orders_and_trls_own_the_first() -> None:
+    turns = [[{"role": "assistant", "content": text}] for text in (GOLD, FIRST, "yes")]
+    for batch in (turns, [GOLD, FIRST, "yes"]):
+        assert values("format", batch, **BATCH) == [1.0, 1.0, 0.0]
+        assert values("think_format_reward", batch, **BATCH) == [1.0, 0.0, 0.0]
+    assert values("format", [GOLD, GOLD], completion_ids=[[1, 9], [1, 2]]) == [1.0, 0.0]
+
+
+def test_penalties_are_those_of_the_papers() -> None:
+    ids = [[1] * 80, [1] * 90, [1] * 100, list(range(80))]
+    assert values("soft_overlong", [GOLD] * 4, longest=100, completion_ids=ids) == [0.0, -0.5, -1.0, 0.0]
+    assert values("repetition", [GOLD] * 2, completion_ids=[[5] * 12, list(range(12))]) == [-0.9, 0.0]
+
+
+def test_what_penalties_need() -> None:
+    with pytest.raises(InputError, match="soft_overlong needs max_completion_length"):
+        values("soft_overlong", [GOLD], completion_ids=[[1]])
+    with pytest.raises(InputError, match="repetition counts tokens"):
+        values("repetition", [GOLD])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a module of the user's."""
+    (tmp_path / "own_rewards.py").write_text(
+        "def length(completions, solution, **columns):\n"
+        "    return [len(c) - len(s) for c, s in zip(completions, solution)]\n"
+        "async def later(completions, **columns):\n"
+        "    return [0.5] * len(completions)\n"
+        "class Box:\n"
+        "    ones = staticmethod(lambda completions, **columns: [1] * len(completions))\n"
+        "LIMIT = 3\n"
+    )
+    (tmp_path / "lacking.py").write_text("import no_such_library\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for module in ("own_rewards", "lacking"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    return tmp_path
+
+
+def test_functions_of_ones_own(folder: Path) -> None:
+    assert values("own_rewards:length", [GOLD, GOLD + "!!", GOLD], **BATCH) == [0.0, 2.0, 0.0]
+    assert values("own_rewards:later", [GOLD, WRONG]) == [0.5, 0.5]
+    assert values("own_rewards:Box.ones", [GOLD]) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_reward:length", "no module own_reward"),
+        ("own_rewards.sub:length", r"no module own_rewards\.sub"),
+        ("own_rewards:lenght", "no function 'lenght'"),
+        ("own_rewards:LIMIT", "no function 'LIMIT'"),
+        (":length", "names no module"),
+        ("own_rewards:", "no function ''"),
+        ("radeval:radcliq", "less is better"),
+        ("radeval:bleu", r"pip install 'chexphi\[radeval\]'"),
+    ],
+)
+def test_what_is_not_there_is_said_in_words(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        named.check_places([name])
+
+
+def test_a_library_that_a_users_module_lacks_is_named(folder: Path) -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        named.check_places(["lacking:length"])
+
+
+def test_radeval_sees_reasoning_and_reasoning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the library, which has an environment of its own: its documented interface."""
+    asked: list[tuple[Any, ...]] = []
+
+    def make_reward_fn(metric: str, key: str | None = None) -> Callable[..., list[float]]:
+        if metric == "blue":
+            raise ValueError("Unknown metric 'blue'. Available: ['bleu']")
+
+        def reward(completions: list[str], ground_truth: list[str]) -> list[float]:
+            asked.append((metric, key, completions, ground_truth))
+            return [0.25] * len(completions)
+
+        return reward
+
+    library = types.ModuleType("radeval")
+    library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
+    rewards = types.ModuleType("radeval.rewards")
+    rewards.make_reward_fn = make_reward_fn  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "radeval", library)
+    monkeypatch.setitem(sys.modules, "radeval.rewards", rewards)
+    found = values(
+        "radeval:radgraph:radgraph_partial", [WRONG, "no", WRONG], solution=[GOLD, GOLD, "<answer>a</answer>"]
+    )
+    assert found == [0.25, 0.0, None]
+    assert asked == [
+        ("radgraph", "radgraph_partial", ["The lungs are clear."], ["There is a pleural effusion."])
+    ]
+    assert values("radeval:bleu", ["no"], solution=[GOLD]) == [0.0]
+    assert len(asked) == 1  # nothing to ask
+    with pytest.raises(InputError, match="radeval:blue: Unknown metric"):
+        values("radeval:blue", ["no"], solution=[GOLD])
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ([1.0, 1.0], "returned 2 values for 3 completions"),
+        (None, "returned NoneType"),
+        (1.0, "returned float"),
+        ("abc", "returned str"),
+        ([1.0, math.nan, 1.0], "is nan for row a"),
+        ([1.0, 1.0, math.inf], "is inf for row b"),
+        ([1.0, "0.5", 1.0], "is str for row a"),
+        ([1.0, None, 1.0], "is None for some completions of row a"),
+        ([None, 1.0, 1.0], "is None for some completions of row a"),
+    ],
+)
+def test_what_is_no_reward_is_refused(returned: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"reward mine {message}"):
+        Checked("mine", lambda completions, **columns: returned)([GOLD] * 3, **BATCH)
+
+
+def test_none_for_every_completion_of_a_row_is_fine() -> None:
+    import numpy
+
+    reward = Checked("mine", lambda completions, **columns: [None, None, numpy.float32(0.5)])
+    assert reward([GOLD] * 3, **BATCH) == [None, None, 0.5]
+
+
+def test_a_reward_that_raises_names_the_row() -> None:
+    logged: list[str] = []
+
+    def reward(completions: list[str], id: list[str], log_metric: Any, **columns: Any) -> list[float]:
+        log_metric("calls", 1.0)
+        if "b" in id:
+            raise KeyError(completions[0])
+        return [1.0] * len(completions)
+
+    with pytest.raises(RewardError, match=r"^reward mine raised KeyError on row b$") as raised:
+        Checked("mine", reward)([GOLD] * 3, log_metric=lambda *metric: logged.append("call"), **BATCH)
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert len(logged) == 1  # the search for the row logs nothing
+
+    def by_size(completions: list[str], **columns: Any) -> list[float]:
+        if len(completions) > 1:
+            raise MemoryError
+        return [1.0]
+
+    with pytest.raises(RewardError, match="a batch of 3 rows, of which none raises alone"):
+        Checked("mine", by_size)([GOLD] * 3, **BATCH)
+
+
+def test_a_combined_reward_has_its_parts_beside_it() -> None:
+    fields = RewardFields(combine="gated", rewards=["soft_overlong", "external_r1v_acc", "external_kg_jac"])
+    opened = named.open_rewards(fields, LexiconExtractor(), max_completion_length=10)
+    functions, weights = named.trainer_rewards(fields, opened, [0.5, 2.0, 1.0])
+    assert [f.__name__ for f in functions] == [
+        "gated",
+        "external_r1v_acc",
+        "external_kg_jac",
+        "soft_overlong",
+    ]
+    assert weights == [1.0, 0.0, 0.0, 0.5]
+    half = "<think>There is a pleural effusion.</think><answer>no</answer>"
+    columns = {"completions": [GOLD, half, WRONG], "completion_ids": [[1] * 5, [1] * 9, [1] * 10], **BATCH}
+    found = [function(**columns) for function in functions]
+    assert found == [[3.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, -0.5, -1.0]]
+    assert named.trainer_rewards(RewardFields(), opened, None) == (opened, None)
+
+
+def test_a_product_of_a_negative_reward_names_the_row() -> None:
+    fields = RewardFields(combine="product", rewards=["external_r1v_acc", "mine:own"])
+    opened = [
+        Checked("external_r1v_acc", lambda completions, **columns: [1.0] * 3),
+        Checked("mine:own", lambda completions, **columns: [1.0, 1.0, -1.0]),
+    ]
+    functions, _ = named.trainer_rewards(fields, opened, None)
+    with pytest.raises(InputError, match="row b: reward mine:own is -1"):
+        functions[0]([GOLD] * 3, **BATCH)
+
+
+def test_the_originals_rewards_by_name() -> None:
+    fields = RewardFields(compat="seed")
+    answer, graph = named.open_rewards(fields, named.extractor_of(fields))
+    turns = [[{"role": "assistant", "content": text}] for text in ("yes", GOLD)]
+    assert answer(completions=turns, solution=[GOLD, WRONG]) == [1.0, 0.0]
+    scores = graph(completions=turns, solution=[WRONG, GOLD])
+    alone = [graph(completions=[text], solution=[WRONG])[0] for text in ("yes", GOLD)]
+    assert scores == alone  # the first solution for all

@@ -1,0 +1,143 @@
+"""GRPO with rewards by name on a small random model: totals, parts, pools, and what stops a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from chexphi.data.read import read_examples, write_examples
+from chexphi.rewards.checked import RewardError
+from chexphi.schema import InputError
+from chexphi.training import completions, grpo
+
+FLAGS = [
+    "--learning_rate=1e-3", "--per_device_train_batch_size=8", "--num_generations=4",
+    "--max_completion_length=12", "--max_steps=2", "--disable_tqdm=true", "--save_strategy=no",
+    "--trainable=all",
+]  # fmt: skip
+
+
+def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
+    argv = ["--model", str(model), "--data", str(data), "--out", str(out), *FLAGS, *flags]
+    return grpo.main(*grpo.parse(argv))
+
+
+@pytest.fixture(scope="module")
+def pool(films: Path) -> Path:
+    return films / "annotations" / "pool" / "train.json"
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the user's: rewards that a random model spreads on."""
+    (tmp_path / "mine.py").write_text(
+        "def vowels(completions, **columns):\n"
+        "    texts = [turn[-1]['content'] for turn in completions]\n"
+        "    return [sum(letter in 'aeiou' for letter in text) / max(1, len(text)) for text in texts]\n"
+        "def letters(completions, **columns):\n"
+        "    return [min(1.0, len(turn[-1]['content']) / 100) for turn in completions]\n"
+        "def fails(completions, id, **columns):\n"
+        "    return [1 / 0 if name == id[-1] else 0.0 for name in id]\n"
+        "def short(completions, **columns):\n"
+        "    return [0.0]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+
+@pytest.mark.parametrize("extra", [[], ["--multi_objective_aggregation=normalize_then_sum"]])
+def test_a_product_trains_with_its_parts_logged(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, own: None, extra: list[str]
+) -> None:
+    names = ["mine:vowels", "mine:letters", "soft_overlong", "external_r1v_acc"]
+    out = run(
+        tiny_model_dir, pool, tmp_path / "run", "--rewards", *names,
+        "--reward_weights", "1", "0.5", "0.25", "0", "--combine=product", "--scale_rewards=none", *extra,
+    )  # fmt: skip
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert len(rows) == 16
+    for row in rows:
+        parts = row.rewards
+        assert list(parts) == ["product", "mine:vowels", "mine:letters", "external_r1v_acc", "soft_overlong"]
+        product = parts["mine:vowels"] * parts["mine:letters"] ** 0.5  # type: ignore[operator]
+        assert parts["product"] == pytest.approx(product, abs=1e-6)
+        assert row.total == pytest.approx(product + 0.25 * parts["soft_overlong"], abs=1e-6)  # type: ignore[operator]
+    assert len({row.total for row in rows}) > 1
+    if not extra:  # scale_rewards none: the advantage is the distance from the group's mean
+        for start in range(0, 16, 4):
+            group = rows[start : start + 4]
+            mean = sum(row.total for row in group) / 4
+            assert [row.advantage for row in group] == pytest.approx(
+                [r.total - mean for r in group], abs=1e-5
+            )
+    logged = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
+    first = rows[:8]
+    for name in ("product", "mine:letters"):
+        mean = sum(row.rewards[name] for row in first) / 8  # type: ignore[misc]
+        assert logged[f"rewards/{name}/mean"] == pytest.approx(mean, abs=1e-5)
+    assert logged["reward"] == pytest.approx(sum(row.total for row in first) / 8, abs=1e-5)
+    assert {"malformed/no_answer", "reasoning/words"} <= logged.keys()
+
+
+def test_think_first_and_answer_first_pools_mix(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    changed = []
+    for example in read_examples(pool):
+        think, answer = example.explanation.split("</think>")
+        text = f"{answer}{think}</think>"
+        changed.append(dataclasses.replace(example, id=f"first-{example.id}", explanation=text))
+    other = tmp_path / "answer_first.json"
+    write_examples(other, changed)
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--pools", str(other), "--max_steps=5", "--rewards",
+              "external_r1v_acc", "external_kg_jac", "format", "think_format_reward")  # fmt: skip
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert {row.id.startswith("first-") for row in rows} == {True, False}
+    assert list(rows[0].rewards) == ["external_r1v_acc", "external_kg_jac", "format", "think_format_reward"]
+    assert all(row.rewards["external_kg_jac"] is not None for row in rows)  # both orders have a graph
+    with pytest.raises(InputError, match="make ids unique"):
+        run(tiny_model_dir, pool, tmp_path / "again", "--pools", str(pool))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("mine:fails", RewardError, "raised ZeroDivisionError on row "),
+        ("mine:short", InputError, "returned 1 values for 8"),
+    ],
+)
+def test_a_bad_reward_stops_the_run(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, own: None, name: str, kind: type, message: str
+) -> None:
+    with pytest.raises(kind, match=message) as raised:
+        run(tiny_model_dir, pool, tmp_path / "run", "--rewards", name)
+    if kind is RewardError:
+        assert str(raised.value).split("row ")[1] in {example.id for example in read_examples(pool)}
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rewards", "external_kg"], "did you mean external_kg_jac"),
+        (["--rewards", "nowhere:reward"], "no module nowhere"),
+        (["--rewards", "radeval:bleu"], "needs the library radeval"),
+        (["--combine=gated", "--gate=format"], "gate is 'format'"),
+        (["--combine=product", "--reward_weights", "1", "-1"], "in a product at least 0"),
+    ],
+)
+def test_bad_rewards_stop_before_a_folder_is_made(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(tiny_model_dir, pool, tmp_path / "run", *flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_originals_rewards_train(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--compat=seed", "--max_steps=1")
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert all(row.rewards["external_kg_jac"] is not None for row in rows)
