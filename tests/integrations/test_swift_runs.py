@@ -142,7 +142,7 @@ def test_the_plugin_brings_nothing_heavy_and_hides_nothing(tmp_path: Path) -> No
         f"    import_external_file({plugin!r})\n"
         "    print('NEW', *sorted(set(sys.modules) - before))\n"
         "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
-        "        print('SPAWNED', pool.apply(get_logger) is not None)\n"
+        "        print('SPAWNED', pool.apply_async(get_logger).get(timeout=120) is not None)\n"
     )
     (tmp_path / "spawn.py").write_text(code)
     out = run("python spawn.py", tmp_path)
