@@ -3,13 +3,14 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow check format bench clean
+.PHONY: help demo study test test-slow test-swift test-verl check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
 	@echo "make study   the same with three seeds, control arms and intervals"
 	@echo "make test    all tests that need no GPU"
 	@echo "make test-slow  the tests that take longer, alone"
+	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
@@ -35,6 +36,20 @@ test: .venv/.installed
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
+# The light core beside another training stack's own libraries.
+.venv-%/.installed: pyproject.toml tests/integrations/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q --disable-pip-version-check -r tests/integrations/$*.txt -e .
+	@touch $@
+
+test-swift: .venv-swift/.installed
+	.venv-swift/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_swift_runs.py
+
+# veRL asks for much that its rewards do not need.
+test-verl: .venv-verl/.installed
+	.venv-verl/bin/python -m pip install -q --disable-pip-version-check --no-deps verl==0.9.1
+	.venv-verl/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_verl_runs.py
+
 check: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,5 +64,5 @@ bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
+	rm -rf .venv .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
     "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
-    "checkpoint export", "checkpoint merge", "rewards score",
+    "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin", "verl-rows",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
     *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.named"),
     *("chexphi.graph", "chexphi.graph.lexicon", "chexphi.graph.match", "chexphi.graph.text"),
-    "chexphi.graph.rexkg.text",
+    *("chexphi.graph.rexkg.text", "chexphi.integrations.verl"),
 )
 RECIPES = {
     "demo": ("chexphi.demo:DemoRecipe", None),

@@ -178,6 +178,36 @@ def report(
     show({"out": str(out)}, as_json=as_json)
 
 
+@app.command("swift-plugin")
+def swift_plugin() -> None:
+    """Print the path of the plugin for ms-swift: both rewards, for its --external_plugins."""
+    from chexphi import integrations
+
+    typer.echo(Path(integrations.__file__).with_name("ms_swift.py"))
+
+
+@app.command("verl-rows")
+def verl_rows(
+    data: Annotated[Path, typer.Argument(help="Examples, with answers and reference reasoning.")],
+    out: Out,
+    image_root: Annotated[
+        Path | None, typer.Option("--image-root", help="Folder of the images (default: beside the data).")
+    ] = None,
+    data_source: Annotated[
+        str, typer.Option("--data-source", help="The name under which veRL reports them.")
+    ] = "chexphi",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Write examples as the Parquet rows that veRL trains on."""
+    from chexphi.data.read import image_root_of, read_examples
+    from chexphi.integrations import verl
+
+    examples = read_examples(data, image_root=image_root, limit=limit)
+    verl.write_rows(out, examples, image_root_of(data, image_root), data_source=data_source)
+    show({"out": str(out), "rows": len(examples)}, as_json=as_json)
+
+
 def main() -> None:
     """Run the command line; bad input is one sentence on standard error and exit code 2."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

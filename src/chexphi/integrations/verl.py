@@ -1,0 +1,129 @@
+"""The two rewards as a reward function of veRL, and examples as its rows.
+
+    reward.custom_reward_function.path=pkg://chexphi.integrations.verl
+    reward.custom_reward_function.name=compute_score
+    +reward.custom_reward_function.reward_kwargs.match=any
+
+veRL calls it from many threads, one completion at a time. A completion that its length limit cut is known by
+the tag it did not close: veRL hands on the text, without end tokens.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chexphi import prompts
+from chexphi.answers import Match
+from chexphi.graph.match import Measure
+from chexphi.graph.open import open_extractor
+from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.schema import Example, InputError
+
+_lock = threading.Lock()
+
+
+@functools.cache
+def _build(match: Match, measure: Measure, extractor: str) -> tuple[AccuracyReward | GraphReward, ...]:
+    return AccuracyReward(match), GraphReward(open_extractor(extractor), measure)
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    match: Match = "exact",
+    measure: Measure = "jaccard",
+    extractor: str = "lexicon",
+    reward_weights: Sequence[float] = (1.0, 1.0),
+    **kwargs: Any,
+) -> dict[str, float]:
+    """The weighted sum of both rewards under `score`, and its parts; the same keys for every row.
+
+    veRL knows no missing reward. One that the reference does not allow counts 0 in the sum, which moves no
+    advantage within its group, and its `scored/NAME` is 0: a part's mean over the rows that have one is its
+    mean over all by the mean of `scored/NAME`.
+
+    Args:
+        data_source: Named in errors.
+        solution_str: The completion; its name is veRL's.
+        ground_truth: The reference explanation.
+        extra_info: `answer`, the reference labels, read from `ground_truth` where absent; `id`, for errors.
+        match: How answers are compared.
+        measure: How graphs are compared.
+        extractor: What reads graphs, as in `open_extractor`; built once a process.
+        reward_weights: Of the answer and of the graph.
+        kwargs: What else veRL hands over, a reward model's address for one; not used.
+
+    Raises:
+        InputError: If the reference has neither an answer nor a reasoning with a graph.
+    """
+    with _lock:  # veRL's threads begin together
+        rewards = _build(match, measure, extractor)
+    row = extra_info or {}
+    labels = row.get("answer")
+    if labels is not None and not isinstance(labels, str):
+        labels = list(labels)  # pandas reads lists as arrays
+    columns: dict[str, Any] = {"solution": [ground_truth], "answer": [labels]}
+    parts: dict[str, float] = {}
+    total, scored = 0.0, False
+    for reward, weight in zip(rewards, reward_weights, strict=True):
+        (value,) = reward([solution_str], log_metric=parts.__setitem__, **columns)
+        parts[reward.__name__] = value or 0.0
+        parts[f"scored/{reward.__name__}"] = float(value is not None)
+        total += weight * (value or 0.0)
+        scored |= value is not None
+    if not scored:
+        raise InputError(
+            f"veRL row {row.get('id', row.get('index'))!r} of {data_source}: its ground_truth has neither an "
+            "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
+        )
+    return {"score": total} | parts
+
+
+def to_row(example: Example, image_root: Path, index: int, *, data_source: str) -> dict[str, Any]:
+    """One example as veRL's `RLHFDataset` reads it: `<image>` in the prompt where a film stands."""
+    (turn,) = prompts.messages(example.question, len(example.images))
+    content = "".join("<image>" if part["type"] == "image" else part["text"] for part in turn["content"])
+    root = image_root.absolute()
+    return {
+        "data_source": data_source,
+        "prompt": [{"role": turn["role"], "content": content}],
+        "images": [ref if ref[:5].lower() == "data:" else str(root / ref) for ref in example.images],
+        "reward_model": {"style": "rule", "ground_truth": example.explanation},
+        "extra_info": {"index": index, "id": example.id, "answer": list(example.answer)},
+    }
+
+
+def write_rows(
+    path: Path, examples: Sequence[Example], image_root: Path, *, data_source: str = "chexphi"
+) -> None:
+    """Write veRL's Parquet file, whole or not at all; films stay where they are, under absolute paths.
+
+    Raises:
+        InputError: If pyarrow is missing, or the name does not end in `.parquet`.
+    """
+    if path.suffix.lower() != ".parquet":
+        raise InputError(f"output {path} is no Parquet file: end its name in .parquet")
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError("veRL's rows need pyarrow: install it with pip install pyarrow") from None
+    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
+    columns = {
+        "data_source": text,
+        "prompt": pyarrow.list_(pyarrow.struct({"role": text, "content": text})),
+        "images": texts,
+        "reward_model": pyarrow.struct({"style": text, "ground_truth": text}),
+        "extra_info": pyarrow.struct({"index": pyarrow.int64(), "id": text, "answer": texts}),
+    }
+    rows = [to_row(example, image_root, i, data_source=data_source) for i, example in enumerate(examples)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(columns)), temporary)
+    temporary.replace(path)

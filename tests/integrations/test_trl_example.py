@@ -1,0 +1,53 @@
+"""The example for bare TRL, run as its first lines say, on a small vision model."""
+
+from __future__ import annotations
+
+import json
+import math
+import runpy
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+import tiny_families
+from PIL import Image
+
+from chexphi.prompts import ParseStatus
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "trl_grpo.py"
+SOLUTION = "<think>There is no effusion in the right lung.</think><answer>no</answer>"
+FLAGS = {
+    "max_steps": 2,
+    "num_generations": 2,
+    "per_device_train_batch_size": 2,
+    "max_completion_length": 6,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "report_to": "none",
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": True,
+}
+
+
+def test_two_steps_in_bare_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_families.qwen2_5_vl(tmp_path / "model", (*tiny_families.TEXTS, SOLUTION))
+    Image.new("RGB", (32, 32), "gray").save(tmp_path / "film.png")
+    prompt = [{"role": "user", "content": "Is there an effusion?"}]
+    row = {"prompt": prompt, "images": [str(tmp_path / "film.png")], "solution": SOLUTION}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
+    places = {"model_name_or_path": "model", "dataset_name": "rows.jsonl", "output_dir": "out"}
+    flags = {name: tmp_path / place for name, place in places.items()} | FLAGS
+    argv = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *argv])
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    trainer = runpy.run_path(str(SCRIPT))["trainer"]
+    steps = [entry for entry in trainer.state.log_history if "reward" in entry]
+    assert len(steps) == 2
+    for entry in steps:
+        parts = [entry[f"rewards/{name}/mean"] for name in ("external_r1v_acc", "external_kg_jac")]
+        assert math.isclose(entry["reward"], sum(parts), abs_tol=1e-6)
+        malformed = [entry[f"malformed/{kind}"] for kind in ParseStatus if kind is not ParseStatus.ok]
+        assert sum(malformed) == 1.0  # an untrained model closes no tag
