@@ -24,9 +24,11 @@ from chexphi.models import policy, trainable
 from chexphi.models.stage import LearningFields, begin, save
 from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
-from chexphi.training import engines
+from chexphi.training import dynamic, engines
 from chexphi.training.dataset import check_prompts, grpo_dataset
+from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
+from chexphi.training.resample import ResamplingGRPOTrainer
 from chexphi.training.resume import last_checkpoint
 from chexphi.training.trainer import LoggedGRPOTrainer
 
@@ -55,6 +57,17 @@ class GRPORecipe(LearningFields):
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+    )
+    dynamic_sample: bool = field(
+        default=False,
+        metadata={"help": "replace groups without a spread of rewards by groups of other prompts"},
+    )
+    max_resample_times: int = field(
+        default=4, metadata={"help": "with dynamic_sample: most rounds of other prompts a batch"}
+    )
+    compat: str = field(
+        default="default",
+        metadata={"help": "seed: dynamic_sample as in the original (spread above 0.06, else the own batch)"},
     )
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
@@ -95,6 +108,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         *(("rewards", reward, REWARDS) for reward in recipe.rewards),
         ("match", recipe.match, MATCHES[:3]),
         ("measure", recipe.measure, ("jaccard", "f1")),
+        ("compat", recipe.compat, ("default", "seed")),
     ):
         if value not in known:
             raise InputError(f"grpo: {name} is {value!r}: use {', '.join(known)}")
@@ -108,6 +122,8 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         raise InputError(
             f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
         )
+    if recipe.dynamic_sample:
+        dynamic.check(args, recipe.max_resample_times, len(examples))
     if missing := next(
         (e.id for e in examples if "external_kg_jac" in recipe.rewards and not e.explanation), None
     ):
@@ -147,7 +163,13 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         for name in ("metrics.jsonl", "completions.jsonl"):
             runs.cut_after_step(out / name, checkpoint.step if checkpoint else 0)
     metrics, completions = runs.JsonLines(out / "metrics.jsonl"), runs.JsonLines(out / "completions.jsonl")
-    trainer = LoggedGRPOTrainer(
+    kind: type[LoggedGRPOTrainer] = LoggedGRPOTrainer
+    sampling: dict[str, Any] = {}
+    if recipe.dynamic_sample:
+        drawn = DrawnOn.begin(len(examples), args.seed, checkpoint.path if checkpoint else None)
+        rule = dynamic.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
+        kind, sampling = ResamplingGRPOTrainer, {"rule": rule, "drawn": drawn}
+    trainer = kind(
         model=model,
         args=args,
         reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
@@ -157,11 +179,14 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         completions=completions,
         limits=limits,
         share_prefix=recipe.share_prefix,
+        **sampling,
     )
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     save(trainer, out / "model")
+    if recipe.dynamic_sample:
+        drawn.write_never_spread(out)
     metrics.close()
     completions.close()
     return out

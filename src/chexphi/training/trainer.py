@@ -17,6 +17,7 @@ import copy
 import functools
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +35,9 @@ from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
 from chexphi.rewards.trl import text_of
 from chexphi.runs import JsonLines
-from chexphi.schema import Completion, InputError
-from chexphi.training import engines, shared
+from chexphi.schema import InputError
+from chexphi.training import dynamic, engines, shared
+from chexphi.training.completions import finish, rewards_of
 
 logger = logging.getLogger(__name__)
 
@@ -214,22 +216,18 @@ class LoggedGRPOTrainer(GRPOTrainer):
         """What is known of each local row before its log-probabilities are."""
         first = self.accelerator.process_index * len(inputs)
         here = slice(first, first + len(inputs))
-        rewards = {name: list(values)[here] for name, values in self._logs["rewards"].items()}
-        advantages = list(self._logs["advantages"])[here]
-        weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+        columns = [list(self._logs["rewards"][name])[here] for name in self.reward_func_names]
+        weights, advantages = self.reward_weights.tolist(), list(self._logs["advantages"])[here]
         rows = []
-        for i, row in enumerate(inputs):
-            values = {name: _number(column[i]) for name, column in rewards.items()}
+        for i, (row, values) in enumerate(zip(inputs, zip(*columns, strict=True), strict=True)):
             rows.append(
                 {
                     "step": self.state.global_step + 1,
                     "id": str(row["id"]),
                     "prompt": text_of(row["prompt"]),
                     "token_ids": ids[i, mask[i].bool()].tolist(),
-                    "rewards": values,
-                    "total": sum(
-                        weights[name] * value for name, value in values.items() if value is not None
-                    ),
+                    "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
+                    "total": dynamic.total(values, weights),
                     "advantage": advantages[i],
                 }
             )
@@ -246,20 +244,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
                 )
         self._waiting -= set(rows.tolist())
         if not self._waiting:
-            everyone = gather_object([self._completion(row).to_dict() for row in self._rows])
-            if self.accelerator.is_main_process:
-                self._lines.write(*everyone)
+            self._write(gather_object(self._rows))
 
-    def _completion(self, row: dict[str, Any]) -> Completion:
-        tokenizer = self.processing_class.tokenizer
-        ids = row["token_ids"]
-        return Completion(
-            **row | {"token_ids": tuple(ids), "per_token_logps": tuple(row["per_token_logps"])},
-            completion=tokenizer.decode(ids, skip_special_tokens=True),
-            raw_completion_tokens=tuple(map(self._word, ids)),
-            truncated=not ids or ids[-1] not in self.eos_token_ids,
-        )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self.accelerator.is_main_process:
+            tokenizer, ends = self.processing_class.tokenizer, self.eos_token_ids
+            lines = (finish(row, tokenizer, self._word, ends) for row in rows)
+            self._lines.write(*(line.to_dict() for line in lines))
