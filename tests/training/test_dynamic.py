@@ -75,13 +75,31 @@ def test_a_batch_is_whole_and_trains_on_what_spreads(spreads: list[float], size:
     batch = dynamic.choose(spreads, size, rule)
     assert len(batch.groups) == len(batch.trained) == len(set(batch.groups)) == size
     good = sum(value > rule.threshold for value in spreads)
-    assert dynamic.missing(spreads, size, rule) == max(0, size - good)
+    wanted = dynamic.wanted(spreads, size, rule)
+    assert (wanted == 0) == (good >= size)
+    assert wanted >= min(size, size - good)
+    assert wanted <= size
     if good >= size or not seed:
         pairs = zip(batch.groups, batch.trained, strict=True)
         assert all((spreads[group] > rule.threshold) == trained for group, trained in pairs)
         assert sum(batch.trained) == min(size, good)
     else:
         assert batch == Batch(tuple(range(size)), (True,) * size)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "size", "rule", "expected"),
+    [
+        ([1.0, 1.0, 0.0, 1.0], 4, Rule(), 2),  # three of four spread: one more may not
+        ([1.0, 0.0, 0.0, 0.0], 4, Rule(), 4),  # twelve, but never more than a batch
+        ([0.0] * 4, 4, Rule(), 4),
+        ([1.0, 0.0, 0.0, 1.0, 1.0], 4, Rule(), 2),
+        ([1.0, 1.0, 1.0, 0.0], 4, SEED, 4),
+        ([1.0] * 4, 4, SEED, 0),
+    ],
+)
+def test_how_many_are_drawn(spreads: list[float], size: int, rule: Rule, expected: int) -> None:
+    assert dynamic.wanted(spreads, size, rule) == expected
 
 
 @given(st.integers(1, 9), st.integers(0, 5), st.data())

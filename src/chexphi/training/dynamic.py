@@ -86,9 +86,18 @@ def choose(spreads: Sequence[float], size: int, rule: Rule) -> Batch:
     return Batch(tuple(groups), tuple(place < len(good) for place in range(size)))
 
 
-def missing(spreads: Sequence[float], size: int, rule: Rule) -> int:
-    """How many more groups have to spread to fill a batch."""
-    return max(0, size - sum(value > rule.threshold for value in spreads))
+def wanted(spreads: Sequence[float], size: int, rule: Rule) -> int:
+    """How many groups of other prompts the next round samples; 0 once a batch of `size` spreads.
+
+    As many as should fill the batch if they spread as often as those before, at most a whole batch, which
+    is what the original draws each time.
+    """
+    good = sum(value > rule.threshold for value in spreads)
+    if good >= size:
+        return 0
+    if rule.original or not good:
+        return size
+    return min(size, math.ceil((size - good) * len(spreads) / good))
 
 
 @dataclass(slots=True)

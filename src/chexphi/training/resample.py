@@ -106,9 +106,9 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         self._sample(inputs)
         began, processes = time.perf_counter(), self.accelerator.num_processes
         for number in range(self._rule.rounds):
-            short = dynamic.missing(self._spreads(), size, self._rule)
+            count = dynamic.wanted(self._spreads(), size, self._rule)
             tried = {self._place[sample.id] for sample in self._samples}
-            found = self._drawn.draws.take(-(-short // processes) * processes, tried)
+            found = self._drawn.draws.take(-(-count // processes) * processes, tried)
             each = len(found) // processes  # every process takes part, or none
             if not each:
                 return number, time.perf_counter() - began
