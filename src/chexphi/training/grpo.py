@@ -26,6 +26,7 @@ from chexphi.rewards import AccuracyReward, GraphReward
 from chexphi.schema import Example, InputError
 from chexphi.training import dynamic, engines
 from chexphi.training.dataset import check_prompts, grpo_dataset
+from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resample import ResamplingGRPOTrainer
@@ -160,9 +161,10 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     )  # fmt: skip
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:
-        for name in ("metrics.jsonl", "completions.jsonl"):
+        for name in ("metrics.jsonl", "completions.jsonl", "diagnostics.jsonl"):
             runs.cut_after_step(out / name, checkpoint.step if checkpoint else 0)
     metrics, completions = runs.JsonLines(out / "metrics.jsonl"), runs.JsonLines(out / "completions.jsonl")
+    diagnostics = Diagnostics(out)
     kind: type[LoggedGRPOTrainer] = LoggedGRPOTrainer
     sampling: dict[str, Any] = {}
     if recipe.dynamic_sample:
@@ -175,7 +177,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id),
         train_dataset=grpo_dataset(examples, root, processor.prepare_film),
         processing_class=processor,
-        callbacks=[MetricsLog(metrics)],
+        callbacks=[MetricsLog(metrics), diagnostics],
         completions=completions,
         limits=limits,
         share_prefix=recipe.share_prefix,
@@ -189,6 +191,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         drawn.write_never_spread(out)
     metrics.close()
     completions.close()
+    diagnostics.lines.close()
     return out
 
 

@@ -4,13 +4,15 @@ Sampling and scoring come first, round by round, until enough groups spread (`dy
 does a step on the chosen groups as if it had just sampled them, so that the old policy's and the reference's
 passes read those alone. All processes take part in every round; groups are counted over all of them.
 
-TRL's `reward` and `rewards/*` speak of the groups that are trained on, `completions/*` and what the reward
-functions log of the sampler's own prompts; `dynamic/*` tells what the rounds cost.
+Figures about completions and rewards speak of the sampler's own prompts, so that they compare with those of
+a run without dynamic sampling; `dynamic/*` tells what the rounds cost and which reward is trained on.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOConfig
 from trl.data_utils import prepare_multimodal_messages
+from trl.trainer.utils import nanstd
 
 from chexphi.rewards.trl import text_of
 from chexphi.training import dynamic
@@ -91,9 +94,12 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         rewards[~torch.tensor(trained)] = torch.nan  # TRL's word for: of no account
         self._replay, films, self._step_films = (chosen, rewards), self._step_films, None
         try:
-            output = super()._generate_and_score_completions([held[sample.id] for sample in chosen])
+            output = super()._generate_and_score_completions(
+                [held.get(sample.id) or self.train_dataset[self._place[sample.id]] for sample in chosen]
+            )
         finally:
             self._replay, self._step_films = None, films
+        self._log_own(size)
         for i, row in enumerate(rows[here]):
             if not trained[here][i]:
                 self._rows[i] |= self._line(row) | {"kept": False}
@@ -132,7 +138,10 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         rewards = super()._calculate_rewards(inputs, prompts, texts, ids)
         columns = zip(inputs, prompt_ids, ids, texts, logps or [None] * len(inputs), strict=True)
         samples = [Sample(str(row["id"]), text_of(row["prompt"]), *rest) for row, *rest in columns]
-        self._samples += gather_object(samples)
+        samples = gather_object(samples)
+        for sample, values in zip(samples, rewards.tolist(), strict=True):
+            rewards_of(sample.id, self.reward_func_names, values)  # stops at one that is not finite
+        self._samples += samples
         self._sample_rewards += rewards.tolist()
 
     def _spreads(self) -> list[float]:
@@ -177,15 +186,15 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         good = [value > self._rule.threshold for value in spreads]
         for group, mean in enumerate(means):
             self._drawn.outcomes.add(self._samples[group * size].id, good[group], mean)
+        trained = [means[group] for group, used in zip(batch.groups, batch.trained, strict=True) if used]
         own = len(batch.groups)
         for name, value in {
             "rounds": rounds,
             "extra_completions": len(self._samples) - own * size,
             "seconds": round(seconds, 3),
-            "groups_trained": sum(batch.trained),
+            "groups_trained": len(trained),
             "groups_spread": sum(good),
-            "own_zero_spread": good[:own].count(False) / own,
-            "own_reward": sum(means[:own]) / own,
+            "reward_trained": statistics.fmean(trained) if trained else math.nan,
         }.items():
             self._metrics["train"][f"dynamic/{name}"].append(value)
         if sum(good) < own and self.accelerator.is_main_process:
@@ -194,6 +203,19 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
                 self.state.global_step + 1, sum(good), own, rounds,
                 "its own batch is trained on" if self._rule.original else "these alone are trained on",
             )  # fmt: skip
+
+    def _log_own(self, groups: int) -> None:
+        """TRL's figures of rewards again, of the sampler's own prompts instead of those trained on."""
+        rewards = torch.tensor(self._sample_rewards[: groups * self.num_generations])
+        totals = (rewards * self.reward_weights.cpu()).nansum(dim=1)
+        totals[rewards.isnan().all(dim=1)] = torch.nan
+        zero = sum(value <= self._rule.threshold for value in self._spreads()[:groups])
+        figures = {"reward": totals.nanmean(), "reward_std": nanstd(totals)}
+        for name, column in zip(self.reward_func_names, rewards.T, strict=True):
+            figures |= {f"rewards/{name}/mean": column.nanmean(), f"rewards/{name}/std": nanstd(column)}
+        for name, value in figures.items():
+            self._metrics["train"][name][-1] = value.item()
+        self._metrics["train"]["frac_reward_zero_std"][-1] = zero / groups
 
     def _line(self, row: int) -> dict[str, Any]:
         """A sampled row for completions.jsonl."""

@@ -7,8 +7,8 @@ plainly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -185,6 +185,19 @@ def _pack(
         both_ways=causal.both_ways(prompts),
     )
     return packing, kept
+
+
+@contextmanager
+def hidden_states(causal: Any) -> Iterator[list[Tensor]]:
+    """The last hidden states of every pass of the model inside, (rows, length, hidden) each."""
+    found: list[Tensor] = []
+    hook = causal.base_model.register_forward_hook(
+        lambda *call: found.append(call[2].last_hidden_state.detach())
+    )
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:

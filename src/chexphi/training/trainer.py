@@ -38,6 +38,7 @@ from chexphi.runs import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import dynamic, engines, shared
 from chexphi.training.completions import finish, rewards_of
+from chexphi.training.diagnostics import not_finite
 
 logger = logging.getLogger(__name__)
 
@@ -166,15 +167,9 @@ class LoggedGRPOTrainer(GRPOTrainer):
             result = passes()
             self._captured = self._scaled = result[0].detach().float()
             return result
-        hidden: list[Tensor] = []
         causal = self._causal_model()
-        hook = causal.base_model.register_forward_hook(
-            lambda *call: hidden.append(call[2].last_hidden_state.detach())
-        )
-        try:
+        with shared.hidden_states(causal) as hidden:
             result = passes()
-        finally:
-            hook.remove()
         input_ids, _, keep = args
         states = [
             part.plain(values) if part else values[:, -keep - 1 : -1]
@@ -193,6 +188,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
         waiting = rows is not None and not self._waiting.isdisjoint(rows.tolist())
         self._capture, self._captured = waiting, None
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if rows is not None and not loss.isfinite():
+            raise not_finite(
+                "loss", loss.item(), self.state.global_step + 1, [self._rows[i]["id"] for i in rows]
+            )
         if waiting and rows is not None and self._captured is not None:
             self._compare(inputs)
             self._keep(rows, self._captured)
@@ -238,10 +237,8 @@ class LoggedGRPOTrainer(GRPOTrainer):
         for index, values in zip(rows.tolist(), logps.cpu(), strict=True):
             row = self._rows[index]
             row["per_token_logps"] = values[: len(row["token_ids"])].tolist()
-            if not all(math.isfinite(value) for value in row["per_token_logps"]):
-                raise FloatingPointError(
-                    f"a log-probability of row {row['id']} is not finite at step {row['step']}"
-                )
+            if bad := [value for value in row["per_token_logps"] if not math.isfinite(value)]:
+                raise not_finite("a log-probability", bad[0], row["step"], [row["id"]])
         self._waiting -= set(rows.tolist())
         if not self._waiting:
             self._write(gather_object(self._rows))
