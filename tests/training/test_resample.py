@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -176,19 +177,31 @@ def test_the_originals_rule_trains_on_its_own_batch(run: Run, tmp_path: Path) ->
     assert own == [row.id for row in rows_of(plain)]
 
 
-@pytest.mark.parametrize("flags", [[], ["--steps_per_generation=4", "--max_steps=8", "--save_steps=4"]])
-def test_a_resumed_run_goes_on_as_an_uninterrupted_one(run: Run, tmp_path: Path, flags: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("flags", "step"),
+    [
+        (["--max_steps=4", "--save_steps=2"], 2),
+        (["--max_steps=8", "--save_steps=4", "--steps_per_generation=4"], 4),
+        (["--max_steps=6", "--save_steps=4", "--limit=6"], 4),  # three steps an epoch: in the second one
+        (["--max_steps=5", "--save_steps=3", "--limit=6"], 3),  # at the end of the first
+    ],
+)
+def test_a_resumed_run_goes_on_as_an_uninterrupted_one(
+    run: Run, tmp_path: Path, flags: list[str], step: int
+) -> None:
     def third(place: int) -> bool:
         return place % 3 == 0
 
-    more = ["--max_steps=4", "--save_strategy=steps", "--save_steps=2", *flags]
-    whole = run(tmp_path / "whole", third, *more)
-    half = run(tmp_path / "half", third, *more)
-    last = max((half).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    (last / "trainer_state.json").unlink()  # killed before this one was whole
-    run(tmp_path / "half", third, *more, "--resume=true")
+    flags = ["--save_strategy=steps", *flags]
+    whole = run(tmp_path / "whole", third, *flags)
+    half = shutil.copytree(whole, tmp_path / "half")
+    for checkpoint in half.glob("checkpoint-*"):
+        if checkpoint.name != f"checkpoint-{step}":
+            shutil.rmtree(checkpoint)
+    run(half, third, *flags, "--resume=true")
     assert (half / "completions.jsonl").read_text() == (whole / "completions.jsonl").read_text()
     assert (half / "never_spread.json").read_text() == (whole / "never_spread.json").read_text()
+    assert any(row.step > step and not row.kept for row in rows_of(half))
     first, second = (phi4.load(folder / "model")[0].state_dict() for folder in (whole, half))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

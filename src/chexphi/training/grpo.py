@@ -181,6 +181,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         completions=completions,
         limits=limits,
         share_prefix=recipe.share_prefix,
+        epochs_done=checkpoint.epochs if checkpoint else 0,
         **sampling,
     )
     logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))

@@ -7,6 +7,7 @@ plainly.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import accumulate
@@ -21,6 +22,8 @@ from chexphi.models.family import PolicyModel
 from chexphi.models.features import Features, has_dropout
 from chexphi.models.packed import Packed
 from chexphi.models.prefix import same_prompts
+
+logger = logging.getLogger(__name__)
 
 TOKENS = ("token_type_ids", "mm_token_type_ids")
 CHUNK = 8192
@@ -42,6 +45,14 @@ def why_plain(causal: Any, *, sharded: bool) -> str | None:
         name = causal.config.get_text_config()._attn_implementation
         return f"prompts are read once for each completion: {name} takes no packed rows, sdpa does"
     return None
+
+
+def can_share(models: Sequence[Any], *, sharded: bool) -> bool:
+    """Make policy and reference (which may be None) ready to read packed rows, or say why they are not."""
+    reasons = [why_plain(model, sharded=sharded) for model in models if model is not None]
+    if reasons[0]:
+        logger.warning(reasons[0])
+    return not any(reasons)
 
 
 def together(order: Sequence[int], group: int) -> list[int]:

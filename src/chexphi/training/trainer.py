@@ -1,10 +1,11 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-Nothing of the algorithm is changed. Four methods are wrapped, each calls TRL's own:
+Nothing of the algorithm is changed. Five methods are wrapped, each calls TRL's own:
 `_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
-them) and `_prepare_inputs` (keeps the completions of a prompt in one micro-batch). With vLLM the same
+them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch) and `_get_train_sampler` (a
+resumed run finds its epoch's order). With vLLM the same
 pass is compared with what vLLM says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
@@ -36,7 +37,7 @@ from chexphi.models.packed import Packed
 from chexphi.rewards.trl import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import dynamic, engines, shared
+from chexphi.training import dynamic, engines, resume, shared
 from chexphi.training.completions import finish, rewards_of
 from chexphi.training.diagnostics import not_finite
 
@@ -53,6 +54,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         completions: Where the lines go; only the main process writes.
         limits: Up to where vLLM's log-probabilities and the trainer's are the same.
         share_prefix: Whether the completions of a prompt share its pass where they can.
+        epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
@@ -64,6 +66,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         completions: JsonLines,
         limits: engines.Limits | None = None,
         share_prefix: bool = True,
+        epochs_done: int = 0,
         **kwargs: Any,
     ) -> None:
         adapted, beta = hasattr(model, "peft_config"), args.beta
@@ -76,7 +79,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._causal_model().share_prefix = share_prefix  # in generation
         zero = self.accelerator.state.deepspeed_plugin
         sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
-        self._shares = share_prefix and self._can_share(reference, sharded=sharded)
+        self._shares = share_prefix and shared.can_share([self._causal_model(), reference], sharded=sharded)
         self._step_films = shared.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self._take_reference(reference)
@@ -88,6 +91,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._limits = limits or engines.Limits()
         self._compared = not args.use_vllm
         self._lines = completions
+        self._epochs_done = epochs_done
         self._capture = False
         self._captured: Tensor | None = None
         self._scaled: Tensor | None = None
@@ -95,13 +99,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
 
-    def _can_share(self, reference: Any, *, sharded: bool) -> bool:
-        """Make policy and reference ready to read packed rows, or say why they are not."""
-        models = [self._causal_model(), *([] if reference is None else [reference])]
-        reasons = [shared.why_plain(model, sharded=sharded) for model in models]
-        if reasons[0]:
-            logger.warning(reasons[0])
-        return not any(reasons)
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        resume.pass_over(sampler, self._epochs_done)
+        return sampler
 
     def _take_reference(self, reference: Any) -> None:
         """A whole model as the reference policy."""
