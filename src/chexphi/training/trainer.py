@@ -4,9 +4,8 @@ Nothing of the algorithm is changed. Five methods are wrapped, each calls TRL's 
 `_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
-them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch) and `_get_train_sampler` (a
-resumed run finds its epoch's order). With vLLM the same
-pass is compared with what vLLM says of its samples (`engines`).
+them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch) and `_get_train_sampler`
+(finds a resumed run's order). With vLLM the pass is compared with what vLLM says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
 does not take TRL's inputs: it is copied from the policy here instead.
