@@ -73,6 +73,9 @@ class Completion:
     advantage: float
     truncated: bool
     """True if the completion hit the length limit without an end token."""
+    kept: bool = True
+    """False if dynamic sampling left the completion's group out of training; where its group was not even in
+    the batch, no pass of the policy read it and `per_token_logps` is empty."""
     schema: int = 1
 
     def to_dict(self) -> dict[str, Any]:

@@ -341,6 +341,14 @@ def test_training_alone_gives_curves(tmp_path: Path) -> None:
     assert page.count("table") == 0
 
 
+def test_what_a_run_was_warned_of_stands_in_the_notes(tmp_path: Path) -> None:
+    grpo = training(tmp_path / "grpo_kg", GRPO)
+    row = {"step": 7, "kind": "zero_spread", "message": "no group had a spread of rewards"}
+    (grpo / "diagnostics.jsonl").write_text(json.dumps(row) + "\n")
+    page = Page(build_from_runs([grpo], tmp_path / "r.html").read_text())
+    assert "grpo_kg, step 7: no group had a spread of rewards." in page.text
+
+
 def test_curves_of_each_kind_of_run(tmp_path: Path) -> None:
     panels = {curve.panel for curve in read_curves(training(tmp_path / "grpo", GRPO), "x")}
     assert panels == {"Answer reward", "Entropy, nats a token"}

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -509,3 +510,23 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
         engines.check(args, engines.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
     engines.check_policy(args, recipe.trainable, policy.Place(root, None, kind))
+
+
+def test_dynamic_sampling_draws_on_the_server(
+    serve: Callable[..., None], tied: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(Server, tied)
+
+    def half_spread(id: Sequence[str], **_: Any) -> list[float]:
+        return [float(i % 2) * (zlib.crc32(name.encode()) % 2) for i, name in enumerate(id)]
+
+    monkeypatch.setattr(grpo, "reward_functions", lambda *_: [half_spread])
+    more = ["--dynamic_sample=true", "--max_resample_times=20", "--trainable=vision_lora"]
+    more += ["--rewards", "external_r1v_acc"]
+    out = run(tied, films, tmp_path / "run", *more)
+    rows = [json.loads(line) for line in (out / "completions.jsonl").read_text().splitlines()]
+    assert [row["kept"] for row in rows].count(True) == 16 < len(rows)
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    apart = [row.get("sampling/sampling_logp_difference/max", 0) for row in metrics]
+    assert max(apart) < engines.OUTLIER  # what the server said of each row stays with it
+    assert Server.last.syncs == 2  # once a step, however many rounds

@@ -11,11 +11,15 @@ from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import add_fused_lm_head
 
+from chexphi.training.resample import ResamplingGRPOTrainer
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 OVERRIDDEN = {
     "_prepare_inputs": ["self", "generation_batch"],
     "_generate_and_score_completions": ["self", "inputs"],
+    "_generate": ["self", "prompts"],
+    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+    "_get_train_sampler": ["self", "dataset"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [
         "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
@@ -37,7 +41,10 @@ def test_overridden_methods_have_the_signature_we_wrap(name: str) -> None:
 
 def test_nothing_else_is_overridden() -> None:
     ours = {
-        name for name in vars(LoggedGRPOTrainer) if hasattr(GRPOTrainer, name) and not name.startswith("__")
+        name
+        for kind in (LoggedGRPOTrainer, ResamplingGRPOTrainer)
+        for name in vars(kind)
+        if hasattr(GRPOTrainer, name) and not name.startswith("__")
     }
     assert ours - {"_abc_impl"} == set(OVERRIDDEN)
 
@@ -56,6 +63,9 @@ def test_nothing_else_is_overridden() -> None:
         "self.vllm_generation.sync_weights()",
         "self.use_vllm and self.vllm_importance_sampling_correction",
         'output["sampling_per_token_logps"]',
+        'mask = completion_mask if "tool_mask" not in inputs else completion_mask * inputs["tool_mask"]',
+        "unscorable_mask = torch.isnan(rewards_per_func).all(dim=1)",
+        "if images is None:\n            images = dataset_images",
     ],
 )
 def test_the_trainer_still_works_the_way_we_read_it(words: str) -> None:

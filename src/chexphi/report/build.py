@@ -173,6 +173,7 @@ def build_from_runs(runs: Sequence[Path], out: Path, *, title: str = "Evaluation
     """
     found = collect.find_runs(list(runs))
     arms, notes = collect.read_arms(found)
+    notes += collect.read_warnings(found)
     names = collect.arm_of(found)
     curves = [c for run in found for c in collect.read_curves(run.folder, names[run.folder.resolve()])]
     if not arms and not curves:

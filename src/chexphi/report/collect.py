@@ -161,6 +161,16 @@ def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
     return arms, notes
 
 
+def read_warnings(found: Sequence[Run]) -> list[str]:
+    """What training runs were warned of while they ran, one sentence each."""
+    return [
+        f"{run.name}, step {row['step']}: {row['message']}."
+        for run in found
+        if (path := run.folder / "diagnostics.jsonl").is_file()
+        for row in runs.read_jsonl(path)
+    ]
+
+
 def arm_of(found: Sequence[Run]) -> dict[Path, str]:
     """The name of each run's curves: that of the evaluation of its model, where there is one."""
     names = {run.folder.resolve(): run.name for run in found}

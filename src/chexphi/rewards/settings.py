@@ -58,7 +58,8 @@ class RewardFields:
     )
     repetition_ngram: int = field(default=3, metadata={"help": "tokens of what may not come again"})
     compat: str = field(
-        default="default", metadata={"help": "seed: both rewards as the original has them, faults included"}
+        default="default",
+        metadata={"help": "seed: both rewards and dynamic_sample as in the original, faults included"},
     )
 
 

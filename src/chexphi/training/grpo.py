@@ -23,9 +23,12 @@ from chexphi.models.stage import LearningFields, begin, save
 from chexphi.rewards import named, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
-from chexphi.training import engines
+from chexphi.training import dynamic, engines
 from chexphi.training.dataset import check_prompts, grpo_dataset
+from chexphi.training.diagnostics import Diagnostics
+from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
+from chexphi.training.resample import ResamplingGRPOTrainer
 from chexphi.training.resume import last_checkpoint
 from chexphi.training.trainer import LoggedGRPOTrainer
 
@@ -46,6 +49,13 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
     limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
+    dynamic_sample: bool = field(
+        default=False,
+        metadata={"help": "replace groups without a spread of rewards by groups of other prompts"},
+    )
+    max_resample_times: int = field(
+        default=4, metadata={"help": "with dynamic_sample: most rounds of other prompts a batch"}
+    )
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
@@ -87,6 +97,8 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         raise InputError(
             f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
         )
+    if recipe.dynamic_sample:
+        dynamic.check(args, recipe.max_resample_times, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
 
@@ -136,19 +148,28 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     )  # fmt: skip
     checkpoint = last_checkpoint(out) if recipe.resume else None
     if recipe.resume:
-        for name in ("metrics.jsonl", "completions.jsonl"):
+        for name in ("metrics.jsonl", "completions.jsonl", "diagnostics.jsonl"):
             runs.cut_after_step(out / name, checkpoint.step if checkpoint else 0)
     metrics, completions = runs.JsonLines(out / "metrics.jsonl"), runs.JsonLines(out / "completions.jsonl")
-    trainer = LoggedGRPOTrainer(
+    diagnostics = Diagnostics(out)
+    kind: type[LoggedGRPOTrainer] = LoggedGRPOTrainer
+    sampling: dict[str, Any] = {}
+    if recipe.dynamic_sample:
+        drawn = DrawnOn.begin(len(examples), args.seed, checkpoint.path if checkpoint else None)
+        rule = dynamic.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
+        kind, sampling = ResamplingGRPOTrainer, {"rule": rule, "drawn": drawn}
+    trainer = kind(
         model=model,
         args=args,
         reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id, args),
         train_dataset=grpo_dataset(examples, root, processor.prepare_film),
         processing_class=processor,
-        callbacks=[MetricsLog(metrics)],
+        callbacks=[MetricsLog(metrics), diagnostics],
         completions=completions,
         limits=limits,
         share_prefix=recipe.share_prefix,
+        epochs_done=checkpoint.epochs if checkpoint else 0,
+        **sampling,
     )
     for file in recipe.pools:  # the manifest has that of --data
         logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
@@ -156,8 +177,11 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     save(trainer, out / "model")
+    if recipe.dynamic_sample:
+        drawn.write_never_spread(out)
     metrics.close()
     completions.close()
+    diagnostics.lines.close()
     return out
 
 

@@ -34,6 +34,12 @@ class MetricsLog(TrainerCallback):
     ) -> None:
         self._began = time.process_time()
 
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if control.should_save:  # what is saved is looked at first: the last checkpoint is a good one
+            control.should_log = True
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -50,7 +56,8 @@ class MetricsLog(TrainerCallback):
                 )
         if "train_runtime" in values:
             values["cpu_seconds"] = round(time.process_time() - self._began, 3)
-        self.lines.write({"step": state.global_step, **values})
+        if state.is_world_process_zero:
+            self.lines.write({"step": state.global_step, **values})
 
 
 class Bar(ProgressCallback):

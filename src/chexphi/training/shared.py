@@ -7,8 +7,9 @@ plainly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -21,6 +22,8 @@ from chexphi.models.family import PolicyModel
 from chexphi.models.features import Features, has_dropout
 from chexphi.models.packed import Packed
 from chexphi.models.prefix import same_prompts
+
+logger = logging.getLogger(__name__)
 
 TOKENS = ("token_type_ids", "mm_token_type_ids")
 CHUNK = 8192
@@ -42,6 +45,14 @@ def why_plain(causal: Any, *, sharded: bool) -> str | None:
         name = causal.config.get_text_config()._attn_implementation
         return f"prompts are read once for each completion: {name} takes no packed rows, sdpa does"
     return None
+
+
+def can_share(models: Sequence[Any], *, sharded: bool) -> bool:
+    """Make policy and reference (which may be None) ready to read packed rows, or say why they are not."""
+    reasons = [why_plain(model, sharded=sharded) for model in models if model is not None]
+    if reasons[0]:
+        logger.warning(reasons[0])
+    return not any(reasons)
 
 
 def together(order: Sequence[int], group: int) -> list[int]:
@@ -185,6 +196,19 @@ def _pack(
         both_ways=causal.both_ways(prompts),
     )
     return packing, kept
+
+
+@contextmanager
+def hidden_states(causal: Any) -> Iterator[list[Tensor]]:
+    """The last hidden states of every pass of the model inside, (rows, length, hidden) each."""
+    found: list[Tensor] = []
+    hook = causal.base_model.register_forward_hook(
+        lambda *call: found.append(call[2].last_hidden_state.detach())
+    )
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-Nothing of the algorithm is changed. Four methods are wrapped, each calls TRL's own:
+Nothing of the algorithm is changed. Five methods are wrapped, each calls TRL's own:
 `_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
-them) and `_prepare_inputs` (keeps the completions of a prompt in one micro-batch). With vLLM the same
-pass is compared with what vLLM says of its samples (`engines`).
+them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch) and `_get_train_sampler`
+(finds a resumed run's order). With vLLM the pass is compared with what vLLM says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
 does not take TRL's inputs: it is copied from the policy here instead.
@@ -17,6 +17,7 @@ import copy
 import functools
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +35,10 @@ from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
 from chexphi.runs import JsonLines
-from chexphi.schema import Completion, InputError
-from chexphi.training import engines, shared
+from chexphi.schema import InputError
+from chexphi.training import dynamic, engines, resume, shared
+from chexphi.training.completions import finish, rewards_of
+from chexphi.training.diagnostics import not_finite
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         completions: Where the lines go; only the main process writes.
         limits: Up to where vLLM's log-probabilities and the trainer's are the same.
         share_prefix: Whether the completions of a prompt share its pass where they can.
+        epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
@@ -61,6 +65,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         completions: JsonLines,
         limits: engines.Limits | None = None,
         share_prefix: bool = True,
+        epochs_done: int = 0,
         **kwargs: Any,
     ) -> None:
         adapted, beta = hasattr(model, "peft_config"), args.beta
@@ -73,7 +78,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._causal_model().share_prefix = share_prefix  # in generation
         zero = self.accelerator.state.deepspeed_plugin
         sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
-        self._shares = share_prefix and self._can_share(reference, sharded=sharded)
+        self._shares = share_prefix and shared.can_share([self._causal_model(), reference], sharded=sharded)
         self._step_films = shared.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self._take_reference(reference)
@@ -85,6 +90,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._limits = limits or engines.Limits()
         self._compared = not args.use_vllm
         self._lines = completions
+        self._epochs_done = epochs_done
         self._capture = False
         self._captured: Tensor | None = None
         self._scaled: Tensor | None = None
@@ -92,13 +98,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._waiting: set[int] = set()
         self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
 
-    def _can_share(self, reference: Any, *, sharded: bool) -> bool:
-        """Make policy and reference ready to read packed rows, or say why they are not."""
-        models = [self._causal_model(), *([] if reference is None else [reference])]
-        reasons = [shared.why_plain(model, sharded=sharded) for model in models]
-        if reasons[0]:
-            logger.warning(reasons[0])
-        return not any(reasons)
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        resume.pass_over(sampler, self._epochs_done)
+        return sampler
 
     def _take_reference(self, reference: Any) -> None:
         """A whole model as the reference policy."""
@@ -164,15 +167,9 @@ class LoggedGRPOTrainer(GRPOTrainer):
             result = passes()
             self._captured = self._scaled = result[0].detach().float()
             return result
-        hidden: list[Tensor] = []
         causal = self._causal_model()
-        hook = causal.base_model.register_forward_hook(
-            lambda *call: hidden.append(call[2].last_hidden_state.detach())
-        )
-        try:
+        with shared.hidden_states(causal) as hidden:
             result = passes()
-        finally:
-            hook.remove()
         input_ids, _, keep = args
         states = [
             part.plain(values) if part else values[:, -keep - 1 : -1]
@@ -191,6 +188,10 @@ class LoggedGRPOTrainer(GRPOTrainer):
         waiting = rows is not None and not self._waiting.isdisjoint(rows.tolist())
         self._capture, self._captured = waiting, None
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if rows is not None and not loss.isfinite():
+            raise not_finite(
+                "loss", loss.item(), self.state.global_step + 1, [self._rows[i]["id"] for i in rows]
+            )
         if waiting and rows is not None and self._captured is not None:
             self._compare(inputs)
             self._keep(rows, self._captured)
@@ -214,22 +215,18 @@ class LoggedGRPOTrainer(GRPOTrainer):
         """What is known of each local row before its log-probabilities are."""
         first = self.accelerator.process_index * len(inputs)
         here = slice(first, first + len(inputs))
-        rewards = {name: list(values)[here] for name, values in self._logs["rewards"].items()}
-        advantages = list(self._logs["advantages"])[here]
-        weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+        columns = [list(self._logs["rewards"][name])[here] for name in self.reward_func_names]
+        weights, advantages = self.reward_weights.tolist(), list(self._logs["advantages"])[here]
         rows = []
-        for i, row in enumerate(inputs):
-            values = {name: _number(column[i]) for name, column in rewards.items()}
+        for i, (row, values) in enumerate(zip(inputs, zip(*columns, strict=True), strict=True)):
             rows.append(
                 {
                     "step": self.state.global_step + 1,
                     "id": str(row["id"]),
                     "prompt": text_of(row["prompt"]),
                     "token_ids": ids[i, mask[i].bool()].tolist(),
-                    "rewards": values,
-                    "total": sum(
-                        weights[name] * value for name, value in values.items() if value is not None
-                    ),
+                    "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
+                    "total": dynamic.total(values, weights),
                     "advantage": advantages[i],
                 }
             )
@@ -240,26 +237,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
         for index, values in zip(rows.tolist(), logps.cpu(), strict=True):
             row = self._rows[index]
             row["per_token_logps"] = values[: len(row["token_ids"])].tolist()
-            if not all(math.isfinite(value) for value in row["per_token_logps"]):
-                raise FloatingPointError(
-                    f"a log-probability of row {row['id']} is not finite at step {row['step']}"
-                )
+            if bad := [value for value in row["per_token_logps"] if not math.isfinite(value)]:
+                raise not_finite("a log-probability", bad[0], row["step"], [row["id"]])
         self._waiting -= set(rows.tolist())
         if not self._waiting:
-            everyone = gather_object([self._completion(row).to_dict() for row in self._rows])
-            if self.accelerator.is_main_process:
-                self._lines.write(*everyone)
+            self._write(gather_object(self._rows))
 
-    def _completion(self, row: dict[str, Any]) -> Completion:
-        tokenizer = self.processing_class.tokenizer
-        ids = row["token_ids"]
-        return Completion(
-            **row | {"token_ids": tuple(ids), "per_token_logps": tuple(row["per_token_logps"])},
-            completion=tokenizer.decode(ids, skip_special_tokens=True),
-            raw_completion_tokens=tuple(map(self._word, ids)),
-            truncated=not ids or ids[-1] not in self.eos_token_ids,
-        )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self.accelerator.is_main_process:
+            tokenizer, ends = self.processing_class.tokenizer, self.eos_token_ids
+            lines = (finish(row, tokenizer, self._word, ends) for row in rows)
+            self._lines.write(*(line.to_dict() for line in lines))

@@ -1,0 +1,56 @@
+"""What of dynamic sampling outlives a step: where the draws stand, and what became of each prompt."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from chexphi.runs import atomic_write
+from chexphi.schema import InputError
+from chexphi.training.dynamic import Draws, Outcomes
+
+logger = logging.getLogger(__name__)
+
+
+class DrawnOn(TrainerCallback, ExportableState):
+    """A callback only so that the Trainer keeps its state in a checkpoint's `trainer_state.json`."""
+
+    def __init__(self, draws: Draws, outcomes: Outcomes) -> None:
+        self.draws = draws
+        self.outcomes = outcomes
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"taken": self.draws.taken, "outcomes": self.outcomes.counts}}
+
+    @classmethod
+    def begin(cls, prompts: int, seed: int, checkpoint: Path | None) -> DrawnOn:
+        """At the start of a run, or where a checkpoint stopped.
+
+        Raises:
+            InputError: If the checkpoint was written without dynamic sampling.
+        """
+        taken, counts = 0, {}
+        if checkpoint is not None:
+            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            if cls.__name__ not in state["stateful_callbacks"]:
+                raise InputError(
+                    f"{checkpoint} was written without dynamic_sample: resume without it, or start anew"
+                )
+            kept = state["stateful_callbacks"][cls.__name__]["attributes"]
+            taken, counts = kept["taken"], kept["outcomes"]
+        return cls(Draws(prompts, seed + 1, taken), Outcomes(counts))
+
+    def write_never_spread(self, run: Path) -> None:
+        """List the prompts none of whose groups spread, in `never_spread.json` of the run."""
+        rows = self.outcomes.never_spread()
+        atomic_write(run / "never_spread.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        if rows:
+            logger.info(
+                "%d of the %d prompts sampled never had a spread of rewards: see never_spread.json",
+                len(rows), len(self.outcomes.counts),
+            )  # fmt: skip
