@@ -130,6 +130,26 @@ def same_as_independent(folder: Path, pool: Path, rows: list[Completion]) -> Non
         assert row.prompt == examples[place[row.id]].question
 
 
+@pytest.mark.parametrize("flags", [[], ["--steps_per_generation=4", "--max_steps=4", "--loss_type=dapo"]])
+def test_where_all_groups_spread_nothing_changes(run: Run, tmp_path: Path, flags: list[str]) -> None:
+    with_it = run(tmp_path / "with", lambda place: True, *flags)
+    without = run(tmp_path / "without", lambda place: True, *flags, "--dynamic_sample=false")
+    assert rows_of(with_it) == rows_of(without)
+    first, second = (phi4.load(folder / "model")[0].state_dict() for folder in (with_it, without))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    ours, plain = (figures_of(folder) for folder in (with_it, without))
+    assert len(ours) == len(plain) > 2
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert {k: v for k, v in mine.items() if not k.startswith("dynamic/")} == pytest.approx(theirs)
+
+
+def figures_of(out: Path) -> list[dict[str, float]]:
+    """The lines of `metrics.jsonl` without times."""
+    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    times = ("time", "runtime", "_per_second", "seconds")
+    return [{k: v for k, v in line.items() if not k.endswith(times)} for line in lines]
+
+
 def test_a_batch_that_stays_short_trains_on_what_spreads(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
