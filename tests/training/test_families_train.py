@@ -96,7 +96,7 @@ def test_the_shipped_recipes_run(base: Path, films: Path, mixed: Path, tmp_path:
 def test_logged_log_probabilities_equal_an_independent_forward(
     base: Path, mixed: Path, tmp_path: Path
 ) -> None:
-    """Sampled all but greedily, so what was sampled is known as well: the likeliest tokens."""
+    """Sampled all but greedily, so what was sampled is known as well: the likeliest tokens, or their equals."""
     flags = ["--config", str(CONFIGS / "grpo_kg.yaml"), "--learning_rate=0", *GROUPS]
     out = train(grpo, base, mixed, tmp_path / "run", *flags, "--temperature=0.001")
     rows = list(completions.read(out / "completions.jsonl"))
@@ -121,7 +121,10 @@ def test_logged_log_probabilities_equal_an_independent_forward(
             logits = model(**inputs).logits[0, -len(row.token_ids) - 1 : -1]
         expected = logits.double().log_softmax(-1).gather(1, ids.T)[:, 0]
         assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
-        assert row.token_ids == tuple(logits.argmax(-1).tolist())
+        chosen = logits.gather(-1, ids.T)[:, 0]
+        assert (
+            logits.max(-1).values - chosen
+        ).max() < 0.02  # e^-20 at this temperature; two may be nearly equal
 
 
 @pytest.mark.parametrize("checkpointing", ["false", "true"])
