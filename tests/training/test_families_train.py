@@ -96,7 +96,7 @@ def test_the_shipped_recipes_run(base: Path, films: Path, mixed: Path, tmp_path:
 def test_logged_log_probabilities_equal_an_independent_forward(
     base: Path, mixed: Path, tmp_path: Path
 ) -> None:
-    """Sampled all but greedily, so what was sampled is known as well: the likeliest tokens, or their equals."""
+    """Sampled all but greedily, so what was sampled is known as well: the likeliest tokens."""
     flags = ["--config", str(CONFIGS / "grpo_kg.yaml"), "--learning_rate=0", *GROUPS]
     out = train(grpo, base, mixed, tmp_path / "run", *flags, "--temperature=0.001")
     rows = list(completions.read(out / "completions.jsonl"))
