@@ -13,6 +13,7 @@ import trl
 from tokenizers.processors import TemplateProcessing
 
 from chexphi.models import tiny
+from chexphi.prompts import messages
 
 TEXT = {
     "hidden_size": 48,
@@ -202,3 +203,12 @@ def folder(kind: str, factory: pytest.TempPathFactory) -> Path | None:
     made = factory.mktemp(kind)
     BUILDERS[kind](made, TEXTS)
     return made
+
+
+def encode(processor: Any, rows: list[list[Any]], question: str = "Is it new?") -> Any:
+    """A batch of one question about the films of each row."""
+    texts = [
+        processor.apply_chat_template(messages(question, len(films)), add_generation_prompt=True)
+        for films in rows
+    ]
+    return processor(text=texts, images=rows, padding=True, return_tensors="pt")

@@ -14,6 +14,7 @@ import tiny_families
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_families import encode
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from chexphi.models import adapter, policy, trainable
@@ -33,14 +34,6 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def pair(base: Path) -> tuple[Any, Any]:
     return policy.load(base)
-
-
-def encode(processor: Any, rows: list[list[Any]], question: str = "Is it new?") -> Any:
-    texts = [
-        processor.apply_chat_template(messages(question, len(films)), add_generation_prompt=True)
-        for films in rows
-    ]
-    return processor(text=texts, images=rows, padding=True, return_tensors="pt")
 
 
 def logits(model: Any, inputs: Any) -> torch.Tensor:

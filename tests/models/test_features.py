@@ -13,11 +13,11 @@ import tiny_families
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_families import encode
 from torch import Tensor
 
 from chexphi.models import policy
 from chexphi.models.features import Features, digest, weights_digest
-from chexphi.prompts import messages
 
 CPU = torch.device("cpu")
 TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int32, torch.int64, torch.bool)
@@ -134,14 +134,6 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def pair(base: Path) -> tuple[Any, Any]:
     """To change."""
     return policy.load(base)
-
-
-def encode(processor: Any, rows: list[list[Any]], question: str = "Is it new?") -> Any:
-    texts = [
-        processor.apply_chat_template(messages(question, len(films)), add_generation_prompt=True)
-        for films in rows
-    ]
-    return processor(text=texts, images=rows, padding=True, return_tensors="pt")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from chexphi.models import reading
+from chexphi.models.cache import Groups
 from chexphi.models.longrope import check_length, divided
 from chexphi.models.prefill import settle
 
@@ -52,7 +53,8 @@ def _decode(
     place = torch.arange(len(read.mask), device=read.mask.device).repeat_interleave(samples)
     cache, logits, mask, last = read.cache, read.logits[place], read.mask[place], read.last[..., place, :]
     length = mask.shape[1] + max_new_tokens
-    held = settle(model, cache, read.mask, place if samples > 1 else None, length, held=model.share_prefix)
+    groups = Groups.of(place, len(read.mask)) if samples > 1 else None
+    held = settle(model, cache, read.mask, groups, length, held=model.share_prefix)
     rows = torch.arange(len(place), device=place.device)
     found: list[list[tuple[int, float]]] = [[] for _ in rows]
     for step in range(max_new_tokens):

@@ -21,10 +21,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from chexphi.models import adapter, packed
-from chexphi.models.cache import Groups, hold, reserve
+from chexphi.models.cache import Groups
 from chexphi.models.dry import FusedHead, Tally
 from chexphi.models.memory_films import Work, embeds_of, of_rows, parts, pixels_of
-from chexphi.models.prefill import worth_holding
+from chexphi.models.prefill import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,10 @@ def generation(model: Any, work: Work, *, autocast: bool) -> Use:
             embeds = embeds_of(model, work, of_rows(pixels, rows, work), rows, work.prompt, kept=False)
             cache = _step(causal, backbone, embeds, DynamicCache(config=causal.config))[0]
         del embeds
-        reserve(cache, work.prompt + work.completion)
-        held = None
+        groups = None
         if rows < work.held:
-            place = torch.arange(rows).repeat_interleave(work.group)
-            if worth_holding(work.held, rows, work.prompt) and packed.enable(causal):
-                held = hold(cache, None, Groups(place, rows, work.group))
-            else:
-                cache.batch_select_indices(place)
+            groups = Groups(torch.arange(rows).repeat_interleave(work.group), rows, work.group)
+        held = settle(causal, cache, None, groups, work.prompt + work.completion)
         _grow(cache, work.held, work.completion - 2)
         with _cast(autocast):
             embeds = backbone.embed_tokens(torch.zeros(work.held, 1, dtype=torch.long))

@@ -109,8 +109,8 @@ def spread(
     if ours and not config.return_dict_in_generate:
         sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
         known = None if found is None else found.inputs.get("attention_mask")
-        place = None if found is None else found.place
-        held = settle(model, cache, known, place, config.max_length, held=sampled)
+        groups = None if found is None else Groups.of(found.place, len(found.kept))
+        held = settle(model, cache, known, groups, config.max_length, held=sampled)
         inputs.update({} if held is None else {"shared": held})
     elif found is not None:
         cache.batch_select_indices(found.place)
@@ -121,7 +121,7 @@ def settle(
     model: PolicyModel,
     cache: Any,
     known: Tensor | None,
-    place: Tensor | None,
+    groups: Groups | None,
     length: int,
     *,
     held: bool = True,
@@ -132,7 +132,7 @@ def settle(
         model: The policy.
         cache: Of the prompts, (prompts, ...) in every layer; it is changed.
         known: 1 for the prompts' tokens and 0 for padding, (prompts, length); None if nothing is padded.
-        place: For each row its prompt, (rows,); None if each prompt is a row's.
+        groups: Which rows are on which prompt; None if each prompt is a row's.
         length: Tokens of a row in the end, padding included, at most.
         held: Whether prompts may be held once for their rows.
 
@@ -141,17 +141,12 @@ def settle(
         little is saved, or the attention cannot read held ones.
     """
     reserve(cache, length)
-    if place is None:
+    if groups is None:
         return None
-    prompts = len(cache.layers[0].keys)
-    if held and worth_holding(len(place), prompts, cache.get_seq_length()) and packed.enable(model):
-        found = hold(cache, known, Groups.of(place, prompts))
+    saved = (len(groups.place) - groups.prompts) * cache.get_seq_length()
+    if held and saved >= SAVED and packed.enable(model):
+        found = hold(cache, known, groups)
         if found is not None:
             return found
-    cache.batch_select_indices(place)
+    cache.batch_select_indices(groups.place)
     return None
-
-
-def worth_holding(rows: int, prompts: int, length: int) -> bool:
-    """Whether it is faster to hold prompts of this length once than to have them with every row."""
-    return (rows - prompts) * length >= SAVED
