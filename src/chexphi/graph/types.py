@@ -18,6 +18,8 @@ LABELS = (
 )
 RELATION_TYPES = ("located_at", "suggestive_of", "modify")
 
+SIDES = ("left", "right")
+
 Entity = tuple[str, str]
 """(normalised text, label)"""
 Relation = tuple[Entity, str, Entity]
@@ -32,6 +34,9 @@ class Graph:
     relations: frozenset[Relation] = frozenset()
     uncertain: frozenset[Entity] = field(default=frozenset(), compare=False)
     """Entities that every mention hedges ("possible", "may represent"); compared only `with_doubt`."""
+    sides: frozenset[tuple[Entity, str]] = field(default=frozenset(), compare=False)
+    """(entity, `left` or `right`) where a mention says so. Entities and relations are joined by their texts,
+    so that of "left effusion, right nodule" in two lungs they alone do not tell which is where."""
 
     @classmethod
     def of(cls, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Graph:
@@ -57,6 +62,7 @@ class Graph:
             self.entities | other.entities,
             self.relations | other.relations,
             (self.uncertain | other.uncertain) - certain,
+            self.sides | other.sides,
         )
 
     def with_doubt(self) -> Graph:
@@ -69,6 +75,7 @@ class Graph:
             frozenset(map(named, self.entities)),
             frozenset((named(head), kind, named(tail)) for head, kind, tail in self.relations),
             frozenset(map(named, self.uncertain)),
+            frozenset((named(entity), side) for entity, side in self.sides),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,17 +84,19 @@ class Graph:
             "entities": [list(entity) for entity in sorted(self.entities)],
             "relations": [[*head, kind, *tail] for head, kind, tail in sorted(self.relations)],
             "uncertain": [list(entity) for entity in sorted(self.uncertain)],
+            "sides": [[*entity, side] for entity, side in sorted(self.sides)],
         }
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Graph:
-        """The inverse of `to_dict`; `uncertain` may be missing."""
+        """The inverse of `to_dict`; `uncertain` and `sides` may be missing."""
         graph = cls.of(
             [(text, label) for text, label in row["entities"]],
             [((h, hl), kind, (t, tl)) for h, hl, kind, t, tl in row["relations"]],
         )
         hedged = frozenset((text, label) for text, label in row.get("uncertain", ()))
-        return replace(graph, uncertain=hedged & graph.entities)
+        sides = frozenset(((text, label), side) for text, label, side in row.get("sides", ()))
+        return replace(graph, uncertain=hedged & graph.entities, sides=sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,29 @@ class Parse:
         triples = (
             (self.mentions[head].entity, kind, self.mentions[tail].entity) for head, kind, tail in self.edges
         )
-        return Graph(entities, frozenset(triples), entities - certain)
+        return Graph(entities, frozenset(triples), entities - certain, self._sides())
+
+    def _sides(self) -> frozenset[tuple[Entity, str]]:
+        """Sides in a mention's own words, in those that modify it, and of a finding in those of its place."""
+        named = [_sides_named(mention.text) for mention in self.mentions]
+        if not any(named):
+            return frozenset()
+        modified = list(named)
+        for head, kind, tail in self.edges:
+            if kind == "modify":
+                modified[tail] |= named[head]
+        found = list(modified)
+        for head, kind, tail in self.edges:
+            if kind == "located_at":
+                found[head] |= modified[tail]
+        pairs = zip(self.mentions, found, strict=True)
+        return frozenset((m.entity, side) for m, sides in pairs if m.label != "concept" for side in sides)
+
+
+def _sides_named(text: str) -> frozenset[str]:
+    words = set(text.replace("-", " ").split())
+    both = words & {"bilateral", "bilaterally", "both"}
+    return frozenset(side for side in SIDES if both or side in words)
 
 
 class Extractor(Protocol):

@@ -99,7 +99,10 @@ def _open(
     if name == ACCURACY:
         return AccuracyReward(fields.match, ends, format_gate=fields.format_gate)  # type: ignore[arg-type]
     if name == GRAPH:
-        return GraphReward(extractor, fields.measure, ends, empty=fields.empty)  # type: ignore[arg-type]
+        return GraphReward(
+            extractor, fields.measure, ends,  # type: ignore[arg-type]
+            empty=fields.empty, contradictions=fields.contradictions,  # type: ignore[arg-type]
+        )  # fmt: skip
     if name == FORMAT:
         return FormatReward(ends)
     if name.startswith("radeval:"):

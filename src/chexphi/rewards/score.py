@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from chexphi import answers, prompts
 from chexphi.answers import Match
+from chexphi.graph import claims
 from chexphi.graph import match as matching
 from chexphi.graph.match import Compat, Empty, GraphMatch, Measure
 from chexphi.graph.open import open_extractor
@@ -17,6 +18,8 @@ from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import seed
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.schema import InputError
+
+Contradictions = Literal["discount", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Score:
     graph: float | None
     match: GraphMatch | None
     """Counts behind `graph`; None where it was not compared."""
+    agreement: float | None
+    """Share of the reference's claims that are not contradicted; None where it was not compared."""
     words: int
     """Length of the reasoning."""
     total: float | None
@@ -79,6 +84,7 @@ def judge(
     format_gate: bool = True,
     measure: Measure = "jaccard",
     empty: Empty = "skip",
+    contradictions: Contradictions = "discount",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
 ) -> Score:
     """`score` of a completion that is parsed, and whose graphs are known: nothing is extracted here."""
@@ -87,9 +93,13 @@ def judge(
     graph = matching.score(predicted, reference, measure=measure, empty=empty)
     if graph is not None and not ok:
         graph = 0.0  # also where both graphs are empty and `empty` is "one"
-    compared = matching.compare(predicted if ok else Graph(), reference) if reference else None
+    said = predicted if ok else Graph()
+    compared = matching.compare(said, reference) if reference else None
+    agreement = claims.agreement(said, reference) if reference else None
+    if graph and agreement is not None and contradictions == "discount":
+        graph *= agreement
     total = _total(scheme, _parts(parsed.status, right, graph))
-    return Score(parsed.status, right, graph, compared, len((parsed.think or "").split()), total)
+    return Score(parsed.status, right, graph, compared, agreement, len((parsed.think or "").split()), total)
 
 
 @functools.cache
@@ -108,6 +118,7 @@ def score(
     format_gate: bool = True,
     measure: Measure = "jaccard",
     empty: Empty = "skip",
+    contradictions: Contradictions = "discount",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
     compat: Compat = "default",
 ) -> Score:
@@ -123,9 +134,12 @@ def score(
         format_gate: Whether a malformed completion earns nothing for its answer.
         measure: Jaccard (the original's) or F1 of entities and of relations.
         empty: What a part that is empty on both sides is worth; see `chexphi.graph.match.score`.
+        contradictions: Whether the graph part is multiplied by the share of the reference's claims that the
+            reasoning does not contradict (`discount`), or they count as omissions do (`ignore`, the
+            original's); see `chexphi.graph.claims`.
         scheme: Which rewards make the total, and how.
         compat: `seed` computes both rewards as the original does, faults included; `answer`,
-            `truncated`, `match`, `format_gate` and `empty` are then without effect.
+            `truncated`, `match`, `format_gate`, `empty` and `contradictions` are then without effect.
 
     Raises:
         InputError: If `scheme` names a reward that is not among the parts of a `Score`.
@@ -136,11 +150,12 @@ def score(
         right = seed.answer_score(text, reference)
         (graph,) = seed.SeedGraphReward(reader, measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
-        return Score(parsed.status, right, graph, None, len((parsed.think or "").split()), total)
+        return Score(parsed.status, right, graph, None, None, len((parsed.think or "").split()), total)
     predicted, known = reader.extract([reasoning(parsed), prompts.reference_reasoning(reference)])
     return judge(
         parsed, predicted, known, gold_answer(reference, answer),
-        match=match, format_gate=format_gate, measure=measure, empty=empty, scheme=scheme,
+        match=match, format_gate=format_gate, measure=measure, empty=empty, contradictions=contradictions,
+        scheme=scheme,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ CHOICES = {
     "match": MATCHES[:3],
     "measure": ("jaccard", "f1"),
     "empty": ("skip", "one", "zero"),
+    "contradictions": ("discount", "ignore"),
     "combine": COMBINES,
     "compat": ("default", "seed"),
 }
@@ -42,6 +43,13 @@ class RewardFields:
     empty: str = field(
         default="skip",
         metadata={"help": "entities or relations that neither graph has: skip, one (the original's) or zero"},
+    )
+    contradictions: str = field(
+        default="discount",
+        metadata={
+            "help": "findings with the wrong polarity or side: discount takes their share of the graph "
+            "reward, ignore (the original's) counts them as left out"
+        },
     )
     extractor: str = field(
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}

@@ -16,7 +16,7 @@ from chexphi.answers import Match
 from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
-from chexphi.rewards.score import accuracy, gold_answer, judge, reasoning
+from chexphi.rewards.score import Contradictions, accuracy, gold_answer, judge, reasoning
 
 LogMetric = Callable[[str, float], None]
 
@@ -99,7 +99,8 @@ class AccuracyReward:
 
 
 class GraphReward:
-    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`)."""
+    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the share
+    of the reference's claims that are not contradicted (ours)."""
 
     __name__ = "external_kg_jac"
 
@@ -110,10 +111,12 @@ class GraphReward:
         end_token_ids: Iterable[int] = (),
         *,
         empty: Empty = "skip",
+        contradictions: Contradictions = "discount",
     ) -> None:
         self.extractor = extractor
         self.measure: Measure = measure
         self.empty: Empty = empty
+        self.contradictions: Contradictions = contradictions
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}
 
@@ -143,14 +146,19 @@ class GraphReward:
         _log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), strict=True)
         scores = [
-            judge(part, graph, known, None, measure=self.measure, empty=self.empty)
+            judge(
+                part, graph, known, None,
+                measure=self.measure, empty=self.empty, contradictions=self.contradictions,
+            )
             for part, graph, known in rows
-        ]
+        ]  # fmt: skip
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
             for name, counts in (("entity", total.entities), ("relation", total.relations)):
                 log_metric(f"graph/{name}_precision", counts.precision)
                 log_metric(f"graph/{name}_recall", counts.recall)
+            agreed = [s.agreement for s in scores if s.agreement is not None]
+            log_metric("graph/contradicted", 1 - sum(agreed) / len(agreed) if agreed else 0.0)
         return _finite([s.graph for s in scores], self.__name__, columns.get("id"))
 
 

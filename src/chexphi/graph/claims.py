@@ -1,0 +1,60 @@
+"""What a graph claims, and which claims of a reference another graph contradicts. Standard library only.
+
+Jaccard and F1 count a wrong side or polarity as they count an omission: of three findings of which the one
+with a side is put on the other side, most entities still agree. A contradiction is worse than an omission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from chexphi.graph.types import Entity, Graph
+
+OPPOSITE = {
+    "disorder_present": "disorder_notpresent",
+    "disorder_notpresent": "disorder_present",
+    "devices_present": "devices_notpresent",
+    "devices_notpresent": "devices_present",
+}
+
+
+def claims(graph: Graph) -> frozenset[Entity]:
+    """What can be contradicted: findings and devices, there or not, and anything said to be on one side."""
+    sided = {entity for entity, _ in graph.sides if len(_sides(graph, entity)) == 1}
+    return frozenset(entity for entity in graph.entities if entity[1] in OPPOSITE or entity in sided)
+
+
+def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
+    """The claims of the reference that the prediction contradicts; what it leaves out is none of them.
+
+    * polarity: it claims the opposite, which the reference does not, of a place that is not on another side;
+    * side: it claims the same, and only on the other side.
+    """
+    return frozenset(
+        claim
+        for claim in claims(reference)
+        if _denied(claim, predicted, reference) or _elsewhere(claim, predicted, reference)
+    )
+
+
+def agreement(predicted: Graph, reference: Graph) -> float:
+    """The share of the reference's claims that the prediction does not contradict; 1 if it makes none."""
+    made = claims(reference)
+    return 1 - len(contradicted(predicted, reference)) / len(made) if made else 1.0
+
+
+def _denied(claim: Entity, predicted: Graph, reference: Graph) -> bool:
+    opposite = (claim[0], OPPOSITE.get(claim[1], ""))
+    if opposite not in predicted.entities or opposite in reference.entities:
+        return False
+    here, there = _sides(reference, claim), _sides(predicted, opposite)
+    return not here or not there or bool(here & there)
+
+
+def _elsewhere(claim: Entity, predicted: Graph, reference: Graph) -> bool:
+    here, there = _sides(reference, claim), _sides(predicted, claim)
+    return len(here) == 1 and bool(there) and not here & there
+
+
+def _sides(graph: Graph, entity: Entity) -> Set[str]:
+    return {side for other, side in graph.sides if other == entity}
