@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.match import Measure
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
@@ -47,6 +48,34 @@ def test_gold_earns_the_most_in_every_form(completion, reference: str, scheme: S
     assert found.parts == {"external_r1v_acc": 1.0, "external_kg_jac": 1.0, "format": 1.0}
     assert found.total == {"sum": 2.0, "product": 1.0, "gated": 2.0}[scheme.combine]
     assert found.words == len(THINK.split())
+
+
+@pytest.mark.parametrize(
+    ("think", "agreement"),
+    [
+        (THINK, 1.0),
+        ("The heart is enlarged.", 1.0),  # left out
+        ("There is a small right pleural effusion. The heart is enlarged.", 0.0),  # effusion and its place
+        ("There is no left pleural effusion. The heart is enlarged.", 0.5),
+    ],
+)
+@pytest.mark.parametrize("measure", ["jaccard", "f1"])
+def test_a_contradiction_takes_its_share_of_the_graph(think: str, agreement: float, measure: Measure) -> None:
+    completion, logged = f"<think>{think}</think><answer>yes</answer>", {}
+    plain = score(completion, GOLD, measure=measure, contradictions="ignore")
+    found = score(completion, GOLD, measure=measure)
+    assert found.agreement == plain.agreement == agreement
+    assert plain.graph
+    assert found.graph == pytest.approx(plain.graph * agreement)
+    assert (found.accuracy, found.match) == (plain.accuracy, plain.match)
+    GraphReward(LexiconExtractor())([completion], [GOLD], log_metric=logged.__setitem__)
+    assert logged["graph/contradicted"] == 1 - agreement
+
+
+def test_the_original_knows_no_contradictions() -> None:
+    wrong = "<think>There is a small right pleural effusion.</think><answer>yes</answer>"
+    assert score(wrong, GOLD).graph == 0
+    assert score(wrong, GOLD, compat="seed").graph == score(wrong, GOLD, contradictions="ignore").graph > 0
 
 
 @pytest.mark.parametrize("text", MALFORMED)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from chexphi.evaluation.ask import Comparison, Reply, answer_probability
 from chexphi.evaluation.kg_tables import entities_table, marked, named, visible
+from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
@@ -78,3 +79,5 @@ def _differences(predicted: Graph, reference: Graph) -> Iterator[Text]:
         ]
         if items:
             yield Text(f"{word}: {'; '.join(items)}")
+    if wrong := [named(entity, reference) for entity in sorted(contradicted(predicted, reference))]:
+        yield Text(f"contradicted: {'; '.join(wrong)}")

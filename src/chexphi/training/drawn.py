@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from chexphi.runs import atomic_write
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class DrawnOn(TrainerCallback, ExportableState):
-    """A callback only so that the Trainer keeps its state in a checkpoint's `trainer_state.json`."""
+    """A callback, so that the Trainer keeps its state in a checkpoint's `trainer_state.json`."""
 
     def __init__(self, draws: Draws, outcomes: Outcomes) -> None:
         self.draws = draws
@@ -45,10 +45,15 @@ class DrawnOn(TrainerCallback, ExportableState):
             taken, counts = kept["taken"], kept["outcomes"]
         return cls(Draws(prompts, seed + 1, taken), Outcomes(counts))
 
-    def write_never_spread(self, run: Path) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """List the prompts none of whose groups spread, in `never_spread.json` of the run."""
+        if not state.is_world_process_zero:
+            return
         rows = self.outcomes.never_spread()
-        atomic_write(run / "never_spread.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        path = Path(args.output_dir) / "never_spread.json"
+        atomic_write(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
         if rows:
             logger.info(
                 "%d of the %d prompts sampled never had a spread of rewards: see never_spread.json",

@@ -8,11 +8,13 @@ completion that `max_completion_length` ends is marked `truncated` in the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback
 from trl import GRPOConfig
 
 from chexphi import config, runs
@@ -29,7 +31,7 @@ from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resample import ResamplingGRPOTrainer
-from chexphi.training.resume import last_checkpoint
+from chexphi.training.resume import Checkpoint, last_checkpoint
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 logger = logging.getLogger(__name__)
@@ -101,6 +103,9 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         dynamic.check(args, recipe.max_resample_times, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
+    if args.use_vllm:
+        engines.check(args, _limits(recipe))
+        engines.check_policy(args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model)))
 
 
 def read_pools(recipe: GRPORecipe) -> list[Example]:
@@ -128,16 +133,10 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     """
     if not recipe.model or not recipe.data:
         raise InputError("grpo needs --model and --data: give both, in the config or as flags")
-    data = Path(recipe.data)
-    examples = read_pools(recipe)
+    data, out = Path(recipe.data), Path(args.output_dir)
+    examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
     check(recipe, args, examples)
     extractor = named.extractor_of(recipe)
-    limits = engines.Limits(recipe.logp_difference, recipe.logp_outliers)
-    if args.use_vllm:
-        engines.check(args, limits)
-        asked = trainable.setting(recipe.trainable)
-        engines.check_policy(args, asked, policy.locate(Path(recipe.model)))
-    out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
 
     def suits(model: Any, processor: Any) -> None:
         check_prompts(examples, root, model, processor, args.max_completion_length or 1)
@@ -147,42 +146,60 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         suits=suits,
     )  # fmt: skip
     checkpoint = last_checkpoint(out) if recipe.resume else None
-    if recipe.resume:
-        for name in ("metrics.jsonl", "completions.jsonl", "diagnostics.jsonl"):
-            runs.cut_after_step(out / name, checkpoint.step if checkpoint else 0)
-    metrics, completions = runs.JsonLines(out / "metrics.jsonl"), runs.JsonLines(out / "completions.jsonl")
-    diagnostics = Diagnostics(out)
-    kind: type[LoggedGRPOTrainer] = LoggedGRPOTrainer
-    sampling: dict[str, Any] = {}
-    if recipe.dynamic_sample:
-        drawn = DrawnOn.begin(len(examples), args.seed, checkpoint.path if checkpoint else None)
-        rule = dynamic.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
-        kind, sampling = ResamplingGRPOTrainer, {"rule": rule, "drawn": drawn}
-    trainer = kind(
-        model=model,
-        args=args,
-        reward_funcs=reward_functions(recipe, extractor, model.generation_config.eos_token_id, args),
-        train_dataset=grpo_dataset(examples, root, processor.prepare_film),
-        processing_class=processor,
-        callbacks=[MetricsLog(metrics), diagnostics],
-        completions=completions,
-        limits=limits,
-        share_prefix=recipe.share_prefix,
-        epochs_done=checkpoint.epochs if checkpoint else 0,
-        **sampling,
-    )
-    for file in recipe.pools:  # the manifest has that of --data
-        logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
-    logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
-    quiet(trainer)
-    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    save(trainer, out / "model")
-    if recipe.dynamic_sample:
-        drawn.write_never_spread(out)
-    metrics.close()
-    completions.close()
-    diagnostics.lines.close()
+    rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
+    dataset = grpo_dataset(examples, root, processor.prepare_film)
+    with opened_logs(out, checkpoint, resumed=recipe.resume) as (completions, callbacks):
+        trainer = make_trainer(
+            recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
+            processing_class=processor, completions=completions, callbacks=callbacks,
+        )  # fmt: skip
+        for file in recipe.pools:  # the manifest has that of --data
+            logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
+        logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
+        quiet(trainer)
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        save(trainer, out / "model")
     return out
+
+
+@contextmanager
+def opened_logs(
+    out: Path, checkpoint: Checkpoint | None, *, resumed: bool
+) -> Iterator[tuple[runs.JsonLines, list[TrainerCallback]]]:
+    """The run's completions, and what writes its metrics and diagnostics; cut back to the checkpoint."""
+    paths = [out / f"{name}.jsonl" for name in ("completions", "metrics", "diagnostics")]
+    if resumed:
+        for path in paths:
+            runs.cut_after_step(path, checkpoint.step if checkpoint else 0)
+    completions, metrics = (runs.JsonLines(path) for path in paths[:2])
+    diagnostics = Diagnostics(out)
+    try:
+        yield completions, [MetricsLog(metrics), diagnostics]
+    finally:
+        for lines in (completions, metrics, diagnostics.lines):
+            lines.close()
+
+
+def make_trainer(
+    recipe: GRPORecipe, args: GRPOConfig, checkpoint: Checkpoint | None, **parts: Any
+) -> LoggedGRPOTrainer:
+    """The trainer of these parts, with or without dynamic sampling."""
+    parts |= {
+        "args": args,
+        "limits": _limits(recipe),
+        "share_prefix": recipe.share_prefix,
+        "epochs_done": checkpoint.epochs if checkpoint else 0,
+    }
+    if not recipe.dynamic_sample:
+        return LoggedGRPOTrainer(**parts)
+    prompts = len(parts["train_dataset"])
+    drawn = DrawnOn.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
+    rule = dynamic.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
+    return ResamplingGRPOTrainer(rule=rule, drawn=drawn, **parts)
+
+
+def _limits(recipe: GRPORecipe) -> engines.Limits:
+    return engines.Limits(recipe.logp_difference, recipe.logp_outliers)
 
 
 def reward_functions(
