@@ -111,6 +111,17 @@ def test_the_process_ends_as_the_verb_does(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_training_that_blows_up_is_one_sentence(
+    small: Path, tiny_model_dir: Path, tmp_path: Path, here: Callable[..., Ended]
+) -> None:
+    data = small / "annotations" / "sft" / "train.json"
+    flags = ["--learning_rate", "1e30", "--max_steps", "3", "--per_device_train_batch_size", "2"]
+    done = here("sft", "--model", tiny_model_dir, "--data", data, "--out", tmp_path / "run", *flags)
+    assert done.returncode == 1
+    assert "is nan at step" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -209,13 +209,19 @@ def verl_rows(
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on standard error and exit code 2."""
+    """Run the command line; bad input is one sentence on standard error and exit code 2.
+
+    So is training that stopped at a value that is not finite, with exit code 1.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app(standalone_mode=True)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except FloatingPointError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
     except OSError as error:  # a path that is a folder, a file, not ours to write, or on a full disk
         if error.filename is None:
             raise
