@@ -58,8 +58,33 @@ def test_bad_settings_are_one_sentence(tmp_path: Path, yaml: str, flags: list[st
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.yaml does not exist"):
+def test_a_later_file_goes_over_an_earlier_one_and_flags_over_both(tmp_path: Path) -> None:
+    for name, text in (
+        ("kg", "limit: 3\nlearning_rate: 6e-5\nrewards: [a, b]\n"),
+        ("over", "rewards: [c]\n"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    kg, over = str(tmp_path / "kg.yaml"), str(tmp_path / "over.yaml")
+
+    def read(*argv: str) -> Recipe:
+        return config.parse(argv, Recipe, prog="chexphi sft")[0]
+
+    assert read("--config", kg, "--config", over) == Recipe(limit=3, learning_rate=6e-5, rewards=["c"])
+    assert read("--config", over, "--model", "m", f"--config={kg}").rewards == ["a", "b"]
+    assert read("--limit=4", "--config", kg, "--config", over).limit == 4
+    (tmp_path / "over.yaml").write_text("rewardz: [c]\n")
+    with pytest.raises(InputError, match=r"over\.yaml: unknown key 'rewardz': did you mean 'rewards'"):
+        read("--config", kg, "--config", over)
+
+
+def test_a_missing_file_is_named_with_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.yaml does not exist: check the path after --config"):
         config.parse(["--config", str(tmp_path / "nowhere.yaml")], Recipe, prog="chexphi sft")
-    with pytest.raises(InputError, match="needs a file name"):
-        config.parse(["--config"], Recipe, prog="chexphi sft")
+    for name in ("dapo", "gspo"):
+        (tmp_path / f"{name}.yaml").touch()
+    for name, hint in (("dapoo", r"has dapo\.yaml$"), ("x", r"has dapo\.yaml, gspo\.yaml$")):
+        with pytest.raises(InputError, match=rf"{name}\.yaml does not exist: .* {hint}"):
+            config.parse(["--config", str(tmp_path / f"{name}.yaml")], Recipe, prog="chexphi sft")
+    for argv in (["--config"], ["--config", "--limit", "3"]):
+        with pytest.raises(InputError, match="needs a file name"):
+            config.parse(argv, Recipe, prog="chexphi sft")

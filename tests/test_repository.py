@@ -36,6 +36,7 @@ RECIPES = {
     "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),
 }
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+PRESETS = sorted((ROOT / "configs" / "presets").glob("*.yaml"))
 MAPS = [ROOT / "docs" / "seed_map.md", ROOT / "docs" / "paper_map.md"]
 PAGES = [
     ROOT / "README.md",
@@ -108,10 +109,14 @@ def test_help_fits_a_screen_and_imports_no_torch() -> None:
     assert torch == "False"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*CONFIGS, *PRESETS], ids=lambda path: path.stem)
 def test_every_config_loads(path: Path) -> None:
-    """`configs/<verb>.yaml` or `configs/<verb>_<variant>.yaml`: keys and types are those of the recipe."""
-    kinds = recipe_kinds(path.stem.split("_")[0].replace("mine", "mine score"))
+    """`configs/<verb>.yaml` or `configs/<verb>_<variant>.yaml`: keys and types are those of the recipe.
+
+    Presets are for GRPO.
+    """
+    verb = "grpo" if path in PRESETS else path.stem.split("_")[0].replace("mine", "mine score")
+    kinds = recipe_kinds(verb)
     values = config.check_values(config.read_yaml(path), kinds, str(path))
     assert values
     if len(kinds) == 1:
@@ -120,6 +125,7 @@ def test_every_config_loads(path: Path) -> None:
 
 def test_there_are_configs() -> None:
     assert CONFIGS
+    assert PRESETS
 
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: page.stem)

@@ -1,7 +1,8 @@
 """Read a recipe's settings: a flat dataclass of ours beside TRL's own, from YAML and the command line.
 
-`--config FILE.yaml` gives the values, `--key value`, `--key=value` (with `-` or `_`) override them.
-Unknown keys and values of the wrong type are refused before anything is loaded.
+`--config FILE.yaml` gives the values, of several files a later one goes over an earlier one; `--key value`,
+`--key=value` (with `-` or `_`) override them. Unknown keys and values of the wrong type are refused before
+anything is loaded.
 """
 
 from __future__ import annotations
@@ -37,14 +38,38 @@ def normalize_flags(argv: Sequence[str]) -> list[str]:
     return flags
 
 
+def split_configs(flags: Sequence[str], prog: str) -> tuple[list[Path], list[str]]:
+    """The files that every `--config` names, in their order, and the other words.
+
+    >>> split_configs(["--config", "kg.yaml", "--seed", "1", "--config", "dapo.yaml"], "chexphi grpo")[1]
+    ['--seed', '1']
+
+    Raises:
+        InputError: If a `--config` has no file behind it.
+    """
+    files: list[Path] = []
+    others = list(flags)
+    while "--config" in others:
+        at = others.index("--config")
+        if at + 1 == len(others) or others[at + 1].startswith("--"):
+            raise InputError(f"{prog}: --config needs a file name")
+        files.append(Path(others[at + 1]))
+        del others[at : at + 2]
+    return files, others
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
-        InputError: If the file is missing, broken or no mapping.
+        InputError: If the file is missing (with those of its folder), broken or no mapping.
     """
     if not path.is_file():
-        raise InputError(f"config file {path} does not exist: check the path after --config")
+        there = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        near = difflib.get_close_matches(path.stem, there) or there
+        names = ", ".join(f"{stem}.yaml" for stem in near)
+        hint = f"{path.parent} has {names}" if names else "check the path after --config"
+        raise InputError(f"config file {path} does not exist: {hint}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -98,7 +123,7 @@ def _converted(key: str, value: Any, hint: Any, source: str) -> Any:
 def parse(
     argv: Sequence[str], *kinds: type, prog: str, defaults: Mapping[str, Any] | None = None
 ) -> tuple[Any, ...]:
-    """Build one instance of each dataclass from `argv` and the YAML file it names.
+    """Build one instance of each dataclass from `argv` and the YAML files it names.
 
     Args:
         argv: The words after the verb.
@@ -115,15 +140,10 @@ def parse(
         def error(self, message: str) -> NoReturn:
             raise InputError(f"{prog}: {message} (see `{prog} --help`)")
 
-    flags = normalize_flags(argv)
+    files, flags = split_configs(normalize_flags(argv), prog)
     values: dict[str, Any] = dict(defaults or {})
-    if "--config" in flags:
-        at = flags.index("--config")
-        if at + 1 == len(flags):
-            raise InputError(f"{prog}: --config needs a file name")
-        path = Path(flags[at + 1])
+    for path in files:
         values |= check_values(read_yaml(path), kinds, str(path))
-        del flags[at : at + 2]
     parser = Parser(kinds, prog=prog, add_help=False, allow_abbrev=False)
     known = _hints(kinds)
     for flag in (word for word in flags if word.startswith("--")):
@@ -161,7 +181,7 @@ def parse_training(
 
 def help_text(recipe: type, prog: str, trl: str | None = None) -> str:
     """What `--help` prints: our own fields with their docs, then where TRL's are documented."""
-    lines = [f"usage: {prog} [--config FILE.yaml] [--key value ...]", ""]
+    lines = [f"usage: {prog} [--config FILE.yaml ...] [--key value ...]", ""]
     doc = (recipe.__doc__ or "").strip().splitlines()
     lines += [doc[0] if doc else "", ""]
     for field in dataclasses.fields(recipe):

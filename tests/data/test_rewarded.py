@@ -149,13 +149,16 @@ def test_a_config_gives_every_setting_and_flags_go_before_it(tmp_path: Path) -> 
     assert rewarded.setup([str(file)], measure="jaccard").fields.measure == "jaccard"
     other = rewarded.setup([str(file), "format"])
     assert (other.fields.rewards, other.weights) == (["format"], None)
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("rewards: [format]\nreward_weights: [0.5]\nloss_type: dapo\n")
+    both = rewarded.setup([f"{file},{preset}"])
+    assert (both.fields.rewards, both.weights, both.fields.measure) == (["format"], [0.5], "f1")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ({"rewards": ["external_kg_jack"]}, "did you mean external_kg_jac"),
-        ({"rewards": ["a.yaml", "b.yaml"]}, "2 config files"),
         ({"rewards": ["nowhere.yaml"]}, r"nowhere\.yaml does not exist"),
         ({"weights": [1.0]}, "1 reward_weights for 2 rewards"),
         ({"combine": "both"}, "combine is 'both'"),

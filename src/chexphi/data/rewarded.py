@@ -50,10 +50,10 @@ class Setup:
 def setup(
     rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: str | None
 ) -> Setup:
-    """What the words after `--rewards` say: names, with commas or apart, or one config file of `grpo`.
+    """What the words after `--rewards` say: names, with commas or apart, or config files of `grpo`.
 
     Args:
-        rewards: Names, or the path of a `.yaml`; none: the default rewards.
+        rewards: Names, or paths of `.yaml`, later ones over earlier ones; none: the default rewards.
         weights: One a reward.
         changes: Fields of `RewardFields` that go before the config's; None leaves it.
 
@@ -63,19 +63,17 @@ def setup(
     words = [word for text in rewards for word in text.split(",") if word]
     values: dict[str, Any] = {}
     files = [word for word in words if Path(word).suffix in (".yaml", ".yml")]
-    if len(files) > 1:
-        raise InputError(f"--rewards names {len(files)} config files: give one")
-    if files:
-        values = config.read_yaml(Path(files[0]))
+    for file in files:
+        values |= config.read_yaml(Path(file))
     if names := [word for word in words if word not in files]:
         values |= {"rewards": names}
     kinds = {field.name for field in dataclasses.fields(RewardFields)}
     ours = {key: value for key, value in values.items() if key in kinds}
     ours |= {key: value for key, value in changes.items() if value is not None}
-    fields = RewardFields(**config.check_values(ours, [RewardFields], files[0] if files else "rewards"))
+    where = " over ".join(reversed(files)) or "rewards"
+    fields = RewardFields(**config.check_values(ours, [RewardFields], where))
     if weights is None and not names:
         weights = values.get("reward_weights")
-    where = files[0] if files else "rewards"
     settings.check(fields, weights, where=where)
     named.check_places(fields.rewards)
     return Setup(fields, weights, values.get("max_completion_length"))

@@ -89,7 +89,7 @@ def parse(argv: Sequence[str]) -> tuple[PlanFields, Settings]:
         InputError: For anything the user has to correct.
     """
     flags = config.normalize_flags(argv)
-    stage = stage_of(flags)
+    stage = stage_of(*config.split_configs(flags, "chexphi plan"))
     recipe, trl = (SFTRecipe, SFTConfig) if stage == "sft" else (GRPORecipe, GRPOConfig)
     defaults = (SFT_DEFAULTS if stage == "sft" else GRPO_DEFAULTS) | {"bf16": True, "use_cpu": True}
     fields, ours, args = config.parse(flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults)
@@ -98,7 +98,7 @@ def parse(argv: Sequence[str]) -> tuple[PlanFields, Settings]:
     return fields, settings(fields, ours, args)
 
 
-def stage_of(flags: Sequence[str]) -> str:
+def stage_of(files: Sequence[Path], flags: Sequence[str]) -> str:
     """The stage that was asked for, or else GRPO if a key is its own."""
     if "--stage" in flags[:-1]:
         asked = flags[flags.index("--stage") + 1]
@@ -106,8 +106,8 @@ def stage_of(flags: Sequence[str]) -> str:
             raise InputError(f"plan: stage is {asked!r}: use sft or grpo")
         return asked
     keys = {flag[2:] for flag in flags if flag.startswith("--")}
-    if "--config" in flags[:-1]:
-        keys |= config.read_yaml(Path(flags[flags.index("--config") + 1])).keys()
+    for file in files:
+        keys |= config.read_yaml(file).keys()
     sft, grpo = (
         {item.name for kind in kinds for item in dataclasses.fields(kind)}
         for kinds in ((SFTRecipe, SFTConfig), (GRPORecipe, GRPOConfig))
