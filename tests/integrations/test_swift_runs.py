@@ -19,13 +19,15 @@ pytestmark = pytest.mark.stack
 
 THINK = "There is a small left pleural effusion. No pneumothorax."
 SOLUTION = f"<think>{THINK}</think><answer>yes</answer>"
-COMPLETIONS = {  # what is sampled: (answer, graph)
-    SOLUTION: (1.0, 1.0),
-    f"<think>{THINK}</think><answer>no</answer>": (0.0, 1.0),
-    "<think>There is a pneumothorax.</think><answer>yes</answer>": (1.0, 0.0),
-    "<answer>yes</answer>": (0.0, 0.0),
+COMPLETIONS = {  # what is sampled: (answer, graph by Jaccard, graph by F1)
+    SOLUTION: (1.0, 1.0, 1.0),
+    f"<think>{THINK}</think><answer>no</answer>": (0.0, 1.0, 1.0),
+    "<think>No pneumothorax.</think><answer>yes</answer>": (1.0, 0.125, 0.2),
+    "<answer>yes</answer>": (0.0, 0.0, 0.0),
 }
-NAMES = ("external_r1v_acc", "external_kg_jac")
+NAMES = ("external_r1v_acc", "external_kg_jac", "external_kg_f1")
+"""The plugin's two, and the README's own."""
+README = Path(__file__).parents[2] / "README.md"
 BIN = Path(sys.executable).parent
 
 
@@ -80,8 +82,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_model(folder / "model")
     row = {"messages": [{"role": "user", "content": "Effusion?"}], "solution": SOLUTION, "answer": ["yes"]}
     (folder / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 4)
+    snippets = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    (folder / "my_rewards.py").write_text(next(text for text in snippets if "orms[" in text))
     run(
-        "swift rlhf --rlhf_type grpo --external_plugins $(chexphi swift-plugin)"
+        "swift rlhf --rlhf_type grpo --external_plugins $(chexphi swift-plugin) my_rewards.py"
         f" --reward_funcs {' '.join(NAMES)} --model model --model_type qwen2 --template qwen"
         " --dataset rows.jsonl --output_dir out --add_version false --report_to none"
         " --tuner_type full --freeze_parameters_ratio 1 --trainable_parameters_regex 'lm_head'"
@@ -93,9 +97,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def worth(text: str) -> tuple[float, float]:
+def worth(text: str) -> tuple[float, ...]:
     """What a completion of at most two tokens earns: words and control tokens beside it change nothing."""
-    return COMPLETIONS.get(re.sub(r"\?|<\|\w+\|>", "", text).strip(), (0.0, 0.0))
+    return COMPLETIONS.get(re.sub(r"\?|<\|\w+\|>", "", text).strip(), (0.0, 0.0, 0.0))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -107,7 +111,7 @@ def test_each_completion_gets_its_own_rewards(trained: Path) -> None:
     sampled: list[str] = []
     for step in {entry["step"][0]: entry for entry in lines(file)}.values():  # it writes the last one twice
         for text, *values in zip(step["completion"], *(step[name] for name in NAMES), strict=True):
-            assert tuple(values) == worth(text), text
+            assert values == pytest.approx(worth(text)), text
             sampled.append(text)
     assert len(sampled) == 16
     assert len({worth(text) for text in sampled}) > 1

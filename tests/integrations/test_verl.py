@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -106,6 +107,30 @@ def test_settings_and_what_verl_adds() -> None:
     assert told["external_r1v_acc"] == told["external_kg_jac"] == 1.0
     with pytest.raises(InputError, match="lexicn"):
         verl.compute_score("d", both, GOLD, extractor="lexicn")
+
+
+def test_settings_are_those_that_are_named() -> None:
+    """veRL's reward managers hand over a router's address and a tokenizer where there is a reward model."""
+    parameters = inspect.signature(verl.compute_score).parameters
+    assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == set(verl.NAMES)
+    scored(GOLD)
+    verl.compute_score("d", GOLD, GOLD, reward_router_address="x:1", reward_model_tokenizer=object())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mesure": "f1"}, "reward_kwargs has 'mesure', .*: use measure$"),
+        ({"weights": [1, 2]}, "reward_kwargs has 'weights', .*: use reward_weights$"),
+        ({"x": 1}, "reward_kwargs has 'x', .*: use match, measure, extractor, reward_weights$"),
+        ({"reward_weights": [1.0]}, "1 reward_weights for 2 rewards"),
+        ({"match": "exactly"}, "match is 'exactly': use exact, f1, any$"),
+        ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),
+    ],
+)
+def test_a_wrong_setting_is_said_in_words(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^veRL: {message}"):
+        verl.compute_score("d", GOLD, GOLD, **settings)
 
 
 def test_threads_share_one_extractor_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -98,6 +99,9 @@ def test_think_first_and_answer_first_pools_mix(tiny_model_dir: Path, pool: Path
     assert {row.id.startswith("first-") for row in rows} == {True, False}
     assert list(rows[0].rewards) == ["external_r1v_acc", "external_kg_jac", "format", "think_format_reward"]
     assert all(row.rewards["external_kg_jac"] is not None for row in rows)  # both orders have a graph
+    manifest = json.loads((out / "manifest.json").read_text())
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (pool, other)]
+    assert [manifest["data_sha256"], manifest["pools_sha256"]] == [hashes[0], {str(other): hashes[1]}]
     with pytest.raises(InputError, match="make ids unique"):
         run(tiny_model_dir, pool, tmp_path / "again", "--pools", str(pool))
 

@@ -10,6 +10,7 @@ the tag it did not close: veRL hands on the text, without end tokens.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import threading
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,13 @@ from chexphi import prompts
 from chexphi.answers import Match
 from chexphi.graph.match import Measure
 from chexphi.graph.open import open_extractor
-from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.rewards import AccuracyReward, GraphReward, settings
 from chexphi.schema import Example, InputError
+
+NAMES = ("match", "measure", "extractor", "reward_weights")
+"""What `reward_kwargs` may set."""
+HANDED_OVER = ("reward_router_address", "reward_model_tokenizer")
+"""What veRL 0.9.1 adds to the `reward_kwargs` where there is a reward model; not used."""
 
 _lock = threading.Lock()
 
@@ -58,11 +64,18 @@ def compute_score(
         measure: How graphs are compared.
         extractor: What reads graphs, as in `open_extractor`; built once a process.
         reward_weights: Of the answer and of the graph.
-        kwargs: What else veRL hands over, a reward model's address for one; not used.
+        kwargs: `HANDED_OVER`.
 
     Raises:
-        InputError: If the reference has neither an answer nor a reasoning with a graph.
+        InputError: If a setting is not known, or the reference has neither an answer nor a reasoning with a
+            graph.
     """
+    if unknown := sorted(kwargs.keys() - set(HANDED_OVER)):
+        near = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
+        raise InputError(
+            f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(near)}"
+        )
+    settings.check(settings.RewardFields(match=match, measure=measure), reward_weights, where="veRL")
     with _lock:  # veRL's threads begin together
         rewards = _build(match, measure, extractor)
     row = extra_info or {}

@@ -73,6 +73,7 @@ def begin(
     examples: int,
     trainer: Any = None,
     suits: Callable[[Any, Any], None] | None = None,
+    pools: Sequence[str] = (),
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
 
@@ -85,6 +86,7 @@ def begin(
         examples: How many examples are used.
         trainer: TRL's config, where the stage trains.
         suits: Takes model and processor and raises if the data do not fit them, before there is a folder.
+        pools: More datasets, for their hashes.
 
     Returns:
         The model and its processor.
@@ -106,6 +108,8 @@ def begin(
         suits(model, processor)
     films = processor.image_processor.to_dict()
     extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
+    if pools:
+        extra["pools_sha256"] = {file: runs.sha256(Path(file)) for file in pools}
     if learning and asked:
         rank, alpha = learning.lora_rank, learning.lora_alpha
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed

@@ -42,7 +42,7 @@ def check_places(names: Iterable[str]) -> None:
     """
     for name in names:
         if name.startswith("radeval:"):
-            _check_radeval(name)
+            _radeval(name)
         elif ":" in name:
             find_callable(name)
 
@@ -169,7 +169,9 @@ def find_callable(name: str) -> Callable[..., Any]:
     return found
 
 
-def _check_radeval(name: str) -> tuple[str, str | None]:
+@functools.cache
+def _radeval(name: str) -> Callable[..., Any]:
+    """A metric of RadEval, loaded once and tried on one pair: it tells its keys when it has counted."""
     metric, _, key = name.removeprefix("radeval:").partition(":")
     if metric == "radcliq":
         raise InputError(f"reward {name} is a distance, less is better: write a function that negates it")
@@ -177,7 +179,12 @@ def _check_radeval(name: str) -> tuple[str, str | None]:
         raise InputError(
             f"reward {name} needs the library radeval: pip install 'chexphi[radeval]', or drop the reward"
         )
-    return metric, key or None
+    try:
+        function = importlib.import_module("radeval.rewards").make_reward_fn(metric, key=key or None)
+        function(completions=["The lungs are clear."], ground_truth=["The lungs are clear."])
+    except (ValueError, KeyError) as error:  # it lists its metrics, or the metric's keys
+        raise InputError(f"reward {name}: {error.args[0]}") from error
+    return function
 
 
 class RadevalReward:
@@ -188,15 +195,12 @@ class RadevalReward:
         end_token_ids: A completion whose ids end otherwise is truncated.
 
     Raises:
-        InputError: Where the library is not installed, does not know the metric, or less of it is better.
+        InputError: Where the library is not installed, does not know the metric or its key, or less of it is
+            better.
     """
 
     def __init__(self, name: str, end_token_ids: Iterable[int] = ()) -> None:
-        metric, key = _check_radeval(name)
-        try:
-            self.function = importlib.import_module("radeval.rewards").make_reward_fn(metric, key=key)
-        except ValueError as error:  # it lists its metrics
-            raise InputError(f"reward {name}: {error}") from None
+        self.function = _radeval(name)
         self.end_token_ids = frozenset(end_token_ids)
 
     def __call__(

@@ -143,7 +143,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
 
     model, processor = begin(
         recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args,
-        suits=suits,
+        suits=suits, pools=recipe.pools,
     )  # fmt: skip
     checkpoint = last_checkpoint(out) if recipe.resume else None
     rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
@@ -153,8 +153,6 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
         )  # fmt: skip
-        for file in recipe.pools:  # the manifest has that of --data
-            logger.info("pool %s: sha256 %s", file, runs.sha256(Path(file)))
         logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
