@@ -19,6 +19,9 @@ VERBS = (
 )
 
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
 def chexphi(*argv: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "chexphi", *map(str, argv)], capture_output=True, text=True, check=False
@@ -129,6 +132,20 @@ def test_training_that_blows_up_is_one_sentence(
         (["sft", "--model", "m", "--data", "nowhere.json"], "nowhere.json"),
         (["grpo", "--model", "m", "--data", "{file}", "--num_generations", "1"], "2"),
         (["grpo", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (
+            ["grpo", "--config", "{configs}/grpo_kg.yaml", "--config", "{configs}/presets/dap.yaml"],
+            "dapo.yaml",
+        ),
+        (
+            ["grpo", "--model", "m", "--data", "{file}", "--num_generations", "3"],
+            "divisible by num_generations (3)",
+        ),
+        (
+            ["grpo", "--model", "m", "--data", "{file}", "--rewards", "external_kg"],
+            "did you mean external_kg_jac",
+        ),
+        (["grpo", "--model", "m", "--data", "{file}", "--rewards", "mine:reward"], "there is no module mine"),
+        (["evaluate", "--config", "{configs}/presets/dapo.yaml"], "unknown key 'loss_type'"),
         (["plan", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["evaluate", "--data", "{file}"], "--model"),
         (["ask", "m", "nowhere.png", "Is it clear?"], "nowhere.png"),
@@ -153,9 +170,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     file = str(small / "annotations" / "pool" / "train.json")
     monkeypatch.chdir(tmp_path)
-    done = here(*(word.format(file=file) for word in argv))
+    done = here(*(word.format(file=file, configs=CONFIGS) for word in argv))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    assert not list(tmp_path.glob("runs/*/model"))
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("runs/*"))

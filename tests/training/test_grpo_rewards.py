@@ -45,6 +45,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "    return [1 / 0 if name == id[-1] else 0.0 for name in id]\n"
         "def short(completions, **columns):\n"
         "    return [0.0]\n"
+        "def nan(completions, **columns):\n"
+        "    return [0.0] * (len(completions) - 1) + [float('nan')]\n"
+        "def partial(completions, **columns):\n"
+        "    return [None] + [0.0] * (len(completions) - 1)\n"
+        "def third(completions, id, trainer_state, **columns):\n"
+        "    return [1 / (2 - trainer_state.global_step) for _ in id]\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -111,6 +117,8 @@ def test_think_first_and_answer_first_pools_mix(tiny_model_dir: Path, pool: Path
     [
         ("mine:fails", RewardError, "raised ZeroDivisionError on row "),
         ("mine:short", InputError, "returned 1 values for 8"),
+        ("mine:nan", InputError, "reward mine:nan is nan for row "),
+        ("mine:partial", InputError, "reward mine:partial is None for some completions of row "),
     ],
 )
 def test_a_bad_reward_stops_the_run(
@@ -121,6 +129,38 @@ def test_a_bad_reward_stops_the_run(
     if kind is RewardError:
         assert str(raised.value).split("row ")[1] in {example.id for example in read_examples(pool)}
     assert not (tmp_path / "run" / "model").exists()
+    assert not (tmp_path / "run" / "completions.jsonl").read_text()  # no zero in place of a reward
+
+
+def test_a_reward_that_fails_later_leaves_the_log_and_the_last_checkpoint(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, own: None
+) -> None:
+    out, saving = tmp_path / "run", ["--save_strategy=steps", "--save_steps=1", "--max_steps=4"]
+    with pytest.raises(RewardError, match=r"mine:third raised ZeroDivisionError on row ") as raised:
+        run(tiny_model_dir, pool, out, "--rewards", "mine:third", *saving)
+    ids = {example.id for example in read_examples(pool)}
+    assert str(raised.value).split("row ")[1] in ids
+    assert [row.step for row in completions.read(out / "completions.jsonl")] == [1] * 8 + [2] * 8
+    assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    assert {path.name for path in out.glob("checkpoint-*")} == {"checkpoint-1", "checkpoint-2"}
+    run(tiny_model_dir, pool, out, "--rewards", "mine:letters", *saving, "--resume=true")  # mended
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert [row.step for row in rows] == [step for step in (1, 2, 3, 4) for _ in range(8)]
+
+
+@pytest.mark.parametrize("masked", ["true", "false"])
+def test_completions_that_are_all_truncated_earn_the_floor(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, masked: str
+) -> None:
+    never = '--generation_kwargs={"min_new_tokens": 6}'  # no end token before the limit
+    flags = [never, "--max_completion_length=6", f"--mask_truncated_completions={masked}"]
+    out = run(tiny_model_dir, pool, tmp_path / "run", *flags)
+    rows = list(completions.read(out / "completions.jsonl"))
+    assert all(row.truncated and row.total == 0 for row in rows)
+    steps = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()][:2]
+    assert [step["malformed/truncated"] for step in steps] == [1.0, 1.0]
+    assert [step["completions/clipped_ratio"] for step in steps] == [1.0, 1.0]
+    assert [step["loss"] for step in steps] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
