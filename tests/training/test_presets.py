@@ -24,7 +24,8 @@ DOCUMENTED = {  # the original's README, and train_loop.sh beside it
     "mask_truncated_completions": False, "use_bias_correction_kl": False,
     "sapo_temperature_pos": 1.0, "sapo_temperature_neg": 1.05, "reward_weights": [1.0, 1.0],
     "rewards": ["external_r1v_acc", "external_kg_jac"], "dynamic_sample": False, "soft_overlong_share": 0.2,
-    "match": "exact", "measure": "jaccard", "combine": "sum", "trainable": "vision_lora+lm_head",
+    "match": "exact", "measure": "jaccard", "format_gate": True, "empty": "skip",
+    "contradictions": "discount", "combine": "sum", "trainable": "vision_lora+lm_head",
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "dapo": {
@@ -55,11 +56,8 @@ def resolved(argv: list[str]) -> dict[str, Any]:
 def test_the_documented_run_is_what_is_documented() -> None:
     assert resolved(["--config", str(BASE)]) == DOCUMENTED
     kg, acc = (yaml.safe_load((CONFIGS / f"grpo_{name}.yaml").read_text()) for name in ("kg", "acc"))
-    assert {key for key in kg | acc if kg.get(key) != acc.get(key)} == {
-        "rewards",
-        "reward_weights",
-        "measure",
-    }
+    different = {key for key in kg | acc if kg.get(key) != acc.get(key)}
+    assert different == {"rewards", "reward_weights", "measure", "empty", "contradictions"}
     assert acc["rewards"] == ["external_r1v_acc"]
 
 
