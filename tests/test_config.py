@@ -88,3 +88,8 @@ def test_a_missing_file_is_named_with_what_there_is(tmp_path: Path) -> None:
     for argv in (["--config"], ["--config", "--limit", "3"]):
         with pytest.raises(InputError, match="needs a file name"):
             config.parse(argv, Recipe, prog="chexphi sft")
+
+
+def test_two_files_behind_one_flag_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"more\.yaml"):
+        parse(tmp_path, "limit: 3\n", "more.yaml")

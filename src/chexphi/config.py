@@ -181,7 +181,7 @@ def parse_training(
 
 def help_text(recipe: type, prog: str, trl: str | None = None) -> str:
     """What `--help` prints: our own fields with their docs, then where TRL's are documented."""
-    lines = [f"usage: {prog} [--config FILE.yaml ...] [--key value ...]", ""]
+    lines = [f"usage: {prog} [--config FILE.yaml]... [--key value]...", ""]
     doc = (recipe.__doc__ or "").strip().splitlines()
     lines += [doc[0] if doc else "", ""]
     for field in dataclasses.fields(recipe):
