@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -114,7 +115,7 @@ class Turns(TrainerCallback):
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds = self.wall = 0.0
         self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
         self._error: BaseException | None = None
         self._memory = False
@@ -157,10 +158,10 @@ class Turns(TrainerCallback):
         if self._memory:
             self._watch = _Peak()
             self._watch.__enter__()
-        self._since = clock()
+        self._since, self._walled = clock(), time.perf_counter()
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.seconds = clock() - self._since
+        self.seconds, self.wall = clock() - self._since, time.perf_counter() - self._walled
         if self._memory:
             self._watch.__exit__(None, None, None)
             self.peak, self._memory = self._watch.bytes, False

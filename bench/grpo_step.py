@@ -67,14 +67,12 @@ class Run:
     seconds: list[float] = field(default_factory=list)
 
 
-def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, checkpointing: bool) -> Run:
-    """A trainer that waits before its first step."""
-    place = folder / side
-    place.mkdir()
-    model, processor = policy(tokenizer, cell.shape, crops=36)
+def config(cell: Cell, model: Any, place: Path, steps: int, **changed: Any) -> GRPOConfig:
+    """Of a side; `changed` comes before what the recipe and the cell say."""
     rows = cell.group if cell.shape.full else cell.prompts * cell.group
-    args = GRPOConfig(
-        **DEFAULTS | {"gradient_checkpointing": checkpointing} | cell.trainer,
+    settings = {"logging_strategy": "no"} | DEFAULTS | cell.trainer | changed
+    return GRPOConfig(
+        **settings,
         output_dir=str(place / "run"),
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=cell.prompts * cell.group // rows,
@@ -86,8 +84,15 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, check
         use_cpu=not GPU,
         save_strategy="no",
         disable_tqdm=True,
-        logging_strategy="no",
     )
+
+
+def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, checkpointing: bool) -> Run:
+    """A trainer that waits before its first step."""
+    place = folder / side
+    place.mkdir()
+    model, processor = policy(tokenizer, cell.shape, crops=36)
+    args = config(cell, model, place, steps, gradient_checkpointing=checkpointing)
     turns, parts = Turns(), Parts()
     rewards = reward_functions(GRPORecipe(), LexiconExtractor(), model.generation_config.eos_token_id)
     drawn = examples(cell, processor, cell.prompts * steps, place)

@@ -169,17 +169,19 @@ def repair(path: Path) -> None:
         path.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSONL file.
+def read_jsonl(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file; of one that is `growing`, without a last line whose end is not yet written.
 
     Raises:
         InputError: If a line is no JSON object; its number is named.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:  # no JSON, or no UTF-8
+                if growing and not line.endswith(b"\n"):
+                    return
                 raise InputError(f"{path}, line {number} is no JSON: repair or remove the line") from None
             if not isinstance(row, dict):
                 raise InputError(f"{path}, line {number} is no JSON object: repair or remove the line")

@@ -135,7 +135,7 @@ def test_each_warning_is_said_once_and_a_resumed_run_says_none_again(train: Trai
     saving = ["--save_strategy=steps", "--save_steps=6"]
     out = train(tmp_path / "run", constant, "--max_steps=6", *saving)
     lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["kind"]) for line in lines] == [(5, "zero_spread")]
+    assert [(line["step"], line["kind"]) for line in lines] == [(5, "zero_spread"), (6, "all_truncated")]
     assert lines[0]["message"] in (out / "train.log").read_text()
     train(out, constant, "--max_steps=8", "--resume=true", *saving)
     assert len((out / "diagnostics.jsonl").read_text().splitlines()) == 1

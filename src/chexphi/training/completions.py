@@ -1,25 +1,34 @@
-"""`completions.jsonl`: one line a sampled completion, written while training, and its reader."""
+"""`completions.jsonl`: one line a sampled completion, written while training, and its reader.
+
+`pandas.DataFrame(read(path))` is a frame of it, `Dataset.from_list([row.to_dict() for row in read(path)])` a
+data set; `pandas.read_json(path, lines=True)` and `load_dataset("json")` read the file itself.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chexphi.runs import read_jsonl
+from chexphi.runs import JsonLines, read_jsonl
 from chexphi.schema import Completion, InputError
+from chexphi.training.diagnostics import not_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA = 1
 
 
 def read(path: Path) -> Iterator[Completion]:
-    """The completions of a run, in the order they were sampled.
+    """The completions of a run, in the order they were sampled; a last line still being written is left out.
 
     Raises:
         InputError: If a line is broken or of another schema.
     """
-    for number, row in enumerate(read_jsonl(path), 1):
+    for number, row in enumerate(read_jsonl(path, growing=True), 1):
         if row.get("schema") != SCHEMA:
             raise InputError(
                 f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}"
@@ -62,3 +71,80 @@ def rewards_of(row: str, names: Sequence[str], values: Sequence[float]) -> dict[
         if math.isinf(value):
             raise FloatingPointError(f"reward {name} of row {row} is {value}: the last checkpoint is kept")
     return {name: None if math.isnan(value) else value for name, value in zip(names, values, strict=True)}
+
+
+def logged(step: int, every: int, *, accumulation: int, period: int) -> bool:
+    """Whether the completions of an optimizer step are written: of its first generation, and each N-th after.
+
+    A function of the step alone, so that a resumed run writes the steps that an unbroken one does.
+
+    Args:
+        step: Optimizer steps done before.
+        every: N; of the steps at which completions are generated.
+        accumulation: Micro-batches of an optimizer step.
+        period: Micro-batches from one generation to the next.
+
+    >>> [step + 1 for step in range(12) if logged(step, 2, accumulation=2, period=4)]
+    [1, 4, 5, 8, 9, 12]
+    """
+    return min(step, math.ceil(step * accumulation / period)) % every == 0
+
+
+class CompletionLog:
+    """The rows of a generation, which wait for their log-probabilities and are written once all have them.
+
+    Args:
+        lines: Where they go.
+        tokenizer: The policy's.
+        ends: Ids that end a completion.
+        gather: Joins the rows of all processes, in their order.
+        main: Whether this process writes.
+    """
+
+    def __init__(
+        self,
+        lines: JsonLines,
+        tokenizer: Any,
+        ends: Container[int],
+        *,
+        gather: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+        main: bool,
+    ) -> None:
+        self._lines, self._tokenizer, self._ends = lines, tokenizer, ends
+        self._gather, self._main = gather, main
+        self._word = functools.cache(lambda token: tokenizer.decode([token]))
+        self._rows: list[dict[str, Any]] = []
+        self._waiting: set[int] = set()
+        self.on = True
+        """Whether this generation is written; what is not finite stops the run all the same."""
+
+    def begin(self, rows: list[dict[str, Any]]) -> None:
+        self._rows, self._waiting = rows, set(range(len(rows)))
+
+    def ids(self, rows: Tensor) -> list[str]:
+        return [self._rows[index]["id"] for index in rows.tolist()]
+
+    def waits_for(self, rows: Tensor) -> bool:
+        return not self._waiting.isdisjoint(rows.tolist())
+
+    def keep(self, rows: Tensor, logps: Tensor) -> None:
+        """Join log-probabilities (rows, tokens) with their rows; write the batch once it is complete.
+
+        Raises:
+            FloatingPointError: If one is not finite; its row is named.
+        """
+        for index, values in zip(rows.tolist(), logps.tolist(), strict=True):
+            row = self._rows[index]
+            row["per_token_logps"] = values[: len(row["token_ids"])]
+            if not math.isfinite(sum(row["per_token_logps"])):
+                bad = next(value for value in row["per_token_logps"] if not math.isfinite(value))
+                raise not_finite("a log-probability", bad, row["step"], [row["id"]])
+        self._waiting.difference_update(rows.tolist())
+        if self.on and not self._waiting:
+            self.write(self._gather(self._rows))
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write these rows, if this generation's are written and this is the process that does it."""
+        if self.on and self._main:
+            found = (finish(row, self._tokenizer, self._word, self._ends) for row in rows)
+            self._lines.write(*(line.to_dict() for line in found))

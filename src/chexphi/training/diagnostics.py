@@ -25,6 +25,10 @@ WINDOW = 10
 """Rows that are averaged at the beginning of a run and at its end."""
 ZERO_SPREAD = 5
 """Rows in a row in which no group has a spread of rewards."""
+TRUNCATED = 5
+"""Rows in a row in which `max_completion_length` ends every completion."""
+MASKED = "masked"
+"""Set in the rows of a run with `mask_truncated_completions`."""
 SUMMARY = "train_runtime"
 """What only the last row of a run has, which is of no step."""
 KL_ROWS = 3
@@ -114,6 +118,22 @@ def zero_spread(rows: Sequence[Row]) -> str | None:
     )
 
 
+def all_truncated(rows: Sequence[Row]) -> str | None:
+    """Every completion is as long as it may be: none comes to its end."""
+    last = rows[-TRUNCATED:]
+    if len(last) < TRUNCATED or not all(row.get("completions/clipped_ratio", 0) >= 1 for row in last):
+        return None
+    learned = (
+        "nothing is learned, for mask_truncated_completions leaves them all out; "
+        if last[-1].get(MASKED)
+        else ""
+    )
+    return (
+        f"max_completion_length cut every completion for {TRUNCATED} logged steps, none came to its end: "
+        f"{learned}raise max_completion_length, or begin with a policy that ends its answers"
+    )
+
+
 def kl_blow_up(rows: Sequence[Row]) -> str | None:
     """KL to the reference above 1 nat a token, or ten times what it just was."""
     if len(rows) < KL_ROWS or not all("kl" in row for row in rows[-KL_ROWS:]):
@@ -154,7 +174,8 @@ def graph_f1(row: Row) -> float | None:
 
 
 CHECKS: tuple[Callable[[Sequence[Row]], str | None], ...] = (
-    entropy_collapse, length_drift, reward_saturation, zero_spread, kl_blow_up, wrong_reason,
+    entropy_collapse, length_drift, reward_saturation, zero_spread, all_truncated, kl_blow_up,
+    wrong_reason,
 )  # fmt: skip
 
 
@@ -183,9 +204,8 @@ class Diagnostics(TrainerCallback):
     ) -> None:
         if not state.is_world_process_zero or SUMMARY in (logs or {}):
             return
-        self._rows.append(
-            {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
-        )
+        values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        self._rows.append(values | {MASKED: getattr(args, "mask_truncated_completions", False)})
         for kind, message in warnings(self._rows).items():
             if kind not in self._said:
                 self._said.add(kind)

@@ -58,6 +58,12 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     max_resample_times: int = field(
         default=4, metadata={"help": "with dynamic_sample: most rounds of other prompts a batch"}
     )
+    log_every: int = field(
+        default=1,
+        metadata={
+            "help": "of the steps at which completions are generated, log the first and each N-th after"
+        },
+    )
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
@@ -95,6 +101,8 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     """
     settings.check(recipe, args.reward_weights, where="grpo")
     named.check_places(recipe.rewards)
+    if recipe.log_every < 1:
+        raise InputError(f"grpo: log_every is {recipe.log_every}: use 1 for every step, or a greater number")
     if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
         raise InputError(
             f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
@@ -184,6 +192,7 @@ def make_trainer(
     """The trainer of these parts, with or without dynamic sampling."""
     parts |= {
         "args": args,
+        "log_every": recipe.log_every,
         "limits": _limits(recipe),
         "share_prefix": recipe.share_prefix,
         "epochs_done": checkpoint.epochs if checkpoint else 0,

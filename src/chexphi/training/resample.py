@@ -15,7 +15,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.trainer.utils import nanstd
 
 from chexphi.prompts import text_of
-from chexphi.training import dynamic
+from chexphi.training import dynamic, masks
 from chexphi.training.completions import rewards_of
 from chexphi.training.drawn import DrawnOn
 from chexphi.training.dynamic import Batch, Rule
@@ -70,6 +70,8 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         self._replay: tuple[list[Sample], Tensor] | None = None
         self._samples: list[Sample] = []
         self._sample_rewards: list[list[float]] = []
+        self._here: list[tuple[int, bool]] = []
+        """Of each local row of the batch: which sample it is, and whether it is trained on."""
         self._pending_metrics: Any
         self._pending_extra_logs: Any
 
@@ -93,6 +95,7 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         rewards = torch.tensor([self._sample_rewards[row] for row in rows], device=self.accelerator.device)
         rewards[~torch.tensor(trained)] = torch.nan  # TRL's word for: of no account
         self._replay, films, self._step_films = (chosen, rewards), self._step_films, None
+        self._here = list(zip(rows[here], trained[here], strict=True))
         try:
             output = super()._generate_and_score_completions(
                 [held.get(sample.id) or self.train_dataset[self._place[sample.id]] for sample in chosen]
@@ -100,11 +103,11 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         finally:
             self._replay, self._step_films = None, films
         self._log_own(size)
-        for i, row in enumerate(rows[here]):
-            if not trained[here][i]:
-                self._rows[i] |= self._line(row) | {"kept": False}
-        self._write([self._line(row) | UNREAD for row in range(len(self._samples)) if row not in set(rows)])
-        return self._without(output, [not value for value in trained[here]])
+        used = set(rows)
+        self._log.write([self._line(row) | UNREAD for row in range(len(self._samples)) if row not in used])
+        left_out = ~torch.tensor(trained[here], device=output["completion_mask"].device)
+        masks.leave_out(output, left_out, self.accelerator.gather)
+        return output
 
     def _rounds(self, inputs: list[dict[str, Any]], size: int, held: dict[str, Any]) -> tuple[int, float]:
         """Sample the batch, then other prompts until enough groups spread: rounds and their seconds."""
@@ -230,14 +233,10 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
             "advantage": 0.0,
         }
 
-    def _without(self, output: dict[str, Any], left_out: Sequence[bool]) -> dict[str, Any]:
-        """The batch with the loss masked where rows only keep its shape; attention sees them as before."""
-        mask = output["completion_mask"]
-        kept = (~torch.tensor(left_out, device=mask.device)).to(mask.dtype).unsqueeze(1).expand_as(mask)
-        if any(left_out):
-            output["tool_mask"] = kept
-        output["num_items_in_batch"] = self.accelerator.gather((mask * kept).sum()).sum()
-        return output
+    def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
+        """As without dynamic sampling, but that rows that only fill the batch are told what they earned."""
+        pairs = zip(super()._sampled(inputs, ids, mask), self._here, strict=True)
+        return [line if used else line | self._line(row) | {"kept": False} for line, (row, used) in pairs]
 
 
 UNREAD = {"kept": False, "per_token_logps": ()}

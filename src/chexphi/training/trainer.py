@@ -14,10 +14,7 @@ does not take TRL's inputs: it is copied from the policy here instead.
 from __future__ import annotations
 
 import copy
-import functools
 import logging
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,8 +33,8 @@ from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import dynamic, engines, resume, shared
-from chexphi.training.completions import finish, rewards_of
+from chexphi.training import dynamic, engines, masks, resume, shared
+from chexphi.training.completions import CompletionLog, logged, rewards_of
 from chexphi.training.diagnostics import not_finite
 
 logger = logging.getLogger(__name__)
@@ -51,6 +48,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
     Args:
         model: The policy.
         completions: Where the lines go; only the main process writes.
+        log_every: N, of which one in N generations is written.
         limits: Up to where vLLM's log-probabilities and the trainer's are the same.
         share_prefix: Whether the completions of a prompt share its pass where they can.
         epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
@@ -63,6 +61,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         args: GRPOConfig,
         *,
         completions: JsonLines,
+        log_every: int = 1,
         limits: engines.Limits | None = None,
         share_prefix: bool = True,
         epochs_done: int = 0,
@@ -89,14 +88,15 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._buffered_inputs: list[dict[str, Any]] | None = None
         self._limits = limits or engines.Limits()
         self._compared = not args.use_vllm
-        self._lines = completions
+        self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
+        main, tokenizer = self.accelerator.is_main_process, self.processing_class.tokenizer
+        self._log = CompletionLog(completions, tokenizer, self.eos_token_ids, gather=gather_object, main=main)
         self._epochs_done = epochs_done
         self._capture = False
         self._captured: Tensor | None = None
         self._scaled: Tensor | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._waiting: set[int] = set()
-        self._word = functools.cache(lambda token: self.processing_class.tokenizer.decode([token]))
+        # our own `masks` in place of TRL's, which no pass would read
+        self._mask_truncated, self.mask_truncated_completions = args.mask_truncated_completions, False
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
@@ -115,10 +115,12 @@ class LoggedGRPOTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._step_films is not None:
             self._step_films.clear()
-        every = self.args.steps_per_generation * self.num_iterations
-        policy_pass = self.args.gradient_accumulation_steps % every != 0 or (
+        period, accumulation = self._period, self.args.gradient_accumulation_steps
+        policy_pass = accumulation % period != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
         )
+        step = self.state.global_step
+        self._log.on = logged(step, self._log_every, accumulation=accumulation, period=period)
         self._capture, self._captured = policy_pass and self.model.training, None
         output = super()._generate_and_score_completions(inputs)
         self._capture = False
@@ -126,12 +128,15 @@ class LoggedGRPOTrainer(GRPOTrainer):
             self._compare(output)
         # a reference pass leaves the whole adapter with gradients, what is frozen in it included
         trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
+        if self._mask_truncated:
+            ends = [*self.eos_token_ids, self._tokenizer.pad_token_id]  # TRL's
+            cut = masks.truncated(output["completion_ids"], output["completion_mask"], ends)
+            masks.leave_out(output, cut, self.accelerator.gather)
         if self.model.training:
-            self._rows = self._sampled(inputs, output["completion_ids"], output["completion_mask"])
-            self._waiting = set(range(len(inputs)))
+            self._log.begin(self._sampled(inputs, output["completion_ids"], output["completion_mask"]))
             output[ROW] = torch.arange(len(inputs))
             if self._captured is not None:
-                self._keep(output[ROW], self._captured)
+                self._log.keep(output[ROW], self._captured)
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -163,7 +168,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         if not self._capture:
             return passes()
         self._capture = False  # the first pass is the policy's, what follows is the reference's
-        if self.temperature == 1:
+        if self.temperature == 1 or not self._log.on:  # of what is not written, this tells what is not finite
             result = passes()
             self._captured = self._scaled = result[0].detach().float()
             return result
@@ -185,16 +190,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         rows = inputs.get(ROW)
-        waiting = rows is not None and not self._waiting.isdisjoint(rows.tolist())
+        waiting = rows is not None and self._log.waits_for(rows)
         self._capture, self._captured = waiting, None
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if rows is not None and not loss.isfinite():
-            raise not_finite(
-                "loss", loss.item(), self.state.global_step + 1, [self._rows[i]["id"] for i in rows]
-            )
+            raise not_finite("loss", loss.item(), self.state.global_step + 1, self._log.ids(rows))
         if waiting and rows is not None and self._captured is not None:
             self._compare(inputs)
-            self._keep(rows, self._captured)
+            self._log.keep(rows, self._captured)
         return loss
 
     def _compare(self, batch: dict[str, Any]) -> None:
@@ -231,20 +234,3 @@ class LoggedGRPOTrainer(GRPOTrainer):
                 }
             )
         return rows
-
-    def _keep(self, rows: Tensor, logps: Tensor) -> None:
-        """Join log-probabilities (rows, tokens) with their rows; write the batch once it is complete."""
-        for index, values in zip(rows.tolist(), logps.cpu(), strict=True):
-            row = self._rows[index]
-            row["per_token_logps"] = values[: len(row["token_ids"])].tolist()
-            if bad := [value for value in row["per_token_logps"] if not math.isfinite(value)]:
-                raise not_finite("a log-probability", bad[0], row["step"], [row["id"]])
-        self._waiting -= set(rows.tolist())
-        if not self._waiting:
-            self._write(gather_object(self._rows))
-
-    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        if self.accelerator.is_main_process:
-            tokenizer, ends = self.processing_class.tokenizer, self.eos_token_ids
-            lines = (finish(row, tokenizer, self._word, ends) for row in rows)
-            self._lines.write(*(line.to_dict() for line in lines))
