@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import dataclasses
+import logging
 import statistics
 import tempfile
 import warnings
@@ -39,10 +40,12 @@ from chexphi.training.grpo import GRPORecipe, reward_functions
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.trainer import LoggedGRPOTrainer
 
-CELLS = [
-    *grid([300], [8], [1]),
-    dataclasses.replace(DEMO, name=f"{DEMO.name}, T 0.9", trainer=DEMO.trainer | {"temperature": 0.9}),
-]
+CELLS = {
+    "prompt": grid([300], [8], [1])[0],
+    "demo": dataclasses.replace(
+        DEMO, name=f"{DEMO.name}, T 0.9", trainer=DEMO.trainer | {"temperature": 0.9}
+    ),
+}
 """Both at a temperature that is not 1, where the logged log-probabilities are a product of their own."""
 SIDES = ("plain", "not shared", "shared")
 
@@ -115,14 +118,16 @@ def compare(cell: Cell, warm: int, steps: int) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What rewards, records and metrics add to a GRPO step.")
     parser.add_argument("--steps", type=int, default=3, help="timed steps, after a quarter of them")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS), help="which comparisons")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     transformers_logging.set_verbosity_error()
+    logging.getLogger("chexphi").setLevel(logging.ERROR)  # every completion is cut, as it has to be here
     device = torch.cuda.get_device_name() if GPU else f"CPU, {torch.get_num_threads()} thread(s)"
     console = Console(width=120)
     console.print(device)
-    for cell in CELLS:
-        console.print(compare(cell, max(1, asked.steps // 4), asked.steps))
+    for name in asked.cells:
+        console.print(compare(CELLS[name], max(1, asked.steps // 4), asked.steps))
 
 
 if __name__ == "__main__":

@@ -203,8 +203,9 @@ def cut_after_step(path: Path, step: int) -> None:
     if not path.exists():
         return
     repair(path)
-    kept = [row for row in read_jsonl(path) if row["step"] <= step]
-    atomic_write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    kept = [line for line, row in zip(lines, read_jsonl(path), strict=True) if row["step"] <= step]
+    atomic_write(path, "".join(f"{line}\n" for line in kept))
 
 
 def console() -> Console:

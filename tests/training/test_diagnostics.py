@@ -31,7 +31,7 @@ def figures(**values: float) -> dict[str, float]:
         "entropy": 0.5, "completions/mean_length": 50.0, "rewards/external_r1v_acc/mean": 0.5,
         "rewards/external_r1v_acc/std": 0.5, "frac_reward_zero_std": 0.5, "kl": 0.02,
         "graph/entity_precision": 0.5, "graph/entity_recall": 0.5, "graph/relation_precision": 0.4,
-        "graph/relation_recall": 0.4,
+        "graph/relation_recall": 0.4, "completions/clipped_ratio": 0.5,
     }  # fmt: skip
     return healthy | values
 
@@ -55,6 +55,8 @@ ANSWER, SPREAD = "rewards/external_r1v_acc/mean", "rewards/external_r1v_acc/std"
         ({}, {"frac_reward_zero_std": 1.0}, {"zero_spread"}),
         ({}, {"frac_reward_zero_std": 1.0, "dynamic/groups_spread": 2}, set()),
         ({}, {"frac_reward_zero_std": 1.0, "dynamic/groups_spread": 0}, {"zero_spread"}),
+        ({}, {"completions/clipped_ratio": 1.0}, {"all_truncated"}),
+        ({}, {"completions/clipped_ratio": 0.99}, set()),
         ({}, {"kl": 1.2}, {"kl_blow_up"}),
         ({}, {"kl": 0.15}, set()),  # the jump is more than ten rows ago
         ({}, {ANSWER: 0.7}, set()),
@@ -75,6 +77,32 @@ def test_a_sudden_kl_is_said_below_one() -> None:
     rows = run_of(figures(), figures())
     assert "kl_blow_up" in diagnostics.warnings(rows + [figures(kl=0.3)] * 3)
     assert "kl_blow_up" not in diagnostics.warnings([*rows, figures(kl=0.3)])
+
+
+@pytest.mark.parametrize("clipped", [[1.0] * 4, [1.0] * 4 + [0.5], [0.9] + [1.0] * 4])
+def test_some_truncated_steps_are_not_all(clipped: list[float]) -> None:
+    assert (
+        diagnostics.all_truncated([figures(**{"completions/clipped_ratio": ratio}) for ratio in clipped])
+        is None
+    )
+
+
+def test_a_run_that_masks_truncated_completions_is_told_that_it_learns_nothing(
+    train: Train, tmp_path: Path
+) -> None:
+    rows = [figures(**{"completions/clipped_ratio": 1.0})] * 5
+    said = diagnostics.all_truncated(rows)
+    assert said is not None
+    assert "nothing is learned" not in said
+    flags = ["--max_completion_length=1", "--mask_truncated_completions=true", "--max_steps=6"]
+    out = train(tmp_path / "run", rising, *flags, '--generation_kwargs={"min_new_tokens": 1}')
+    lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["kind"]) for line in lines] == [(5, "all_truncated")]
+    assert "nothing is learned, for mask_truncated_completions leaves them all out" in lines[0]["message"]
+
+
+def rising(completions: Sequence[Any], **_: Any) -> list[float]:
+    return [float(i % 2) for i in range(len(completions))]
 
 
 def test_noise_is_no_change() -> None:
@@ -138,7 +166,7 @@ def test_each_warning_is_said_once_and_a_resumed_run_says_none_again(train: Trai
     assert [(line["step"], line["kind"]) for line in lines] == [(5, "zero_spread"), (6, "all_truncated")]
     assert lines[0]["message"] in (out / "train.log").read_text()
     train(out, constant, "--max_steps=8", "--resume=true", *saving)
-    assert len((out / "diagnostics.jsonl").read_text().splitlines()) == 1
+    assert len((out / "diagnostics.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("flags", [[], ["--dynamic_sample=true"]])

@@ -38,6 +38,10 @@ def pool(films: Path) -> Path:
         ("0.7", []),
         ("0.7", ["--steps_per_generation=4"]),  # TRL runs an old-policy pass
         ("0.9", ["--beta=0.1"]),  # and a reference pass
+        ("0.9", ["--num_iterations=2", "--max_steps=4"]),
+        ("0.9", ["--share_prefix=false"]),
+        ("1.0", ["--share_prefix=false", "--steps_per_generation=4", "--max_steps=3"]),
+        ("0.7", ["--mask_truncated_completions=true", "--beta=0.1"]),
     ],
 )
 def test_logged_log_probabilities_equal_an_independent_forward(
@@ -47,7 +51,9 @@ def test_logged_log_probabilities_equal_an_independent_forward(
         tiny_model_dir, pool, tmp_path / "run", "--temperature", temperature, "--learning_rate=0", *extra
     )
     rows = list(completions.read(out / "completions.jsonl"))
-    assert len(rows) == 16
+    assert len(rows) == (32 if "--max_steps=3" in extra else 16)
+    if "--mask_truncated_completions=true" in extra:
+        assert any(row.truncated for row in rows)
     model, processor = phi4.load(tiny_model_dir)  # a rate of 0 keeps the policy where it was
     examples = {example.id: example for example in read_examples(pool)}
     dataset = grpo_dataset(list(examples.values()), pool.parents[2] / "images")

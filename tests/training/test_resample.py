@@ -99,8 +99,8 @@ def test_other_prompts_fill_the_batch(
     assert metrics_of(out, "groups_trained") == [per_batch] * len(steps)
     assert sum(metrics_of(out, "extra_completions")) == len(rows) - 4 * len(kept) > 0
     assert any(metrics_of(out, "rounds"))
-    if "--mask_truncated_completions=true" not in flags:
-        same_as_independent(tiny_model_dir, pool, [row for row in rows if row.kept])
+    assert any(row.truncated for row in rows if row.kept)
+    same_as_independent(tiny_model_dir, pool, [row for row in rows if row.kept])
     never = json.loads((out / "never_spread.json").read_text())
     flat = {key[1] for key, group in groups.items() if len({row.total for row in group}) == 1}
     assert {row["id"] for row in never} == flat
@@ -150,8 +150,13 @@ def figures_of(out: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if not k.endswith(times)} for line in lines]
 
 
+ENDS = ["--generation_kwargs", '{"exponential_decay_length_penalty": [2, 1.4]}']
+"""An end is likelier with every token, so that some completions come to theirs."""
+
+
+@pytest.mark.parametrize("masked", [False, True])
 def test_a_batch_that_stays_short_trains_on_what_spreads(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, masked: bool
 ) -> None:
     seen: list[dict[str, Any]] = []
     plain = GRPOTrainer._compute_loss
@@ -161,19 +166,31 @@ def test_a_batch_that_stays_short_trains_on_what_spreads(
         return plain(self, model, inputs)
 
     monkeypatch.setattr(GRPOTrainer, "_compute_loss", loss)
-    out = run(tmp_path / "run", lambda place: place == 0, MANY, "--max_steps=1")
+    flags = ["--max_steps=1", f"--mask_truncated_completions={masked}", *ENDS]
+    out = run(tmp_path / "run", lambda place: place == 0, MANY, *flags)
     rows = rows_of(out)
     assert len({row.id for row in rows}) * 4 == len(rows) > 80  # every prompt was tried, none twice
     kept = [row for row in rows if row.kept]
     assert len(kept) == 4
     assert sum(bool(row.per_token_logps) for row in rows) == 8  # the batch keeps its shape
     masks = [part["completion_mask"] * part["tool_mask"] for part in seen]
-    tokens = sum(len(row.token_ids) for row in kept)
+    assert {row.truncated for row in kept} == {True, False}
+    tokens = sum(len(row.token_ids) for row in kept if not (masked and row.truncated))
     assert sum(int(mask.sum()) for mask in masks) == tokens
     assert [int(part["num_items_in_batch"]) for part in seen] == [tokens] * 2
     assert metrics_of(out, "groups_trained") == [1]
     assert "1 of 2 groups have a spread" in caplog.text
     assert not any(row.id in caplog.text for row in rows)
+
+
+def test_rows_that_only_fill_a_batch_say_so_and_what_they_earned(run: Run, tmp_path: Path) -> None:
+    """Also where the old policy's pass reads the batch before the step does."""
+    rows = rows_of(run(tmp_path / "run", lambda place: place == 0, "--steps_per_generation=4", MANY))
+    groups = groups_of(rows)
+    flat = {key for key, group in groups.items() if len({row.total for row in group}) == 1}
+    assert {key for key, group in groups.items() if not any(row.kept for row in group)} == flat
+    assert sum(bool(row.per_token_logps) for key in flat for row in groups[key]) == 12
+    assert all(value is not None for row in rows for value in row.rewards.values())
 
 
 def test_a_step_without_any_spread_leaves_the_policy_as_it_is(

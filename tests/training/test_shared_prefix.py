@@ -47,7 +47,7 @@ def run(model: Path, films: Path, out: Path, *flags: str) -> Path:
         ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--beta=0.1"],
         ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--steps_per_generation=4"],
         ["--per_device_train_batch_size=8", "--attn_implementation=eager", "--temperature=0.9"],
-        # groups that a micro-batch cuts, completions of length 0, models without a cache
+        # groups that a micro-batch cuts, rows without a loss, models without a cache
         ["--per_device_train_batch_size=6", "--gradient_accumulation_steps=2", "--beta=0.1"],
         ["--per_device_train_batch_size=8", "--beta=0.1", "--mask_truncated_completions=true"],
         ["--per_device_train_batch_size=8", "--cache_implementation=static"],
