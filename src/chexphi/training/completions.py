@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chexphi.runs import JsonLines, read_jsonl
 from chexphi.schema import Completion, InputError
-from chexphi.training.diagnostics import not_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +57,14 @@ def finish(
         completion=tokenizer.decode(ids, skip_special_tokens=True),
         raw_completion_tokens=tuple(map(word, ids)),
         truncated=not ids or ids[-1] not in ends,
+    )
+
+
+def not_finite(name: str, value: float, step: int, rows: Iterable[str]) -> FloatingPointError:
+    """The error that stops a run, with the ids of the rows it came from."""
+    found = ", ".join(dict.fromkeys(rows))
+    return FloatingPointError(
+        f"{name} is {value} at step {step} in row {found}: the run stops, the last checkpoint is kept"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,6 @@ KL_ROWS = 3
 """Rows that are averaged for the KL, which moves fast."""
 CHANGE = 0.05
 """Least change of a reward or of F1 that counts, and beyond three standard errors of the windows' means."""
-
-
-def not_finite(name: str, value: float, step: int, rows: Iterable[str]) -> FloatingPointError:
-    """The error that stops a run, with the ids of the rows it came from."""
-    found = ", ".join(dict.fromkeys(rows))
-    return FloatingPointError(
-        f"{name} is {value} at step {step} in row {found}: the run stops, the last checkpoint is kept"
-    )
 
 
 def _windows(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]] | None:

@@ -34,8 +34,7 @@ from chexphi.prompts import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import dynamic, engines, masks, resume, shared
-from chexphi.training.completions import CompletionLog, logged, rewards_of
-from chexphi.training.diagnostics import not_finite
+from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
 
 logger = logging.getLogger(__name__)
 
