@@ -86,8 +86,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--temperature=0.7", "--beta=0.1"],
-        ["--temperature=0.9", "--num_iterations=2"],
+        ["--temperature=0.7", "--beta=0.1", "--max_steps=2"],
+        ["--temperature=0.9", "--num_iterations=2", "--max_steps=4"],
     ],
 )
 def test_the_log_reads_the_model_no_more_often_than_trl(
@@ -109,7 +109,7 @@ def test_the_log_reads_the_model_no_more_often_than_trl(
     monkeypatch.setattr(
         shared, "logps_at_temperature_one", lambda *args: products.append(len(args[0])) or plain(*args)
     )
-    flags = [*flags, "--share_prefix=false", "--max_steps=4"]
+    flags = [*flags, "--share_prefix=false"]
     found, counts = [], []
     for name, more in (("every", []), ("other", ["--log_every=2"])):
         out = run(tmp_path / name, *flags, *more)

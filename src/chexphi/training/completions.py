@@ -81,7 +81,7 @@ def rewards_of(row: str, names: Sequence[str], values: Sequence[float]) -> dict[
 
 
 def logged(step: int, every: int, *, accumulation: int, period: int) -> bool:
-    """Whether the completions of an optimizer step are written: of its first generation, and each N-th after.
+    """Whether a step's completions are written: of the steps that sample, the first and each N-th after.
 
     A function of the step alone, so that a resumed run writes the steps that an unbroken one does.
 
