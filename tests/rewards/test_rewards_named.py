@@ -55,7 +55,7 @@ def test_what_penalties_need() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a module of the user's."""
     (tmp_path / "own_rewards.py").write_text(
         "def length(completions, solution, **columns):\n"
@@ -69,9 +69,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "lacking.py").write_text("import no_such_library\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
     for module in ("own_rewards", "lacking"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    return tmp_path
+        sys.modules.pop(module, None)
 
 
 def test_functions_of_ones_own(folder: Path) -> None:
