@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ _SEPARATORS = re.compile(r"[,;\n]|\band\b")
 _PUNCTUATION = re.compile(r"(?<!\d)[^\w\s]|[^\w\s](?!\d)")
 
 
+@functools.lru_cache(maxsize=4096)  # labels come again with every completion
 def normalize(label: str) -> str:
     """Fold case, Unicode forms, punctuation, articles and white space; numbers keep their point.
 

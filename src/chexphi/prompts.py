@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def _sections(text: str, name: str) -> tuple[list[str], bool]:
     return found, broken or start is not None
 
 
+@functools.lru_cache(maxsize=1024)  # several rewards read one completion
 def parse(text: str, *, truncated: bool = False) -> Parsed:
     """Read reasoning and answer from a completion; tags in any case, in either order, over lines.
 

@@ -133,7 +133,7 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
         calls[("group", row["group"]) if "group" in row else ("row", number if alone else 0)].append(number)
     scored: dict[int, dict[str, Any]] = {}
     for numbers in calls.values():
-        found = _score_call([rows[number] for number in numbers], using.scheme, rewards)
+        found = score_call([rows[number] for number in numbers], using.scheme, rewards)
         scored.update(zip(numbers, found, strict=True))
     lines = [scored[number] for number in range(len(rows))]
     groups = [
@@ -147,9 +147,10 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
     return figures | {"rows": lines}
 
 
-def _score_call(
+def score_call(
     rows: Sequence[Mapping[str, Any]], scheme: Scheme, rewards: Sequence[Checked]
 ) -> list[dict[str, Any]]:
+    """Each row with its `id`, `status`, `rewards` by name and `total`, all in one call of every reward."""
     texts = [prompts.text_of(row["completion"]) for row in rows]
     shared = set.intersection(*(set(row) for row in rows)) - {"completion", "completion_ids", "token_ids"}
     columns: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
@@ -195,11 +196,11 @@ def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
     fields = dataclasses.replace(using.fields, rewards=names)
     using = Setup(fields, [known[name] for name in names], using.max_completion_length)
     scheme, rewards = using.scheme, using.open()
-    rows = [_gold_row(example) for example in examples if example.explanation]
+    rows = [gold_row(example) for example in examples if example.explanation]
     if not rows:
         raise InputError("no row has an explanation: there is nothing that rewards could be checked on")
-    gold = _score_call(rows, scheme, rewards)
-    garbage = [_score_call([row | {"completion": text} for row in rows], scheme, rewards) for text in GARBAGE]
+    gold = score_call(rows, scheme, rewards)
+    garbage = [score_call([row | {"completion": text} for row in rows], scheme, rewards) for text in GARBAGE]
     worst = [max(line["total"] or 0.0 for line in lines) for lines in zip(*garbage, strict=True)]
     unscorable = Counter(name for line in gold for name, value in line["rewards"].items() if value is None)
     return {
@@ -212,7 +213,8 @@ def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
     }
 
 
-def _gold_row(example: Example) -> dict[str, Any]:
+def gold_row(example: Example) -> dict[str, Any]:
+    """The reference of an example as a completion of it."""
     text, labels = example.explanation, list(example.answer)
     if prompts.parse(text).answer is None and gold_answer(text, labels):  # plain text: the reasoning alone
         completion = prompts.render(prompts.reference_reasoning(text), ", ".join(labels))
