@@ -107,6 +107,36 @@ def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callab
     assert "malformed no_answer: 1" in plain.stdout
 
 
+def test_rewards_probe_prints_tables_or_one_object_and_writes_a_page(
+    small: Path, tmp_path: Path, here: Callable[..., Ended]
+) -> None:
+    file, out = small / "annotations" / "pool" / "train.json", tmp_path / "probe"
+    plain = here("rewards", "probe", file, "--rewards", "external_r1v_acc,external_kg_jac")
+    assert plain.returncode == 0, plain.stderr
+    assert "polarity flipped" in plain.stdout
+    argv = (
+        "rewards",
+        "probe",
+        file,
+        "--rewards",
+        "format",
+        "--rewards",
+        "external_kg_jac",
+        "--out",
+        out,
+        "--json",
+    )
+    done = here(*argv)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [one["name"] for one in found["configurations"]] == ["format", "external_kg_jac"]
+    assert json.loads((out / "probe.json").read_text()) == found
+    page = (out / "probe.html").read_text()
+    assert "sides swapped" in page
+    assert here(*argv).returncode == 2  # the folder holds a run
+    assert here(*argv, "--overwrite").returncode == 0
+
+
 def test_the_process_ends_as_the_verb_does(tmp_path: Path) -> None:
     done = chexphi("data", "check", tmp_path / "nowhere.json")
     assert done.returncode == 2
@@ -156,6 +186,10 @@ def test_training_that_blows_up_is_one_sentence(
         (["data", "check", "{file}", "--rewards", "external_kg"], "did you mean external_kg_jac"),
         (["rewards", "score", "nowhere.jsonl"], "nowhere.jsonl"),
         (["rewards", "score", "nowhere.jsonl", "--rewards", "fromat"], "did you mean format"),
+        (["rewards", "probe", "nowhere.json"], "nowhere.json"),
+        (["rewards", "probe", "{file}", "--rewards", "fromat"], "did you mean format"),
+        (["rewards", "probe", "{file}", "--limit", "1"], "give at least 2"),
+        (["rewards", "probe", "{file}", "--rewards", "format", "--rewards", "format"], "given twice"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["report", "nowhere", "--out", "x.html"], "nowhere"),
     ],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chexphi.cli.options import Json, Limit, show
+from chexphi import runs
+from chexphi.cli.options import Json, Limit, Overwrite, Seed, show, show_table
 
-app = typer.Typer(help="Rewards without a trainer: score completions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rewards without a trainer: score completions, probe what cheating pays.", no_args_is_help=True
+)
 
 Rewards = Annotated[
     list[str] | None,
@@ -18,6 +22,13 @@ Rewards = Annotated[
         help="Names with commas between them, or a config of grpo; again for more. Default: both.",
     ),
 ]
+Combine = Annotated[str | None, typer.Option("--combine", help="sum, product or gated.")]
+Match = Annotated[str | None, typer.Option("--match", help="exact, f1 or any.")]
+Measure = Annotated[str | None, typer.Option("--measure", help="jaccard or f1.")]
+Reader = Annotated[str | None, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
+Compat = Annotated[
+    str | None, typer.Option("--compat", help="seed: as the original has them, faults included.")
+]
 
 
 @app.command("score")
@@ -25,15 +36,11 @@ def score(
     file: Annotated[Path, typer.Argument(help='JSONL rows {"id", "completion", "solution"[, "group"]}.')],
     rewards: Rewards = None,
     weights: Annotated[str | None, typer.Option("--weights", help="One a reward, with commas.")] = None,
-    combine: Annotated[str | None, typer.Option("--combine", help="sum, product or gated.")] = None,
-    match: Annotated[str | None, typer.Option("--match", help="exact, f1 or any.")] = None,
-    measure: Annotated[str | None, typer.Option("--measure", help="jaccard or f1.")] = None,
-    extractor: Annotated[
-        str | None, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")
-    ] = None,
-    compat: Annotated[
-        str | None, typer.Option("--compat", help="seed: as the original has them, faults included.")
-    ] = None,
+    combine: Combine = None,
+    match: Match = None,
+    measure: Measure = None,
+    extractor: Reader = None,
+    compat: Compat = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -49,3 +56,55 @@ def score(
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
         figures |= {f"malformed {kind}": count for kind, count in figures["malformed"].items()}
     show(figures, as_json=as_json)
+
+
+@app.command("probe")
+def probe(
+    file: Annotated[Path, typer.Argument(metavar="DATA", help="A dataset file; its films are not opened.")],
+    rewards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rewards",
+            help="One configuration: names with commas between them, or a config of grpo; again for another "
+            "one. Default: seven to compare.",
+        ),
+    ] = None,
+    combine: Combine = None,
+    match: Match = None,
+    measure: Measure = None,
+    contradictions: Annotated[
+        str | None, typer.Option("--contradictions", help="discount, or ignore: the original's.")
+    ] = None,
+    extractor: Reader = None,
+    compat: Compat = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for probe.json and the page probe.html.")
+    ] = None,
+    seed: Seed = 0,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """What cheating pays: texts that are no reference, as a share of the references' pay."""
+    from chexphi.data import probe as stage
+    from chexphi.data.cheating import MEANINGS
+    from chexphi.data.read import read_examples
+    from chexphi.report import probe as report
+
+    setups = stage.configurations(
+        rewards or (), combine=combine, match=match, measure=measure, contradictions=contradictions,
+        extractor=extractor, compat=compat,
+    )  # fmt: skip
+    examples = read_examples(file, limit=limit, check_images=False)
+    if out:
+        runs.check_folder(out, overwrite=overwrite)
+    with runs.bar() as progress:
+        task = progress.add_task("probe rewards", total=stage.STEPS * len(setups))
+        figures = stage.probe(examples, setups, seed=seed, step=lambda: progress.advance(task))
+    if out:
+        runs.open_run(out, overwrite=overwrite)
+        settings = {one["name"]: one["settings"] for one in figures["configurations"]}
+        runs.write_manifest(out, config=settings, data=file, seed=seed)
+        runs.atomic_write(out / "probe.json", json.dumps(figures, indent=2) + "\n")
+        report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
+    show_table(figures, report.tables, as_json=as_json)

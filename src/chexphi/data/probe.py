@@ -7,14 +7,13 @@ how much of the references' pay do those get?
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chexphi import prompts
 from chexphi.data import rewarded
-from chexphi.data.constants import Earn, Line, Row, Search, best_constant, frequent, mean
+from chexphi.data.cheating import MEANINGS, Cheat, texts
+from chexphi.data.constants import Earn, Line, Row, Search, best_constant, mean
 from chexphi.data.rewarded import Setup
 from chexphi.graph.open import open_extractor
 from chexphi.graph.text import sentences
@@ -25,29 +24,16 @@ from chexphi.schema import Example, InputError
 
 SHIPPED: dict[str, dict[str, Any]] = {
     "default": {},
-    "closest to the original": {"match": "any", "contradictions": "ignore"},
+    "original's rules": {"match": "any", "contradictions": "ignore"},
     "compat seed": {"compat": "seed"},
     "product": {"combine": "product"},
-    "gated by the answer": {"combine": "gated"},
+    "gated": {"combine": "gated"},
     "F1": {"match": "f1", "measure": "f1"},
     "answer alone": {"rewards": [ACCURACY]},
 }
 """What is compared where the user names no configuration: changes of the default."""
-TIMES = 10
-"""How often a sentence is repeated."""
-STEPS = 10
+STEPS = len(MEANINGS) + 2
 """Progress is told so often for each configuration."""
-
-
-@dataclass(frozen=True)
-class Cheat:
-    """Completions that are not the reference, one a row."""
-
-    name: str
-    forms: Mapping[str, Sequence[str]]
-    """Wordings, each with its text a row; the one that is paid the most counts."""
-    places: Sequence[int]
-    """The rows whose text it changes."""
 
 
 class Remembered:
@@ -82,12 +68,12 @@ def configurations(rewards: Sequence[str], **changes: str | None) -> dict[str, S
     if twice := next((word for word in rewards if rewards.count(word) > 1), None):
         raise InputError(f"--rewards {twice} is given twice: each is one configuration")
     if rewards:
-        return {word: rewarded.setup([word], **changes) for word in rewards}
-    given = {key: value for key, value in changes.items() if value is not None}
+        return {word: rewarded.setup([word], None, **changes) for word in rewards}
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     found = {}
     for name, own in SHIPPED.items():
         fields: dict[str, Any] = own | given
-        found[name] = rewarded.setup(fields.pop("rewards", ()), **fields)
+        found[name] = rewarded.setup(fields.pop("rewards", ()), None, **fields)
     return found
 
 
@@ -138,7 +124,8 @@ def probe(
         constant = best_constant(search, thinks, answers, reader)
         step()
         size = len(sentences(prompts.reference_reasoning(constant)))
-        best = Cheat("the best constant completion", {f"{size} sentences": [constant] * len(rows)}, range(len(rows)))
+        forms = {f"{size} sentence{'s' * (size != 1)}": [constant] * len(rows)}
+        best = Cheat("best constant", forms, range(len(rows)))
         measured = measure(rows, [best, *written], earns[name], step)
         settings = dataclasses.asdict(using.fields) | {"weights": list(using.weights or ())}
         found.append({"name": name, "settings": settings, "tried": search.tried, "cheats": measured})
@@ -149,55 +136,6 @@ def probe(
         "flipped": _share_flipped(thinks, flipped, reader),
         "configurations": found,
     }
-
-
-def texts(
-    rows: Sequence[Row],
-    thinks: Sequence[str],
-    flipped: Sequence[str],
-    questions: Sequence[str],
-    reader: Extractor,
-    *,
-    seed: int,
-) -> list[Cheat]:
-    """All cheats that do not depend on the rewards; where a reasoning is twisted its right answer stays."""
-    golds = [row["completion"] for row in rows]
-    answers = [prompts.parse(text).answer or ", ".join(row["answer"]) for text, row in zip(golds, rows, strict=True)]
-    usual = frequent([row["answer"] for row in rows])
-    count, everything = len(rows), range(len(rows))
-    other = derangement(count, random.Random(seed))
-    present, absent = cheats.every_finding(denied=False), cheats.every_finding(denied=True)
-
-    def same(think: str) -> list[str]:
-        return [prompts.render(think, usual)] * count
-
-    def answered(reasonings: Sequence[str]) -> list[str]:
-        return list(map(prompts.render, reasonings, answers))
-
-    def changed(twisted: Sequence[str]) -> list[int]:
-        return [n for n in everything if twisted[n] != thinks[n]]
-
-    swapped = list(map(cheats.swap_sides, thinks))
-    repeated = [" ".join([cheats.richest_sentence(text, reader)] * TIMES) for text in thinks]
-    lists = {"present": same(present), "absent": same(absent), "both": same(f"{present} {absent}")}
-    return [
-        Cheat("the usual answer, no reasoning", {"empty": same(""), "a point": same(".")}, everything),
-        Cheat("every finding of the lexicon", lists, everything),
-        Cheat("the question repeated", {"": [prompts.render(text, usual) for text in questions]}, everything),
-        Cheat("gold, polarity flipped", {"": answered(flipped)}, changed(flipped)),
-        Cheat("gold, sides swapped", {"": answered(swapped)}, changed(swapped)),
-        Cheat("gold of another row", {"": [golds[n] for n in other]}, everything),
-        Cheat(f"a gold sentence {TIMES} times", {"": answered(repeated)}, changed(repeated)),
-        Cheat("gold answer, another row's reasoning", {"": answered([thinks[n] for n in other])}, everything),
-    ]
-
-
-def derangement(count: int, rng: random.Random) -> list[int]:
-    """A permutation that leaves nothing at its place: one cycle through all of at least two."""
-    order = list(range(count))
-    rng.shuffle(order)
-    follows = dict(zip(order, [*order[1:], order[0]], strict=True))
-    return [follows[n] for n in range(count)]
 
 
 def measure(
@@ -219,10 +157,12 @@ def measure(
 
 def _compared(lines: Sequence[Line], gold: Sequence[Line]) -> dict[str, Any]:
     earned, best = _means(lines), _means(gold)
-    ratio = {
-        name: value / best[name] if value is not None and best[name] else None for name, value in earned.items()
-    }
+    ratio = {name: _share(value, best[name]) for name, value in earned.items()}
     return {"earned": earned, "gold": best, "ratio": ratio}
+
+
+def _share(value: float | None, gold: float | None) -> float | None:
+    return value / gold if value is not None and gold else None
 
 
 def _means(lines: Sequence[Line]) -> dict[str, float | None]:

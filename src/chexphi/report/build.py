@@ -106,7 +106,8 @@ def _charts(
     return made
 
 
-def _page(values: Mapping[str, Any]) -> str:
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """A page of `templates/` with its style sheet."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chexphi.report"),
         autoescape=True,
@@ -115,7 +116,7 @@ def _page(values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     style = Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(style=Markup(style), **values)
+    return environment.get_template(template).render(style=Markup(style), **values)
 
 
 def build(
@@ -146,7 +147,8 @@ def build(
     """
     bars, panels = _charts(arms, curves)
     date = (when or datetime.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
-    page = _page(
+    page = render(
+        "report.html.j2",
         {
             "title": title, "date": date, "version": __version__, "notes": list(notes), "baseline": baseline,
             "examples": max((arm.summary["n"] for arm in arms), default=0),
@@ -156,7 +158,7 @@ def build(
             "meanings": MEANINGS, "bars": bars, "panels": panels, "choice": CHOICE,
             "cards": [card(film, number) for number, film in enumerate(films, 1)],
             "groups": GROUPS,
-        }
+        },
     )  # fmt: skip
     out_html.parent.mkdir(parents=True, exist_ok=True)
     run_folders.atomic_write(out_html, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,9 +99,36 @@ def panel(title: str, curves: Sequence[Curve], style: Mapping[str, int]) -> go.F
     return _layout(chart, title, x={"title": {"text": "step", "standoff": 4}})
 
 
-def to_html(figure: go.Figure, name: str, *, first: bool) -> str:
+def shares(
+    columns: Sequence[str], rows: Sequence[str], values: Sequence[Sequence[float | None]]
+) -> go.Figure:
+    """Shares as cells with their numbers: the larger, the stronger the colour, on light and dark alike.
+
+    Args:
+        columns: Names, from the left.
+        rows: Names, from the top.
+        values: Of each row, by column; None is left empty.
+    """
+    chart = go.Figure()
+    chart.add_heatmap(
+        x=[re.sub("(?<=[ ,/])", "<br>", html.escape(name)) for name in columns],
+        y=[html.escape(name) for name in rows],
+        z=[list(row) for row in values],
+        text=[["" if value is None else f"{value:.2f}" for value in row] for row in values],
+        texttemplate="%{text}",
+        colorscale=[[0, "rgba(230,159,0,0.04)"], [1, "rgba(213,94,0,0.85)"]],
+        zmin=0, zmax=1, showscale=False, xgap=2, ygap=2, hovertemplate="%{y}, %{x}: %{z:.3f}<extra></extra>",
+    )  # fmt: skip
+    plain = {"showline": False, "showgrid": False, "ticks": ""}
+    columns_above = plain | {"side": "top", "tickangle": 0, "type": "category"}
+    return _layout(chart, "", x=columns_above, y=plain | {"autorange": "reversed"}).update_layout(
+        margin={"l": 8, "t": 8, "b": 8}
+    )
+
+
+def to_html(figure: go.Figure, name: str, *, first: bool, height: str = "320px") -> str:
     """A chart as HTML; the first of a page brings the library along."""
     return plotly.io.to_html(
         figure, config=CONFIG, include_plotlyjs=first, include_mathjax=False, full_html=False,
-        default_height="320px", default_width="100%", div_id=name,
+        default_height=height, default_width="100%", div_id=name,
     )  # fmt: skip

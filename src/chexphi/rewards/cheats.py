@@ -89,7 +89,8 @@ def flip_polarity(text: str, extractor: Extractor) -> str:
     """Every finding and device that the text states is denied, and the other way round.
 
     A sentence is rewritten in several ways, and the one is taken in which the extractor reads most of its
-    findings as the opposite and all else as before; a sentence without findings stays. The words are not always good English.
+    findings as the opposite and all else as before; a sentence without findings stays. The words are not
+    always good English.
 
     >>> from chexphi.graph.open import open_extractor
     >>> flip_polarity("There is no nodule or edema. A catheter is seen.", open_extractor("lexicon"))
@@ -125,36 +126,27 @@ def _flip_sentence(sentence: str, extractor: Extractor) -> str:
         return sentence
     forms = list(dict.fromkeys(_capital(sentence, form) for form in _rewritten(sentence, parse)))
     parses = extractor.parse(forms)
-    scores = [(flipped_share(parse, after)[0], _kept(parse, after)) for after in parses]
+    scores = [(flipped_share(parse, after)[0], *_kept(parse, after)) for after in parses]
     return forms[scores.index(max(scores))]
 
 
-def _kept(before: Parse, after: Parse) -> int:
-    """How much of a sentence that has no polarity is still there: the more, the more it is paid."""
+def _kept(before: Parse, after: Parse) -> tuple[bool, int]:
+    """Whether anything is another than before, and how much is not: the more, the more it is paid."""
     old, new = before.graph, after.graph
-    return len(old.entities & new.entities) + len(old.relations & new.relations)
+    return new != old, len(old.entities & new.entities) + len(old.relations & new.relations)
 
 
 def _rewritten(sentence: str, parse: Parse) -> Iterator[str]:
-    """The sentence with its denials asserted and its statements denied, in several ways."""
+    """The sentence with its denials asserted and its statements denied; at last its findings alone."""
     for denial in _DENIALS:
-        denied = _deny(parse, denial)
-        yield _assert(denied, protect=denial)
-        yield denied
-    asserted = _assert(sentence)
-    yield asserted
-    yield f"There is no evidence that {sentence[:1].lower()}{sentence[1:]}"
-    for denial in _DENIALS:
-        mixed = [_flipped(mention, denial) for mention in parse.mentions if mention.label in _OPPOSITE]
-        yield f"There is {', there is '.join(mixed)}."
-
-
-def _flipped(mention: Mention, denial: str) -> str:
-    return mention.text if mention.label.endswith("notpresent") else denial + mention.text
+        # what is put in stands behind a mark, and is not turned round itself
+        yield f"\x00{denial}".join(map(_asserted, _deny(parse, denial).split(f"\x00{denial}")))
+    findings = [mention for mention in parse.mentions if mention.label in _OPPOSITE]
+    yield f"There is {', there is '.join(('no ' if _stated(m) else '') + m.text for m in findings)}."
 
 
 def _deny(parse: Parse, denial: str) -> str:
-    """A denial before the noun phrase of every finding that is stated."""
+    """A denial, behind a mark, before the noun phrase of every finding that is stated."""
     text = parse.text
     places = {_phrase_start(parse, m) for m in parse.mentions if m.label in _OPPOSITE and _stated(m)}
     for place in sorted(places, reverse=True):
@@ -173,20 +165,17 @@ def _stated(mention: Mention) -> bool:
 def _phrase_start(parse: Parse, mention: Mention) -> int:
     """First character of the words that stand right before a mention and are mentions themselves."""
     start = mention.start
-    for before in reversed([m for m in parse.mentions if m.end <= mention.start and m.label not in _OPPOSITE]):
+    for before in reversed(
+        [m for m in parse.mentions if m.end <= mention.start and m.label not in _OPPOSITE]
+    ):
         if parse.text[before.end : start].strip(" -"):
             break
         start = before.start
     return start
 
 
-def _assert(text: str, protect: str = "") -> str:
-    """The sentence with every word of denial turned round, but those that were just put in."""
-    parts = text.split(f"\x00{protect}") if protect else [text]
-    return f"\x00{protect}".join(map(_turned, parts))
-
-
-def _turned(text: str) -> str:
+def _asserted(text: str) -> str:
+    """The text with every word of denial turned round."""
     for denial, statement in _ASSERTED:
         text = re.sub(denial, statement, text, flags=re.IGNORECASE)
     return re.sub(r"  +", " ", text)
