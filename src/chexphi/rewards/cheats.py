@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from chexphi.graph.claims import OPPOSITE
 from chexphi.graph.spans import lines
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Mention, Parse
@@ -16,12 +17,6 @@ _SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "LUL": "RUL", "LLL":
 _OTHER_SIDE = _SIDE | {value: key for key, value in _SIDE.items()}
 _SIDES = re.compile(rf"(?<![^\W_])({'|'.join(_OTHER_SIDE)})(?=(?:wards?)?(?![^\W_]))")
 
-_OPPOSITE = {
-    "disorder_present": "disorder_notpresent",
-    "disorder_notpresent": "disorder_present",
-    "devices_present": "devices_notpresent",
-    "devices_notpresent": "devices_present",
-}
 _SEEN = (
     "(?:seen|present|identified|visible|visuali[sz]ed|evident|noted|demonstrated|appreciated|detected|"
     "apparent|found|observed|shown)"
@@ -110,19 +105,18 @@ def flipped_share(before: Parse, after: Parse) -> tuple[int, int]:
         (flipped, all): of distinct names with one polarity; those with both have no opposite.
     """
     stated, now = _findings(before), {mention.entity for mention in after.mentions}
-    names = {(text, label) for text, label in stated if (text, _OPPOSITE[label]) not in stated}
-    flipped = sum((text, _OPPOSITE[label]) in now and (text, label) not in now for text, label in names)
+    names = {(text, label) for text, label in stated if (text, OPPOSITE[label]) not in stated}
+    flipped = sum((text, OPPOSITE[label]) in now and (text, label) not in now for text, label in names)
     return flipped, len(names)
 
 
 def _findings(parse: Parse) -> set[tuple[str, str]]:
-    return {mention.entity for mention in parse.mentions if mention.label in _OPPOSITE}
+    return {mention.entity for mention in parse.mentions if mention.label in OPPOSITE}
 
 
 def _flip_sentence(sentence: str, extractor: Extractor) -> str:
     (parse,) = extractor.parse([sentence])
-    wanted = len(_findings(parse))
-    if not wanted:
+    if not _findings(parse):
         return sentence
     forms = list(dict.fromkeys(_capital(sentence, form) for form in _rewritten(sentence, parse)))
     parses = extractor.parse(forms)
@@ -141,14 +135,14 @@ def _rewritten(sentence: str, parse: Parse) -> Iterator[str]:
     for denial in _DENIALS:
         # what is put in stands behind a mark, and is not turned round itself
         yield f"\x00{denial}".join(map(_asserted, _deny(parse, denial).split(f"\x00{denial}")))
-    findings = [mention for mention in parse.mentions if mention.label in _OPPOSITE]
+    findings = [mention for mention in parse.mentions if mention.label in OPPOSITE]
     yield f"There is {', there is '.join(('no ' if _stated(m) else '') + m.text for m in findings)}."
 
 
 def _deny(parse: Parse, denial: str) -> str:
     """A denial, behind a mark, before the noun phrase of every finding that is stated."""
     text = parse.text
-    places = {_phrase_start(parse, m) for m in parse.mentions if m.label in _OPPOSITE and _stated(m)}
+    places = {_phrase_start(parse, m) for m in parse.mentions if m.label in OPPOSITE and _stated(m)}
     for place in sorted(places, reverse=True):
         article = _ARTICLE.search(text, 0, place)
         phrase = text[place:]
@@ -165,9 +159,8 @@ def _stated(mention: Mention) -> bool:
 def _phrase_start(parse: Parse, mention: Mention) -> int:
     """First character of the words that stand right before a mention and are mentions themselves."""
     start = mention.start
-    for before in reversed(
-        [m for m in parse.mentions if m.end <= mention.start and m.label not in _OPPOSITE]
-    ):
+    others = [m for m in parse.mentions if m.end <= start and m.label not in OPPOSITE]
+    for before in reversed(others):
         if parse.text[before.end : start].strip(" -"):
             break
         start = before.start
