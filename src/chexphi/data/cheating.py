@@ -12,7 +12,7 @@ from chexphi.graph.types import Extractor
 from chexphi.rewards import cheats
 
 MEANINGS = {
-    "best constant": "one completion for every row, the best of thousands that were tried",
+    "best constant": "one completion for every row, the best of all that were tried",
     "usual answer alone": "the most frequent answer, with an empty reasoning or a point in its place",
     "every finding": "all findings and devices of the lexicon as present, as absent or as both; usual answer",
     "question repeated": "the question as the reasoning; usual answer",
