@@ -40,7 +40,10 @@ def probed(examples: list[Example], *rewards: str, **changes: str) -> dict[str, 
     """The cheats of one configuration by their names."""
     setups = probe.configurations(rewards or (f"{ACCURACY},{GRAPH}",), **changes)
     assert len(setups) == 1
-    return {cheat["name"]: cheat for cheat in probe.probe(examples, setups)["configurations"][0]["cheats"]}
+    return {
+        cheat["name"]: cheat
+        for cheat in probe.probe(probe.prepare(examples, setups))["configurations"][0]["cheats"]
+    }
 
 
 def check_margins(cheats: dict[str, dict[str, Any]]) -> None:
@@ -64,7 +67,7 @@ def test_the_margins_on_real_questions(shared_data: Path, tmp_path: Path) -> Non
     source = shared_data / "cxr_real" / "vqarad"
     importers.convert("vqa-rad", source, tmp_path / "data", seed=0, limit=None, overwrite=False)
     rows = read_examples(tmp_path / "data" / "train.json", check_images=False)
-    found = probe.probe(rows, probe.configurations((f"{ACCURACY},{GRAPH}",)))
+    found = probe.probe(probe.prepare(rows, probe.configurations((f"{ACCURACY},{GRAPH}",))))
     check_margins({cheat["name"]: cheat for cheat in found["configurations"][0]["cheats"]})
     assert found["flipped"] > 0.98
 
@@ -120,9 +123,9 @@ def test_figures_are_the_same_again_and_hold_no_text(examples: list[Example]) ->
     some = [dataclasses.replace(row, id=f"SECRET-{n}") for n, row in enumerate(examples[:16])]
     steps: list[int] = []
     setups = probe.configurations(())
-    found = probe.probe(some, setups, seed=1, step=lambda: steps.append(1))
+    found = probe.probe(probe.prepare(some, setups), seed=1, step=lambda: steps.append(1))
     assert len(steps) == probe.STEPS * len(setups)
-    again = probe.probe(some, setups, seed=1)
+    again = probe.probe(probe.prepare(some, setups), seed=1)
     assert again == found
     written = json.dumps(found)
     assert "SECRET" not in written
@@ -147,7 +150,7 @@ def test_every_kind_of_reward_is_probed(examples: list[Example], monkeypatch: py
 
 def test_rows_without_explanation_are_counted(examples: list[Example]) -> None:
     bare = [dataclasses.replace(row, explanation="") for row in examples[:3]]
-    found = probe.probe([*bare, *examples[3:9]], probe.configurations((ACCURACY,)))
+    found = probe.probe(probe.prepare([*bare, *examples[3:9]], probe.configurations((ACCURACY,))))
     assert (found["rows"], found["rows_without_explanation"]) == (6, 3)
 
 
@@ -155,7 +158,7 @@ def test_rows_without_explanation_are_counted(examples: list[Example]) -> None:
 def test_other_rows_are_needed(examples: list[Example], count: int) -> None:
     bare = [dataclasses.replace(row, explanation="") for row in examples[:3]]
     with pytest.raises(InputError, match=f"{count} of {count + 3} rows have an explanation: give at least 2"):
-        probe.probe([*bare, *examples[3 : 3 + count]], probe.configurations(()))
+        probe.prepare([*bare, *examples[3 : 3 + count]], probe.configurations(()))
 
 
 def test_configurations(examples: list[Example]) -> None:
@@ -169,4 +172,4 @@ def test_configurations(examples: list[Example]) -> None:
     with pytest.raises(InputError, match="did you mean format"):
         probe.configurations(("fromat",))
     with pytest.raises(InputError, match="needs max_completion_length"):
-        probe.probe(examples, probe.configurations(("soft_overlong",)))
+        probe.prepare(examples, probe.configurations(("soft_overlong",)))

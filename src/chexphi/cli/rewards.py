@@ -98,9 +98,10 @@ def probe(
     examples = read_examples(file, limit=limit, check_images=False)
     if out:
         runs.check_folder(out, overwrite=overwrite)
+    prepared = stage.prepare(examples, setups)
     with runs.bar() as progress:
         task = progress.add_task("probe rewards", total=stage.STEPS * len(setups))
-        figures = stage.probe(examples, setups, seed=seed, step=lambda: progress.advance(task))
+        figures = stage.probe(prepared, seed=seed, step=lambda: progress.advance(task))
     if out:
         runs.open_run(out, overwrite=overwrite)
         settings = {one["name"]: one["settings"] for one in figures["configurations"]}

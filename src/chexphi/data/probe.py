@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chexphi import prompts
@@ -77,20 +78,47 @@ def configurations(rewards: Sequence[str], **changes: str | None) -> dict[str, S
     return found
 
 
-def probe(
-    examples: Sequence[Example],
-    setups: Mapping[str, Setup],
-    *,
-    seed: int = 0,
-    step: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
-    """Score the references of a dataset, and what is no reference, under every configuration.
+@dataclass(frozen=True)
+class Prepared:
+    """References and configurations that can be scored."""
+
+    known: Sequence[Example]
+    """Rows with an explanation."""
+    left_out: int
+    setups: Mapping[str, Setup]
+    earns: Mapping[str, Earn]
+
+
+def prepare(examples: Sequence[Example], setups: Mapping[str, Setup]) -> Prepared:
+    """Open the rewards and leave out rows without an explanation; nothing is scored yet.
 
     Penalties count words in place of tokens, for there is no tokenizer.
 
+    Raises:
+        InputError: If fewer than two rows have an explanation, or a reward cannot be opened.
+    """
+    known = [example for example in examples if example.explanation]
+    if len(known) < 2:
+        raise InputError(
+            f"{len(known)} of {len(examples)} rows have an explanation: give at least 2, for rewards are "
+            "probed with the references of other rows"
+        )
+    readers: dict[tuple[str, str], Remembered] = {}  # a neural extractor is loaded once
+    for fields in (using.fields for using in setups.values()):
+        if (fields.extractor, fields.compat) not in readers:
+            readers[fields.extractor, fields.compat] = Remembered(named.extractor_of(fields))
+    earns = {
+        name: _earner(using, readers[using.fields.extractor, using.fields.compat])
+        for name, using in setups.items()
+    }
+    return Prepared(known, len(examples) - len(known), setups, earns)
+
+
+def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Score the references of a dataset, and what is no reference, under every configuration.
+
     Args:
-        examples: Rows without an explanation are left out and counted.
-        setups: Configurations by name.
+        prepared: From `prepare`.
         seed: Of the permutation of the rows and of the search's samples.
         step: Called `STEPS` times for each configuration.
 
@@ -102,16 +130,9 @@ def probe(
         their `ratio`. Means and counts alone: no text, no id.
 
     Raises:
-        InputError: If fewer than two rows have an explanation, or a reward cannot be computed.
+        InputError: If a reward returns what it may not.
     """
-    known = [example for example in examples if example.explanation]
-    if len(known) < 2:
-        raise InputError(
-            f"{len(known)} of {len(examples)} rows have an explanation: give at least 2, for rewards are "
-            "probed with the references of other rows"
-        )
-    readers = {name: Remembered(named.extractor_of(using.fields)) for name, using in setups.items()}
-    earns = {name: _earner(using, readers[name]) for name, using in setups.items()}
+    known = prepared.known
     reader = Remembered(open_extractor("lexicon"))
     rows = [rewarded.gold_row(example) for example in known]
     thinks = [prompts.reference_reasoning(row["completion"]) for row in rows]
@@ -119,19 +140,20 @@ def probe(
     written = texts(rows, thinks, flipped, [example.question for example in known], reader, seed=seed)
     answers = [row["answer"] for row in rows]
     found = []
-    for name, using in setups.items():
-        search = Search(rows, earns[name], seed=seed)
+    for name, using in prepared.setups.items():
+        earn = prepared.earns[name]
+        search = Search(rows, earn, seed=seed)
         constant = best_constant(search, thinks, answers, reader)
         step()
         size = len(sentences(prompts.reference_reasoning(constant)))
         forms = {f"{size} sentence{'s' * (size != 1)}": [constant] * len(rows)}
         best = Cheat("best constant", forms, range(len(rows)))
-        measured = measure(rows, [best, *written], earns[name], step)
+        measured = measure(rows, [best, *written], earn, step)
         settings = dataclasses.asdict(using.fields) | {"weights": list(using.weights or ())}
         found.append({"name": name, "settings": settings, "tried": search.tried, "cheats": measured})
     return {
         "rows": len(rows),
-        "rows_without_explanation": len(examples) - len(rows),
+        "rows_without_explanation": prepared.left_out,
         "seed": seed,
         "flipped": _share_flipped(thinks, flipped, reader),
         "configurations": found,
