@@ -32,7 +32,7 @@ ANSWERED = (*TWISTS, "a sentence 10 times", "another row's reasoning")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     """Drawn examples of every kind of question."""
     folder = tmp_path_factory.mktemp("probe") / "data"
-    phantom.build(folder, counts=phantom.Sizes(sight=0, sft=20, pool=200, valid=8, test=20), seed=5)
+    phantom.build(folder, counts=phantom.Sizes(sight=0, sft=20, pool=150, valid=8, test=20), seed=5)
     return read_examples(folder / "annotations" / "pool" / "train.json", check_images=False)
 
 
@@ -47,20 +47,18 @@ def probed(examples: list[Example], *rewards: str, **changes: str) -> dict[str, 
 
 
 def check_margins(cheats: dict[str, dict[str, Any]]) -> None:
-    """The margins of the README, but for a sentence that is repeated."""
+    """The margins of the README."""
     assert set(cheats) == {"gold", *MEANINGS}
     assert cheats["gold"]["ratio"] == {"total": 1.0, ACCURACY: 1.0, GRAPH: 1.0}
     for name, cheat in cheats.items():
-        if name not in ("gold", "a sentence 10 times"):
+        if name != "gold":
             assert cheat["rows"] > 0
             assert cheat["ratio"]["total"] < (0.7 if name in ANSWERED else 0.35), name
             assert cheat["ratio"][GRAPH] < 0.4, name
 
 
 def test_the_margins_on_drawn_films(examples: list[Example]) -> None:
-    cheats = probed(examples)
-    check_margins(cheats)
-    assert cheats["a sentence 10 times"]["ratio"]["total"] < 0.8
+    check_margins(probed(examples))
 
 
 def test_the_margins_on_real_questions(shared_data: Path, tmp_path: Path) -> None:

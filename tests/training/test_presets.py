@@ -25,7 +25,8 @@ DOCUMENTED = {  # the original's README, and train_loop.sh beside it
     "sapo_temperature_pos": 1.0, "sapo_temperature_neg": 1.05, "reward_weights": [1.0, 1.0],
     "rewards": ["external_r1v_acc", "external_kg_jac"], "dynamic_sample": False, "soft_overlong_share": 0.2,
     "match": "exact", "measure": "jaccard", "format_gate": True, "empty": "skip",
-    "contradictions": "discount", "combine": "sum", "trainable": "vision_lora+lm_head",
+    "contradictions": "discount",
+    "repetitions": "discount", "combine": "sum", "trainable": "vision_lora+lm_head",
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "dapo": {
@@ -57,7 +58,7 @@ def test_the_documented_run_is_what_is_documented() -> None:
     assert resolved(["--config", str(BASE)]) == DOCUMENTED
     kg, acc = (yaml.safe_load((CONFIGS / f"grpo_{name}.yaml").read_text()) for name in ("kg", "acc"))
     different = {key for key in kg | acc if kg.get(key) != acc.get(key)}
-    assert different == {"rewards", "reward_weights", "measure", "empty", "contradictions"}
+    assert different == {"rewards", "reward_weights", "measure", "empty", "contradictions", "repetitions"}
     assert acc["rewards"] == ["external_r1v_acc"]
 
 

@@ -25,7 +25,7 @@ from chexphi.schema import Example, InputError
 
 SHIPPED: dict[str, dict[str, Any]] = {
     "default": {},
-    "original's rules": {"match": "any", "contradictions": "ignore"},
+    "original's rules": {"match": "any", "contradictions": "ignore", "repetitions": "ignore"},
     "compat seed": {"compat": "seed"},
     "product": {"combine": "product"},
     "gated": {"combine": "gated"},

@@ -32,6 +32,7 @@ class Reference:
 
     gold: tuple[str, ...] | None
     graph: Graph
+    reasoning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ def compare(generation: Generation, predicted: Graph, reference: Reference) -> C
     parsed = prompts.parse(text, truncated=truncated)
     right = None if gold is None else parsed.answer is not None and answers.score(parsed.answer, gold) == 1
     match = matching.compare(predicted, reference.graph) if reference.graph else None
-    return Comparison(reference, right, match, judge(parsed, predicted, reference.graph, gold))
+    rewards = judge(parsed, predicted, reference.graph, gold, written=reference.reasoning)
+    return Comparison(reference, right, match, rewards)
 
 
 def answer_probability(generation: Generation) -> float | None:
@@ -160,13 +162,14 @@ def read_reference(text: str, extractor: Extractor) -> Reference:
         InputError: It holds neither.
     """
     gold = gold_answer(text) or ()
-    (graph,) = extractor.extract([prompts.reference_reasoning(text)])
+    reasoning = prompts.reference_reasoning(text)
+    (graph,) = extractor.extract([reasoning])
     if not answers.labels(gold) and not graph:
         raise InputError(
             "the reference has no answer and its reasoning no graph, so nothing can be compared: write "
             "'<think>REASONING</think><answer>ANSWER</answer>'"
         )
-    return Reference(tuple(gold) if answers.labels(gold) else None, graph)
+    return Reference(tuple(gold) if answers.labels(gold) else None, graph, reasoning)
 
 
 def main(

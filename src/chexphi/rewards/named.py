@@ -102,6 +102,7 @@ def _open(
         return GraphReward(
             extractor, fields.measure, ends,  # type: ignore[arg-type]
             empty=fields.empty, contradictions=fields.contradictions,  # type: ignore[arg-type]
+            repetitions=fields.repetitions,  # type: ignore[arg-type]
         )  # fmt: skip
     if name == FORMAT:
         return FormatReward(ends)

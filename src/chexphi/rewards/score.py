@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from chexphi.graph import claims
 from chexphi.graph import match as matching
 from chexphi.graph.match import Compat, Empty, GraphMatch, Measure
 from chexphi.graph.open import open_extractor
+from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import seed
@@ -20,6 +22,7 @@ from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.schema import InputError
 
 Contradictions = Literal["discount", "ignore"]
+Repetitions = Literal["discount", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,18 @@ def reasoning(parsed: Parsed) -> str:
     return parsed.think or "" if parsed.status is ParseStatus.ok else ""
 
 
+def repeated(text: str, reference: str) -> float:
+    """The share of a text's sentences that it has said before, and more often than the reference."""
+    said, known = _sentences(text), _sentences(reference)
+    again = sum(max(0, count - max(1, known[sentence])) for sentence, count in said.items())
+    return again / said.total() if again else 0.0
+
+
+@functools.lru_cache(maxsize=1024)  # a reference is compared with a whole group
+def _sentences(text: str) -> Counter[str]:
+    return Counter(" ".join(text[start:end].lower().split()).rstrip(".!") for start, end in sentences(text))
+
+
 def judge(
     parsed: Parsed,
     predicted: Graph,
@@ -85,9 +100,14 @@ def judge(
     measure: Measure = "jaccard",
     empty: Empty = "skip",
     contradictions: Contradictions = "discount",
+    repetitions: Repetitions = "discount",
+    written: str = "",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
 ) -> Score:
-    """`score` of a completion that is parsed, and whose graphs are known: nothing is extracted here."""
+    """`score` of a completion that is parsed, and whose graphs are known: nothing is extracted here.
+
+    `written` is the reference's reasoning, of which only the repetitions count.
+    """
     right = accuracy(parsed, gold, match, format_gate=format_gate)
     ok = parsed.status is ParseStatus.ok
     graph = matching.score(predicted, reference, measure=measure, empty=empty)
@@ -98,6 +118,8 @@ def judge(
     agreement = claims.agreement(said, reference) if reference else None
     if graph and agreement is not None and contradictions == "discount":
         graph *= agreement
+    if graph and repetitions == "discount":
+        graph *= 1 - repeated(reasoning(parsed), written)
     total = _total(scheme, _parts(parsed.status, right, graph))
     return Score(parsed.status, right, graph, compared, agreement, len((parsed.think or "").split()), total)
 
@@ -119,6 +141,7 @@ def score(
     measure: Measure = "jaccard",
     empty: Empty = "skip",
     contradictions: Contradictions = "discount",
+    repetitions: Repetitions = "discount",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
     compat: Compat = "default",
 ) -> Score:
@@ -137,9 +160,12 @@ def score(
         contradictions: Whether the graph part is multiplied by the share of the reference's claims that the
             reasoning does not contradict (`discount`), or they count as omissions do (`ignore`, the
             original's); see `chexphi.graph.claims`.
+        repetitions: Whether the graph part is multiplied by the share of sentences that are no repetitions
+            (`discount`), or, as in the original, a repetition costs nothing (`ignore`).
         scheme: Which rewards make the total, and how.
         compat: `seed` computes both rewards as the original does, faults included; `answer`,
-            `truncated`, `match`, `format_gate`, `empty` and `contradictions` are then without effect.
+            `truncated`, `match`, `format_gate`, `empty`, `contradictions` and `repetitions` are then without
+            effect.
 
     Raises:
         InputError: If `scheme` names a reward that is not among the parts of a `Score`.
@@ -151,11 +177,12 @@ def score(
         (graph,) = seed.SeedGraphReward(reader, measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
         return Score(parsed.status, right, graph, None, None, len((parsed.think or "").split()), total)
-    predicted, known = reader.extract([reasoning(parsed), prompts.reference_reasoning(reference)])
+    written = prompts.reference_reasoning(reference)
+    predicted, known = reader.extract([reasoning(parsed), written])
     return judge(
         parsed, predicted, known, gold_answer(reference, answer),
         match=match, format_gate=format_gate, measure=measure, empty=empty, contradictions=contradictions,
-        scheme=scheme,
+        repetitions=repetitions, written=written, scheme=scheme,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ CHOICES = {
     "measure": ("jaccard", "f1"),
     "empty": ("skip", "one", "zero"),
     "contradictions": ("discount", "ignore"),
+    "repetitions": ("discount", "ignore"),
     "combine": COMBINES,
     "compat": ("default", "seed"),
 }
@@ -49,6 +50,13 @@ class RewardFields:
         metadata={
             "help": "findings with the wrong polarity or side: discount takes their share of the graph "
             "reward, ignore (the original's) counts them as left out"
+        },
+    )
+    repetitions: str = field(
+        default="discount",
+        metadata={
+            "help": "sentences that are said again: discount takes their share of the graph reward, ignore "
+            "(the original's) counts them once"
         },
     )
     extractor: str = field(

@@ -15,7 +15,7 @@ from chexphi.answers import Match
 from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
-from chexphi.rewards.score import Contradictions, accuracy, gold_answer, judge, reasoning
+from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
 
 LogMetric = Callable[[str, float], None]
 
@@ -90,8 +90,8 @@ class AccuracyReward:
 
 
 class GraphReward:
-    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the share
-    of the reference's claims that are not contradicted (ours)."""
+    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the shares
+    of the reference's claims that are not contradicted and of the sentences that repeat no other (ours)."""
 
     __name__ = "external_kg_jac"
 
@@ -103,11 +103,13 @@ class GraphReward:
         *,
         empty: Empty = "skip",
         contradictions: Contradictions = "discount",
+        repetitions: Repetitions = "discount",
     ) -> None:
         self.extractor = extractor
         self.measure: Measure = measure
         self.empty: Empty = empty
         self.contradictions: Contradictions = contradictions
+        self.repetitions: Repetitions = repetitions
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}
 
@@ -135,13 +137,14 @@ class GraphReward:
         """Rewards of a batch, one a row; None where the reference has no graph. Arguments as above."""
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
         _log_outcomes(parsed, log_metric)
-        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), strict=True)
+        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), solution, strict=True)
         scores = [
             judge(
                 part, graph, known, None,
                 measure=self.measure, empty=self.empty, contradictions=self.contradictions,
+                repetitions=self.repetitions, written=prompts.reference_reasoning(text),
             )
-            for part, graph, known in rows
+            for part, graph, known, text in rows
         ]  # fmt: skip
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
