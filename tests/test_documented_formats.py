@@ -145,6 +145,8 @@ def make_files(folder: Path, model: Path) -> dict[str, Rows]:
     scorable = rows_to_score(sampled, known)
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scorable))
     scored = json.loads(chexphi("rewards", "score", folder / "rows.jsonl", "--json"))
+    probed = folder / "probe"
+    chexphi("rewards", "probe", pool, "--rewards", "external_kg_jac", "--out", probed)
     trained = (short, spread, imitated)
     return {
         "examples": json.loads(pool.read_text()),
@@ -155,9 +157,12 @@ def make_files(folder: Path, model: Path) -> dict[str, Rows]:
         "predictions.jsonl": lines(told / "predictions.jsonl") + lines(plain / "predictions.jsonl"),
         "scored.jsonl": lines(mined / "scored.jsonl"),
         "kg.jsonl": lines(folder / "kg.jsonl"),
-        "manifest.json": [json.loads((out / "manifest.json").read_text()) for out in (*trained, told, mined)],
+        "manifest.json": [
+            json.loads((out / "manifest.json").read_text()) for out in (*trained, told, mined, probed)
+        ],
         "rows of rewards score": scorable,
         "rewards score": [scored],
+        "probe.json": [json.loads((probed / "probe.json").read_text())],
     }
 
 
@@ -175,18 +180,20 @@ def written(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 WHOLE = [
     "examples", "completions.jsonl", "metrics.jsonl", "diagnostics.jsonl", "never_spread.json",
     "predictions.jsonl", "scored.jsonl", "kg.jsonl", "manifest.json", "rows of rewards score",
-    "rewards score",
+    "rewards score", "probe.json",
 ]  # fmt: skip
 
 
 def inner(rows: Rows, heading: str) -> dict[str, Rows]:
-    """The objects inside of rows that have a table of their own."""
+    """The objects inside of rows, and inside of those, that have a table of their own."""
     found: dict[str, Rows] = {}
     for name, (kind, _) in TABLES[heading].items():
         for table in re.findall("`([^`]+)`", kind):
             values = [row[name] for row in rows if row.get(name) is not None]
             flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
             found.setdefault(table, []).extend(flat)
+    for table, part in list(found.items()):
+        found |= inner(part, table)
     return found
 
 

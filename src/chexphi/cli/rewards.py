@@ -105,7 +105,7 @@ def probe(
     if out:
         runs.open_run(out, overwrite=overwrite)
         settings = {one["name"]: one["settings"] for one in figures["configurations"]}
-        runs.write_manifest(out, config=settings, data=file, seed=seed)
+        runs.write_manifest(out, config=settings, data=file, seed=seed, stage="probe")
         runs.atomic_write(out / "probe.json", json.dumps(figures, indent=2) + "\n")
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)
