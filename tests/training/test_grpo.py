@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from independent_logps import same_as_independent
 
 from chexphi.data.read import read_examples
 from chexphi.models import phi4
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo
-from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4",
@@ -54,24 +54,7 @@ def test_logged_log_probabilities_equal_an_independent_forward(
     assert len(rows) == (32 if "--max_steps=3" in extra else 16)
     if "--mask_truncated_completions=true" in extra:
         assert any(row.truncated for row in rows)
-    model, processor = phi4.load(tiny_model_dir)  # a rate of 0 keeps the policy where it was
-    examples = {example.id: example for example in read_examples(pool)}
-    dataset = grpo_dataset(list(examples.values()), pool.parents[2] / "images")
-    index = {id_: place for place, id_ in enumerate(examples)}
-    for row in rows:
-        item = dataset[index[row.id]]
-        text = processor.apply_chat_template(item["prompt"], add_generation_prompt=True)
-        inputs = processor(
-            text=[text], images=[item["images"]], return_tensors="pt", add_special_tokens=False
-        )
-        prompt = inputs["input_ids"].shape[1]
-        ids = torch.tensor([row.token_ids])
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], ids], dim=1)
-        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        with torch.no_grad():
-            logits = model(**inputs).logits[0, prompt - 1 : -1]
-        expected = logits.double().log_softmax(-1).gather(1, ids.T)[:, 0]
-        assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
+    same_as_independent(tiny_model_dir, pool, rows)
 
 
 def test_every_line_is_as_documented(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from independent_logps import same_as_independent
 from trl import GRPOTrainer
 
 from chexphi.data.read import read_examples
 from chexphi.models import phi4
 from chexphi.schema import Completion, InputError
 from chexphi.training import completions, grpo
-from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4", "--beta=0.1",
@@ -105,29 +105,6 @@ def test_other_prompts_fill_the_batch(
     flat = {key[1] for key, group in groups.items() if len({row.total for row in group}) == 1}
     assert {row["id"] for row in never} == flat
     assert {row["mean_reward"] for row in never} == {1.0}
-
-
-def same_as_independent(folder: Path, pool: Path, rows: list[Completion]) -> None:
-    """A learning rate of 0 keeps the policy: prompt, film and ids of each row belong together."""
-    model, processor = phi4.load(folder)
-    examples = read_examples(pool)
-    dataset = grpo_dataset(examples, pool.parents[2] / "images")
-    place = {example.id: number for number, example in enumerate(examples)}
-    for row in rows:
-        item = dataset[place[row.id]]
-        text = processor.apply_chat_template(item["prompt"], add_generation_prompt=True)
-        inputs = processor(
-            text=[text], images=[item["images"]], return_tensors="pt", add_special_tokens=False
-        )
-        prompt = inputs["input_ids"].shape[1]
-        ids = torch.tensor([row.token_ids])
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], ids], dim=1)
-        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        with torch.no_grad():
-            logits = model(**inputs).logits[0, prompt - 1 : -1]
-        expected = logits.double().log_softmax(-1).gather(1, ids.T)[:, 0]
-        assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
-        assert row.prompt == examples[place[row.id]].question
 
 
 @pytest.mark.parametrize("flags", [[], ["--steps_per_generation=4", "--max_steps=4", "--loss_type=dapo"]])
