@@ -15,9 +15,12 @@ from chexphi.data.check import check
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.rewards import score
+from chexphi.rewards.combine import PENALTIES
 from chexphi.schema import Example, InputError
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("grpo*.yaml"))
+SHIPPED = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = sorted(SHIPPED.glob("grpo*.yaml"))
+PRESETS = sorted((SHIPPED / "presets").glob("*.yaml"))
 GOLD = "<think>There is a small left pleural effusion.</think><answer>yes</answer>"
 CLEAR = "<think>The lungs are clear.</think><answer>no</answer>"
 
@@ -37,6 +40,7 @@ def answer_first(example: Example) -> Example:
 
 SETUPS: list[dict[str, Any]] = [
     *({"rewards": [str(path)]} for path in CONFIGS),
+    *({"rewards": [str(SHIPPED / "grpo_kg.yaml"), str(path)]} for path in PRESETS),
     {},
     {"rewards": ["format,external_r1v_acc,external_kg_jac"], "combine": "product"},
     {"combine": "gated", "weights": [2.0, 1.0]},
@@ -48,9 +52,10 @@ SETUPS: list[dict[str, Any]] = [
 def test_gold_earns_the_most_and_garbage_nothing(examples: list[Example], words: dict[str, Any]) -> None:
     """For every shipped configuration, and the answer before or behind the reasoning."""
     assert CONFIGS
+    assert PRESETS
     assert len({example.question_type for example in examples}) > 3
     using = rewarded.setup(**words)
-    best = using.scheme.total(dict.fromkeys(using.fields.rewards, 1.0))
+    best = using.scheme.total({name: float(name not in PENALTIES) for name in using.fields.rewards})
     for rows in (examples, list(map(answer_first, examples))):
         found = rewarded.check_examples(rows, using)
         assert (found["rows"], found["below"], found["above"]) == (len(examples), [], [])
