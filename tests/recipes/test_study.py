@@ -14,6 +14,7 @@ from chexphi import study
 from chexphi.schema import InputError
 
 
+@pytest.mark.slow
 def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
     out = tmp_path / "study"
     argv = [sys.executable, "-m", "chexphi", "study", "--quick", "--seeds", "0", "--out", str(out), "--json"]
