@@ -36,7 +36,9 @@ RECIPES = {
     "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),
 }
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-PRESETS = sorted((ROOT / "configs" / "presets").glob("*.yaml"))
+PRESETS = sorted(
+    path for folder in ("presets", "vllm") for path in (ROOT / "configs" / folder).glob("*.yaml")
+)
 MAPS = [ROOT / "docs" / "seed_map.md", ROOT / "docs" / "paper_map.md"]
 PAGES = [
     ROOT / "README.md",
@@ -113,7 +115,7 @@ def test_help_fits_a_screen_and_imports_no_torch() -> None:
 def test_every_config_loads(path: Path) -> None:
     """`configs/<verb>.yaml` or `configs/<verb>_<variant>.yaml`: keys and types are those of the recipe.
 
-    Presets are for GRPO.
+    Presets, and what is for vLLM, lie over one of GRPO.
     """
     verb = "grpo" if path in PRESETS else path.stem.split("_")[0].replace("mine", "mine score")
     kinds = recipe_kinds(verb)

@@ -498,12 +498,10 @@ def test_a_missing_vllm_is_said_before_the_model(
 @pytest.mark.parametrize("mode", engines.MODES)
 def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section_alone(mode: str) -> None:
     root = Path(__file__).parents[2]
-    plain = yaml.safe_load((root / "configs" / "grpo_kg.yaml").read_text())
-    ours = yaml.safe_load((root / "configs" / f"grpo_vllm_{mode}.yaml").read_text())
-    differ = {key for key in plain.keys() | ours.keys() if plain.get(key) != ours.get(key)}
-    assert {key for key in differ if "vllm" not in key} == {"trainable", "logp_difference", "logp_outliers"}
-    path = str(root / "configs" / f"grpo_vllm_{mode}.yaml")
-    recipe, args = grpo.parse(["--config", path, "--bf16=false"])
+    plain, ours = root / "configs" / "grpo_kg.yaml", root / "configs" / "vllm" / f"{mode}.yaml"
+    changed = yaml.safe_load(ours.read_text()).keys()
+    assert {key for key in changed if "vllm" not in key} == {"trainable", "logp_difference", "logp_outliers"}
+    recipe, args = grpo.parse(["--config", str(plain), "--config", str(ours), "--bf16=false"])
     assert (args.use_vllm, args.vllm_mode) == (True, mode)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "installed", lambda: True)

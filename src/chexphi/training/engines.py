@@ -84,7 +84,7 @@ def check_policy(args: GRPOConfig, asked: str, place: Place) -> None:
     if place.kind == "phi4_multimodal" and args.vllm_mode == "colocate":
         raise InputError(
             "vLLM reads Phi-4-multimodal in its original layout only, so it cannot run in the trainer's "
-            "process on native weights: use vllm_mode server (configs/grpo_vllm_server.yaml)"
+            "process on native weights: use vllm_mode server (configs/vllm/server.yaml)"
         )
     saved = read_object(place.adapter / adapter.CONFIG).get("modules_to_save") if place.adapter else None
     apart = asked not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
