@@ -25,15 +25,15 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chexphi import __version__
+from chexphi import __version__, processes
 from chexphi.schema import InputError
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
 
 
 def default_folder(name: str) -> Path:
-    """`runs/<timestamp>_<name>`."""
-    return Path("runs") / f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}"
+    """`runs/<timestamp>_<name>`, the main process's time on all processes of a run."""
+    return Path("runs") / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
 
 
 def check_folder(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -113,6 +113,7 @@ def write_manifest(
         "seed": seed,
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "processes": processes.count(),
         **extra,
     }
     atomic_write(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
@@ -141,6 +142,11 @@ def log_to(out: Path) -> None:
     handler = logging.FileHandler(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+
+
+def own_log(path: Path) -> Path:
+    """Where this process writes a run's log: the main one into it, the others nowhere."""
+    return path if processes.is_main() else Path(os.devnull)
 
 
 class JsonLines:
@@ -188,6 +194,25 @@ def read_jsonl(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]
             yield row
 
 
+def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
+    """Make one JSONL file of what several processes wrote, in the order of these ids if there are any.
+
+    All processes have to come here; parts that an interrupted run left are joined too.
+    """
+    with processes.agreed():
+        pass  # all have written
+    with processes.agreed():
+        if processes.is_main():
+            JsonLines(path).close()
+            for part in processes.parts_of(path):
+                repair(part)
+                with path.open("ab") as file:
+                    file.write(part.read_bytes())
+                part.unlink()
+            if ids:
+                put_in_order(path, ids)
+
+
 def put_in_order(path: Path, ids: Sequence[str]) -> None:
     """Bring the rows of a JSONL file into the order of their ids; those of no known id come first."""
     place = {name: number for number, name in enumerate(ids)}
@@ -209,8 +234,11 @@ def cut_after_step(path: Path, step: int) -> None:
 
 
 def console() -> Console:
-    """Where progress and tables go: standard error, so that `--json` has standard output for itself."""
-    return Console(stderr=True)
+    """Where progress and tables go: standard error, so that `--json` has standard output for itself.
+
+    Of several processes, the main one alone shows them.
+    """
+    return Console(stderr=True, quiet=not processes.is_main())
 
 
 def bar() -> Progress:

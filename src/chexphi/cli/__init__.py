@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chexphi import runs
+from chexphi import processes, runs
 from chexphi.cli import ask, checkpoint, data, kg, rewards
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
@@ -35,6 +36,7 @@ EXTRAS = dict.fromkeys(
     "train",
 )
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
+SHARED = ("sft", "grpo", "evaluate", "mine score")
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -209,6 +211,31 @@ def verl_rows(
     show({"out": str(out), "rows": len(examples)}, as_json=as_json)
 
 
+def quiet() -> None:
+    """Leave speaking to the main process of a run on several."""
+    from transformers.utils import logging as native
+
+    logging.getLogger().setLevel(logging.ERROR)
+    native.set_verbosity_error()
+    native.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def check_verb(words: list[str]) -> None:
+    """Refuse a verb that does not share its work between processes.
+
+    Raises:
+        InputError: Under a launcher of several processes, for such a verb.
+    """
+    verb = " ".join(words[:2]) if words[:1] == ["mine"] else "".join(words[:1])
+    if processes.count() > 1 and verb not in SHARED and not {"-h", "--help"} & {*words}:
+        raise InputError(
+            f"chexphi {verb} runs in one process: start it without torchrun or accelerate launch, which are "
+            f"for {', '.join(SHARED)}"
+        )
+
+
 def main() -> None:
     """Run the command line; bad input is one sentence on standard error and exit code 2.
 
@@ -217,7 +244,11 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # TRL sets the old name by default, and reads it
     warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
+    if not processes.is_main():
+        quiet()
     try:
+        with processes.agreed():
+            check_verb(sys.argv[1:])
         app(standalone_mode=True)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)

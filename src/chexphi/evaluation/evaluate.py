@@ -3,7 +3,7 @@
 The original's three modes: a folder of annotation files, one file (`--annotation_file`, `--img_root`),
 and `--tokens` for the log-probability of every generated token. Greedy, in batches of questions about the
 same films; predictions are appended as they come, so an interrupted evaluation goes on where it stopped, and
-stand in the order of the examples at the end.
+stand in the order of the examples at the end. Several processes take a share of the batches each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, prompts, runs
+from chexphi import answers, config, processes, prompts, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
@@ -155,17 +155,22 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    examples, path, root = read_all(recipe)
-    extractor = open_extractor(recipe.extractor)
+    processes.join()
+    with processes.agreed():
+        examples, path, root = read_all(recipe)
+        extractor = open_extractor(recipe.extractor)
     out = Path(recipe.out) if recipe.out else runs.default_folder("evaluate")
     model, processor = begin(
         recipe, out, stage="evaluate", data=path, seed=recipe.seed, examples=len(examples)
     )
-    lines = runs.JsonLines(out / "predictions.jsonl")
-    done = {prediction.id for prediction in read_predictions(lines.path)}
+    written = out / "predictions.jsonl"
+    runs.join_parts(written)
+    with processes.agreed():  # read by all before one writes
+        done = {prediction.id for prediction in read_predictions(written)}
+    lines = runs.JsonLines(processes.own_part(written))
     # samples depend on the batch they are drawn in: its make-up is left as it always was
     asked = examples if recipe.answer_samples else films_together(examples)
-    batches = open_batches(asked, done, recipe.batch_size)
+    batches = processes.share(open_batches(asked, done, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film = FilmLoader(root, processor.prepare_film)
     shown = track(with_films(batches, film), "evaluate", len(batches), transient=True, console=runs.console())
@@ -181,12 +186,13 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
             row["extra"] |= {"answer_probabilities": chances} if chances else {}
             lines.write(row)
     lines.close()
-    runs.put_in_order(lines.path, [example.id for example in examples])
-    predictions = read_predictions(lines.path)
+    runs.join_parts(written, [example.id for example in examples])
+    predictions = read_predictions(written)
     summary = metrics.summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:
         summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)
-    runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if processes.is_main():
+        runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     logger.info("evaluated %d examples", len(examples))
     return {"out": str(out), **summary}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, prompts, runs
+from chexphi import answers, config, processes, prompts, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
@@ -68,11 +68,11 @@ def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     )
 
 
-def main(recipe: MineScoreRecipe) -> dict[str, Any]:
-    """Score the pool into `scored.jsonl` of the run folder; returns figures about it.
+def check(recipe: MineScoreRecipe) -> None:
+    """Refuse what cannot be scored.
 
     Raises:
-        InputError: For bad data, settings or folders, before the model is loaded.
+        InputError: For these settings.
     """
     if not recipe.model or not recipe.data:
         raise InputError("mine score needs --model and --data: give both, in the config or as flags")
@@ -80,15 +80,29 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         raise InputError(
             "mine score: samples, batch_size, max_new_tokens must be at least 1, temperature above 0"
         )
+
+
+def main(recipe: MineScoreRecipe) -> dict[str, Any]:
+    """Score the pool into `scored.jsonl` of the run folder; returns figures about it.
+
+    Raises:
+        InputError: For bad data, settings or folders, before the model is loaded.
+    """
+    processes.join()
     data = Path(recipe.data)
-    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    with processes.agreed():
+        check(recipe)
+        examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     out = Path(recipe.out) if recipe.out else runs.default_folder("mine")
     model, processor = begin(recipe, out, stage="mine", data=data, seed=recipe.seed, examples=len(examples))
-    lines = runs.JsonLines(out / "scored.jsonl")
-    done = {row["id"] for row in runs.read_jsonl(lines.path)}
+    written = out / "scored.jsonl"
+    runs.join_parts(written)
+    with processes.agreed():  # read by all before one writes
+        done = {row["id"] for row in runs.read_jsonl(written)}
+    lines = runs.JsonLines(processes.own_part(written))
     film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
     asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
-    batches = open_batches(asked, done, recipe.batch_size)
+    batches = processes.share(open_batches(asked, done, recipe.batch_size))
     shown = track(
         with_films(batches, film), "mine score", len(batches), transient=True, console=runs.console()
     )
@@ -111,11 +125,12 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
             )
         )
     lines.close()
-    runs.put_in_order(lines.path, [example.id for example in examples])
-    rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(out / "scored.jsonl")]
+    runs.join_parts(written, [example.id for example in examples])
+    rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(written)]
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))
-    runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if processes.is_main():
+        runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return {"out": str(out), **summary}
 
 

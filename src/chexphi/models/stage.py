@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from chexphi import runs
+from chexphi import processes, runs
 from chexphi.models import policy, trainable
 from chexphi.models.features import Features, Tower, has_dropout, weights_digest
 from chexphi.schema import Example, InputError
@@ -63,6 +63,7 @@ class ModelRecipe(Protocol):
     overwrite: bool
 
 
+@processes.agreed()
 def begin(
     recipe: ModelRecipe,
     out: Path,
@@ -76,6 +77,8 @@ def begin(
     pools: Sequence[str] = (),
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
+
+    Of several processes, the main one makes the folder, and all go on once it is there.
 
     Args:
         recipe: The stage's settings.
@@ -94,7 +97,8 @@ def begin(
     Raises:
         InputError: If the folder is taken, the model cannot be loaded or films' features cannot be kept.
     """
-    runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
+    if processes.is_main():
+        runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
     learning = recipe if isinstance(recipe, LearningFields) else None
     asked = trainable.setting(learning.trainable) if learning else None
     model, processor = policy.load(
@@ -118,10 +122,11 @@ def begin(
         extra["trainable"] = trainable.summary(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
-    runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    runs.log_to(out)
-    config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
-    runs.write_manifest(out, config=config, data=data, seed=seed, stage=stage, examples=examples, **extra)
+    if processes.is_main():
+        runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
+        runs.log_to(out)
+        config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
+        runs.write_manifest(out, config=config, data=data, seed=seed, stage=stage, examples=examples, **extra)
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)
         model.tower.features = Features(folder)

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from chexphi import config, runs
+from chexphi import config, processes, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, trainable
@@ -139,12 +139,13 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    if not recipe.model or not recipe.data:
-        raise InputError("grpo needs --model and --data: give both, in the config or as flags")
     data, out = Path(recipe.data), Path(args.output_dir)
-    examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
-    check(recipe, args, examples)
-    extractor = named.extractor_of(recipe)
+    with processes.agreed():
+        if not recipe.model or not recipe.data:
+            raise InputError("grpo needs --model and --data: give both, in the config or as flags")
+        examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
+        check(recipe, args, examples)
+        extractor = named.extractor_of(recipe)
 
     def suits(model: Any, processor: Any) -> None:
         check_prompts(examples, root, model, processor, args.max_completion_length or 1)
@@ -174,15 +175,15 @@ def opened_logs(
 ) -> Iterator[tuple[runs.JsonLines, list[TrainerCallback]]]:
     """The run's completions, and what writes its metrics and diagnostics; cut back to the checkpoint."""
     paths = [out / f"{name}.jsonl" for name in ("completions", "metrics", "diagnostics")]
-    if resumed:
+    if resumed and processes.is_main():
         for path in paths:
             runs.cut_after_step(path, checkpoint.step if checkpoint else 0)
-    completions, metrics = (runs.JsonLines(path) for path in paths[:2])
-    diagnostics = Diagnostics(out)
+    completions, metrics = (runs.JsonLines(runs.own_log(path)) for path in paths[:2])
+    diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:
-        yield completions, [MetricsLog(metrics), diagnostics]
+        yield completions, [MetricsLog(metrics), *diagnostics]
     finally:
-        for lines in (completions, metrics, diagnostics.lines):
+        for lines in (completions, metrics, *(one.lines for one in diagnostics)):
             lines.close()
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from trl import SFTConfig, SFTTrainer
 
-from chexphi import config, runs
+from chexphi import config, processes, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models.stage import LearningFields, begin, save
-from chexphi.schema import InputError
+from chexphi.schema import Example, InputError
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
@@ -43,20 +43,31 @@ class SFTRecipe(LearningFields):
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
+def read(recipe: SFTRecipe) -> list[Example]:
+    """The examples to imitate.
+
+    Raises:
+        InputError: If they are missing or bad, or one has no explanation.
+    """
+    if not recipe.model or not recipe.data:
+        raise InputError("sft needs --model and --data: give both, in the config or as flags")
+    examples = read_examples(Path(recipe.data), image_root=recipe.image_root, limit=recipe.limit)
+    if missing := next((example.id for example in examples if not example.explanation), None):
+        raise InputError(
+            f"{recipe.data}: example {missing} has no explanation to imitate: add one or remove the row"
+        )
+    return examples
+
+
 def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     """Run one SFT stage; returns the run folder, whose `model/` is the trained policy.
 
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    if not recipe.model or not recipe.data:
-        raise InputError("sft needs --model and --data: give both, in the config or as flags")
     data = Path(recipe.data)
-    examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
-    if missing := next((example.id for example in examples if not example.explanation), None):
-        raise InputError(
-            f"{data}: example {missing} has no explanation to imitate: add one or remove the row"
-        )
+    with processes.agreed():
+        examples = read(recipe)
     out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
 
     def suits(_: Any, processor: Any) -> None:
@@ -67,9 +78,9 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args, suits=suits
     )
     checkpoint = last_checkpoint(out) if recipe.resume else None
-    if recipe.resume:
+    if recipe.resume and processes.is_main():
         runs.cut_after_step(out / "metrics.jsonl", checkpoint.step if checkpoint else 0)
-    lines = runs.JsonLines(out / "metrics.jsonl")
+    lines = runs.JsonLines(runs.own_log(out / "metrics.jsonl"))
     trainer = SFTTrainer(
         model=model,
         args=args,
