@@ -3,13 +3,14 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-swift test-verl check format bench clean
+.PHONY: help demo study test test-slow test-faults test-swift test-verl check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
 	@echo "make study   the same with three seeds, control arms and intervals"
 	@echo "make test    all tests that need no GPU"
 	@echo "make test-slow  the tests that take longer, alone"
+	@echo "make test-faults  runs that are killed, cut short or spread over processes"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
@@ -35,6 +36,9 @@ test: .venv/.installed
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+test-faults: .venv/.installed
+	$(BIN)/python -m pytest -q -m faults $(ARGS)
 
 # The light core beside another training stack's own libraries.
 .venv-%/.installed: pyproject.toml tests/integrations/%.txt

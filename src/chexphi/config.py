@@ -174,11 +174,14 @@ def parse_training(
     with processes.agreed():
         on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
         processes.check(0 if on_cpu else torch.cuda.device_count())
-        device = {"bf16": torch.cuda.is_available(), "use_cpu": not torch.cuda.is_available()}
-        ours, args = parse(argv, recipe, trl, prog=f"chexphi {verb}", defaults={**device, **defaults})
-    unset = typing.cast(Any, trl).__dataclass_fields__["output_dir"].default
-    chosen = ours.out or (args.output_dir if args.output_dir not in (unset, None) else None)
-    args.output_dir = str(chosen or runs.default_folder(verb))
+        # TRL's default folder has one name for all runs
+        ours_first = {
+            "output_dir": "",
+            "bf16": torch.cuda.is_available(),
+            "use_cpu": not torch.cuda.is_available(),
+        }
+        ours, args = parse(argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults})
+    args.output_dir = str(ours.out or args.output_dir or runs.default_folder(verb))
     return ours, args
 
 

@@ -267,3 +267,5 @@ def main() -> None:
             raise
         typer.echo(f"error: this verb needs {error.name}: pip install 'chexphi[{extra}]'", err=True)
         sys.exit(2)
+    finally:
+        processes.leave()

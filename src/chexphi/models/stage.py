@@ -161,6 +161,7 @@ def save(trainer: Any, folder: Path) -> None:
     trainer.save_model(str(folder))
     if trainer.accelerator.is_main_process:
         shutil.rmtree(folder / "ref", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()  # a launcher may end all once one process has ended
 
 
 def films_together(examples: Sequence[Example]) -> list[Example]:
