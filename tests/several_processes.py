@@ -46,10 +46,7 @@ def accelerate(*words: object) -> subprocess.CompletedProcess[str]:
 
 def side_by_side(*commands: Sequence[object], folder: Path | None = None) -> list[tuple[int, str, str]]:
     """One process a command, without a launcher, as SLURM's `srun` does it: exit code, output and errors."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = _environment() | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared = _environment() | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     shared |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(len(commands)))
     started = [
         subprocess.Popen(
@@ -61,6 +58,13 @@ def side_by_side(*commands: Sequence[object], folder: Path | None = None) -> lis
     ]  # fmt: skip
     ended = [process.communicate(timeout=TIMEOUT) for process in started]
     return [(process.returncode, *texts) for process, texts in zip(started, ended, strict=True)]
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:
@@ -105,9 +109,28 @@ def replay(table: dict[str, list[str]], patch: Any) -> None:
     patch.setattr(LoggedGRPOTrainer, "_generate_single_turn", look_up)
 
 
+def spread(patch: Any) -> None:
+    """Let accelerate shard weights (FSDP) on the CPU: it takes them for GPUs' only and trains DDP there."""
+    import torch.distributed
+    from accelerate import state
+    from accelerate.utils import DistributedType
+
+    begin = state.AcceleratorState.__init__
+    patch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")
+    patch.setattr(
+        state.PartialState, "_prepare_backend", lambda *_, **__: ("gloo", DistributedType.MULTI_GPU)
+    )
+    patch.setattr(
+        state.AcceleratorState, "__init__", lambda self, *_, **kwargs: begin(self, **kwargs | {"cpu": False})
+    )
+    torch.distributed.init_process_group("gloo")
+
+
 if __name__ == "__main__":
     at = sys.argv.index("--table")
     with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+            spread(patch)
         replay(json.loads(Path(sys.argv[at + 1]).read_text()), patch)
         sys.argv = ["chexphi", "grpo", *sys.argv[1:at], *sys.argv[at + 2 :]]
         main()

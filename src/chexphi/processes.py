@@ -29,6 +29,11 @@ def rank(environment: Mapping[str, str] = os.environ) -> int:
     return int(environment["RANK"]) if count(environment) > 1 else 0
 
 
+def fsdp(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `accelerate launch` was told to spread the weights over the processes with FSDP."""
+    return environment.get("ACCELERATE_USE_FSDP") == "true"
+
+
 def is_main() -> bool:
     """Whether this is the process that writes."""
     return rank() == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
@@ -119,6 +118,11 @@ def begin(
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
             torch.manual_seed(seed)
             model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
+        if processes.fsdp() and trainable.own_head_learns(model):
+            raise InputError(
+                f"trainable is {asked!r}: an lm_head of its own learns, whose gradients FSDP gets wrong; use "
+                "vision_lora, or processes that each hold the whole model (configs/accelerate/ddp.yaml)"
+            )
         extra["trainable"] = trainable.summary(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
@@ -151,7 +155,7 @@ def why_not_kept(tower: Tower, trainer: Any = None) -> str | None:
         return None
     if has_dropout(tower.vision):
         return "the vision tower drops values at random while it trains"
-    if trainer.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true" or is_deepspeed_zero3_enabled():
+    if trainer.fsdp or processes.fsdp() or is_deepspeed_zero3_enabled():
         return "the weights are spread over processes, which have to read films together"
     return None
 

@@ -214,8 +214,11 @@ def hidden_states(causal: Any) -> Iterator[list[Tensor]]:
 def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
     """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
     flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
+    weight: Any = head.weight
+    if hasattr(weight, "full_tensor"):  # FSDP holds it in parts between passes
+        weight = weight.full_tensor()
     with torch.no_grad():
         chosen = ChunkedLogProbFunction.apply(
-            flat, head.weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
+            flat, weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
         )
     return chosen[0].float().view(targets.shape)
