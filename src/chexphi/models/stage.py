@@ -98,6 +98,11 @@ def begin(
     """
     if processes.is_main():
         runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
+    if trainer is not None and trainer.n_gpu > 1:
+        raise InputError(
+            f"this one process sees {trainer.n_gpu} GPUs and trains on one: start it with torchrun "
+            f"--nproc_per_node {trainer.n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)"
+        )
     learning = recipe if isinstance(recipe, LearningFields) else None
     asked = trainable.setting(learning.trainable) if learning else None
     model, processor = policy.load(
