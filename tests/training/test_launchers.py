@@ -35,6 +35,7 @@ def said(started: list[tuple[int, str, str]]) -> str:
     return lines[0]
 
 
+@pytest.mark.faults
 def test_a_file_that_one_process_lacks_ends_all(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     commands = [
