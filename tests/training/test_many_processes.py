@@ -193,6 +193,24 @@ def test_each_process_samples_for_itself(tiny_model_dir: Path, pool: Path, tmp_p
     assert (out / "train.log").read_text().count("grpo on 24 examples") == 1
 
 
+@pytest.mark.faults
+def test_two_processes_go_on_as_if_never_stopped(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+    command = [
+        "-m", "chexphi", "grpo", "--model", tiny_model_dir, "--data", pool, *FLAGS, "--trainable=all",
+        "--max_completion_length=8", "--max_steps=4", "--per_device_train_batch_size=2",
+        "--save_strategy=steps", "--save_steps=2",
+    ]  # fmt: skip
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert torchrun(2, *command, "--out", whole).returncode == 0
+    shutil.copytree(whole, stopped)
+    shutil.rmtree(stopped / "checkpoint-4")
+    shutil.rmtree(stopped / "model")
+    done = torchrun(2, *command, "--out", stopped, "--resume=true")
+    assert done.returncode == 0, done.stderr[-4000:]
+    for name in ("completions.jsonl", "model/model.safetensors"):
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+
+
 def test_rewards_leave_every_random_state_alone(pool: Path) -> None:
     """Ranks score other rows, so that a draw inside a reward would part their states."""
     names = ["external_r1v_acc", "external_kg_jac", "format", "repetition", "soft_overlong"]
