@@ -10,7 +10,7 @@ help:
 	@echo "make study   the same with three seeds, control arms and intervals"
 	@echo "make test    all tests that need no GPU"
 	@echo "make test-slow  the tests that take longer, alone"
-	@echo "make test-faults  runs that are killed, cut short or spread over processes"
+	@echo "make test-faults  runs that are killed, cut, pre-empted or spread over processes"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
@@ -38,7 +38,7 @@ test-slow: .venv/.installed
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 test-faults: .venv/.installed
-	$(BIN)/python -m pytest -q -m faults $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m faults $(ARGS)
 
 # The light core beside another training stack's own libraries.
 .venv-%/.installed: pyproject.toml tests/integrations/%.txt

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chexphi import config
+from chexphi.runs import Resume
 from chexphi.schema import InputError
 
 
@@ -20,6 +21,7 @@ class Recipe:
     learning_rate: float = 1e-4
     rewards: list[str] = field(default_factory=lambda: ["a"])
     overwrite: bool = False
+    resume: Resume = False
 
 
 def parse(tmp_path: Path, yaml: str, *flags: str) -> Recipe:
@@ -50,12 +52,31 @@ def test_flags_override_yaml_in_every_spelling(tmp_path: Path) -> None:
         ("a: [", [], "no valid YAML"),
         ("limit: 3", ["--limits", "4"], "did you mean 'limit'"),
         ("limit: 3", ["--limit", "many"], "limit"),
+        ("resume: perhaps", [], "resume is 'perhaps'"),
+        ("limit: 3", ["--resume", "perhaps"], "perhaps"),
     ],
 )
 def test_bad_settings_are_one_sentence(tmp_path: Path, yaml: str, flags: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         parse(tmp_path, yaml, *flags)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "flags", "expected"),
+    [
+        ("limit: 3", [], False),
+        ("limit: 3", ["--resume"], True),
+        ("limit: 3", ["--resume", "true"], True),
+        ("limit: 3", ["--resume=auto"], "auto"),
+        ("limit: 3", ["--resume", "--limit", "4"], True),
+        ("resume: true", [], True),
+        ("resume: auto", [], "auto"),
+        ("resume: auto", ["--resume=false"], False),
+    ],
+)
+def test_resume_is_yes_no_or_auto(tmp_path: Path, yaml: str, flags: list[str], expected: Resume) -> None:
+    assert parse(tmp_path, yaml, *flags).resume is expected
 
 
 def test_a_later_file_goes_over_an_earlier_one_and_flags_over_both(tmp_path: Path) -> None:

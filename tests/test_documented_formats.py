@@ -162,6 +162,7 @@ def make_files(folder: Path, model: Path) -> dict[str, Rows]:
         ],
         "rows of rewards score": scorable,
         "rewards score": [scored],
+        "complete.json": [json.loads(path.read_text()) for path in folder.rglob("complete.json")],
         "probe.json": [json.loads((probed / "probe.json").read_text())],
     }
 
@@ -180,7 +181,7 @@ def written(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 WHOLE = [
     "examples", "completions.jsonl", "metrics.jsonl", "diagnostics.jsonl", "never_spread.json",
     "predictions.jsonl", "scored.jsonl", "kg.jsonl", "manifest.json", "rows of rewards score",
-    "rewards score", "probe.json",
+    "rewards score", "probe.json", "complete.json",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,20 @@ def test_a_run_is_never_overwritten_by_accident(tmp_path: Path) -> None:
     assert runs.open_run(out, resume=True) == out
     assert (out / "manifest.json").exists()
     runs.open_run(out, overwrite=True)
-    assert not any(out.iterdir())
+    assert [path.name for path in out.iterdir()] == ["run.lock"]
+
+
+def test_resume_needs_a_run_and_auto_does_not(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="holds no run to go on with"):
+        runs.open_run(out, resume=True)
+    assert not out.exists()
+    assert runs.open_run(out, resume="auto") == out
+    (out / "train.log").write_text("killed here")
+    assert runs.open_run(out, resume="auto") == out
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="files of no run"):
+        runs.open_run(out, resume="auto")
 
 
 def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
@@ -45,8 +59,22 @@ def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
     lines.write({"step": 3})
     lines.close()
     assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2, 3]
-    runs.cut_after_step(path, 2)
+    runs.cut_back(path, len('{"step": 1}\n') * 2)
     assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2]
+    with pytest.raises(InputError, match="has 24 bytes and the checkpoint counts on 25"):
+        runs.cut_back(path, 25)
+
+
+def test_a_log_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """As a file that may not grow."""
+    lines, limits = runs.JsonLines(tmp_path / "log.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"log.jsonl cannot be written \(File too large\): make room"):
+            lines.write({"step": 1}, {"step": 2})
+        lines.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("line", ["{", "[1]"])

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import pydantic
 import yaml
 
+from chexphi.runs import Resume
 from chexphi.schema import InputError
 
 
@@ -135,8 +136,21 @@ def parse(
         InputError: For anything the user has to correct.
     """
     from transformers import HfArgumentParser
+    from transformers.hf_argparser import string_to_bool
+
+    def resume(word: str) -> Resume:
+        return "auto" if word == "auto" else string_to_bool(word)
 
     class Parser(HfArgumentParser):
+        @staticmethod
+        def _parse_dataclass_field(parser: Any, field: Any) -> None:
+            if field.type == Resume:
+                parser.add_argument(
+                    f"--{field.name}", type=resume, nargs="?", const=True, default=False, **field.metadata
+                )
+            else:
+                HfArgumentParser._parse_dataclass_field(parser, field)
+
         def error(self, message: str) -> NoReturn:
             raise InputError(f"{prog}: {message} (see `{prog} --help`)")
 

@@ -39,7 +39,7 @@ class DemoRecipe:
     seed: int = field(default=0, metadata={"help": "seed of films, weights and training"})
     limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
     workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 

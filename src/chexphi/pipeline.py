@@ -205,7 +205,7 @@ class LoopRecipe(Protocol):
 
     out: str | None
     workers: int
-    resume: bool
+    resume: runs.Resume
     overwrite: bool
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -19,16 +20,22 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chexphi import __version__, processes
+from chexphi import __version__, processes, run_lock
 from chexphi.schema import InputError
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
+
+Resume = bool | Literal["auto"]
+"""Whether to go on with the run in a folder; `auto`: if there is one."""
+RESUME_HELP = "go on with the run in --out; auto: or begin one"
+BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part", "manifest.json.part"}
+"""What a run that was killed at its very start may have left."""
 
 
 def default_folder(name: str) -> Path:
@@ -36,28 +43,56 @@ def default_folder(name: str) -> Path:
     return Path("runs") / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
 
 
-def check_folder(out: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+def goes_on(out: Path, resume: Resume) -> bool:
+    """Whether there is a run to go on with.
+
+    Raises:
+        InputError: If there must be one and there is none.
+    """
+    there = (out / "manifest.json").is_file()
+    if resume is True and not there:
+        raise InputError(
+            f"output folder {out} holds no run to go on with: leave out --resume, or use --resume auto, "
+            "which begins one"
+        )
+    return bool(resume) and there
+
+
+def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) -> None:
     """Refuse a folder that a run must not write into; nothing is touched.
 
     Raises:
-        InputError: If the folder holds another run and neither option is given, or both are.
+        InputError: If the folder holds another run and neither option is given, or both are; if it holds no
+            run to go on with; if another process uses it, or it cannot be written.
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other: choose one")
     if out.exists() and not out.is_dir():
         raise InputError(f"output folder {out} is a file: choose another --out")
-    if out.exists() and any(out.iterdir()) and not resume:
+    going_on = goes_on(out, resume)
+    above = next((folder for folder in (out, *out.absolute().parents) if folder.exists()), out)
+    if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+        raise InputError(
+            f"output folder {out} cannot be written ({above} is read-only): choose another --out"
+        )
+    if not out.exists():
+        return
+    run_lock.check(out)
+    rest = {path.name for path in out.iterdir()} - (BEFORE_MANIFEST if resume == "auto" else {run_lock.NAME})
+    if rest and not going_on:
         if not overwrite:
             raise InputError(
                 f"output folder {out} already holds a run: go on with --resume, replace it with --overwrite, "
                 "or choose another --out"
+                if not resume
+                else f"output folder {out} holds files of no run: choose another --out"
             )
         if not (out / "manifest.json").is_file():
             raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
 
 
-def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """Make the folder of a run; one that holds a run is only touched when the user says how.
+def open_run(out: Path, *, resume: Resume = False, overwrite: bool = False) -> Path:
+    """Make the folder of a run and take it; one that holds a run is only touched when the user says how.
 
     Raises:
         InputError: As `check_folder`, or if the folder cannot be made.
@@ -65,8 +100,10 @@ def open_run(out: Path, *, resume: bool = False, overwrite: bool = False) -> Pat
     check_folder(out, resume=resume, overwrite=overwrite)
     try:
         if overwrite and out.exists():
+            run_lock.acquire(out)
             shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
+        run_lock.acquire(out)
     except OSError as error:
         raise InputError(
             f"output folder {out} cannot be made ({error.strerror}): choose another --out"
@@ -78,6 +115,11 @@ def sha256(path: Path) -> str:
     """Hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(data: Path | None) -> str | None:
+    """For the manifest: the hash of a dataset that is one file."""
+    return sha256(data) if data and data.is_file() else None
 
 
 def _revision() -> str | None:
@@ -109,7 +151,7 @@ def write_manifest(
         "versions": _versions(),
         "git_revision": _revision(),
         "data": str(data) if data else None,
-        "data_sha256": sha256(data) if data and data.is_file() else None,
+        "data_sha256": sha256_of(data),
         "seed": seed,
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -159,11 +201,17 @@ class JsonLines:
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def write(self, *rows: Mapping[str, Any]) -> None:
-        self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        self._file.flush()
+        try:
+            self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            self._file.flush()
+        except OSError as error:  # which names no file
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}): make room, then go on with --resume"
+            ) from None
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # of lines that `write` failed on
+            self._file.close()
 
 
 def repair(path: Path) -> None:
@@ -223,14 +271,20 @@ def put_in_order(path: Path, ids: Sequence[str]) -> None:
         atomic_write(path, "".join(f"{line}\n" for _, line in pairs))
 
 
-def cut_after_step(path: Path, step: int) -> None:
-    """Drop the rows of a log that a resumed run will write again."""
-    if not path.exists():
-        return
-    repair(path)
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    kept = [line for line, row in zip(lines, read_jsonl(path), strict=True) if row["step"] <= step]
-    atomic_write(path, "".join(f"{line}\n" for line in kept))
+def cut_back(path: Path, size: int) -> None:
+    """Shorten a log to what it was at a checkpoint: a resumed run writes the rest again.
+
+    Raises:
+        InputError: If it is shorter than that.
+    """
+    there = path.stat().st_size if path.exists() else 0
+    if there < size:
+        raise InputError(
+            f"{path} has {there:,} bytes and the checkpoint counts on {size:,}: put the whole file back, or "
+            "choose another --out"
+        )
+    if there > size:
+        os.truncate(path, size)
 
 
 def console() -> Console:

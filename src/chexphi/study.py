@@ -52,7 +52,7 @@ class StudyRecipe:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "one loop each"})
     limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
     workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,10 +162,11 @@ def constant(completions: Sequence[Any], **_: Any) -> list[float]:
 
 def test_each_warning_is_said_once_and_a_resumed_run_says_none_again(train: Train, tmp_path: Path) -> None:
     saving = ["--save_strategy=steps", "--save_steps=6"]
-    out = train(tmp_path / "run", constant, "--max_steps=6", *saving)
+    out = train(tmp_path / "run", constant, "--max_steps=8", *saving)
     lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["kind"]) for line in lines] == [(5, "zero_spread"), (6, "all_truncated")]
     assert lines[0]["message"] in (out / "train.log").read_text()
+    shutil.rmtree(out / "checkpoint-8")
     train(out, constant, "--max_steps=8", "--resume=true", *saving)
     assert len((out / "diagnostics.jsonl").read_text().splitlines()) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ def train(stage: Any, model: Path, data: Path, out: Path, *flags: str) -> Path:
     return stage.main(
         *stage.parse([*flags, "--model", str(model), "--data", str(data), "--out", str(out), *SMALL])
     )
+
+
+def train_saving(model: Path, data: Path, out: Path, *flags: str) -> Path:
+    argv = ["--model", str(model), "--data", str(data), "--out", str(out), *SMALL, *flags]
+    return sft.main(*sft.parse([*argv, "--save_strategy=steps", "--save_steps=1"]))
 
 
 def test_the_sft_recipe_differs_in_the_model_alone() -> None:
@@ -124,6 +130,19 @@ def test_logged_log_probabilities_equal_an_independent_forward(
         assert row.per_token_logps == pytest.approx(expected.tolist(), abs=1e-4)
         logits[:, placeholders] = -torch.inf  # never sampled, however likely
         assert row.token_ids == tuple(logits.argmax(-1).tolist())
+
+
+def test_a_resumed_run_of_a_whole_model_has_the_weights_of_its_checkpoint(
+    base: Path, mixed: Path, tmp_path: Path
+) -> None:
+    """Names of tensors on the disk are the published ones, and in some families not the class's."""
+    flags = ["--trainable=all", "--learning_rate=1e-2", "--gradient_checkpointing=false", "--logging_steps=1"]
+    out = train_saving(base, mixed, tmp_path / "run", *flags)
+    whole = (out / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(out / "model")
+    shutil.rmtree(out / "checkpoint-2")
+    train_saving(base, mixed, out, *flags, "--resume")
+    assert (out / "model" / "model.safetensors").read_bytes() == whole
 
 
 @pytest.mark.parametrize("checkpointing", ["false", "true"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -193,17 +194,18 @@ def test_a_run_reads_a_film_once_and_a_resumed_one_not_again(
     tiny_model_dir: Path, few: Path, tmp_path: Path, reads: list[Tensor]
 ) -> None:
     flags = [*FLAGS, "--beta=0.1", "--save_strategy=steps", "--save_steps=2", "--cache_vision=true"]
-    out = tmp_path / "run"
+    out, flags = tmp_path / "run", [*flags, "--max_steps=4"]
     run(grpo, tiny_model_dir, few, out, *flags)
     assert sum(map(len, reads)) == 4
     kept = files(out)
     assert len(kept) == 4
     assert all(name.endswith(".safetensors") for name in kept)
     reads.clear()
-    run(grpo, tiny_model_dir, few, out, *flags, "--max_steps=4", "--resume=true")
+    shutil.rmtree(out / "checkpoint-4")
+    run(grpo, tiny_model_dir, few, out, *flags, "--resume=true")
     assert reads == []
     assert files(out) == kept
-    whole = run(grpo, tiny_model_dir, few, tmp_path / "whole", *flags, "--max_steps=4")
+    whole = run(grpo, tiny_model_dir, few, tmp_path / "whole", *flags)
     plain = run(grpo, tiny_model_dir, few, tmp_path / "plain", *FLAGS, "--beta=0.1", "--max_steps=4")
     assert losses(whole) == pytest.approx(losses(plain), abs=1e-6)
     assert files(whole) == kept  # content and weights name them, not the run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -146,7 +147,10 @@ def test_a_reward_that_fails_later_leaves_the_log_and_the_last_checkpoint(
     assert [row.step for row in completions.read(out / "completions.jsonl")] == [1] * 8 + [2] * 8
     assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
     assert {path.name for path in out.glob("checkpoint-*")} == {"checkpoint-1", "checkpoint-2"}
-    run(tiny_model_dir, pool, out, "--rewards", "mine:letters", *saving, "--resume=true")  # mended
+    (tmp_path / "mine.py").write_text("def third(completions, **_): return [0.0] * len(completions)\n")
+    sys.modules.pop("mine")
+    importlib.invalidate_caches()
+    run(tiny_model_dir, pool, out, "--rewards", "mine:third", *saving, "--resume=true")  # mended
     rows = list(completions.read(out / "completions.jsonl"))
     assert [row.step for row in rows] == [step for step in (1, 2, 3, 4) for _ in range(8)]
 

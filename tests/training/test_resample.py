@@ -223,7 +223,7 @@ def test_a_resumed_run_goes_on_as_an_uninterrupted_one(
 def test_a_checkpoint_without_draws_is_refused(run: Run, tmp_path: Path) -> None:
     saving = ["--save_strategy=steps", "--save_steps=1", "--max_steps=1"]
     out = run(tmp_path / "run", lambda place: True, *saving, "--dynamic_sample=false")
-    with pytest.raises(InputError, match="without dynamic_sample"):
+    with pytest.raises(InputError, match="dynamic_sample was false and is true"):
         run(out, lambda place: True, "--resume=true")
 
 

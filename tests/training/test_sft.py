@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from killed_runs import figures
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from chexphi.data.films import FilmLoader
@@ -80,13 +81,14 @@ def test_films_are_never_flipped(films: Path, train: Path) -> None:
 def test_resume_goes_on_where_it_stopped(tiny_model_dir: Path, train: Path, tmp_path: Path) -> None:
     flags = ["--max_steps=4", "--logging_steps=1", "--save_strategy=steps", "--save_steps=2"]
     out = run(tiny_model_dir, train, tmp_path / "run", *flags)
-    whole = phi4.load(out / "model")[0].state_dict()
+    whole, logged = phi4.load(out / "model")[0].state_dict(), figures(out)
     (out / "checkpoint-4" / "trainer_state.json").unlink()
     run(tiny_model_dir, train, out, *flags, "--resume=true")
     again = phi4.load(out / "model")[0].state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 4]
+    assert figures(out) == logged
 
 
 def test_an_example_without_explanation_is_named(tiny_model_dir: Path, tmp_path: Path) -> None:

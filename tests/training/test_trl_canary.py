@@ -6,12 +6,14 @@ import inspect
 
 import pytest
 import trl
-from trl import GRPOTrainer
+from transformers import Trainer
+from trl import GRPOTrainer, SFTTrainer
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import add_fused_lm_head
 
 from chexphi.training.resample import ResamplingGRPOTrainer
+from chexphi.training.resume import Recovering
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 OVERRIDDEN = {
@@ -20,6 +22,17 @@ OVERRIDDEN = {
     "_generate": ["self", "prompts"],
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_get_train_sampler": ["self", "dataset"],
+    "_run_epoch": [
+        "self", "model", "epoch", "train_dataloader", "steps_in_epoch", "num_update_steps_per_epoch", "trial",
+        "ignore_keys_for_eval", "start_time", "resume_from_checkpoint", "epochs_trained",
+        "steps_trained_in_current_epoch",
+    ],
+    "_maybe_log_save_evaluate": [
+        "self", "tr_loss", "grad_norm", "model", "trial", "epoch", "ignore_keys_for_eval", "start_time",
+        "learning_rate",
+    ],
+    "_save_checkpoint": ["self", "model", "trial"],
+    "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [
         "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
@@ -42,7 +55,7 @@ def test_overridden_methods_have_the_signature_we_wrap(name: str) -> None:
 def test_nothing_else_is_overridden() -> None:
     ours = {
         name
-        for kind in (LoggedGRPOTrainer, ResamplingGRPOTrainer)
+        for kind in (Recovering, LoggedGRPOTrainer, ResamplingGRPOTrainer)
         for name in vars(kind)
         if hasattr(GRPOTrainer, name) and not name.startswith("__")
     }
@@ -73,6 +86,27 @@ def test_nothing_else_is_overridden() -> None:
 )
 def test_the_trainer_still_works_the_way_we_read_it(words: str) -> None:
     assert words in inspect.getsource(GRPOTrainer)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "for epoch in range(epochs_trained, num_train_epochs):",  # whether or not a step is left in it
+        "self.control = self.callback_handler.on_save(self.args, self.state, self.control)",
+        "steps_trained_in_current_epoch *= self.args.gradient_accumulation_steps",
+        "self.state.epoch = epoch + (step + 1) / steps_in_epoch",
+        "self._run_epoch(\n                model=model,",  # by keyword
+        "save_total_limit=self.args.save_total_limit",
+    ],
+)
+def test_the_trainer_below_still_saves_the_way_we_read_it(words: str) -> None:
+    assert words in inspect.getsource(Trainer)
+
+
+def test_sft_counts_tokens_from_the_start_of_its_process() -> None:
+    source = inspect.getsource(SFTTrainer)
+    assert "self._total_train_tokens = 0" in source
+    assert 'self._metrics[mode]["num_tokens"] = [self._total_train_tokens]' in source
 
 
 def test_the_fused_head_makes_the_tensors_that_a_plan_counts() -> None:

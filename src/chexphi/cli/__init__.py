@@ -16,6 +16,7 @@ from chexphi import processes, runs
 from chexphi.cli import ask, checkpoint, data, kg, rewards
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
 from chexphi.schema import InputError
+from chexphi.training.stop import STOP
 
 app = typer.Typer(
     help="Train and evaluate chest-radiograph models on answers and reasoning. Research use only.",
@@ -76,18 +77,20 @@ def study(context: typer.Context) -> None:
 def sft(context: typer.Context) -> None:
     """Fine-tune a policy on explanations."""
     argv, as_json = recipe_argv(context, "chexphi.training.sft:SFTRecipe", "SFTConfig")
-    from chexphi.training import sft as stage
+    with STOP:
+        from chexphi.training import sft as stage
 
-    show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+        show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
 
 
 @app.command(context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
     """Train a policy with the answer reward and the graph reward."""
     argv, as_json = recipe_argv(context, "chexphi.training.grpo:GRPORecipe", "GRPOConfig")
-    from chexphi.training import grpo as stage
+    with STOP:
+        from chexphi.training import grpo as stage
 
-    show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+        show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
 
 
 @app.command(context_settings=RECIPE)

@@ -61,7 +61,7 @@ class EvaluateRecipe(ModelFields):
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 

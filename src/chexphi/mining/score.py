@@ -40,7 +40,7 @@ class MineScoreRecipe(ModelFields):
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
     seed: int = field(default=0, metadata={"help": "seed of the samples"})
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 

@@ -100,7 +100,7 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= load_file(file)
     # PEFT's own loading asks for an lm_head that the adapter may not have yet, and rounds to the base's type
-    state = {_inside(name): value for name, value in tensors.items()}
+    state = {inside(name): value for name, value in tensors.items()}
     result = model.load_state_dict(state, strict=False, assign=True)
     assert not result.unexpected_keys, "checked above"
     model.set_adapter(NAME, inference_mode=True)
@@ -126,7 +126,7 @@ def _wrapped(base: Any, config: LoraConfig) -> Any:
         return get_peft_model(base, config, adapter_name=NAME, autocast_adapter_dtype=False)
 
 
-def _inside(name: str) -> str:
+def inside(name: str) -> str:
     """A tensor's name in the model for its name in the adapter's file."""
     if _LORA.fullmatch(name):
         return name.removesuffix("weight") + f"{NAME}.weight"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from chexphi import processes, runs
+from chexphi import processes, run_settings, runs
 from chexphi.models import policy, trainable
 from chexphi.models.features import Features, Tower, has_dropout, weights_digest
 from chexphi.schema import Example, InputError
@@ -58,8 +58,40 @@ class ModelRecipe(Protocol):
     use_flash_attention: bool
     dynamic_hd: int | None
     cache_vision: bool
-    resume: bool
+    resume: runs.Resume
     overwrite: bool
+
+
+def check_run(
+    recipe: ModelRecipe, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Refuse a folder that this run must not write into; nothing is touched.
+
+    Args:
+        recipe: As for `begin`, like the others.
+        out: The run folder.
+        data: The dataset.
+        trainer: TRL's config, where the stage trains.
+        pools: More datasets.
+
+    Returns:
+        The settings as `config.yaml` has them, and what the manifest says of pools.
+
+    Raises:
+        InputError: If the folder is taken or cannot be written, or its run has other settings.
+    """
+    if processes.is_main():
+        runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
+    config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
+    facts: dict[str, Any] = (
+        {"pools_sha256": {file: runs.sha256(Path(file)) for file in pools}} if pools else {}
+    )
+    if recipe.resume and processes.is_main():
+        more: dict[str, Any] = {"data_sha256": runs.sha256_of(data)}
+        if trainer is not None:  # other stages share their batches among any number
+            more["processes"] = processes.count()
+        run_settings.check(out, config, facts | more)
+    return config, facts
 
 
 @processes.agreed()
@@ -87,17 +119,18 @@ def begin(
         seed: Seed of the stage, for the manifest.
         examples: How many examples are used.
         trainer: TRL's config, where the stage trains.
-        suits: Takes model and processor and raises if the data do not fit them, before there is a folder.
+        suits: Takes model and processor and raises if the data, or a checkpoint, do not fit them, before a
+            folder is made or touched.
         pools: More datasets, for their hashes.
 
     Returns:
         The model and its processor.
 
     Raises:
-        InputError: If the folder is taken, the model cannot be loaded or films' features cannot be kept.
+        InputError: If the folder is taken, its run has other settings, the model cannot be loaded or films'
+            features cannot be kept.
     """
-    if processes.is_main():
-        runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
+    config, extra = check_run(recipe, out, data=data, trainer=trainer, pools=pools)
     if trainer is not None and trainer.n_gpu > 1:
         raise InputError(
             f"this one process sees {trainer.n_gpu} GPUs and trains on one: start it with torchrun "
@@ -112,12 +145,8 @@ def begin(
         dynamic_hd=recipe.dynamic_hd,
         with_head=asked is not None and trainable.trains_head(asked),
     )
-    if suits is not None:
-        suits(model, processor)
     films = processor.image_processor.to_dict()
-    extra: dict[str, Any] = {name: films[name] for name in processor.film_settings}
-    if pools:
-        extra["pools_sha256"] = {file: runs.sha256(Path(file)) for file in pools}
+    extra |= {name: films[name] for name in processor.film_settings}
     if learning and asked:
         rank, alpha = learning.lora_rank, learning.lora_alpha
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
@@ -131,10 +160,11 @@ def begin(
         extra["trainable"] = trainable.summary(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
+    if suits is not None:
+        suits(model, processor)
     if processes.is_main():
         runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
         runs.log_to(out)
-        config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
         runs.write_manifest(out, config=config, data=data, seed=seed, stage=stage, examples=examples, **extra)
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)

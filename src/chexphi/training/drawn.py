@@ -11,7 +11,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from chexphi.runs import atomic_write
-from chexphi.schema import InputError
 from chexphi.training.dynamic import Draws, Outcomes
 
 logger = logging.getLogger(__name__)
@@ -29,18 +28,10 @@ class DrawnOn(TrainerCallback, ExportableState):
 
     @classmethod
     def begin(cls, prompts: int, seed: int, checkpoint: Path | None) -> DrawnOn:
-        """At the start of a run, or where a checkpoint stopped.
-
-        Raises:
-            InputError: If the checkpoint was written without dynamic sampling.
-        """
+        """At the start of a run, or where a checkpoint stopped."""
         taken, counts = 0, {}
         if checkpoint is not None:
             state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            if cls.__name__ not in state["stateful_callbacks"]:
-                raise InputError(
-                    f"{checkpoint} was written without dynamic_sample: resume without it, or start anew"
-                )
             kept = state["stateful_callbacks"][cls.__name__]["attributes"]
             taken, counts = kept["taken"], kept["outcomes"]
         return cls(Draws(prompts, seed + 1, taken), Outcomes(counts))

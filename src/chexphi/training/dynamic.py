@@ -152,7 +152,7 @@ class Outcomes:
 
 
 def check(args: GRPOConfig, rounds: int, examples: int) -> None:
-    """Refuse settings with which dynamic sampling would do nothing, or a resumed run something else.
+    """Refuse settings with which dynamic sampling would do nothing.
 
     Raises:
         InputError: For these.
@@ -166,12 +166,4 @@ def check(args: GRPOConfig, rounds: int, examples: int) -> None:
         raise InputError(
             f"grpo: dynamic_sample needs other prompts than the {prompts} of a batch, and there are "
             f"{examples} examples: lower the batch or give more"
-        )
-    period = args.steps_per_generation * args.num_iterations
-    steps = period // math.gcd(period, args.gradient_accumulation_steps)
-    saves = str(getattr(args.save_strategy, "value", args.save_strategy)) == "steps"
-    if saves and steps > 1 and args.save_steps % steps:
-        raise InputError(
-            f"grpo: save_steps is {args.save_steps} and dynamic_sample draws new completions every {steps} "
-            f"steps: make save_steps a multiple of {steps}, so that a resumed run goes on as this one would"
         )

@@ -20,21 +20,25 @@ from trl import GRPOConfig
 from chexphi import config, processes, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
-from chexphi.models import policy, trainable
-from chexphi.models.stage import LearningFields, begin, save
+from chexphi.models import policy, resumed, trainable
+from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.rewards import named, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
 from chexphi.training import dynamic, engines
+from chexphi.training.checkpoints import Checkpoint, finished, newest
 from chexphi.training.dataset import check_prompts, grpo_dataset
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resample import ResamplingGRPOTrainer
-from chexphi.training.resume import Checkpoint, last_checkpoint
+from chexphi.training.resume import cut_logs, finish
+from chexphi.training.stop import RESUME_HELP
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 logger = logging.getLogger(__name__)
+
+LOGS = ("completions.jsonl", "metrics.jsonl", "diagnostics.jsonl")
 
 
 @dataclass
@@ -74,7 +78,7 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     logp_outliers: float = field(
         default=0.05, metadata={"help": f"and the largest share of tokens beyond {engines.OUTLIER}"}
     )
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
@@ -145,19 +149,30 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             raise InputError("grpo needs --model and --data: give both, in the config or as flags")
         examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
         check(recipe, args, examples)
+        check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
+        checkpoint, skipped = newest(out) if recipe.resume else (None, [])
+        done = bool(recipe.resume) and finished(out, checkpoint)
+        if checkpoint and args.sync_ref_model:
+            raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
+    if done:
+        logger.warning("the run in %s is finished: nothing is left to do", out)
+        return out
 
     def suits(model: Any, processor: Any) -> None:
         check_prompts(examples, root, model, processor, args.max_completion_length or 1)
+        if checkpoint:
+            resumed.check(model, checkpoint.path)
 
     model, processor = begin(
         recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args,
         suits=suits, pools=recipe.pools,
     )  # fmt: skip
-    checkpoint = last_checkpoint(out) if recipe.resume else None
+    if recipe.resume:
+        cut_logs(out, checkpoint, skipped, LOGS)
     rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
     dataset = grpo_dataset(examples, root, processor.prepare_film)
-    with opened_logs(out, checkpoint, resumed=recipe.resume) as (completions, callbacks):
+    with opened_logs(out) as (completions, callbacks):
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
@@ -165,20 +180,14 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-        save(trainer, out / "model")
+        finish(trainer, out / "model")
     return out
 
 
 @contextmanager
-def opened_logs(
-    out: Path, checkpoint: Checkpoint | None, *, resumed: bool
-) -> Iterator[tuple[runs.JsonLines, list[TrainerCallback]]]:
-    """The run's completions, and what writes its metrics and diagnostics; cut back to the checkpoint."""
-    paths = [out / f"{name}.jsonl" for name in ("completions", "metrics", "diagnostics")]
-    if resumed and processes.is_main():
-        for path in paths:
-            runs.cut_after_step(path, checkpoint.step if checkpoint else 0)
-    completions, metrics = (runs.JsonLines(runs.own_log(path)) for path in paths[:2])
+def opened_logs(out: Path) -> Iterator[tuple[runs.JsonLines, list[TrainerCallback]]]:
+    """The run's completions, and what writes its metrics and diagnostics."""
+    completions, metrics = (runs.JsonLines(runs.own_log(out / name)) for name in LOGS[:2])
     diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:
         yield completions, [MetricsLog(metrics), *diagnostics]
@@ -197,6 +206,7 @@ def make_trainer(
         "limits": _limits(recipe),
         "share_prefix": recipe.share_prefix,
         "epochs_done": checkpoint.epochs if checkpoint else 0,
+        "logs": [Path(args.output_dir) / name for name in LOGS],
     }
     if not recipe.dynamic_sample:
         return LoggedGRPOTrainer(**parts)

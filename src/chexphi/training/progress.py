@@ -34,12 +34,6 @@ class MetricsLog(TrainerCallback):
     ) -> None:
         self._began = time.process_time()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if control.should_save:  # what is saved is looked at first: the last checkpoint is a good one
-            control.should_log = True
-
     def on_log(
         self,
         args: TrainingArguments,

@@ -1,40 +1,131 @@
-"""Find the checkpoint a run goes on from, and the place in the data that belongs to it."""
+"""A run that goes on where it stopped: what both trainers save, when, and how they take it up.
+
+transformers saves whenever a step is a multiple of `save_steps`. Between two generations that leaves out the
+completions at hand, so a save that falls there is put off to the next boundary. A checkpoint counts once it
+is complete (`checkpoints`), and only then may older ones go.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from chexphi import processes, runs
+from chexphi.models import resumed
+from chexphi.models.stage import save
+from chexphi.training import checkpoints
+from chexphi.training.checkpoints import Checkpoint
+from chexphi.training.stop import STOP, PreemptedError
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A complete checkpoint folder and the step it was taken at."""
+def due(asked: bool, *, boundary: bool, last: bool) -> tuple[bool, bool]:
+    """Whether to save now, and whether to come back to it at the next step.
 
-    path: Path
-    step: int
-    epochs: int = 0
-    """Whole passes over the data before it."""
+    Args:
+        asked: Whether a save falls on this step, was put off, or is wanted by who stops the run.
+        boundary: Whether the next step begins with new completions.
+        last: Whether there is no next step.
+
+    >>> due(True, boundary=False, last=False)
+    (False, True)
+    """
+    now = asked and (boundary or last)
+    return now, asked and not now
 
 
-def last_checkpoint(run: Path) -> Checkpoint | None:
-    """The newest checkpoint whose trainer state, written last by the Trainer, can be read."""
-    found = []
-    for state in run.glob("checkpoint-*/trainer_state.json"):
+def cut_logs(out: Path, checkpoint: Checkpoint | None, said: Sequence[str], names: Sequence[str]) -> None:
+    """Say where a resumed run goes on, and cut its logs back to there."""
+    for line in said:
+        logger.warning(line)
+    if checkpoint is None:
+        logger.warning("%s has no complete checkpoint: the run begins anew", out)
+    else:
+        logger.info("the run goes on from %s", checkpoint.path)
+    for name in names if processes.is_main() else ():
+        runs.cut_back(out / name, checkpoint.logs.get(name, 0) if checkpoint else 0)
+
+
+def finish(trainer: Trainer, folder: Path) -> None:
+    """Save the trained policy, and say that it is complete."""
+    if trainer.args.should_save:
+        checkpoints.remove(folder)
+    trainer.accelerator.wait_for_everyone()
+    with checkpoints.written(folder):
+        save(trainer, folder)
+        trainer.accelerator.wait_for_everyone()
+        if trainer.args.should_save:
+            checkpoints.mark(folder, trainer.state.global_step)
+    trainer.accelerator.wait_for_everyone()
+
+
+class Recovering(Trainer):
+    """Before a trainer among a class's bases: saves that are complete or do not count, and SIGTERM."""
+
+    recovery_logs: Sequence[Path] = ()
+    """The run's logs, whose lengths belong to a checkpoint."""
+    _put_off = False
+
+    def _at_boundary(self) -> bool:
+        """Whether nothing of the steps so far is needed by the next one but what a checkpoint holds."""
+        return True
+
+    def _run_epoch(self, **arguments: Any) -> None:
+        STOP.steps_begin()
+        if self.state.global_step < self.state.max_steps:  # transformers would do a step more
+            super()._run_epoch(**arguments)
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        stopping = self._is_stopping()
+        last = self.state.global_step >= self.state.max_steps
+        asked = self.control.should_save or self._put_off or stopping
+        saving, self._put_off = due(asked, boundary=self._at_boundary(), last=last)
+        self.control.should_save = saving
+        if stopping:
+            self.args.save_only_model = False  # a run that is to go on needs the rest, too
+        if saving:  # what is saved is looked at first: the last checkpoint is a good one
+            self.control.should_log = True
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+        if stopping and saving:
+            logger.warning("SIGTERM: saved at step %d, --resume auto goes on", self.state.global_step)
+            raise PreemptedError
+
+    def _is_stopping(self) -> bool:
+        """Whether any process was asked to stop; all of them see it at the same step."""
+        if self.accelerator.num_processes == 1:
+            return STOP.asked
+        asked = torch.tensor(float(STOP.asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(asked, "sum").item())
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        run = Path(self._get_output_dir(trial=trial))
+        folder = run / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        limit, self.args.save_total_limit = self.args.save_total_limit, None  # not before it is complete
+        if self.args.should_save:
+            checkpoints.remove(folder)  # what a killed run left of it
+        self.accelerator.wait_for_everyone()
         try:
-            read = json.loads(state.read_text(encoding="utf-8"))
-            step, epochs = read["global_step"], math.floor(read.get("epoch") or 0)
-        except (json.JSONDecodeError, KeyError):
-            continue
-        found.append(Checkpoint(state.parent, step, epochs))
-    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+            with checkpoints.written(folder):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if self.args.should_save:
+                    step, alone = self.state.global_step, self.args.save_only_model
+                    checkpoints.mark(folder, step, logs=self.recovery_logs, weights_only=alone)
+        finally:
+            self.args.save_total_limit = limit
+        if self.args.should_save:
+            checkpoints.rotate(run, limit, self.state.best_model_checkpoint)
+        self.accelerator.wait_for_everyone()  # a launcher ends all processes once one has ended
 
-
-def pass_over(sampler: Any, epochs: int) -> None:
-    """Draw the orders of past epochs, which TRL's `RepeatSampler` would begin with again."""
-    for _ in range(epochs if sampler.shuffle else 0):
-        torch.randperm(sampler.num_samples, generator=sampler.generator)
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if model is not None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            resumed.load(self.model, Path(resume_from_checkpoint))

@@ -16,12 +16,15 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, processes, runs
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models.stage import LearningFields, begin, save
+from chexphi.models import resumed
+from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.schema import Example, InputError
+from chexphi.training.checkpoints import finished, newest
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
-from chexphi.training.resume import last_checkpoint
+from chexphi.training.resume import Recovering, cut_logs, finish
+from chexphi.training.stop import RESUME_HELP
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ class SFTRecipe(LearningFields):
     strip_tags: bool = field(
         default=False, metadata={"help": "imitate the words of the explanation without its tags"}
     )
-    resume: bool = field(default=False, metadata={"help": "go on with the run in --out"})
+    resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
@@ -59,40 +62,58 @@ def read(recipe: SFTRecipe) -> list[Example]:
     return examples
 
 
+class RecoveringSFTTrainer(Recovering, SFTTrainer):
+    """TRL's, which saves what it can go on from, and goes on counting tokens."""
+
+    def _run_epoch(self, **arguments: Any) -> None:
+        if arguments["epoch"] == arguments["epochs_trained"]:  # what is saved is logged first
+            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
+            self._total_train_tokens = int(counted[-1]) if counted else 0
+        super()._run_epoch(**arguments)
+
+
 def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     """Run one SFT stage; returns the run folder, whose `model/` is the trained policy.
 
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    data = Path(recipe.data)
+    data, out = Path(recipe.data), Path(args.output_dir)
     with processes.agreed():
         examples = read(recipe)
-    out, root = Path(args.output_dir), image_root_of(data, recipe.image_root)
+        check_run(recipe, out, data=data, trainer=args)
+        checkpoint, skipped = newest(out) if recipe.resume else (None, [])
+        done = bool(recipe.resume) and finished(out, checkpoint)
+    root = image_root_of(data, recipe.image_root)
+    if done:
+        logger.warning("the run in %s is finished: nothing is left to do", out)
+        return out
 
-    def suits(_: Any, processor: Any) -> None:
+    def suits(model: Any, processor: Any) -> None:
         if args.max_length is not None:
             check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
+        if checkpoint:
+            resumed.check(model, checkpoint.path)
 
     model, processor = begin(
         recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args, suits=suits
     )
-    checkpoint = last_checkpoint(out) if recipe.resume else None
-    if recipe.resume and processes.is_main():
-        runs.cut_after_step(out / "metrics.jsonl", checkpoint.step if checkpoint else 0)
+    if recipe.resume:
+        cut_logs(out, checkpoint, skipped, ["metrics.jsonl"])
     lines = runs.JsonLines(runs.own_log(out / "metrics.jsonl"))
-    trainer = SFTTrainer(
+    trainer = RecoveringSFTTrainer(
         model=model,
         args=args,
         train_dataset=sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags),
         processing_class=processor,
         callbacks=[MetricsLog(lines)],
     )
+    trainer.recovery_logs = [out / "metrics.jsonl"]
     trainer.data_collator = Later(trainer.data_collator)
     logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
     quiet(trainer)
     trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
-    save(trainer, out / "model")
+    finish(trainer, out / "model")
     lines.close()
     return out
 

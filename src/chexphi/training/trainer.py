@@ -1,11 +1,12 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-Nothing of the algorithm is changed. Five methods are wrapped, each calls TRL's own:
+Nothing of the algorithm is changed. Six methods are wrapped, each calls TRL's own:
 `_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
 `_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
 anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
-them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch) and `_get_train_sampler`
-(finds a resumed run's order). With vLLM the pass is compared with what vLLM says of its samples (`engines`).
+them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch), `_get_train_sampler` and
+`_run_epoch` (find a resumed run's order, and its place in it). With vLLM the pass is compared with what vLLM
+says of its samples (`engines`).
 
 TRL loads the reference policy anew by the name of its class in transformers, which would be one that
 does not take TRL's inputs: it is copied from the policy here instead.
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,15 +36,16 @@ from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
 from chexphi.runs import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import dynamic, engines, masks, resume, shared
+from chexphi.training import dynamic, engines, masks, shared
 from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
+from chexphi.training.resume import Recovering
 
 logger = logging.getLogger(__name__)
 
 ROW = "row_index"
 
 
-class LoggedGRPOTrainer(GRPOTrainer):
+class LoggedGRPOTrainer(Recovering, GRPOTrainer):
     """GRPO with a `completions.jsonl`; the dataset has the columns `id` and `prompt`.
 
     Args:
@@ -51,6 +55,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         limits: Up to where vLLM's log-probabilities and the trainer's are the same.
         share_prefix: Whether the completions of a prompt share its pass where they can.
         epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
+        logs: Of the run, whose lengths belong to a checkpoint.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
@@ -64,6 +69,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         limits: engines.Limits | None = None,
         share_prefix: bool = True,
         epochs_done: int = 0,
+        logs: Sequence[Path] = (),
         **kwargs: Any,
     ) -> None:
         adapted, beta = hasattr(model, "peft_config"), args.beta
@@ -90,7 +96,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
         main, tokenizer = self.accelerator.is_main_process, self.processing_class.tokenizer
         self._log = CompletionLog(completions, tokenizer, self.eos_token_ids, gather=gather_object, main=main)
-        self._epochs_done = epochs_done
+        self._epochs_done, self.recovery_logs = epochs_done, logs
         self._capture = False
         self._captured: Tensor | None = None
         self._scaled: Tensor | None = None
@@ -99,8 +105,18 @@ class LoggedGRPOTrainer(GRPOTrainer):
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
-        resume.pass_over(sampler, self._epochs_done)
+        for _ in range(self._epochs_done if sampler.shuffle else 0):  # it would begin with the first again
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
         return sampler
+
+    def _run_epoch(self, **arguments: Any) -> None:
+        if arguments["epoch"] == arguments["epochs_trained"]:  # TRL does not count what was before
+            batches, epochs = arguments["steps_in_epoch"], arguments["epochs_trained"]
+            self._step: int = epochs * batches + arguments["steps_trained_in_current_epoch"]
+        super()._run_epoch(**arguments)
+
+    def _at_boundary(self) -> bool:
+        return self._step % self._period == 0
 
     def _take_reference(self, reference: Any) -> None:
         """A whole model as the reference policy."""
