@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Before any test imports torch or transformers.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -11,6 +14,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
+import yaml
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,3 +49,51 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_model")
     tiny.build(folder, WORDS)
     return folder
+
+
+@pytest.fixture(scope="session")
+def subsets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of `{policy}/{size}.json` as `mine select` writes them, with their films."""
+    from chexphi.data.phantom import build as phantom
+
+    folder = tmp_path_factory.mktemp("subsets") / "d"
+    phantom.build(folder, counts=phantom.Sizes(sight=4, sft=4, pool=12, valid=4, test=10), seed=1)
+    rows = json.loads((folder / "annotations" / "pool" / "train.json").read_text())
+    for policy in ("hard_uniform", "uniform"):
+        (folder / "annotations" / policy).mkdir(exist_ok=True)
+        for size in (6, 12):
+            (folder / "annotations" / policy / f"{size}.json").write_text(json.dumps(rows[:size]))
+    return folder / "annotations"
+
+
+@pytest.fixture(scope="session")
+def write_sweep(tiny_model_dir: Path, subsets: Path) -> Callable[..., Path]:
+    """write_sweep(folder, grid, max_steps=1, ...) -> a sweep's config beside the one of its runs."""
+
+    def write(folder: Path, grid: Any, *, runs: dict[str, Any] | None = None, **values: Any) -> Path:
+        small = {
+            "per_device_train_batch_size": 4, "num_generations": 2, "max_completion_length": 6,
+            "disable_tqdm": True, "trainable": "all", "max_steps": 2, "save_strategy": "no",
+        }  # fmt: skip
+        base, config = folder / "grpo.yaml", folder / "sweep.yaml"
+        base.write_text(yaml.safe_dump({**small, **(runs or {})}))
+        sweep = {
+            "configs": [str(base)], "model": str(tiny_model_dir), "grid": grid,
+            "data": f"{subsets}/{{policy}}/{{size}}.json",
+        }  # fmt: skip
+        config.write_text(yaml.safe_dump({**sweep, **values}, sort_keys=False))
+        return config
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory, write_sweep: Callable[..., Path]) -> Path:
+    """The folder of a sweep of two runs at a time, one of which blows up."""
+    from chexphi.sweep import run
+
+    folder = tmp_path_factory.mktemp("swept")
+    grid = {"learning_rate": [1e-3, 1e30], "policy": ["hard_uniform"], "size": [6]}
+    file = write_sweep(folder, grid, workers=2, retries=0, settings={"weight_decay": 0.1})
+    run.main(run.parse(["--config", str(file), "--out", str(folder / "out")]))
+    return folder / "out"

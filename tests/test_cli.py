@@ -14,7 +14,7 @@ import pytest
 from chexphi.cli import main
 
 VERBS = (
-    *("demo", "study", "sft", "grpo", "plan", "evaluate", "ask", "compare", "report"),
+    *("demo", "study", "sft", "grpo", "sweep", "plan", "evaluate", "ask", "compare", "report"),
     *("data", "mine", "kg", "checkpoint", "rewards"),
 )
 
@@ -67,7 +67,7 @@ def test_help_fits_a_screen_and_names_every_verb() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",)]
+    "verb", [("sft",), ("grpo",), ("evaluate",), ("mine", "score"), ("demo",), ("study",), ("sweep",)]
 )
 def test_a_recipe_shows_its_own_fields(verb: tuple[str, ...], here: Callable[..., Ended]) -> None:
     done = here(*verb, "--help")
@@ -177,6 +177,8 @@ def test_training_that_blows_up_is_one_sentence(
         (["grpo", "--model", "m", "--data", "{file}", "--rewards", "mine:reward"], "there is no module mine"),
         (["evaluate", "--config", "{configs}/presets/dapo.yaml"], "unknown key 'loss_type'"),
         (["plan", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["sweep", "--model", "m", "--data", "{file}"], "the grid is empty"),
+        (["sweep", "--config", "{configs}/sweep.yaml", "--model", "m"], "data (not given) has no {size}"),
         (["evaluate", "--data", "{file}"], "--model"),
         (["ask", "m", "nowhere.png", "Is it clear?"], "nowhere.png"),
         (["mine", "score", "--model", "m"], "--data"),

@@ -111,7 +111,7 @@ def rows_to_score(sampled: Rows, examples: dict[str, Example]) -> Rows:
     ]
 
 
-def make_files(folder: Path, model: Path) -> dict[str, Rows]:
+def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     """Every stage that writes a documented file, once or twice in miniature: the rows under their heading."""
     phantom.build(folder / "d", counts=phantom.Sizes(sight=4, sft=8, pool=12, valid=4, test=10), seed=1)
     pool, valid = (folder / "d" / "annotations" / name for name in ("pool/train.json", "valid/valid.json"))
@@ -158,12 +158,13 @@ def make_files(folder: Path, model: Path) -> dict[str, Rows]:
         "scored.jsonl": lines(mined / "scored.jsonl"),
         "kg.jsonl": lines(folder / "kg.jsonl"),
         "manifest.json": [
-            json.loads((out / "manifest.json").read_text()) for out in (*trained, told, mined, probed)
+            json.loads((out / "manifest.json").read_text()) for out in (*trained, told, mined, probed, swept)
         ],
         "rows of rewards score": scorable,
         "rewards score": [scored],
         "complete.json": [json.loads(path.read_text()) for path in folder.rglob("complete.json")],
         "probe.json": [json.loads((probed / "probe.json").read_text())],
+        "summary.json of sweep": [json.loads((swept / "summary.json").read_text())],
     }
 
 
@@ -174,14 +175,14 @@ def chexphi(*words: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def written(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
-    return make_files(tmp_path_factory.mktemp("formats"), tiny_model_dir)
+def written(tiny_model_dir: Path, swept: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
+    return make_files(tmp_path_factory.mktemp("formats"), tiny_model_dir, swept)
 
 
 WHOLE = [
     "examples", "completions.jsonl", "metrics.jsonl", "diagnostics.jsonl", "never_spread.json",
     "predictions.jsonl", "scored.jsonl", "kg.jsonl", "manifest.json", "rows of rewards score",
-    "rewards score", "probe.json", "complete.json",
+    "rewards score", "probe.json", "complete.json", "summary.json of sweep",
 ]  # fmt: skip
 
 

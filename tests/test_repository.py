@@ -18,7 +18,7 @@ from chexphi import config
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
-    "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
+    "sweep", "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
     "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin", "verl-rows",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
@@ -32,6 +32,7 @@ RECIPES = {
     "study": ("chexphi.study:StudyRecipe", None),
     "sft": ("chexphi.training.sft:SFTRecipe", "SFTConfig"),
     "grpo": ("chexphi.training.grpo:GRPORecipe", "GRPOConfig"),
+    "sweep": ("chexphi.sweep.run:SweepRecipe", None),
     "mine score": ("chexphi.mining.score:MineScoreRecipe", None),
     "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),
 }

@@ -59,11 +59,25 @@ def split_configs(flags: Sequence[str], prog: str) -> tuple[list[Path], list[str
     return files, others
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML whose mappings name a key once: of two values the library would keep the last, and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            line = node.start_mark.line + 1
+            raise InputError(
+                f"config file {self.name}: key {twice!r} stands twice in the mapping at line {line}: keep one"
+            )
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
-        InputError: If the file is missing (with those of its folder), broken or no mapping.
+        InputError: If the file is missing (with those of its folder), broken, no mapping, or one that names a
+            key twice.
     """
     if not path.is_file():
         there = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -72,7 +86,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         hint = f"{path.parent} has {names}" if names else "check the path after --config"
         raise InputError(f"config file {path} does not exist: {hint}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            values = yaml.load(file, _OnceLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
@@ -82,7 +97,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _hints(kinds: Sequence[type]) -> dict[str, Any]:
+def fields_of(kinds: Sequence[type]) -> dict[str, Any]:
+    """The types of all fields of dataclasses, by name."""
     hints: dict[str, Any] = {}
     for kind in kinds:
         found = typing.get_type_hints(kind)
@@ -96,7 +112,7 @@ def check_values(values: dict[str, Any], kinds: Sequence[type], source: str) -> 
     Raises:
         InputError: For an unknown key (with the nearest known one) or a value that does not fit.
     """
-    hints = _hints(kinds)
+    hints = fields_of(kinds)
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
@@ -159,7 +175,7 @@ def parse(
     for path in files:
         values |= check_values(read_yaml(path), kinds, str(path))
     parser = Parser(kinds, prog=prog, add_help=False, allow_abbrev=False)
-    known = _hints(kinds)
+    known = fields_of(kinds)
     for flag in (word for word in flags if word.startswith("--")):
         if flag[2:].removeprefix("no_") not in known and flag[2:] not in known:
             check_values({flag[2:]: None}, kinds, prog)

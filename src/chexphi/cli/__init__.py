@@ -94,6 +94,22 @@ def grpo(context: typer.Context) -> None:
 
 
 @app.command(context_settings=RECIPE)
+def sweep(context: typer.Context) -> None:
+    """Train over a grid of settings: a run of grpo each, several at a time."""
+    argv, as_json = recipe_argv(context, "chexphi.sweep.run:SweepRecipe")
+    from chexphi.report.sweep import table
+    from chexphi.sweep import run as stage
+
+    found = stage.main(stage.parse(argv))
+    if "commands" in found and not as_json:
+        typer.echo("\n".join(found["commands"]))
+    else:
+        show_table(found, table, as_json=as_json)
+    if found.get("failed"):
+        raise typer.Exit(1)
+
+
+@app.command(context_settings=RECIPE)
 def evaluate(context: typer.Context) -> None:
     """Answer every example and score answers and reasoning."""
     argv, as_json = recipe_argv(context, "chexphi.evaluation.evaluate:EvaluateRecipe")

@@ -126,6 +126,31 @@ def shares(
     )
 
 
+def dots(title: str, points: Sequence[tuple[str, float, str]]) -> go.Figure:
+    """A dot a run over the values of a setting, and the mean of each value.
+
+    Args:
+        title: Of the chart.
+        points: (value of the setting, figure, name of the run), values in the order they are to stand.
+    """
+    values = list(dict.fromkeys(value for value, _, _ in points))
+    means = [float(np.mean([figure for own, figure, _ in points if own == value])) for value in values]
+    names = [html.escape(value) for value in values]
+    chart = go.Figure()
+    chart.add_scatter(
+        x=[html.escape(value) for value, _, _ in points], y=[figure for _, figure, _ in points],
+        mode="markers", name="run", marker={"color": COLOURS[2], "size": 8, "opacity": 0.6},
+        customdata=[html.escape(name) for _, _, name in points],
+        hovertemplate="%{customdata}: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    chart.add_scatter(
+        x=names, y=means, mode="lines+markers", name="mean", line={"color": COLOURS[1], "width": 2.5},
+        hovertemplate="%{x}: mean %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    order = {"type": "category", "categoryorder": "array", "categoryarray": names, "showgrid": False}
+    return _layout(chart, title, x=order)
+
+
 def to_html(figure: go.Figure, name: str, *, first: bool, height: str = "320px") -> str:
     """A chart as HTML; the first of a page brings the library along."""
     return plotly.io.to_html(

@@ -1,0 +1,106 @@
+"""A sweep for people: the table on the terminal, and a page with its charts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from rich.markup import escape
+from rich.table import Table
+
+from chexphi import __version__, runs
+from chexphi.report import build, figures
+from chexphi.report.collect import read_curves
+
+CURVES = 7
+"""Runs whose curves are drawn: as many as there are colours that can be told apart."""
+Row = Mapping[str, Any]
+
+
+def varying(rows: Sequence[Row]) -> list[str]:
+    """The keys of the grid that differ between runs."""
+    keys = list(rows[0]["values"]) if rows else []
+    return [key for key in keys if len({text(row["values"][key]) for row in rows}) > 1]
+
+
+def text(value: Any) -> str:
+    """A value of the grid as people read it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def cells(row: Row, keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
+    """A run's row of a table, under `heads`."""
+    code = "" if row["exit_code"] is None else str(row["exit_code"])
+    means = [f"{row['rewards'][name]:.3f}" if name in row["rewards"] else "" for name in rewards]
+    own = [text(row["values"][key]) for key in keys]
+    return [*own, row["state"], str(row["tries"]), code, str(row["steps"]), f"{row['seconds']:.0f}", *means]
+
+
+def heads(keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
+    """The columns of a table of runs."""
+    return [*keys, "state", "tries", "exit", "steps", "s", *rewards]
+
+
+def table(found: Mapping[str, Any]) -> Table:
+    """One row a run: what differs, how it ended, its final rewards; failed ones with their log."""
+    rows = found["runs"]
+    keys, rewards = varying(rows), _rewards(rows)
+    count = f"{found['finished']} of {len(rows)} runs finished, {found['failed']} failed"
+    shown = Table(*heads(keys, rewards), title=f"{escape(found['out'])}: {count}")
+    for row in rows:
+        style = "bold red" if row["state"] == "failed" else None
+        shown.add_row(*map(escape, cells(row, keys, rewards)), style=style)
+    logs = [f"failed: {escape(row['log'])}" for row in rows if row["state"] == "failed"]
+    shown.caption = "\n".join(["Rewards are means over the last tenth of the steps.", *logs])
+    return shown
+
+
+def _rewards(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row["rewards"]))
+
+
+def page(found: Mapping[str, Any], out: Path) -> Path:
+    """Write the page of a sweep: final reward by each key of the grid, curves of the best runs, all runs."""
+    rows = found["runs"]
+    keys, rewards = varying(rows), _rewards(rows)
+    drawn = [*_by_key(rows, keys), *_curves(rows, keys)]
+    charts = [
+        {"title": title, "html": Markup(figures.to_html(chart, f"chart-{n}", first=n == 0))}
+        for n, (title, chart) in enumerate(drawn)
+    ]
+    values = {
+        "title": "Sweep", "version": __version__, "found": found, "charts": charts, "curves": CURVES,
+        "heads": [*heads(keys, rewards), "log"],
+        "rows": [[*cells(row, keys, rewards), row["log"]] for row in rows],
+    }  # fmt: skip
+    runs.atomic_write(out, build.render("sweep.html.j2", values))
+    return out
+
+
+def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
+    scored = [row for row in rows if "total" in row["rewards"]]
+    points = {
+        key: [(text(row["values"][key]), row["rewards"]["total"], row["name"]) for row in scored]
+        for key in keys
+    }
+    return [
+        (f"Total reward by {key}", figures.dots(f"Total reward by {key}", found))
+        for key, found in points.items()
+        if found
+    ]
+
+
+def _curves(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
+    scored = [row for row in rows if "total" in row["rewards"]]
+    best = sorted(scored, key=lambda row: -row["rewards"]["total"])[:CURVES]
+    names = {row["name"]: " ".join(text(row["values"][key]) for key in keys) or row["name"] for row in best}
+    curves = [curve for row in best for curve in read_curves(Path(row["folder"]), names[row["name"]])]
+    style = figures.styles(list(names.values()))
+    panels = dict.fromkeys(curve.panel for curve in curves)
+    return [
+        (title, figures.panel(title, [curve for curve in curves if curve.panel == title], style))
+        for title in panels
+    ]

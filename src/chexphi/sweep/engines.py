@@ -1,0 +1,221 @@
+"""Where the runs of a sweep are carried out: processes of this machine, or tasks of a Ray cluster.
+
+Each engine starts a command, says how it ended, and stops what still runs. A run ends with whoever started
+it, even by `kill -9`: it follows its standard input (`pipeline.FOLLOW`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from chexphi.pipeline import ENVIRONMENT, FOLLOW, POLL_SECONDS
+from chexphi.schema import InputError
+
+KILLED = -9
+"""Exit code, as `subprocess` has it, of a run whose worker is gone."""
+ANSWER_SECONDS = 5.0
+STOP_SECONDS = 60.0
+"""How long a Ray cluster's runs may take to end once they are asked to."""
+
+
+class Engine(Protocol):
+    """What the loop of a sweep needs."""
+
+    @property
+    def workers(self) -> int:
+        """Most runs at a time."""
+
+    def start(self, argv: Sequence[str], log: Path) -> Any:
+        """Start a command whose output is added to `log`; returns the job."""
+
+    def ended(self, job: Any) -> int | None:
+        """The exit code of a job; None while it runs."""
+
+    def stop(self, jobs: Sequence[Any]) -> None:
+        """Ask jobs to end (SIGTERM) and wait for them."""
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+
+
+def places(workers: int, devices: Sequence[str]) -> list[str | None]:
+    """The GPU of each run at a time, shared evenly; None where there is none.
+
+    >>> places(3, ["0", "1"]), places(2, [])
+    (['0', '1', '0'], [None, None])
+    """
+    return [devices[number % len(devices)] if devices else None for number in range(workers)]
+
+
+def visible_devices() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (named.split(",") if named else [str(number) for number in range(count)])[:count]
+
+
+def fitting(machine: Mapping[str, float], takes: Mapping[str, float]) -> int:
+    """How many runs a machine has room for.
+
+    >>> fitting({"CPU": 8, "GPU": 2}, {"CPU": 2, "GPU": 1}), fitting({"CPU": 8}, {"CPU": 1, "GPU": 1})
+    (2, 0)
+    """
+    return int(min(machine.get(kind, 0) // count for kind, count in takes.items() if count))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A process of this machine."""
+
+    process: subprocess.Popen[bytes]
+    device: str | None
+
+
+class Local:
+    """Processes of this machine, `workers` at a time, each with one GPU where there are some."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._free = places(workers, visible_devices())
+        self._threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
+
+    def start(self, argv: Sequence[str], log: Path) -> Job:
+        device = self._free.pop(0)
+        extra = {"OMP_NUM_THREADS": self._threads}
+        extra |= {"CUDA_VISIBLE_DEVICES": device} if device is not None else {}
+        return Job(_popen(argv, log, extra), device)
+
+    def ended(self, job: Job) -> int | None:
+        code = job.process.poll()
+        if code is not None:
+            self._free.append(job.device)
+        return code
+
+    def stop(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            job.process.terminate()
+        for job in jobs:
+            job.process.wait()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class OnRay:
+    """Tasks of a Ray cluster: of the one at `address` or of this machine, else of one that is started here.
+
+    Every machine has this environment, and the working folder, under the same path. Ray gives a run its GPUs.
+
+    Raises:
+        InputError: If there is no cluster at the address, or no machine of it that a run fits on.
+        ModuleNotFoundError: Without Ray (extra `ray`).
+    """
+
+    def __init__(self, address: str, *, workers: int | None, num_cpus: float, num_gpus: float | None) -> None:
+        import ray
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless asked
+        check_answers(address)
+        self._asked, self._ray, self._begun = workers, ray, not ray.is_initialized()
+        try:
+            ray.init(
+                address or None, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR
+            )
+        except (ConnectionError, ValueError) as error:
+            raise InputError(f"sweep: no Ray cluster answers at {address}: {error}".splitlines()[0]) from None
+        gpu = float("GPU" in ray.cluster_resources()) if num_gpus is None else num_gpus
+        self._takes = {"CPU": num_cpus, "GPU": gpu}
+        if not self._fitting():
+            self.close()
+            raise InputError(
+                f"sweep: a run takes {num_cpus:g} CPUs and {gpu:g} GPUs, and no machine of the cluster has "
+                "them: set num_cpus and num_gpus"
+            )
+        # What failed is begun again by the sweep, which looks at the checkpoint first.
+        self._task = ray.remote(num_cpus=num_cpus, num_gpus=gpu, max_retries=0)(run_to_end)
+
+    def _fitting(self) -> int:
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return sum(fitting(machine, self._takes) for machine in machines)
+
+    @property
+    def workers(self) -> int:
+        """What was asked for, else what the machines hold that are there now; one waits if there are none."""
+        return self._asked or max(1, self._fitting())
+
+    def start(self, argv: Sequence[str], log: Path) -> Any:
+        return self._task.remote(list(argv), str(log.resolve()), os.getcwd())
+
+    def ended(self, job: Any) -> int | None:
+        done, _ = self._ray.wait([job], timeout=0)
+        if not done:
+            return None
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(job)
+        except errors.RayTaskError:
+            raise
+        except errors.RayError:  # the worker was killed, or its machine is gone
+            return KILLED
+
+    def stop(self, jobs: Sequence[Any]) -> None:
+        for job in jobs:
+            self._ray.cancel(job)
+        if jobs:
+            self._ray.wait(list(jobs), num_returns=len(jobs), timeout=STOP_SECONDS)
+
+    def close(self) -> None:
+        if self._begun:
+            self._ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Refuse a `host:port` where nobody listens: Ray itself would try for many minutes.
+
+    Raises:
+        InputError: If so.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "://" in address or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"sweep: no Ray cluster answers at {address} ({error}): correct address") from None
+
+
+def run_to_end(argv: Sequence[str], log: str, folder: str) -> int:
+    """In a worker of the cluster: run a command; returns its exit code."""
+    process = _popen(argv, Path(log), {}, folder)
+    try:
+        while process.poll() is None:
+            time.sleep(POLL_SECONDS)  # Ray cancels a task between two lines of Python
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    return process.returncode
+
+
+def _popen(
+    argv: Sequence[str], log: Path, extra: Mapping[str, str], folder: str | None = None
+) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,  # Ctrl-C goes to the sweep, which asks its runs to save
+            env={**os.environ, **ENVIRONMENT, **extra, FOLLOW: "1"},
+        )

@@ -1,0 +1,208 @@
+"""A grid of GRPO runs, several at a time, each a `chexphi grpo` of its own: `chexphi sweep`.
+
+All files and all settings of all runs are checked first. A run that is killed or fails is tried again, from
+its checkpoint where it has one; the sweep itself can be killed at any time, and goes on with `--resume`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl import GRPOConfig
+
+from chexphi import config, runs
+from chexphi.models import policy
+from chexphi.report import sweep as report
+from chexphi.schema import Example, InputError
+from chexphi.sweep import grid as grids
+from chexphi.sweep.engines import Engine, Local, OnRay
+from chexphi.sweep.grid import Trial
+from chexphi.sweep.loop import Record, Run, carry_out, write_summary
+from chexphi.training import grpo
+from chexphi.training.grpo import GRPORecipe
+from chexphi.training.stop import EXIT_CODE
+
+KINDS = (GRPORecipe, GRPOConfig)
+SAME = ("configs", "model", "data", "settings")
+"""What a resumed sweep must have as it was; the grid may get more values."""
+
+
+@dataclass
+class SweepRecipe:
+    """A grid of GRPO runs, each a process of its own; a table, summary.json and sweep.html at the end."""
+
+    configs: list[str] = field(
+        default_factory=list, metadata={"help": "YAML files of grpo, for every run; later over earlier"}
+    )
+    model: str = field(default="", metadata={"help": "folder of the policy, for every run"})
+    data: str = field(default="", metadata={"help": "examples; {names} in it are keys of the grid"})
+    settings: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "more settings of grpo, for every run (in YAML)"}
+    )
+    grid: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "settings of grpo, each with a list of values (in YAML)"}
+    )
+    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_sweep)"})
+    engine: str = field(default="local", metadata={"help": "local or ray"})
+    workers: int | None = field(
+        default=None, metadata={"help": "runs at a time (default: local one, ray what the cluster holds)"}
+    )
+    retries: int = field(default=2, metadata={"help": "more tries for a run that fails"})
+    address: str = field(
+        default="", metadata={"help": "ray: of the cluster (default: this machine's, else a new one)"}
+    )
+    num_cpus: float = field(default=1.0, metadata={"help": "ray: CPUs of a run"})
+    num_gpus: float | None = field(
+        default=None, metadata={"help": "ray: GPUs of a run (default: one where the cluster has some)"}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "check all, print the commands, start nothing"})
+    resume: runs.Resume = field(
+        default=False, metadata={"help": "go on with the sweep in --out; auto: or begin one"}
+    )
+    overwrite: bool = field(default=False, metadata={"help": "replace the sweep in --out"})
+
+
+def parse(argv: Sequence[str]) -> SweepRecipe:
+    """Read the recipe from the command line."""
+    return config.parse(argv, SweepRecipe, prog="chexphi sweep")[0]
+
+
+def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
+    """The runs of the grid, each with its settings read and its model and data looked at.
+
+    Raises:
+        InputError: For the first thing that one of them could not start with.
+    """
+    check(recipe)
+    settings = config.check_values(dict(recipe.settings), KINDS, "sweep: settings")
+    if named := next((key for key in settings if key in (*grids.OWN, "model", "data")), None):
+        raise InputError(f"sweep: settings has {named!r}, which has a place of its own: leave it out")
+    fixed = {"model": recipe.model, **settings} if recipe.model else settings
+    taken = [*fixed, *(["data"] if recipe.data else [])]
+    grid = grids.read_grid(recipe.grid, recipe.data, taken, KINDS)
+    found = grids.trials(recipe.configs, grid, recipe.data, fixed, [*config.fields_of(KINDS)])
+    pools: dict[tuple[Any, ...], list[Example]] = {}
+    return [(trial, checked(trial, pools)) for trial in found]
+
+
+def check(recipe: SweepRecipe) -> None:
+    """Refuse settings of the sweep itself that cannot be."""
+    if recipe.engine not in ("local", "ray"):
+        raise InputError(f"sweep: engine is {recipe.engine!r}: use local or ray")
+    if recipe.workers is not None and recipe.workers < 1:
+        raise InputError(f"sweep: workers is {recipe.workers}: use at least 1")
+    if recipe.num_cpus <= 0:
+        raise InputError(f"sweep: num_cpus is {recipe.num_cpus}: use more than 0")
+    if not 0 <= (recipe.num_gpus or 0) <= 1:
+        raise InputError(f"sweep: num_gpus is {recipe.num_gpus}: a run is one process, with 0 to 1 GPU")
+    if recipe.retries < 0:
+        raise InputError(f"sweep: retries is {recipe.retries}: use 0 or more")
+
+
+def checked(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOConfig:
+    """Read the settings of a run as it will itself, and its files; `pools` keeps what was read."""
+    try:
+        recipe, args = grpo.parse([*trial.words, "--out", trial.name])
+        if not recipe.model or not recipe.data:
+            raise InputError("grpo needs a model and data: give both")
+        policy.locate(Path(recipe.model))
+        if missing := next((file for file in (recipe.data, *recipe.pools) if not Path(file).exists()), None):
+            raise InputError(f"data {missing} does not exist: make it, or correct data and the grid")
+        files = (recipe.data, tuple(recipe.pools), recipe.image_root, recipe.limit)
+        if files not in pools:
+            pools[files] = grpo.read_pools(recipe)
+        grpo.check(recipe, args, pools[files])
+    except (InputError, ValueError) as error:
+        raise InputError(f"sweep: run {trial.name}: {' '.join(str(error).split())}") from None
+    return args
+
+
+def main(recipe: SweepRecipe) -> dict[str, Any]:
+    """Carry out a sweep; returns what also stands in `summary.json`, or the commands of a dry run.
+
+    Raises:
+        InputError: For bad settings, files or folders, before anything is started.
+        SystemExit: With code 75 if SIGTERM ended it.
+    """
+    folder = Path(recipe.out) if recipe.out else runs.default_folder("sweep")
+    if not recipe.dry_run:
+        runs.check_folder(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+    planned = plan(recipe)
+    if recipe.dry_run:
+        words = (["chexphi", "grpo", *trial.words, "--out", str(folder / trial.name)] for trial, _ in planned)
+        return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
+    hashes = {file: runs.sha256(Path(file)) for file in recipe.configs}
+    if runs.goes_on(folder, recipe.resume):
+        check_same(folder, recipe, hashes)
+    with redirect_stdout(sys.stderr):  # where Ray would print what its machines report
+        engine = open_engine(recipe)
+        try:
+            out = runs.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+            settings = runs.plain(recipe)
+            runs.write_manifest(out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes)
+            return conduct(out, engine, open_records(out, planned, retries=recipe.retries))
+        finally:
+            engine.close()
+
+
+def conduct(out: Path, engine: Engine, todo: Sequence[Run]) -> dict[str, Any]:
+    """Carry out the runs; `summary.json` and the page are written whatever ends it."""
+    try:
+        with terminated():
+            carry_out(todo, engine, out)
+    finally:
+        found = write_summary(out, todo)
+        report.page(found, out / "sweep.html")
+    return found
+
+
+def open_engine(recipe: SweepRecipe) -> Engine:
+    """The engine that a recipe names."""
+    if recipe.engine == "local":
+        return Local(recipe.workers or 1)
+    return OnRay(recipe.address, workers=recipe.workers, num_cpus=recipe.num_cpus, num_gpus=recipe.num_gpus)
+
+
+def check_same(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> None:
+    """Refuse to go on with a sweep whose runs would get other settings.
+
+    Raises:
+        InputError: If it had others, which are listed.
+    """
+    before, now = config.read_yaml(folder / "config.yaml"), runs.plain(recipe)
+    differ = [key for key in SAME if before.get(key) != now[key]]
+    past = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("configs_sha256", {})
+    differ += [file for file in hashes if file in past and past[file] != hashes[file]]
+    if differ:
+        raise InputError(f"sweep: {folder} was begun with other {', '.join(differ)}: choose another --out")
+
+
+def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retries: int) -> list[Run]:
+    """The runs for the loop, with the tries that an earlier sweep in this folder made."""
+    path = out / "summary.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    past = {row["name"]: {key: row[key] for key in ("tries", "exit_code", "seconds")} for row in rows}
+    found = []
+    for trial, args in planned:
+        folder = out / trial.name
+        record = Record(trial.name, trial.values, str(folder), f"{folder}.log", **past.get(trial.name, {}))
+        found.append(Run(trial, args.max_steps, args.num_train_epochs, record, tries_left=retries + 1))
+    return found
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """SIGTERM leaves the block as an exit with its own code, so that the runs are stopped, and save."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,66 @@
+"""How a run stands, by what is in its folder, and whether it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chexphi import runs
+from chexphi.training import checkpoints
+
+BAD_INPUT = 2
+"""Exit code of a command whose settings or files cannot be; a second try would say the same."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has nothing left to do, as `grpo --resume auto` itself sees it."""
+    return checkpoints.finished(folder, checkpoints.newest(folder)[0])
+
+
+def tries_again(code: int, *, tries_left: int) -> bool:
+    """Whether a run that failed with this exit code gets another try.
+
+    >>> [tries_again(-9, tries_left=1), tries_again(-9, tries_left=0), tries_again(2, tries_left=1)]
+    [True, False, False]
+    """
+    return code != BAD_INPUT and tries_left > 0
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's metrics so far; none if it has not come that far."""
+    try:
+        return list(runs.read_jsonl(folder / "metrics.jsonl", growing=True))
+    except FileNotFoundError:
+        return []
+
+
+def share_done(row: Mapping[str, Any], *, steps: int, epochs: float) -> float:
+    """How much of a run is done, 0 to 1, by its last row of metrics.
+
+    >>> share_done({"step": 3, "epoch": 0.5}, steps=12, epochs=1.0)
+    0.25
+    >>> share_done({"step": 3, "epoch": 0.5}, steps=-1, epochs=2.0)
+    0.25
+    """
+    done = row.get("step", 0) / steps if steps > 0 else row.get("epoch", 0) / epochs
+    return min(1.0, done)
+
+
+def final_means(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means of the total reward and of each reward over the last tenth of the logged steps.
+
+    >>> final_means([{"reward": float(n), "rewards/a/mean": 0.5} for n in range(20)])
+    {'total': 18.5, 'a': 0.5}
+    """
+    logged = [row for row in rows if "reward" in row]
+    last = logged[-max(1, len(logged) // 10) :]
+    if not last:
+        return {}
+    keys = {"reward": "total"} | {
+        key: key.removeprefix("rewards/").removesuffix("/mean")
+        for key in last[-1]
+        if key.startswith("rewards/") and key.endswith("/mean")
+    }
+    having = {key: [row[key] for row in last if key in row] for key in keys}
+    return {name: sum(having[key]) / len(having[key]) for key, name in keys.items()}
