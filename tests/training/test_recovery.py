@@ -23,7 +23,7 @@ from chexphi.models import tiny
 from chexphi.schema import InputError
 from chexphi.training import checkpoints, grpo
 from chexphi.training.checkpoints import Checkpoint, newest, superfluous
-from chexphi.training.stop import EXIT_CODE
+from chexphi.training.stop import AGAIN_SECONDS, EXIT_CODE
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +182,8 @@ def test_a_preempted_run_saves_and_says_so(argv: list[str], whole: Path, tmp_pat
     assert code == EXIT_CODE, out.with_suffix(".txt").read_text()
     checkpoint, skipped = newest(out)
     assert not skipped
-    if moment == "load":
-        assert checkpoint is None
-    else:
-        assert checkpoint is not None
+    assert checkpoint is not None or moment == "load"
+    if checkpoint is not None:  # a fast machine may be at the first step when the model is loaded
         assert checkpoint.step in (2, 4)
         assert lines(out / "metrics.jsonl") == checkpoint.step
         assert f"saved at step {checkpoint.step}" in (out / "train.log").read_text()
@@ -205,9 +203,11 @@ def test_a_second_signal_ends_at_once_and_a_run_in_use_is_refused(
         assert end(begin([*endless, *flags], other)) == 2
         assert f"is in use by process {process.pid} on " in other.read_text()
         other.unlink()
-    process.terminate()
-    time.sleep(0.5)  # two at once count as one
+    for _ in range(2):  # two at once are one
+        process.terminate()
+        time.sleep(0.5)
     assert process.is_alive()
+    time.sleep(AGAIN_SECONDS)
     process.terminate()
     assert end(process, 30) == -signal.SIGTERM
     again = [*argv, "--out", str(out), "--overwrite"]

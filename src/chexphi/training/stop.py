@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_CODE = 75
 """`EX_TEMPFAIL` of sysexits.h: give the same command again, with `--resume auto`."""
+AGAIN_SECONDS = 2.0
+"""A cluster signals all processes of a job, and a sweep among them hands the signal on: that is one."""
 RESUME_HELP = f"{runs.RESUME_HELP}. SIGTERM saves at the next step that can be and ends with code {EXIT_CODE}"
 
 
@@ -29,11 +32,12 @@ class Stop:
     """A context in which SIGTERM is a request; outside of it the signal does what it always did.
 
     Until the first step there is nothing to save, and the process ends at once. From then on `asked` is what
-    the trainer looks at; a second signal ends the process.
+    the trainer looks at; a second signal, `AGAIN_SECONDS` later or more, ends the process.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self._when = 0.0
         self._steps = False
         self._before: Any = None
 
@@ -55,10 +59,12 @@ class Stop:
         self._steps = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and time.monotonic() - self._when < AGAIN_SECONDS:
+            return
         if self.asked:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.asked = True
+        self.asked, self._when = True, time.monotonic()
         if not self._steps:
             raise PreemptedError
 
