@@ -33,6 +33,11 @@ class Parsed:
     answer: str | None
     status: ParseStatus
 
+    @property
+    def words(self) -> int:
+        """Length of the reasoning; 0 where none can be read."""
+        return len((self.think or "").split())
+
 
 def messages(question: str, num_images: int) -> list[dict[str, Any]]:
     """The user turn as chat messages: films first, prior before current, then the question."""

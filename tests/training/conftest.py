@@ -16,3 +16,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = phantom.Sizes(sight=20, sft=24, pool=24, valid=8, test=20)
     phantom.build(folder, counts=counts, seed=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pool(films: Path) -> Path:
+    """The examples of it that GRPO trains on."""
+    return films / "annotations" / "pool" / "train.json"

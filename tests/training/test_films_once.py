@@ -68,11 +68,6 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
 
 
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
 def run(stage: Any, model: Path, data: Path, out: Path, *flags: str) -> Path:
     argv = ["--model", str(model), "--data", str(data), "--out", str(out), *flags]
     return stage.main(*stage.parse(argv))

@@ -26,11 +26,6 @@ def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
     return grpo.main(*grpo.parse(argv))
 
 
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
 @pytest.mark.parametrize(
     ("temperature", "extra"),
     [

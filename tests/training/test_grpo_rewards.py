@@ -29,11 +29,6 @@ def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
     return grpo.main(*grpo.parse(argv))
 
 
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A module of the user's: rewards that a random model spreads on."""

@@ -32,11 +32,6 @@ MANY = "--max_resample_times=30"
 Run = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
 @pytest.fixture
 def run(tiny_model_dir: Path, pool: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """run(out, which prompts spread, flags): there every other completion earns 1, elsewhere all of them."""

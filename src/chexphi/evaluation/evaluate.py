@@ -108,7 +108,7 @@ def predict(
         "semantic_type": example.semantic_type,
         "subject_id": example.subject_id,
         "predicted_answer": parsed.answer,
-        "reasoning_words": len((parsed.think or "").split()),
+        "reasoning_words": parsed.words,
     }
     if example.scene:
         counts = scene_match(predicted, [Scene.from_dict(row) for row in example.scene])

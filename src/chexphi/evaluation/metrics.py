@@ -47,11 +47,7 @@ def clusters(predictions: Sequence[Prediction]) -> tuple[list[Hashable], int]:
 def reasoning_words(prediction: Prediction) -> int:
     """Words of the reasoning; 0 where none can be read."""
     given = prediction.extra.get("reasoning_words")
-    return (
-        int(given)
-        if given is not None
-        else len((prompts.parse(prediction.generated_text).think or "").split())
-    )
+    return int(given) if given is not None else prompts.parse(prediction.generated_text).words
 
 
 def _scene_counts(prediction: Prediction) -> Counts | None:

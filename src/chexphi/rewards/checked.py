@@ -37,9 +37,9 @@ class Checked:
         """
         try:
             found = self._call(completions, columns)
+        except InputError:
+            raise
         except Exception as error:
-            if isinstance(error, InputError):
-                raise
             where = self._culprit(completions, columns)
             raise RewardError(f"reward {self.__name__} raised {type(error).__name__} on {where}") from error
         return checked_values(self.__name__, found, len(completions), columns)

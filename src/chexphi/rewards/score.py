@@ -121,7 +121,7 @@ def judge(
     if graph and repetitions == "discount":
         graph *= 1 - repeated(reasoning(parsed), written)
     total = _total(scheme, _parts(parsed.status, right, graph))
-    return Score(parsed.status, right, graph, compared, agreement, len((parsed.think or "").split()), total)
+    return Score(parsed.status, right, graph, compared, agreement, parsed.words, total)
 
 
 @functools.cache
@@ -176,7 +176,7 @@ def score(
         right = seed.answer_score(text, reference)
         (graph,) = seed.SeedGraphReward(reader, measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
-        return Score(parsed.status, right, graph, None, None, len((parsed.think or "").split()), total)
+        return Score(parsed.status, right, graph, None, None, parsed.words, total)
     written = prompts.reference_reasoning(reference)
     predicted, known = reader.extract([reasoning(parsed), written])
     return judge(

@@ -47,7 +47,7 @@ def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> Non
     for kind in ParseStatus:
         if kind is not ParseStatus.ok:
             log_metric(f"malformed/{kind}", kinds[kind] / len(parsed))
-    log_metric("reasoning/words", sum(len((part.think or "").split()) for part in parsed) / len(parsed))
+    log_metric("reasoning/words", sum(part.words for part in parsed) / len(parsed))
 
 
 class AccuracyReward:
