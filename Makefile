@@ -46,6 +46,10 @@ test-faults: .venv/.installed
 	.venv-$*/bin/python -m pip install -q --disable-pip-version-check -r tests/integrations/$*.txt -e .
 	@touch $@
 
+# A GPU and a torch for it.
+test-gpu: .venv/.installed
+	$(BIN)/python -m pytest -q -m gpu $(ARGS)
+
 test-swift: .venv-swift/.installed
 	.venv-swift/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_swift_runs.py
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from chexphi.cli import main
 from chexphi.prompts import text_of
@@ -129,7 +130,7 @@ def spread(patch: Any) -> None:
 if __name__ == "__main__":
     at = sys.argv.index("--table")
     with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        if os.environ.get("ACCELERATE_USE_FSDP") == "true" and not torch.cuda.is_available():
             spread(patch)
         replay(json.loads(Path(sys.argv[at + 1]).read_text()), patch)
         sys.argv = ["chexphi", "grpo", *sys.argv[1:at], *sys.argv[at + 2 :]]
