@@ -35,10 +35,10 @@ from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.jsonl import JsonLines
 from chexphi.models import tiny
 from chexphi.models.generate import generate
 from chexphi.prompts import messages
-from chexphi.runs import JsonLines
 from chexphi.schema import Example
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo import DEFAULTS, GRPORecipe, reward_functions

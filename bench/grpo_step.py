@@ -34,8 +34,8 @@ from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.jsonl import JsonLines
 from chexphi.models import tiny
-from chexphi.runs import JsonLines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo import DEFAULTS, GRPORecipe, reward_functions
 from chexphi.training.progress import quiet

@@ -32,8 +32,8 @@ from rich.table import Table
 from transformers.utils import logging as transformers_logging
 
 from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.jsonl import JsonLines
 from chexphi.models import tiny
-from chexphi.runs import JsonLines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.grpo import GRPORecipe, reward_functions

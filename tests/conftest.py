@@ -1,4 +1,4 @@
-"""Shared fixtures. Nothing here needs a GPU or a network."""
+"""Shared fixtures. Nothing here needs a network."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ WORDS = (
     "<answer>yes</answer>",
     "<think>An opacity lies in the right upper zone. The left lung is clear.</think><answer>no</answer>",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same tests on every machine: a GPU is for those that are marked so."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

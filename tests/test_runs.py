@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chexphi import runs
+from chexphi import jsonl, runs
 from chexphi.schema import InputError
 
 
@@ -55,19 +55,19 @@ def test_the_manifest_knows_its_data(tmp_path: Path) -> None:
 def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"ste')
-    lines = runs.JsonLines(path)
+    lines = jsonl.JsonLines(path)
     lines.write({"step": 3})
     lines.close()
-    assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2, 3]
-    runs.cut_back(path, len('{"step": 1}\n') * 2)
-    assert [row["step"] for row in runs.read_jsonl(path)] == [1, 2]
+    assert [row["step"] for row in jsonl.read(path)] == [1, 2, 3]
+    jsonl.cut_back(path, len('{"step": 1}\n') * 2)
+    assert [row["step"] for row in jsonl.read(path)] == [1, 2]
     with pytest.raises(InputError, match="has 24 bytes and the checkpoint counts on 25"):
-        runs.cut_back(path, 25)
+        jsonl.cut_back(path, 25)
 
 
 def test_a_log_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     """As a file that may not grow."""
-    lines, limits = runs.JsonLines(tmp_path / "log.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    lines, limits = jsonl.JsonLines(tmp_path / "log.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
     try:
         with pytest.raises(InputError, match=r"log.jsonl cannot be written \(File too large\): make room"):
@@ -82,4 +82,4 @@ def test_a_broken_line_is_numbered(tmp_path: Path, line: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n' + line + "\n")
     with pytest.raises(InputError, match="line 2"):
-        list(runs.read_jsonl(path))
+        list(jsonl.read(path))

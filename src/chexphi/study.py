@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, demo, pipeline, runs
+from chexphi import config, demo, jsonl, pipeline, runs
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.mining import subset
@@ -131,7 +131,7 @@ def same_time(root: Path) -> int:
 
 def runtime(run: Path) -> dict[str, float]:
     """The trainer's last line: steps and seconds."""
-    return next(row for row in runs.read_jsonl(run / "metrics.jsonl") if "train_runtime" in row)
+    return next(row for row in jsonl.read(run / "metrics.jsonl") if "train_runtime" in row)
 
 
 def figures(root: Path, *, seed: int) -> dict[str, Any]:

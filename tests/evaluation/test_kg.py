@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from chexphi import runs
+from chexphi import jsonl
 from chexphi.cli import app
 from chexphi.evaluation import kg
 from chexphi.graph.lexicon import LexiconExtractor
@@ -26,14 +26,16 @@ def invoke(*argv: object, stdin: str | None = None) -> Result:
     return CliRunner().invoke(app, ["kg", *map(str, argv)], input=stdin)
 
 
-def jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+def write_rows(path: Path, rows: list[dict[str, object]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    return jsonl(tmp_path / "texts.jsonl", [{"id": f"t{n}", "text": text} for n, text in enumerate(TEXTS)])
+    return write_rows(
+        tmp_path / "texts.jsonl", [{"id": f"t{n}", "text": text} for n, text in enumerate(TEXTS)]
+    )
 
 
 def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) ->
         "new": 3,
         "bad_lines": 0,
     }
-    found = dict(from_row(row) for row in runs.read_jsonl(tmp_path / "kg.jsonl"))
+    found = dict(from_row(row) for row in jsonl.read(tmp_path / "kg.jsonl"))
     reasoning = [*TEXTS[:2], "The heart is enlarged."]  # of a tagged text the answer is no part
     assert list(found) == ["t0", "t1", "t2"]
     assert list(found.values()) == LexiconExtractor().extract(reasoning)
@@ -66,7 +68,7 @@ def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) ->
 def test_forms_of_texts_on_standard_input(lines: str, keys: list[str], tmp_path: Path) -> None:
     done = invoke("extract", "-", "--out", tmp_path / "kg.jsonl", stdin=lines)
     assert done.exit_code == 0, done.output
-    assert [row["doc_key"] for row in runs.read_jsonl(tmp_path / "kg.jsonl")] == keys
+    assert [row["doc_key"] for row in jsonl.read(tmp_path / "kg.jsonl")] == keys
 
 
 def test_an_interrupted_extraction_goes_on(texts: Path, tmp_path: Path) -> None:
@@ -138,9 +140,9 @@ def test_what_cannot_be_read_stops_before_anything_is_written(
 def test_audit_matches_by_key_and_names_the_worst(texts: Path, tmp_path: Path) -> None:
     reference, prediction = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     invoke("extract", texts, "--out", reference)
-    rows = list(runs.read_jsonl(reference))[::-1]
+    rows = list(jsonl.read(reference))[::-1]
     wrong = to_row("t0", LexiconExtractor().parse(["There is a small left effusion. A pneumothorax."])[0])
-    jsonl(prediction, [*rows[:-1], wrong])
+    write_rows(prediction, [*rows[:-1], wrong])
     found = json.loads(invoke("audit", reference, prediction, "--json").stdout)
     assert found["n"] == 3
     assert found["worst"][0]["doc_key"] == "t0"
@@ -155,7 +157,7 @@ def test_audit_compares_doubt_when_asked(texts: Path, tmp_path: Path) -> None:
     reference = tmp_path / "a.jsonl"
     invoke("extract", texts, "--out", reference)
     sure = to_row("t1", LexiconExtractor().parse(["A nodule in the right upper lobe."])[0])
-    prediction = jsonl(tmp_path / "b.jsonl", [sure])
+    prediction = write_rows(tmp_path / "b.jsonl", [sure])
 
     def precision(*argv: object) -> float:
         return json.loads(invoke("audit", reference, *argv, "--json").stdout)["relations"]["precision"]
@@ -171,11 +173,11 @@ def test_the_original_form_is_read(tmp_path: Path) -> None:
         "entities": {"effusion": "disorder_notpresent", "pleural": "anatomy"},
         "relations": [{"source_entity": "effusion", "target_entity": "pleural", "type": "located_at"}],
     }
-    (graph,) = kg.read_graphs(jsonl(tmp_path / "kg.jsonl", [row])).values()
+    (graph,) = kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row])).values()
     assert graph.relations == {(("effusion", "disorder_notpresent"), "located_at", ("pleural", "anatomy"))}
     row["relations"] = [{"source_entity": "effusion", "target_entity": "lung", "type": "located_at"}]
     with pytest.raises(InputError, match="line 1 is no graph"):
-        kg.read_graphs(jsonl(tmp_path / "kg.jsonl", [row]))
+        kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
 
 
 def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None:
@@ -191,10 +193,10 @@ def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None
         "entities": [[0, 1, "concept"], [2, 2, "disorder_present"]],
         "relations": [[0, "modify", 1]],
     }
-    data = jsonl(tmp_path / "gold.jsonl", [sentence, sentence | {"text": "Small left effusion ."}])
+    data = write_rows(tmp_path / "gold.jsonl", [sentence, sentence | {"text": "Small left effusion ."}])
     found = json.loads(invoke("eval", data, "--json").stdout)
     assert found["typed"]["f1"] == found["relations"]["f1"] == found["tokens"]["recall"] == 1
-    jsonl(data, [sentence | {"entities": [[0, 4, "concept"]]}])
+    write_rows(data, [sentence | {"entities": [[0, 4, "concept"]]}])
     assert "line 1: no annotated sentence" in str(invoke("eval", data).exception)
 
 

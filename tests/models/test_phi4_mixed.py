@@ -11,11 +11,11 @@ from datasets import Dataset
 from trl import GRPOConfig
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+from chexphi.jsonl import JsonLines
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.phi4 import load
 from chexphi.prompts import messages, render
-from chexphi.runs import JsonLines
 from chexphi.training.trainer import LoggedGRPOTrainer
 
 BAR = 1e-4

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl import GRPOTrainer
 
+from chexphi.jsonl import JsonLines
 from chexphi.models import phi4, policy
-from chexphi.runs import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo, shared
 from chexphi.training.completions import logged, read

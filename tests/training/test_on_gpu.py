@@ -1,4 +1,4 @@
-"""What only a GPU shows, on one: `make test-gpu`. The other tests run there as well."""
+"""What only a GPU shows, on one: `make test-gpu`. All other tests run on the CPU there, too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rows_of(out: Path) -> list[Completion]:
 @pytest.mark.parametrize(
     ("verb", "flags"),
     [
-        ("grpo", ["--save_steps=2", "--num_iterations=2", "--bf16=false"]),
+        ("grpo", ["--save_steps=2", "--num_iterations=2", "--full_determinism=true"]),
         ("grpo", ["--save_steps=2", "--num_iterations=2", "--dtype=bfloat16", *LORA]),
         ("sft", ["--save_steps=2", "--limit=24", "--dtype=bfloat16", *LORA]),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -13,8 +12,8 @@ import typer
 from rich.console import Console
 
 from chexphi import processes, runs
-from chexphi.cli import ask, checkpoint, data, kg, rewards
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show, show_table
+from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards
+from chexphi.cli.options import RECIPE, Json, Limit, Out, Seed, recipe_argv, show, show_table
 from chexphi.schema import InputError
 from chexphi.training.stop import STOP
 
@@ -25,9 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-mine = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
 app.add_typer(data.app, name="data")
-app.add_typer(mine, name="mine")
+app.add_typer(mine.app, name="mine")
 app.add_typer(kg.app, name="kg")
 app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
@@ -37,22 +35,6 @@ EXTRAS = dict.fromkeys(
     "train",
 )
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
-SHARED = ("sft", "grpo", "evaluate", "mine score")
-RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-
-def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:
-    """The recipe's words, and whether `--json` was among them; `--help` prints and ends."""
-    import importlib
-
-    words = list(context.args)
-    if "--help" in words or "-h" in words:
-        from chexphi.config import help_text
-
-        module, name = recipe.split(":")
-        typer.echo(help_text(getattr(importlib.import_module(module), name), context.command_path, trl))
-        raise typer.Exit
-    return [word for word in words if word != "--json"], "--json" in words
 
 
 @app.command(context_settings=RECIPE)
@@ -137,40 +119,6 @@ def plan(context: typer.Context) -> None:
 app.command()(ask.ask)
 
 
-@mine.command("score", context_settings=RECIPE)
-def mine_score(context: typer.Context) -> None:
-    """Let a policy answer a pool, several times a question."""
-    argv, as_json = recipe_argv(context, "chexphi.mining.score:MineScoreRecipe")
-    from chexphi.mining import score as stage
-
-    show(stage.main(stage.parse(argv)), as_json=as_json)
-
-
-@mine.command("select")
-def mine_select(
-    scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, or its run folder.")],
-    pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
-    out: Out,
-    policy: Annotated[
-        str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")
-    ] = "hard_uniform",
-    number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
-    seed: Seed = 0,
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Choose what to train on: seeded, the larger draw contains the smaller one."""
-    from chexphi.mining import subset
-
-    show(
-        subset.main(
-            scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite
-        ),
-        as_json=as_json,
-    )
-
-
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, or its predictions.jsonl.")],
@@ -230,31 +178,6 @@ def verl_rows(
     show({"out": str(out), "rows": len(examples)}, as_json=as_json)
 
 
-def quiet() -> None:
-    """Leave speaking to the main process of a run on several."""
-    from transformers.utils import logging as native
-
-    logging.getLogger().setLevel(logging.ERROR)
-    native.set_verbosity_error()
-    native.disable_progress_bar()
-    warnings.simplefilter("ignore")
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-
-
-def check_verb(words: list[str]) -> None:
-    """Refuse a verb that does not share its work between processes.
-
-    Raises:
-        InputError: Under a launcher of several processes, for such a verb.
-    """
-    verb = " ".join(words[:2]) if words[:1] == ["mine"] else "".join(words[:1])
-    if processes.count() > 1 and verb not in SHARED and not {"-h", "--help"} & {*words}:
-        raise InputError(
-            f"chexphi {verb} runs in one process: start it without torchrun or accelerate launch, which are "
-            f"for {', '.join(SHARED)}"
-        )
-
-
 def main() -> None:
     """Run the command line; bad input is one sentence on standard error and exit code 2.
 
@@ -264,10 +187,10 @@ def main() -> None:
     # TRL sets the old name by default, and reads it
     warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
     if not processes.is_main():
-        quiet()
+        launched.quiet()
     try:
         with processes.agreed():
-            check_verb(sys.argv[1:])
+            launched.check_verb(sys.argv[1:])
         app(standalone_mode=True)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,19 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
+RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:
+    """The recipe's words, and whether `--json` was among them; `--help` prints and ends."""
+    words = list(context.args)
+    if "--help" in words or "-h" in words:
+        from chexphi.config import help_text
+
+        module, name = recipe.split(":")
+        typer.echo(help_text(getattr(importlib.import_module(module), name), context.command_path, trl))
+        raise typer.Exit
+    return [word for word in words if word != "--json"], "--json" in words
 
 
 def has_colour(console: Console) -> bool:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, prompts
+from chexphi import config, jsonl, prompts
 from chexphi.graph.types import Extractor
 from chexphi.rewards import named, settings
 from chexphi.rewards.checked import Checked, totals
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.score import gold_answer
 from chexphi.rewards.settings import RewardFields
-from chexphi.runs import read_jsonl
 from chexphi.schema import Example, InputError
 
 GARBAGE = (
@@ -100,7 +99,7 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a JSONL file of completions")
     rows = []
-    for number, row in enumerate(read_jsonl(path), 1):
+    for number, row in enumerate(jsonl.read(path), 1):
         if limit is not None and number > limit:
             break
         if missing := next((key for key in ("id", "completion", "solution") if key not in row), None):

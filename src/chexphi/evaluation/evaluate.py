@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, processes, prompts, runs
+from chexphi import answers, config, jsonl, processes, prompts, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
@@ -164,10 +164,10 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         recipe, out, stage="evaluate", data=path, seed=recipe.seed, examples=len(examples)
     )
     written = out / "predictions.jsonl"
-    runs.join_parts(written)
+    jsonl.join_parts(written)
     with processes.agreed():  # read by all before one writes
         done = {prediction.id for prediction in read_predictions(written)}
-    lines = runs.JsonLines(processes.own_part(written))
+    lines = jsonl.JsonLines(processes.own_part(written))
     # samples depend on the batch they are drawn in: its make-up is left as it always was
     asked = examples if recipe.answer_samples else films_together(examples)
     batches = processes.share(open_batches(asked, done, recipe.batch_size))
@@ -186,7 +186,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
             row["extra"] |= {"answer_probabilities": chances} if chances else {}
             lines.write(row)
     lines.close()
-    runs.join_parts(written, [example.id for example in examples])
+    jsonl.join_parts(written, [example.id for example in examples])
     predictions = read_predictions(written)
     summary = metrics.summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from chexphi import prompts, runs
+from chexphi import jsonl, prompts, runs
 from chexphi.evaluation import kg_engines
 from chexphi.evaluation.kg_engines import Lines, Row
 from chexphi.graph.audit import audit as audit_pairs
@@ -130,7 +130,7 @@ def extract(
         if not done:
             out.parent.mkdir(parents=True, exist_ok=True)
             out.unlink(missing_ok=True)
-        written = runs.JsonLines(out)
+        written = jsonl.JsonLines(out)
         for lines in chain([first], chunks):
             written.write(*lines)
             progress.update(task, advance=len(lines))
@@ -156,8 +156,8 @@ def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> i
         raise InputError(
             f"{out} exists: go on with --resume, replace it with --overwrite, or choose another --out"
         )
-    runs.repair(out)
-    keys = [str(row.get("doc_key")) for row in runs.read_jsonl(out)]
+    jsonl.repair(out)
+    keys = [str(row.get("doc_key")) for row in jsonl.read(out)]
     if keys != [key for key, _ in rows[: len(keys)]]:
         raise InputError(f"{out} holds graphs of other texts: choose another --out")
     return len(keys)
@@ -189,7 +189,7 @@ def read_graphs(path: Path) -> dict[str, Graph]:
     if not path.is_file():
         raise InputError(f"{path} is no file: make it with `chexphi kg extract`")
     graphs: dict[str, Graph] = {}
-    for number, row in enumerate(runs.read_jsonl(path), 1):
+    for number, row in enumerate(jsonl.read(path), 1):
         try:
             key, graph = from_row(row)
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, processes, prompts, runs
+from chexphi import answers, config, jsonl, processes, prompts, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
@@ -96,10 +96,10 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     out = Path(recipe.out) if recipe.out else runs.default_folder("mine")
     model, processor = begin(recipe, out, stage="mine", data=data, seed=recipe.seed, examples=len(examples))
     written = out / "scored.jsonl"
-    runs.join_parts(written)
+    jsonl.join_parts(written)
     with processes.agreed():  # read by all before one writes
-        done = {row["id"] for row in runs.read_jsonl(written)}
-    lines = runs.JsonLines(processes.own_part(written))
+        done = {row["id"] for row in jsonl.read(written)}
+    lines = jsonl.JsonLines(processes.own_part(written))
     film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
     asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
     batches = processes.share(open_batches(asked, done, recipe.batch_size))
@@ -125,8 +125,8 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
             )
         )
     lines.close()
-    runs.join_parts(written, [example.id for example in examples])
-    rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(written)]
+    jsonl.join_parts(written, [example.id for example in examples])
+    rows = [ScoredRow.from_dict(row) for row in jsonl.read(written)]
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))
     if processes.is_main():

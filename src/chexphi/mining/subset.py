@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chexphi import runs
+from chexphi import jsonl
 from chexphi.data.read import read_examples, write_examples
 from chexphi.mining.select import ScoredRow, is_hard, select
 from chexphi.schema import InputError
@@ -40,7 +40,7 @@ def main(
     if out.exists() and not overwrite:
         raise InputError(f"output {out} exists: replace it with --overwrite or choose another --out")
     examples = {example.id: example for example in read_examples(pool, check_images=False, limit=limit)}
-    rows = [ScoredRow.from_dict(row) for row in runs.read_jsonl(file)]
+    rows = [ScoredRow.from_dict(row) for row in jsonl.read(file)]
     if limit is not None:
         rows = [row for row in rows if row.id in examples]
     if strange := next((row.id for row in rows if row.id not in examples), None):

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from chexphi import runs
+from chexphi import jsonl
 from chexphi.evaluation.compare import compare_predictions, read_predictions
 from chexphi.evaluation.metrics import summarize
 from chexphi.report.parts import Arm, Curve
@@ -91,9 +91,9 @@ def read_curves(folder: Path, arm: str) -> list[Curve]:
     """The training curves of a run: from `metrics.jsonl`, else from `completions.jsonl`."""
     metrics, completions = folder / "metrics.jsonl", folder / "completions.jsonl"
     if metrics.is_file():
-        rows: Iterable[Mapping[str, Any]] = list(runs.read_jsonl(metrics))
+        rows: Iterable[Mapping[str, Any]] = list(jsonl.read(metrics))
     elif completions.is_file():
-        rows = _step_means(runs.read_jsonl(completions))
+        rows = _step_means(jsonl.read(completions))
     else:
         return []
     rows = list(rows)
@@ -167,7 +167,7 @@ def read_warnings(found: Sequence[Run]) -> list[str]:
         f"{run.name}, step {row['step']}: {row['message']}."
         for run in found
         if (path := run.folder / "diagnostics.jsonl").is_file()
-        for row in runs.read_jsonl(path)
+        for row in jsonl.read(path)
     ]
 
 

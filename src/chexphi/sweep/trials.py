@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chexphi import runs
+from chexphi import jsonl
 from chexphi.training import checkpoints
 
 BAD_INPUT = 2
@@ -30,7 +30,7 @@ def tries_again(code: int, *, tries_left: int) -> bool:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics so far; none if it has not come that far."""
     try:
-        return list(runs.read_jsonl(folder / "metrics.jsonl", growing=True))
+        return list(jsonl.read(folder / "metrics.jsonl", growing=True))
     except FileNotFoundError:
         return []
 

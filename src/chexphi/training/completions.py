@@ -12,7 +12,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chexphi.runs import JsonLines, read_jsonl
+from chexphi import jsonl
+from chexphi.jsonl import JsonLines
 from chexphi.schema import Completion, InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def read(path: Path) -> Iterator[Completion]:
     Raises:
         InputError: If a line is broken or of another schema.
     """
-    for number, row in enumerate(read_jsonl(path, growing=True), 1):
+    for number, row in enumerate(jsonl.read(path, growing=True), 1):
         if row.get("schema") != SCHEMA:
             raise InputError(
                 f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}"

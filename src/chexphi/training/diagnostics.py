@@ -15,7 +15,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from chexphi.runs import JsonLines, read_jsonl
+from chexphi import jsonl
+from chexphi.jsonl import JsonLines
 
 logger = logging.getLogger(__name__)
 
@@ -181,9 +182,9 @@ class Diagnostics(TrainerCallback):
 
     def __init__(self, run: Path) -> None:
         metrics, path = run / "metrics.jsonl", run / "diagnostics.jsonl"
-        rows = read_jsonl(metrics) if metrics.is_file() else ()
+        rows = jsonl.read(metrics) if metrics.is_file() else ()
         self._rows: list[Row] = [row for row in rows if SUMMARY not in row]
-        self._said = {row["kind"] for row in read_jsonl(path)} if path.is_file() else set()
+        self._said = {row["kind"] for row in jsonl.read(path)} if path.is_file() else set()
         self.lines = JsonLines(path)
 
     def on_log(

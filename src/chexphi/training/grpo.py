@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from chexphi import config, processes, runs
+from chexphi import config, jsonl, processes, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, resumed, trainable
@@ -185,9 +185,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
 
 
 @contextmanager
-def opened_logs(out: Path) -> Iterator[tuple[runs.JsonLines, list[TrainerCallback]]]:
+def opened_logs(out: Path) -> Iterator[tuple[jsonl.JsonLines, list[TrainerCallback]]]:
     """The run's completions, and what writes its metrics and diagnostics."""
-    completions, metrics = (runs.JsonLines(runs.own_log(out / name)) for name in LOGS[:2])
+    completions, metrics = (jsonl.JsonLines(jsonl.own_log(out / name)) for name in LOGS[:2])
     diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:
         yield completions, [MetricsLog(metrics), *diagnostics]

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
 
-from chexphi import runs
+from chexphi import jsonl, runs
 from chexphi.graph.annotated import Annotated, evaluate
 from chexphi.graph.rexkg.batch import scores
 from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS, default_device
@@ -170,7 +170,7 @@ def fit(
     The weights are averaged over the last steps: a single step follows the noise of the labels.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = runs.JsonLines(folder / "metrics.jsonl")
+    metrics = jsonl.JsonLines(folder / "metrics.jsonl")
     averaged = AveragedModel(model, avg_fn=_average)
     head = [value for name, value in model.named_parameters() if not name.startswith("bert.")]
     optimizer = torch.optim.AdamW(

@@ -16,7 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from chexphi.runs import JsonLines
+from chexphi.jsonl import JsonLines
 
 
 class MetricsLog(TrainerCallback):

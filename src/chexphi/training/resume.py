@@ -16,7 +16,7 @@ import torch
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from chexphi import processes, runs
+from chexphi import jsonl, processes
 from chexphi.models import resumed
 from chexphi.models.stage import save
 from chexphi.training import checkpoints
@@ -50,7 +50,7 @@ def cut_logs(out: Path, checkpoint: Checkpoint | None, said: Sequence[str], name
     else:
         logger.info("the run goes on from %s", checkpoint.path)
     for name in names if processes.is_main() else ():
-        runs.cut_back(out / name, checkpoint.logs.get(name, 0) if checkpoint else 0)
+        jsonl.cut_back(out / name, checkpoint.logs.get(name, 0) if checkpoint else 0)
 
 
 def finish(trainer: Trainer, folder: Path) -> None:

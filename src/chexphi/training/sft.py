@@ -14,7 +14,7 @@ from typing import Any
 
 from trl import SFTConfig, SFTTrainer
 
-from chexphi import config, processes, runs
+from chexphi import config, jsonl, processes, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models import resumed
 from chexphi.models.stage import LearningFields, begin, check_run
@@ -100,7 +100,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     )
     if recipe.resume:
         cut_logs(out, checkpoint, skipped, ["metrics.jsonl"])
-    lines = runs.JsonLines(runs.own_log(out / "metrics.jsonl"))
+    lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
     trainer = RecoveringSFTTrainer(
         model=model,
         args=args,

@@ -31,10 +31,10 @@ from trl.trainer.utils import (
     unsplit_pixel_values_by_grid,
 )
 
+from chexphi.jsonl import JsonLines
 from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
-from chexphi.runs import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import dynamic, engines, masks, shared
 from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of

@@ -1,0 +1,46 @@
+"""`chexphi mine`: score a pool with a policy; select what to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show
+
+app = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
+
+
+@app.command("score", context_settings=RECIPE)
+def score(context: typer.Context) -> None:
+    """Let a policy answer a pool, several times a question."""
+    argv, as_json = recipe_argv(context, "chexphi.mining.score:MineScoreRecipe")
+    from chexphi.mining import score as stage
+
+    show(stage.main(stage.parse(argv)), as_json=as_json)
+
+
+@app.command("select")
+def select(
+    scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, or its run folder.")],
+    pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
+    out: Out,
+    policy: Annotated[
+        str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")
+    ] = "hard_uniform",
+    number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
+    seed: Seed = 0,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Choose what to train on: seeded, the larger draw contains the smaller one."""
+    from chexphi.mining import subset
+
+    show(
+        subset.main(
+            scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite
+        ),
+        as_json=as_json,
+    )

@@ -1,0 +1,114 @@
+"""JSONL files of a run: written row by row, so that a kill loses no more than a line, and read again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chexphi import processes, runs
+from chexphi.schema import InputError
+
+
+def own_log(path: Path) -> Path:
+    """Where this process writes a run's log: the main one into it, the others nowhere."""
+    return path if processes.is_main() else Path(os.devnull)
+
+
+class JsonLines:
+    """An append-only JSONL file whose every line is flushed; a torn last line is cut on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        repair(path)
+        # half of a surrogate pair, which UTF-8 has not, becomes its JSON escape
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
+
+    def write(self, *rows: Mapping[str, Any]) -> None:
+        try:
+            self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            self._file.flush()
+        except OSError as error:  # which names no file
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}): make room, then go on with --resume"
+            ) from None
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of lines that `write` failed on
+            self._file.close()
+
+
+def repair(path: Path) -> None:
+    """Cut a last line that a kill left without its end."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        path.write_bytes(content[: content.rfind(b"\n") + 1])
+
+
+def read(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file; of one that is `growing`, without a last line whose end is not yet written.
+
+    Raises:
+        InputError: If a line is no JSON object; its number is named.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError:  # no JSON, or no UTF-8
+                if growing and not line.endswith(b"\n"):
+                    return
+                raise InputError(f"{path}, line {number} is no JSON: repair or remove the line") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number} is no JSON object: repair or remove the line")
+            yield row
+
+
+def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
+    """Make one JSONL file of what several processes wrote, in the order of these ids if there are any.
+
+    All processes have to come here; parts that an interrupted run left are joined too.
+    """
+    with processes.agreed():
+        pass  # all have written
+    with processes.agreed():
+        if processes.is_main():
+            JsonLines(path).close()
+            for part in processes.parts_of(path):
+                repair(part)
+                with path.open("ab") as file:
+                    file.write(part.read_bytes())
+                part.unlink()
+            if ids:
+                put_in_order(path, ids)
+
+
+def put_in_order(path: Path, ids: Sequence[str]) -> None:
+    """Bring the rows of a JSONL file into the order of their ids; those of no known id come first."""
+    place = {name: number for number, name in enumerate(ids)}
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    order = [place.get(row["id"], -1) for row in read(path)]
+    if order != sorted(order):
+        pairs = sorted(zip(order, lines, strict=True), key=lambda pair: pair[0])
+        runs.atomic_write(path, "".join(f"{line}\n" for _, line in pairs))
+
+
+def cut_back(path: Path, size: int) -> None:
+    """Shorten a log to what it was at a checkpoint: a resumed run writes the rest again.
+
+    Raises:
+        InputError: If it is shorter than that.
+    """
+    there = path.stat().st_size if path.exists() else 0
+    if there < size:
+        raise InputError(
+            f"{path} has {there:,} bytes and the checkpoint counts on {size:,}: put the whole file back, or "
+            "choose another --out"
+        )
+    if there > size:
+        os.truncate(path, size)
