@@ -37,9 +37,9 @@ BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part"
 """What a run that was killed at its very start may have left."""
 
 
-def default_folder(name: str) -> Path:
+def default_folder(name: str, above: Path = Path("runs")) -> Path:
     """`runs/<timestamp>_<name>`, the main process's time on all processes of a run."""
-    return Path("runs") / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
+    return above / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
 
 
 def goes_on(out: Path, resume: Resume) -> bool:

@@ -83,7 +83,7 @@ def test_a_killed_run_is_tried_again_from_its_checkpoint(
         process.kill()
     found = summary(sweep)
     assert [run["state"] for run in found["runs"]] == ["finished"] * 6
-    assert {run["name"]: run["tries"] for run in found["runs"] if run["tries"] != 1} == {victim.name: 2}
+    assert {run["folder"]: run["tries"] for run in found["runs"] if run["tries"] != 1} == {str(victim): 2}
     assert all(run["steps"] == 24 and run["exit_code"] == 0 for run in found["runs"])
     assert all((Path(run["folder"]) / "model" / "config.json").is_file() for run in found["runs"])
     assert Path(f"{victim}.log").read_text().count("== chexphi grpo ") == 2
@@ -102,8 +102,8 @@ def test_a_killed_ray_worker_loses_no_run(write_sweep: Callable[..., Path], tmp_
     assert "ray::run_to_end" in " ".join(worker.cmdline())
     worker.kill()
     assert psutil.wait_procs([run], timeout=WAIT)[1] == []  # it follows its worker
-    tries = {one["name"]: one["tries"] for one in summary(sweep)["runs"]}
-    assert tries.pop(victim.name) == 2
+    tries = {one["folder"]: one["tries"] for one in summary(sweep)["runs"]}
+    assert tries.pop(str(victim)) == 2
     assert set(tries.values()) == {1}
 
 
@@ -143,6 +143,6 @@ def test_sigterm_stops_the_runs_and_says_so(
     states = {run["state"] for run in found}
     assert "stopped" in states
     assert "running" not in states
-    stopped = [out / run["name"] for run in found if run["state"] == "stopped"]
+    stopped = [Path(run["folder"]) for run in found if run["state"] == "stopped"]
     assert any("SIGTERM: saved at step" in (one / "train.log").read_text() for one in stopped)
     assert os.path.exists(out / "sweep.html")

@@ -24,6 +24,13 @@ GRID = {"policy": ["hard_uniform"], "size": [6], "learning_rate": ["4e-6", 5.0e-
 GOOD, BAD = (f"learning_rate-{rate}_policy-hard_uniform_size-6" for rate in ("0.001", "1e+30"))
 
 
+def of(sweep: Path, name: str) -> Path:
+    """The folder of a run, its timestamp found."""
+    folder = trials.folder_of(sweep, name)
+    assert folder is not None
+    return folder
+
+
 def test_a_dry_run_prints_commands_and_makes_nothing(
     write_sweep: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,7 +44,9 @@ def test_a_dry_run_prints_commands_and_makes_nothing(
     assert words[words.index("--learning_rate") + 1] == "4e-06"
     assert words[words.index("--data") + 1].endswith("/hard_uniform/6.json")
     assert words[words.index("--rewards") + 1 :][:2] == ["format", "external_kg_jac"]
-    assert words[-1].endswith("_sweep/policy-hard_uniform_size-6_learning_rate-4e-06_seed-0")
+    stamp = r"\d{8}-\d{6}_"
+    name = "policy-hard_uniform_size-6_learning_rate-4e-06_seed-0"
+    assert re.fullmatch(rf"runs/{stamp}sweep/{stamp}{name}", words[-1])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grpo.yaml", "sweep.yaml"]
 
 
@@ -48,13 +57,13 @@ def test_a_failed_run_is_listed_and_the_others_finish(swept: Path) -> None:
     assert (bad["name"], bad["state"], bad["exit_code"], bad["tries"]) == (BAD, "failed", 1, 1)
     assert (found["finished"], found["failed"]) == (1, 1)
     assert good["steps"] == 2
-    rows = [json.loads(line) for line in (swept / GOOD / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (of(swept, GOOD) / "metrics.jsonl").read_text().splitlines()]
     assert good["rewards"]["total"] == rows[1]["reward"]
     assert good["rewards"].keys() == {"total", "external_r1v_acc", "external_kg_jac"}
     log = Path(bad["log"]).read_text()
     assert log.startswith("== chexphi grpo --config ")
     assert "nan" in log.splitlines()[-1]
-    settings = yaml.safe_load((swept / GOOD / "config.yaml").read_text())
+    settings = yaml.safe_load((of(swept, GOOD) / "config.yaml").read_text())
     assert settings["trainer"]["learning_rate"] == 1e-3
     assert settings["data"].endswith("/hard_uniform/6.json")
 
@@ -65,7 +74,7 @@ def test_the_page_and_the_table_name_every_run(swept: Path) -> None:
     markup = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"\b(?:src|href)=\"(?!#)", markup)
     assert markup.count("<figure") >= 3  # by learning rate, and curves
-    assert f"{BAD}.log" in markup
+    assert f"{of(swept, BAD)}.log" in markup
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(report.table(json.loads((swept / "summary.json").read_text())))
     text = console.export_text()
@@ -77,10 +86,10 @@ def test_the_page_and_the_table_name_every_run(swept: Path) -> None:
 def test_what_is_finished_is_not_run_again(swept: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(swept, out)
-    shutil.rmtree(out / BAD)
-    shutil.copytree(out / GOOD, out / BAD)  # as if it had finished
-    assert trials.is_finished(out / BAD)
-    log = (out / f"{GOOD}.log").read_text()
+    good, bad = of(out, GOOD), of(out, BAD)
+    shutil.rmtree(bad)
+    shutil.copytree(good, bad)  # as if it had finished
+    log = Path(f"{good}.log").read_text()
     argv = ["sweep", "--config", str(swept.parent / "sweep.yaml"), "--out", str(out), "--resume", "--json"]
     done = CliRunner().invoke(app, argv)
     assert done.exit_code == 0, done.output
@@ -88,12 +97,13 @@ def test_what_is_finished_is_not_run_again(swept: Path, tmp_path: Path) -> None:
     assert found == json.loads(done.stdout)
     assert [row["state"] for row in found["runs"]] == ["finished", "finished"]
     assert [row["tries"] for row in found["runs"]] == [1, 1]
-    assert (out / f"{GOOD}.log").read_text() == log
+    assert [row["folder"] for row in found["runs"]] == [str(good), str(bad)]
+    assert Path(f"{good}.log").read_text() == log
 
 
 def test_a_model_that_is_half_written_is_not_finished(swept: Path, tmp_path: Path) -> None:
     folder = tmp_path / GOOD
-    shutil.copytree(swept / GOOD, folder)
+    shutil.copytree(of(swept, GOOD), folder)
     weights = folder / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert not trials.is_finished(folder)

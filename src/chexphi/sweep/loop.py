@@ -26,8 +26,9 @@ class Record:
 
     name: str
     values: Mapping[str, Any]
-    folder: str
-    log: str
+    folder: str = ""
+    """<timestamp>_<name> in the sweep's, from the run's first try on."""
+    log: str = ""
     state: str = "waiting"
     tries: int = 0
     exit_code: int | None = None
@@ -36,6 +37,10 @@ class Record:
     """Of all tries."""
     steps: int = 0
     rewards: Mapping[str, float] = field(default_factory=dict)
+
+    def place(self, folder: Path) -> None:
+        """Say where the run is, and what its tries say."""
+        self.folder, self.log = str(folder), f"{folder}.log"
 
 
 @dataclass
@@ -52,9 +57,12 @@ class Run:
     task: Any = None
     began: float = 0.0
 
-    def begin(self, engine: Engine, progress: Progress) -> bool:
+    def begin(self, engine: Engine, out: Path, progress: Progress) -> bool:
         """Start it unless it is finished; whether it was started."""
-        folder, record = Path(self.record.folder), self.record
+        record = self.record
+        if not record.folder:
+            record.place(runs.default_folder(record.name, out))
+        folder = Path(record.folder)
         if trials.is_finished(folder):
             record.state = "finished"
             return False
@@ -100,7 +108,7 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
             while waiting or running:
                 while waiting and len(running) < engine.workers:
                     run = waiting.pop(0)
-                    if run.begin(engine, progress):
+                    if run.begin(engine, out, progress):
                         running.append(run)
                     else:
                         progress.advance(whole)
@@ -124,7 +132,7 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
 def write_summary(out: Path, planned: Sequence[Run]) -> dict[str, Any]:
     """Write `summary.json`, with the rewards and steps that the runs have logged; returns it."""
     for run in planned:
-        rows = trials.read_metrics(Path(run.record.folder))
+        rows = trials.read_metrics(Path(run.record.folder)) if run.record.folder else []
         run.record.steps = max((row.get("step", 0) for row in rows), default=0)
         run.record.rewards = trials.final_means(rows)
     states = [run.record.state for run in planned]

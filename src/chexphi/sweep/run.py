@@ -23,6 +23,7 @@ from chexphi.models import policy
 from chexphi.report import sweep as report
 from chexphi.schema import Example, InputError
 from chexphi.sweep import grid as grids
+from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine, Local, OnRay
 from chexphi.sweep.grid import Trial
 from chexphi.sweep.loop import Record, Run, carry_out, write_summary
@@ -137,7 +138,10 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         runs.check_folder(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     planned = plan(recipe)
     if recipe.dry_run:
-        words = (["chexphi", "grpo", *trial.words, "--out", str(folder / trial.name)] for trial, _ in planned)
+        words = (
+            ["chexphi", "grpo", *trial.words, "--out", str(runs.default_folder(trial.name, folder))]
+            for trial, _ in planned
+        )
         return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
     hashes = {file: runs.sha256(Path(file)) for file in recipe.configs}
     if runs.goes_on(folder, recipe.resume):
@@ -192,8 +196,9 @@ def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retr
     past = {row["name"]: {key: row[key] for key in ("tries", "exit_code", "seconds")} for row in rows}
     found = []
     for trial, args in planned:
-        folder = out / trial.name
-        record = Record(trial.name, trial.values, str(folder), f"{folder}.log", **past.get(trial.name, {}))
+        record = Record(trial.name, trial.values, **past.get(trial.name, {}))
+        if begun := trials.folder_of(out, trial.name):
+            record.place(begun)
         found.append(Run(trial, args.max_steps, args.num_train_epochs, record, tries_left=retries + 1))
     return found
 

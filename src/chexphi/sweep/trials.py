@@ -13,6 +13,12 @@ BAD_INPUT = 2
 """Exit code of a command whose settings or files cannot be; a second try would say the same."""
 
 
+def folder_of(sweep: Path, name: str) -> Path | None:
+    """Where a run of this name was begun; None if it was not."""
+    begun = (path for path in sorted(sweep.glob("*_*")) if path.is_dir())
+    return next((path for path in begun if path.name.partition("_")[2] == name), None)
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run has nothing left to do, as `grpo --resume auto` itself sees it."""
     return checkpoints.finished(folder, checkpoints.newest(folder)[0])
