@@ -1,8 +1,9 @@
 """Start a command on several processes of this machine, and `chexphi grpo` with completions from a table.
 
-Run as a script, this file is `chexphi grpo` with one flag more, `--table FILE.json` (question -> texts): the
-completions come from there. What a row of the batch gets depends on its question, the step and its place in
-its group, and on nothing of the processes.
+Run as a script, this file is `chexphi`; with `--table FILE.json` (question -> texts) it is `chexphi grpo`,
+and the completions come from there. What a row of the batch gets depends on its question, the step and its
+place in its group, and on nothing of the processes. What accelerate takes for GPUs' only (FSDP, DeepSpeed)
+runs on the CPU here.
 """
 
 from __future__ import annotations
@@ -127,11 +128,35 @@ def spread(patch: Any) -> None:
     torch.distributed.init_process_group("gloo")
 
 
+def zero(patch: Any) -> None:
+    """Let accelerate start DeepSpeed on the CPU, which it takes for GPUs' only."""
+    from accelerate import state
+    from accelerate.utils import DistributedType
+
+    begin = state.PartialState.__init__, state.AcceleratorState.__init__
+    patch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")
+    patch.setattr(
+        state.PartialState, "_prepare_backend", lambda *_, **__: ("gloo", DistributedType.MULTI_GPU)
+    )
+    patch.setattr(state.PartialState, "__init__", lambda self, cpu=False, **kwargs: begin[0](self, **kwargs))
+    patch.setattr(
+        state.AcceleratorState,
+        "__init__",
+        lambda self, *_, **kwargs: begin[1](self, **kwargs | {"cpu": False}),
+    )
+
+
 if __name__ == "__main__":
-    at = sys.argv.index("--table")
+    words = sys.argv[1:]
     with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("ACCELERATE_USE_FSDP") == "true" and not torch.cuda.is_available():
-            spread(patch)
-        replay(json.loads(Path(sys.argv[at + 1]).read_text()), patch)
-        sys.argv = ["chexphi", "grpo", *sys.argv[1:at], *sys.argv[at + 2 :]]
+        if not torch.cuda.is_available():
+            if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+                spread(patch)
+            if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+                zero(patch)
+        if "--table" in words:
+            at = words.index("--table")
+            replay(json.loads(Path(words[at + 1]).read_text()), patch)
+            words = ["grpo", *words[:at], *words[at + 2 :]]
+        sys.argv = ["chexphi", *words]
         main()

@@ -45,6 +45,8 @@ class PolicyModel:
     """Each of them ends a completion."""
     film_inputs: ClassVar[tuple[str, ...]]
     """Inputs with a value a film."""
+    gathered_together: ClassVar[tuple[type[nn.Module], ...]] = ()
+    """Modules whose parts run a number of times that depends on the films."""
     share_prefix = True
     """Whether what rows have in common is read once: `generate` reads, and holds, equal prompts so,
     `reading` what prompts begin with."""

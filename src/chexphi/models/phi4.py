@@ -133,6 +133,7 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
     lora_targets = TARGETS
     end_tokens = END_TOKENS
     film_inputs = ("pixel_values", "image_sizes")
+    gathered_together = (native.Phi4MultimodalFeatureEmbedding,)
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
         super().__init__(config)

@@ -13,7 +13,7 @@ import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from chexphi import processes, run_settings, runs
-from chexphi.models import policy, trainable
+from chexphi.models import policy, trainable, zero
 from chexphi.models.features import Features, Tower, has_dropout, weights_digest
 from chexphi.schema import Example, InputError
 
@@ -138,13 +138,15 @@ def begin(
         )
     learning = recipe if isinstance(recipe, LearningFields) else None
     asked = trainable.setting(learning.trainable) if learning else None
-    model, processor = policy.load(
-        recipe.model,
-        dtype=recipe.dtype,
-        attn_implementation="flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation,
-        dynamic_hd=recipe.dynamic_hd,
-        with_head=asked is not None and trainable.trains_head(asked),
-    )
+    attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
+    with zero.whole(trainer):
+        model, processor = policy.load(
+            recipe.model,
+            dtype=recipe.dtype,
+            attn_implementation=attention,
+            dynamic_hd=recipe.dynamic_hd,
+            with_head=asked is not None and trainable.trains_head(asked),
+        )
     films = processor.image_processor.to_dict()
     extra |= {name: films[name] for name in processor.film_settings}
     if learning and asked:
@@ -158,6 +160,7 @@ def begin(
                 "vision_lora, or processes that each hold the whole model (configs/accelerate/ddp.yaml)"
             )
         extra["trainable"] = trainable.summary(model)
+        zero.gather_together(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
     if suits is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
+from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from chexphi.models import longrope, packed
 from chexphi.models.family import PolicyModel
@@ -217,7 +218,7 @@ def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Ten
     weight: Any = head.weight
     if hasattr(weight, "full_tensor"):  # FSDP holds it in parts between passes
         weight = weight.full_tensor()
-    with torch.no_grad():
+    with torch.no_grad(), maybe_gather_lm_head_ctx(weight, head.bias):  # and ZeRO-3 holds none of it
         chosen = ChunkedLogProbFunction.apply(
             flat, weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
         )

@@ -23,7 +23,9 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOConfig, GRPOTrainer
+from trl.models import prepare_deepspeed
 from trl.trainer.utils import (
     add_fused_lm_head,
     split_pixel_values_by_grid,
@@ -32,7 +34,7 @@ from trl.trainer.utils import (
 )
 
 from chexphi.jsonl import JsonLines
-from chexphi.models import adapter, trainable
+from chexphi.models import adapter, trainable, zero
 from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
 from chexphi.schema import InputError
@@ -80,14 +82,14 @@ class LoggedGRPOTrainer(Recovering, GRPOTrainer):
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
         self._causal_model().share_prefix = share_prefix  # in generation
-        zero = self.accelerator.state.deepspeed_plugin
-        sharded = self.is_fsdp_enabled or (zero is not None and zero.zero_stage == 3)
+        sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._shares = share_prefix and shared.can_share([self._causal_model(), reference], sharded=sharded)
         self._step_films = shared.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self._take_reference(reference)
         elif beta:
             adapter.copy_to_reference(self.model)
+            zero.save_policy_alone(self.model)
         if args.use_vllm:
             engines.attach(self.vllm_generation)
         self._buffered_inputs: list[dict[str, Any]] | None = None
@@ -125,7 +127,10 @@ class LoggedGRPOTrainer(Recovering, GRPOTrainer):
         reference.requires_grad_(False)
         cast = self.args.cast_lm_head_to_fp32
         add_fused_lm_head(reference, temperature=self.temperature, cast_lm_head_to_fp32=cast)
-        self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+        if self.is_deepspeed_enabled:
+            self.ref_model = prepare_deepspeed(reference, self.accelerator)
+        else:
+            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._step_films is not None:
