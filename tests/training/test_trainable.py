@@ -265,3 +265,9 @@ def test_what_learns_is_said_in_few_lines(lora_base: Path) -> None:
     lines = trainable.lines(found)
     assert len(lines) == 1 + 8 + 1
     assert "model.layers.*.mlp.down_proj.lora_A.weight (layers 0 to 3)" in lines
+
+
+def test_that_all_learns_is_one_line(lora_base: Path) -> None:
+    model = trainable.prepare(phi4.load(lora_base)[0], "all", targets="", rank=1, alpha=1)
+    (line,) = trainable.lines(trainable.summary(model))
+    assert line.endswith("learn, 100.00% of the model")

@@ -146,7 +146,7 @@ def summary(model: Any) -> dict[str, Any]:
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """The same for people: one line for each kind of tensor, its layers joined."""
+    """The same for people: one line for each kind of tensor, its layers joined, unless all learn."""
     kinds: dict[str, list[int]] = {}
     for name in found["names"]:
         name = name.removeprefix(PREFIX).replace(f".{adapter.NAME}.", ".")
@@ -155,6 +155,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         kinds.setdefault(kind, []).append(int(place[0]) if place else -1)
     size = f"{found['parameters']:,} parameters in {found['tensors']} tensors"
     head = f"{size} learn, {found['share']:.2%} of the model"
+    if found["share"] == 1:
+        return [head]
     rows = [
         kind if layers == [-1] else f"{kind} (layers {min(layers)} to {max(layers)})"
         for kind, layers in kinds.items()

@@ -177,6 +177,8 @@ def disk_trouble(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = str(error)
-    if isinstance(error, SafetensorError) or "PytorchStreamWriter" in text or "unexpected pos" in text:
+    if isinstance(error, SafetensorError):
         return text.splitlines()[0]
+    if "PytorchStreamWriter" in text or "unexpected pos" in text:
+        return "the disk took less than was written"
     return None
