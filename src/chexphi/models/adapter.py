@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,11 @@ def inside(name: str) -> str:
         return name.removesuffix("weight") + f"{NAME}.weight"
     module, _, last = name.rpartition(".")
     return f"{module}.modules_to_save.{NAME}.{last}"
+
+
+def save_alone(model: Any) -> None:
+    """Let the model be saved without the adapter `ref`: it is made anew from the policy a run begins with."""
+    model.save_pretrained = partial(model.save_pretrained, selected_adapters=[NAME])
 
 
 def copy_to_reference(model: Any) -> None:

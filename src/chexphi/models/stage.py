@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,10 +198,8 @@ def why_not_kept(tower: Tower, trainer: Any = None) -> str | None:
 
 
 def save(trainer: Any, folder: Path) -> None:
-    """Write the trained policy, an adapter or the whole model; the reference's adapter is not kept."""
+    """Write the trained policy, an adapter or the whole model."""
     trainer.save_model(str(folder))
-    if trainer.accelerator.is_main_process:
-        shutil.rmtree(folder / "ref", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()  # a launcher may end all once one process has ended
 
 

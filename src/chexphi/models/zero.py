@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from transformers.integrations import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
-
-from chexphi.models import adapter
 
 
 @contextmanager
@@ -46,12 +43,3 @@ def gather_together(model: Any) -> None:
         from deepspeed.utils import set_z3_leaf_modules
 
         set_z3_leaf_modules(model, list(causal.gathered_together))
-
-
-def save_policy_alone(model: Any) -> None:
-    """Let an adapted model be saved without its reference's adapter, under ZeRO-3.
-
-    DeepSpeed gathers what learns, and PEFT misses the other adapter in it.
-    """
-    if is_deepspeed_zero3_enabled():
-        model.save_pretrained = partial(model.save_pretrained, selected_adapters=[adapter.NAME])

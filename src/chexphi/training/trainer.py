@@ -34,7 +34,7 @@ from trl.trainer.utils import (
 )
 
 from chexphi.jsonl import JsonLines
-from chexphi.models import adapter, trainable, zero
+from chexphi.models import adapter, trainable
 from chexphi.models.packed import Packed
 from chexphi.prompts import text_of
 from chexphi.schema import InputError
@@ -89,7 +89,7 @@ class LoggedGRPOTrainer(Recovering, GRPOTrainer):
             self._take_reference(reference)
         elif beta:
             adapter.copy_to_reference(self.model)
-            zero.save_policy_alone(self.model)
+            adapter.save_alone(self.model)
         if args.use_vllm:
             engines.attach(self.vllm_generation)
         self._buffered_inputs: list[dict[str, Any]] | None = None
