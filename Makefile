@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-swift test-verl check format bench clean
+.PHONY: help demo study test test-slow test-faults test-gpu test-swift test-verl check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test    all tests that need no GPU"
 	@echo "make test-slow  the tests that take longer, alone"
 	@echo "make test-faults  runs that are killed, cut, pre-empted or spread over processes"
+	@echo "make test-gpu  what only a GPU shows"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
