@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-gpu test-swift test-verl check format bench clean
+.PHONY: help demo study test test-slow test-faults test-deepspeed test-gpu test-swift test-verl check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  the tests that take longer, alone"
 	@echo "make test-faults  runs that are killed, cut, pre-empted or spread over processes"
 	@echo "make test-gpu  what only a GPU shows"
+	@echo "make test-deepspeed  ZeRO on two CPU processes, in an environment of its own"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
 	@echo "make format  apply formatting and the fixes that are safe"
@@ -40,6 +41,16 @@ test-slow: .venv/.installed
 
 test-faults: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m faults $(ARGS)
+
+# Beside what the other tests need; nothing of DeepSpeed's is compiled while it is installed.
+.venv-deepspeed/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-deepspeed
+	DS_BUILD_OPS=0 .venv-deepspeed/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev]' deepspeed==0.19.8
+	@touch $@
+
+test-deepspeed: .venv-deepspeed/.installed
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/.venv-deepspeed/bin:$$PATH" \
+		.venv-deepspeed/bin/python -m pytest -q -m faults $(ARGS) tests/training/test_deepspeed.py
 
 # The light core beside another training stack's own libraries.
 .venv-%/.installed: pyproject.toml tests/integrations/%.txt
@@ -73,5 +84,5 @@ bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
+	rm -rf .venv .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,20 @@ def accelerate(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def side_by_side(*commands: Sequence[object], folder: Path | None = None) -> list[tuple[int, str, str]]:
-    """One process a command, without a launcher, as SLURM's `srun` does it: exit code, output and errors."""
-    shared = _environment() | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    """What processes without a launcher end with: exit code, output and errors of each."""
+    processes = started(*commands, folder=folder)
+    ended = [process.communicate(timeout=TIMEOUT) for process in processes]
+    return [(process.returncode, *texts) for process, texts in zip(processes, ended, strict=True)]
+
+
+def started(
+    *commands: Sequence[object], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> list[subprocess.Popen[str]]:
+    """One process a command, without a launcher, as SLURM's `srun` does it."""
+    shared = _environment() | dict(environment or {})
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     shared |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(len(commands)))
-    started = [
+    return [
         subprocess.Popen(
             [sys.executable, *map(str, words)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -58,8 +68,6 @@ def side_by_side(*commands: Sequence[object], folder: Path | None = None) -> lis
         )
         for rank, words in enumerate(commands)
     ]  # fmt: skip
-    ended = [process.communicate(timeout=TIMEOUT) for process in started]
-    return [(process.returncode, *texts) for process, texts in zip(started, ended, strict=True)]
 
 
 def free_port() -> int:

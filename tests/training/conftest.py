@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,24 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pool(films: Path) -> Path:
     """The examples of it that GRPO trains on."""
     return films / "annotations" / "pool" / "train.json"
+
+
+@pytest.fixture(scope="session")
+def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base with an adapter that changes nothing yet."""
+    from chexphi.models import adapter, phi4
+    from chexphi.models.checkpoint.names import TARGETS
+
+    folder = tmp_path_factory.mktemp("policy") / "model"
+    shutil.copytree(tiny_model_dir, folder)
+    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
+    model.save_pretrained(folder / "vision-lora")
+    return folder
+
+
+@pytest.fixture
+def both(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Path]]:
+    """both(model, flags, rows a micro-batch, ...): as `two_processes.run_both`."""
+    from two_processes import run_both
+
+    return partial(run_both, pool, tmp_path, monkeypatch)

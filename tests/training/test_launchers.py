@@ -182,6 +182,7 @@ def test_accelerate_reads_every_launcher_config(path: Path) -> None:
     words = ["--config_file", str(path), "-m", "chexphi", "grpo"]
     args, *_ = launch._validate_launch_command(parser.parse_args(words))
     assert (args.module, args.training_script) == (True, "chexphi")
+    assert args.mixed_precision == "no"  # DeepSpeed would take bf16 on the CPU as well
     assert args.use_fsdp == (path.stem == "fsdp2")
     assert args.use_deepspeed == path.stem.startswith("zero")
     assert args.multi_gpu == (path.stem in ("ddp", "multi_node"))

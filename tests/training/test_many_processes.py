@@ -5,135 +5,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from several_processes import accelerate, replay, side_by_side, table_of, torchrun
+from several_processes import accelerate, side_by_side, torchrun
+from two_processes import CASES, CONFIGS, FLAGS, LORA, Both, rows_of, run_with_uneven_films, same_runs
 
 from chexphi.data.read import read_examples
-from chexphi.models import adapter, phi4
-from chexphi.models.checkpoint.names import TARGETS
 from chexphi.rewards import named
-from chexphi.schema import Completion
-from chexphi.training import completions, grpo
-
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "configs" / "accelerate"
-REPLAY = ROOT / "tests" / "several_processes.py"
-FLAGS = [
-    "--learning_rate=1e-3", "--num_generations=4", "--max_completion_length=64", "--max_steps=3",
-    "--disable_tqdm=true", "--save_strategy=no",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
-@pytest.fixture(scope="module")
-def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base with an adapter that changes nothing yet."""
-    folder = tmp_path_factory.mktemp("policy") / "model"
-    shutil.copytree(tiny_model_dir, folder)
-    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
-    model.save_pretrained(folder / "vision-lora")
-    return folder
-
-
-def rows_of(out: Path) -> list[Completion]:
-    return list(completions.read(out / "completions.jsonl"))
-
-
-def metrics_of(out: Path) -> list[dict[str, float]]:
-    """The lines of `metrics.jsonl` without times, and without what is a mean of the processes' means."""
-    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    left = ("time", "runtime", "_per_second", "seconds", "entropy", "kl")
-    return [
-        {k: v for k, v in line.items() if not k.endswith(left) and not k.startswith("graph/")}
-        for line in lines
-    ]
-
-
-@pytest.fixture
-def both(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Path]]:
-    """both(model, flags, rows a micro-batch): the run folders of one process and of two, same completions."""
-
-    def run(model: Path, flags: Sequence[str], size: int, start: Callable[..., Any] = torchrun) -> list[Path]:
-        table = table_of([example.question for example in read_examples(pool)])
-        (tmp_path / "table.json").write_text(json.dumps(table))
-        common = ["--model", str(model), "--data", str(pool), *FLAGS, *flags]
-        one, two = tmp_path / "one", tmp_path / "two"
-        with monkeypatch.context() as patch:
-            replay(table, patch)
-            grpo.main(*grpo.parse([*common, "--out", str(one), f"--per_device_train_batch_size={2 * size}"]))
-        done = start(
-            2, REPLAY, "--table", tmp_path / "table.json", *common, "--out", two,
-            f"--per_device_train_batch_size={size}",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-4000:]
-        return [one, two]
-
-    return run
-
-
-def same_runs(one: Path, two: Path) -> None:
-    """Completions, rewards, log-probabilities, metrics and weights of two runs."""
-    mine, theirs = rows_of(one), rows_of(two)
-    assert len({row.total for row in mine}) > 1
-    assert len(mine) == len(theirs)
-    for first, second in zip(mine, theirs, strict=True):
-        assert first.per_token_logps == pytest.approx(second.per_token_logps, abs=1e-4)
-        assert first.advantage == pytest.approx(second.advantage, abs=1e-4)
-        left, right = (
-            {k: v for k, v in row.to_dict().items() if k not in ("per_token_logps", "advantage")}
-            for row in (first, second)
-        )
-        assert left == right
-    figures, others = metrics_of(one), metrics_of(two)
-    assert len(figures) == len(others) > 3
-    for first_line, second_line in zip(figures, others, strict=True):
-        assert first_line == pytest.approx(second_line, abs=1e-4, rel=1e-4)
-    assert any(line["loss"] for line in figures[:-1])
-    first_weights, second_weights = (weights_of(folder / "model") for folder in (one, two))
-    assert first_weights.keys() == second_weights.keys()
-    for name, tensor in first_weights.items():
-        assert (tensor - second_weights[name]).abs().max() < 0.01, name  # Adam makes much of little
-    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in two.iterdir())
-
-
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    """What was saved; FSDP writes a tied `lm_head` twice."""
-    (file,) = folder.glob("*.safetensors")
-    return {name: tensor for name, tensor in load_file(file).items() if name != "lm_head.weight"}
-
-
-CASES: dict[str, tuple[list[str], int]] = {
-    "all, micro-batches, reference": (
-        ["--trainable=all", "--beta=0.1", "--temperature=0.9", "--gradient_accumulation_steps=2"], 2
-    ),
-    "a group on two processes": (["--trainable=all", "--share_prefix=false"], 2),
-    "rows of dapo": (
-        ["--trainable=all", "--loss_type=dapo", "--scale_rewards=batch", "--gradient_accumulation_steps=2",
-         "--mask_truncated_completions=true", "--max_completion_length=24"], 4,
-    ),
-    "a generation of two steps": (["--trainable=all", "--num_iterations=2", "--beta=0.1"], 4),
-    "dynamic sampling": (["--trainable=all", "--dynamic_sample=true", "--rewards", "external_r1v_acc"], 4),
-}  # fmt: skip
-LORA: dict[str, tuple[list[str], int]] = {
-    "lora and head, reference": (
-        ["--beta=0.1", "--temperature=0.9", "--gradient_accumulation_steps=2"], 4
-    ),
-    "lora alone, checkpointing": (
-        ["--trainable=vision_lora", "--gradient_checkpointing=true", "--temperature=0.9"], 4
-    ),
-}  # fmt: skip
-Both = Callable[..., list[Path]]
+from chexphi.training import grpo
 
 
 def test_two_processes_train_as_one(both: Both, tiny_model_dir: Path) -> None:
@@ -167,6 +50,14 @@ def test_weights_spread_with_fsdp_train_as_one_process(
         return done
 
     same_runs(*both(policy if case in LORA else tiny_model_dir, *(CASES | LORA)[case], start=start))
+
+
+@pytest.mark.faults
+def test_films_on_one_process_alone(
+    policy: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What TRL gathers of films it would wait for; a process without any does not send them."""
+    same_runs(*run_with_uneven_films(films, tmp_path, monkeypatch, policy))
 
 
 def test_each_process_samples_for_itself(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class GRPORecipe(settings.RewardFields, LearningFields):
 
 DEFAULTS: dict[str, Any] = {
     "log_completions": False,  # TRL would print patient text
+    "log_multimodal": False,  # and gather films, on which a process without any does not join in
     "report_to": "none",
     "use_bias_correction_kl": False,  # on in TRL 1.16; changes gradients whenever beta != 0
     "gradient_checkpointing": False,
