@@ -74,7 +74,7 @@ def test_the_page_and_the_table_name_every_run(swept: Path) -> None:
     markup = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"\b(?:src|href)=\"(?!#)", markup)
     assert markup.count("<figure") >= 3  # by learning rate, and curves
-    assert f"{of(swept, BAD)}.log" in markup
+    assert f"<td>{of(swept, BAD).name}.log</td>" in markup
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(report.table(json.loads((swept / "summary.json").read_text())))
     text = console.export_text()

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from chexphi import __version__, runs
 from chexphi.report import build, figures
@@ -49,7 +50,8 @@ def table(found: Mapping[str, Any]) -> Table:
     rows = found["runs"]
     keys, rewards = varying(rows), _rewards(rows)
     count = f"{found['finished']} of {len(rows)} runs finished, {found['failed']} failed"
-    shown = Table(*heads(keys, rewards), title=f"{escape(found['out'])}: {count}")
+    columns = [Column(head, overflow="fold", no_wrap=head == "state") for head in heads(keys, rewards)]
+    shown = Table(*columns, title=f"{escape(found['out'])}: {count}", box=SIMPLE_HEAD)
     for row in rows:
         style = "bold red" if row["state"] == "failed" else None
         shown.add_row(*map(escape, cells(row, keys, rewards)), style=style)
@@ -74,14 +76,19 @@ def page(found: Mapping[str, Any], out: Path) -> Path:
     values = {
         "title": "Sweep", "version": __version__, "found": found, "charts": charts, "curves": CURVES,
         "heads": [*heads(keys, rewards), "log"],
-        "rows": [[*cells(row, keys, rewards), row["log"]] for row in rows],
+        "rows": [[*cells(row, keys, rewards), Path(row["log"]).name] for row in rows],
     }  # fmt: skip
     runs.atomic_write(out, build.render("sweep.html.j2", values))
     return out
 
 
+def _scored(rows: Sequence[Row]) -> list[Row]:
+    """Runs whose final rewards can be compared."""
+    return [row for row in rows if row["state"] == "finished" and "total" in row["rewards"]]
+
+
 def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
-    scored = [row for row in rows if "total" in row["rewards"]]
+    scored = _scored(rows)
     points = {
         key: [(text(row["values"][key]), row["rewards"]["total"], row["name"]) for row in scored]
         for key in keys
@@ -94,8 +101,7 @@ def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 def _curves(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
-    scored = [row for row in rows if "total" in row["rewards"]]
-    best = sorted(scored, key=lambda row: -row["rewards"]["total"])[:CURVES]
+    best = sorted(_scored(rows), key=lambda row: -row["rewards"]["total"])[:CURVES]
     names = {row["name"]: " ".join(text(row["values"][key]) for key in keys) or row["name"] for row in best}
     curves = [curve for row in best for curve in read_curves(Path(row["folder"]), names[row["name"]])]
     style = figures.styles(list(names.values()))
