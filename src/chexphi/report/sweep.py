@@ -51,7 +51,7 @@ def table(found: Mapping[str, Any]) -> Table:
     keys, rewards = varying(rows), _rewards(rows)
     count = f"{found['finished']} of {len(rows)} runs finished, {found['failed']} failed"
     columns = [Column(head, overflow="fold", no_wrap=head == "state") for head in heads(keys, rewards)]
-    shown = Table(*columns, title=f"{escape(found['out'])}: {count}", box=SIMPLE_HEAD)
+    shown = Table(*columns, title=f"{escape(found['out'])}: {count}", box=SIMPLE_HEAD, collapse_padding=True)
     for row in rows:
         style = "bold red" if row["state"] == "failed" else None
         shown.add_row(*map(escape, cells(row, keys, rewards)), style=style)
