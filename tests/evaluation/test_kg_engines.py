@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from chexphi.cli import app
 from chexphi.evaluation import kg, kg_engines
 from chexphi.schema import InputError
 
@@ -56,6 +61,27 @@ def test_a_killed_worker_loses_nothing(cluster: None, tmp_path: Path) -> None:
     found += [line for chunk in chunks for line in chunk]
     assert victims
     assert [line["doc_key"] for line in found] == [key for key, _ in ROWS * 20]
+
+
+def test_what_ray_says_of_a_killed_worker_is_not_the_result(cluster: None, tmp_path: Path) -> None:
+    texts, killed = tmp_path / "texts.txt", list[psutil.Process]()
+    texts.write_text("Possible nodule in the right upper lobe, no effusion.\n" * 20_000)
+
+    def kill() -> None:
+        while not killed:
+            time.sleep(0.1)
+            found = psutil.Process().children(recursive=True)
+            killed.extend(process for process in found if "MapWorker" in str(process.cmdline()))
+        for process in killed:
+            process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    words = ["kg", "extract", str(texts), "--out", str(tmp_path / "kg.jsonl"), "--engine", "ray", "--json"]
+    done = CliRunner().invoke(app, [*words, "--workers", "1"])
+    thread.join()
+    assert json.loads(done.stdout)["texts"] == 20_000, done.output
+    assert "(raylet)" in done.stderr
 
 
 def test_an_unknown_engine_stops_before_anything_is_written(tmp_path: Path) -> None:

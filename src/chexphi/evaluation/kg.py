@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def extract(
     done = _done(rows, out, resume=resume, overwrite=overwrite)
     left = rows[done:]
     chunks = _started(left, extractor, options, engine, workers) if left else iter(())
-    with runs.bar() as progress:
+    with redirect_stdout(sys.stderr), runs.bar() as progress:  # where Ray would print of killed workers
         task = progress.add_task("extract graphs", total=len(rows), completed=done)
         first = next(chunks, [])  # what cannot be opened stops here
         if not done:
