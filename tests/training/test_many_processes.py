@@ -19,6 +19,13 @@ from chexphi.rewards import named
 from chexphi.training import grpo
 
 
+def spread(number: int, *words: object) -> Any:
+    """`accelerate launch` that spreads the weights with FSDP2."""
+    done = accelerate("--config_file", CONFIGS / "fsdp2.yaml", "--num_processes", number, *words)
+    assert "weights spread over processes" in done.stderr  # said by the trainer
+    return done
+
+
 def test_two_processes_train_as_one(both: Both, tiny_model_dir: Path) -> None:
     same_runs(*both(tiny_model_dir, *CASES["all, micro-batches, reference"]))
 
@@ -40,16 +47,18 @@ def test_two_processes_train_an_adapter_as_one(both: Both, policy: Path, case: s
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("case", ["all, micro-batches, reference", "lora alone, checkpointing"])
+@pytest.mark.parametrize("case", ["all, micro-batches, reference", *LORA])
 def test_weights_spread_with_fsdp_train_as_one_process(
     both: Both, tiny_model_dir: Path, policy: Path, case: str
 ) -> None:
-    def start(number: int, *words: object) -> Any:
-        done = accelerate("--config_file", CONFIGS / "fsdp2.yaml", "--num_processes", number, *words)
-        assert "weights spread over processes" in done.stderr  # said by the trainer
-        return done
-
-    same_runs(*both(policy if case in LORA else tiny_model_dir, *(CASES | LORA)[case], start=start))
+    one, two = both(policy if case in LORA else tiny_model_dir, *(CASES | LORA)[case], start=spread)
+    same_runs(one, two)
+    if case == "lora and head, reference":
+        (name,) = (name for name in weights_of(two / "model") if "lm_head" in name)
+        start = weights_of(policy)["model.embed_tokens.weight"]
+        mine, theirs = (weights_of(folder / "model")[name] - start for folder in (one, two))
+        assert mine.abs().max() > 1e-3
+        assert (mine - theirs).abs().mean() < 0.01 * mine.abs().mean()
 
 
 @pytest.mark.faults
@@ -85,20 +94,27 @@ def test_each_process_samples_for_itself(tiny_model_dir: Path, pool: Path, tmp_p
 
 
 @pytest.mark.faults
-def test_two_processes_go_on_as_if_never_stopped(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["whole", "spread, adapter"])
+def test_two_processes_go_on_as_if_never_stopped(
+    tiny_model_dir: Path, policy: Path, pool: Path, tmp_path: Path, weights: str
+) -> None:
+    start, model, flags, file = {
+        "whole": (torchrun, tiny_model_dir, ["--trainable=all"], "model.safetensors"),
+        "spread, adapter": (spread, policy, ["--beta=0.1"], "adapter_model.safetensors"),
+    }[weights]
     command = [
-        "-m", "chexphi", "grpo", "--model", tiny_model_dir, "--data", pool, *FLAGS, "--trainable=all",
+        REPLAY, "grpo", "--model", model, "--data", pool, *FLAGS, *flags,
         "--max_completion_length=8", "--max_steps=4", "--per_device_train_batch_size=2",
         "--save_strategy=steps", "--save_steps=2",
     ]  # fmt: skip
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert torchrun(2, *command, "--out", whole).returncode == 0
+    assert start(2, *command, "--out", whole).returncode == 0
     shutil.copytree(whole, stopped)
     shutil.rmtree(stopped / "checkpoint-4")
     shutil.rmtree(stopped / "model")
-    done = torchrun(2, *command, "--out", stopped, "--resume=true")
+    done = start(2, *command, "--out", stopped, "--resume=true")
     assert done.returncode == 0, done.stderr[-4000:]
-    for name in ("completions.jsonl", "model/model.safetensors"):
+    for name in ("completions.jsonl", f"model/{file}"):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
 
 

@@ -153,11 +153,6 @@ def begin(
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
             torch.manual_seed(seed)
             model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
-        if processes.fsdp() and trainable.own_head_learns(model):
-            raise InputError(
-                f"trainable is {asked!r}: an lm_head of its own learns, whose gradients FSDP gets wrong; use "
-                "vision_lora, or processes that each hold the whole model (configs/accelerate/ddp.yaml)"
-            )
         extra["trainable"] = trainable.summary(model)
         zero.gather_together(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):

@@ -121,14 +121,6 @@ def learning(model: Any) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
-def own_head_learns(model: Any) -> bool:
-    """Whether `lm_head` learns and is not the input embedding."""
-    inputs = model.get_input_embeddings().weight
-    return any(
-        weight.requires_grad and weight is not inputs for weight in model.get_output_embeddings().parameters()
-    )
-
-
 def summary(model: Any) -> dict[str, Any]:
     """For the manifest: what learns by name, how many numbers, and which share of the model's.
 

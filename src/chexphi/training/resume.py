@@ -17,7 +17,7 @@ from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from chexphi import jsonl, processes
-from chexphi.models import resumed
+from chexphi.models import fsdp, resumed
 from chexphi.models.stage import save
 from chexphi.training import checkpoints
 from chexphi.training.checkpoints import Checkpoint
@@ -76,6 +76,11 @@ class Recovering(Trainer):
     def _at_boundary(self) -> bool:
         """Whether nothing of the steps so far is needed by the next one but what a checkpoint holds."""
         return True
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        if self.is_fsdp_enabled:
+            fsdp.ready(self.model)
+        return super()._prepare_for_training(*args, **kwargs)
 
     def _run_epoch(self, **arguments: Any) -> None:
         STOP.steps_begin()

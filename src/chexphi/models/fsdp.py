@@ -1,0 +1,39 @@
+"""What FSDP2 needs of a model: its head is whole while TRL reads it, and no tensor is in two units.
+
+TRL's fused head multiplies by `lm_head.weight` without a pass of `lm_head`, before which FSDP would gather it.
+It gathers a part then itself, and the gradient of each part is that of its own process's rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.distributed.fsdp import FSDPModule
+
+
+def ready(model: Any) -> None:
+    """Let `lm_head` be gathered, and its gradient be averaged, by FSDP where TRL's fused head reads it.
+
+    What an adapter's `lm_head` replaces is taken out: no pass reads it, and FSDP refuses a tensor that is
+    tied to one of another unit.
+
+    Args:
+        model: The policy, with or without PEFT around it, all its adapters there, before FSDP parts it.
+    """
+    head = model.get_output_embeddings()
+    if hasattr(head, "modules_to_save"):
+        head.original_module.weight = None
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+
+    def gather(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        if kwargs.get("fused_lm_head") and isinstance(head, FSDPModule):
+            head.unshard()
+
+    def part(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        # PEFT, which changes adapters between passes without gradients, would tell the whole tensors what learns
+        if kwargs.get("fused_lm_head") and isinstance(head, FSDPModule) and not torch.is_grad_enabled():
+            head.reshard()
+
+    causal.register_forward_pre_hook(gather, with_kwargs=True)
+    causal.register_forward_hook(part, with_kwargs=True)
