@@ -5,23 +5,38 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_families
 import torch
+from safetensors.torch import load_file
 from several_processes import accelerate, side_by_side, torchrun
-from two_processes import CASES, CONFIGS, FLAGS, LORA, Both, rows_of, run_with_uneven_films, same_runs
+from two_processes import (
+    CASES,
+    CONFIGS,
+    FLAGS,
+    LORA,
+    REPLAY,
+    Both,
+    rows_of,
+    run_with_uneven_films,
+    same_runs,
+    weights_of,
+)
 
 from chexphi.data.read import read_examples
 from chexphi.rewards import named
 from chexphi.training import grpo
 
 
-def spread(number: int, *words: object) -> Any:
+def spread(number: int, *words: object, layer: str = "Phi4MultimodalDecoderLayer") -> Any:
     """`accelerate launch` that spreads the weights with FSDP2."""
-    done = accelerate("--config_file", CONFIGS / "fsdp2.yaml", "--num_processes", number, *words)
+    units = f"--fsdp_transformer_layer_cls_to_wrap={layer}"
+    done = accelerate("--config_file", CONFIGS / "fsdp2.yaml", units, "--num_processes", number, *words)
     assert "weights spread over processes" in done.stderr  # said by the trainer
     return done
 
@@ -59,6 +74,18 @@ def test_weights_spread_with_fsdp_train_as_one_process(
         mine, theirs = (weights_of(folder / "model")[name] - start for folder in (one, two))
         assert mine.abs().max() > 1e-3
         assert (mine - theirs).abs().mean() < 0.01 * mine.abs().mean()
+
+
+@pytest.mark.faults
+def test_an_untied_head_spread_with_fsdp_trains_as_on_one_process(both: Both, tmp_path: Path) -> None:
+    """FSDP gathers Phi-4's with the last norm, and Qwen's by itself."""
+    model = tmp_path / "qwen"
+    tiny_families.qwen2_5_vl(model, tiny_families.TEXTS)
+    start = partial(spread, layer="Qwen2_5_VLDecoderLayer")
+    one, two = both(model, ["--trainable=all"], 4, start=start)
+    same_runs(one, two)
+    heads = [load_file(folder / "model" / "model.safetensors")["lm_head.weight"] for folder in (one, two)]
+    assert (heads[0] - heads[1]).abs().mean() < 1e-5
 
 
 @pytest.mark.faults

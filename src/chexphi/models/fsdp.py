@@ -1,7 +1,7 @@
 """What FSDP2 needs of a model: its head is whole while TRL reads it, and no tensor is in two units.
 
-TRL's fused head multiplies by `lm_head.weight` without a pass of `lm_head`, before which FSDP would gather it.
-It gathers a part then itself, and the gradient of each part is that of its own process's rows.
+TRL's fused head multiplies by `lm_head.weight` without a pass of `lm_head`, so that FSDP does not gather it.
+Gathered by TRL (`full_tensor()`), each part would get the gradient of its own process's rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def ready(model: Any) -> None:
             head.unshard()
 
     def part(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        # PEFT, which changes adapters between passes without gradients, would tell the whole tensors what learns
+        # what PEFT tells whole tensors of gradients, as it changes adapters after such a pass, is lost
         if kwargs.get("fused_lm_head") and isinstance(head, FSDPModule) and not torch.is_grad_enabled():
             head.reshard()
 
