@@ -33,6 +33,13 @@ FLAGS = [
 """Of grpo: four steps an epoch, two steps a generation, three groups in four without spread."""
 
 
+def command(verb: str, model: Path, films: Path, *flags: str) -> list[str]:
+    """`chexphi` words for a run of grpo or sft on drawn films."""
+    part, settings = ("pool", FLAGS) if verb == "grpo" else ("sft", BOTH)
+    data = films / "annotations" / part / "train.json"
+    return [verb, "--model", str(model), "--data", str(data), *settings, *flags]
+
+
 def uneven(completions: list[Any], id: Sequence[str], **_: Any) -> list[float]:
     """A reward that spreads for some prompts only, and knows the completion by heart."""
     texts = [completion[0]["content"] for completion in completions]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from killed_runs import BOTH, FLAGS, begin, end, lines, same, wait_until
+from killed_runs import begin, command, end, lines, same, wait_until
 
 from chexphi.training.checkpoints import newest
 from chexphi.training.stop import EXIT_CODE
@@ -20,17 +20,6 @@ from chexphi.training.stop import EXIT_CODE
 pytestmark = pytest.mark.faults
 
 LORA = ["--trainable=vision_lora+lm_head", "--lora_rank=4", "--lora_alpha=8", "--dtype=bfloat16"]
-
-
-@pytest.fixture(scope="module")
-def annotations(films: Path) -> Path:
-    return films / "annotations"
-
-
-def command(verb: str, model: Path, annotations: Path, *flags: str) -> list[str]:
-    pool, settings = ("pool", FLAGS) if verb == "grpo" else ("sft", BOTH)
-    data = annotations / pool / "train.json"
-    return [verb, "--model", str(model), "--data", str(data), *settings, *flags]
 
 
 @pytest.mark.parametrize(
@@ -46,10 +35,10 @@ def command(verb: str, model: Path, annotations: Path, *flags: str) -> list[str]
     ],
 )
 def test_ten_kills_leave_no_trace(
-    tiny_model_dir: Path, annotations: Path, tmp_path: Path, verb: str, flags: list[str]
+    tiny_model_dir: Path, films: Path, tmp_path: Path, verb: str, flags: list[str]
 ) -> None:
     """More than two epochs, several steps a generation, groups of other prompts."""
-    argv = command(verb, tiny_model_dir, annotations, *flags, "--max_steps=24")
+    argv = command(verb, tiny_model_dir, films, *flags, "--max_steps=24")
     whole, torn, said = tmp_path / "whole", tmp_path / "torn", tmp_path / "said.txt"
     assert end(begin([*argv, "--out", str(whole)], said)) == 0, said.read_text()[-2000:]
     chance, rows = random.Random(0), lines(whole / "metrics.jsonl")
@@ -67,9 +56,9 @@ def test_ten_kills_leave_no_trace(
     same(whole, torn)
 
 
-def test_twenty_cuts(tiny_model_dir: Path, annotations: Path, tmp_path: Path) -> None:
+def test_twenty_cuts(tiny_model_dir: Path, films: Path, tmp_path: Path) -> None:
     """Any file of the newest checkpoint, at any byte; each time the run goes on from the one before."""
-    argv = command("grpo", tiny_model_dir, annotations, "--max_steps=8", "--save_steps=2")
+    argv = command("grpo", tiny_model_dir, films, "--max_steps=8", "--save_steps=2")
     whole, said = tmp_path / "whole", tmp_path / "said.txt"
     assert end(begin([*argv, "--out", str(whole)], said)) == 0, said.read_text()[-2000:]
     names = sorted(path.name for path in (whole / "checkpoint-8").iterdir())
@@ -89,12 +78,12 @@ def test_twenty_cuts(tiny_model_dir: Path, annotations: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.9, 1.7])
 def test_sigterm_to_the_command_itself(
-    tiny_model_dir: Path, annotations: Path, tmp_path: Path, seconds: float
+    tiny_model_dir: Path, films: Path, tmp_path: Path, seconds: float
 ) -> None:
     """In a long step: 64 completions of 300 tokens, of films, and the passes that read them."""
     long = ["--per_device_train_batch_size=32", "--limit=24", "--max_completion_length=300", "--beta=0.1"]
     never = ["--generation_kwargs", '{"min_new_tokens": 300}', "--max_steps=40", "--save_steps=40"]
-    argv = command("grpo", tiny_model_dir, annotations, *long, *never, "--steps_per_generation=2")
+    argv = command("grpo", tiny_model_dir, films, *long, *never, "--steps_per_generation=2")
     out = tmp_path / "run"
     with (tmp_path / "said.txt").open("wb") as said:
         process = subprocess.Popen(

@@ -20,11 +20,6 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
 FLAGS = ["--num_generations=4", "--max_completion_length=8", "--max_steps=3", "--disable_tqdm=true"]
 
 
-@pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
 def said(started: list[tuple[int, str, str]]) -> str:
     """The one sentence of processes that all ended with exit code 2."""
     assert [code for code, *_ in started] == [2] * len(started), started

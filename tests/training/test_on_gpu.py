@@ -8,17 +8,15 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from killed_runs import BOTH, FLAGS, begin, end, lines, same, wait_until
-from safetensors.torch import load_file
+from killed_runs import begin, command, end, lines, same, wait_until
 from several_processes import accelerate, replay, table_of, torchrun
+from two_processes import CONFIGS, REPLAY, rows_of, weights_of
 
 from chexphi.data.read import read_examples
-from chexphi.schema import Completion
-from chexphi.training import completions, grpo
+from chexphi.training import grpo
 from chexphi.training.checkpoints import newest
 from chexphi.training.stop import EXIT_CODE
 
@@ -27,23 +25,12 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
-ROOT = Path(__file__).parents[2]
 LORA = ["--trainable=vision_lora+lm_head", "--lora_rank=4", "--lora_alpha=8"]
 REPLAYED = [
     "--learning_rate=1e-3", "--num_generations=4", "--max_completion_length=64", "--max_steps=3",
     "--disable_tqdm=true", "--save_strategy=no", "--per_device_train_batch_size=4", "--beta=0.1",
     "--dtype=float32", "--bf16=false",
 ]  # fmt: skip
-
-
-def command(verb: str, model: Path, films: Path, *flags: str) -> list[str]:
-    part, settings = ("pool", FLAGS) if verb == "grpo" else ("sft", BOTH)
-    data = films / "annotations" / part / "train.json"
-    return [verb, "--model", str(model), "--data", str(data), *settings, *flags]
-
-
-def rows_of(out: Path) -> list[Completion]:
-    return list(completions.read(out / "completions.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -103,10 +90,7 @@ def test_a_shared_pass_on_a_gpu(
         assert first.per_token_logps == pytest.approx(second.per_token_logps, abs=near)
 
 
-LAUNCHED = ["ddp", "fsdp2", "zero2", "zero3"]
-
-
-@pytest.mark.parametrize("name", LAUNCHED)
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero2", "zero3"])
 @pytest.mark.parametrize("trainable", ["all", "vision_lora"])
 def test_launcher_configs_on_a_gpu(
     tiny_model_dir: Path,
@@ -127,25 +111,17 @@ def test_launcher_configs_on_a_gpu(
         replay(table, patch)
         grpo.main(*grpo.parse([*argv, "--out", str(plain)]))
     done = accelerate(
-        "--config_file", ROOT / "configs" / "accelerate" / f"{name}.yaml", "--num_processes", 1,
-        "--mixed_precision", "no",
-        ROOT / "tests" / "several_processes.py", "--table", tmp_path / "table.json", *argv, "--out", launched,
+        "--config_file", CONFIGS / f"{name}.yaml", "--num_processes", 1,
+        REPLAY, "--table", tmp_path / "table.json", *argv, "--out", launched,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     for first, second in zip(rows_of(plain), rows_of(launched), strict=True):
         assert (first.id, first.token_ids, first.rewards) == (second.id, second.token_ids, second.rewards)
         assert first.per_token_logps == pytest.approx(second.per_token_logps, abs=1e-4)
-    left, right = (_weights(out / "model") for out in (plain, launched))
+    left, right = (weights_of(out / "model") for out in (plain, launched))
     assert left.keys() == right.keys()
     for key, tensor in left.items():
         assert (tensor - right[key]).abs().max() < 0.01, key
-
-
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, Any] = {}
-    for file in sorted(folder.rglob("*.safetensors")):
-        found |= {f"{file.parent.name}/{name}": value for name, value in load_file(file).items()}
-    return {name: value for name, value in found.items() if not name.endswith("/lm_head.weight")}
 
 
 def test_more_processes_than_gpus(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:

@@ -27,11 +27,6 @@ from chexphi.training.stop import AGAIN_SECONDS, EXIT_CODE
 
 
 @pytest.fixture(scope="module")
-def pool(films: Path) -> Path:
-    return films / "annotations" / "pool" / "train.json"
-
-
-@pytest.fixture(scope="module")
 def argv(tiny_model_dir: Path, pool: Path) -> list[str]:
     """Three epochs."""
     flags = ["--model", str(tiny_model_dir), "--data", str(pool), *FLAGS, "--max_steps=10", "--save_steps=2"]
