@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,24 +61,21 @@ def test_a_killed_worker_loses_nothing(cluster: None, tmp_path: Path) -> None:
     assert [line["doc_key"] for line in found] == [key for key, _ in ROWS * 20]
 
 
-def test_what_ray_says_of_a_killed_worker_is_not_the_result(cluster: None, tmp_path: Path) -> None:
-    texts, killed = tmp_path / "texts.txt", list[psutil.Process]()
-    texts.write_text("Possible nodule in the right upper lobe, no effusion.\n" * 20_000)
+def test_what_ray_says_of_a_killed_worker_is_not_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray prints it in this process, and when it gets round to it: here at a time that is known."""
 
-    def kill() -> None:
-        while not killed:
-            time.sleep(0.1)
-            found = psutil.Process().children(recursive=True)
-            killed.extend(process for process in found if "MapWorker" in str(process.cmdline()))
-        for process in killed:
-            process.kill()
+    def talking(rows: list[kg_engines.Row], *_: object) -> Iterator[kg_engines.Lines]:
+        print("(raylet) A worker died or was killed")  # noqa: T201
+        yield from kg_engines.processes(rows, "lexicon", {}, 1)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
+    monkeypatch.setattr(kg_engines, "on_ray", talking)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Possible nodule in the right upper lobe, no effusion.\n" * 3)
     words = ["kg", "extract", str(texts), "--out", str(tmp_path / "kg.jsonl"), "--engine", "ray", "--json"]
-    done = CliRunner().invoke(app, [*words, "--workers", "1"])
-    thread.join()
-    assert json.loads(done.stdout)["texts"] == 20_000, done.output
+    done = CliRunner().invoke(app, words)
+    assert json.loads(done.stdout)["texts"] == 3, done.output
     assert "(raylet)" in done.stderr
 
 
