@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chexphi.models import adapter, phi4, prefill
-from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models import prefill
 from chexphi.training import completions, grpo
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=8", "--num_generations=4", "--max_steps=3",
     "--max_completion_length=12", "--disable_tqdm=true", "--save_strategy=no", "--temperature=1.2",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base with an adapter that changes nothing yet."""
-    folder = tmp_path_factory.mktemp("policy") / "model"
-    shutil.copytree(tiny_model_dir, folder)
-    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
-    model.save_pretrained(folder / "vision-lora")
-    return folder
 
 
 @pytest.mark.parametrize("how", [["--trainable=all"], ["--beta=0.1", "--gradient_checkpointing=true"]])
