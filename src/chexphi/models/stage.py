@@ -130,31 +130,12 @@ def begin(
             features cannot be kept.
     """
     config, extra = check_run(recipe, out, data=data, trainer=trainer, pools=pools)
-    if trainer is not None and trainer.n_gpu > 1:
-        raise InputError(
-            f"this one process sees {trainer.n_gpu} GPUs and trains on one: start it with torchrun "
-            f"--nproc_per_node {trainer.n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)"
-        )
-    learning = recipe if isinstance(recipe, LearningFields) else None
-    asked = trainable.setting(learning.trainable) if learning else None
-    attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
-    with zero.whole(trainer):
-        model, processor = policy.load(
-            recipe.model,
-            dtype=recipe.dtype,
-            attn_implementation=attention,
-            dynamic_hd=recipe.dynamic_hd,
-            with_head=asked is not None and trainable.trains_head(asked),
-        )
+    model, processor = _loaded(recipe, trainer=trainer, seed=seed)
+    learning = isinstance(recipe, LearningFields)
     films = processor.image_processor.to_dict()
     extra |= {name: films[name] for name in processor.film_settings}
-    if learning and asked:
-        rank, alpha = learning.lora_rank, learning.lora_alpha
-        with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
-            torch.manual_seed(seed)
-            model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
+    if learning:
         extra["trainable"] = trainable.summary(model)
-        zero.gather_together(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
     if suits is not None:
@@ -171,6 +152,37 @@ def begin(
     if learning:
         for line in trainable.lines(extra["trainable"]):
             logger.info(line)
+    return model, processor
+
+
+def _loaded(recipe: ModelRecipe, *, trainer: Any, seed: int) -> tuple[Any, Any]:
+    """The model and its processor; the model ready to train where the stage trains.
+
+    Raises:
+        InputError: If it cannot be loaded or trained so, or if one process sees several GPUs.
+    """
+    if trainer is not None and trainer.n_gpu > 1:
+        raise InputError(
+            f"this one process sees {trainer.n_gpu} GPUs and trains on one: start it with torchrun "
+            f"--nproc_per_node {trainer.n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)"
+        )
+    learning = recipe if isinstance(recipe, LearningFields) else None
+    asked = trainable.setting(learning.trainable) if learning else None
+    attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
+    with zero.whole(trainer):
+        model, processor = policy.load(
+            recipe.model,
+            dtype=recipe.dtype,
+            attn_implementation=attention,
+            dynamic_hd=recipe.dynamic_hd,
+            with_head=asked is not None and trainable.trains_head(asked),
+        )
+    if learning and asked:
+        rank, alpha = learning.lora_rank, learning.lora_alpha
+        with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
+            torch.manual_seed(seed)
+            model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
+        zero.gather_together(model)
     return model, processor
 
 
