@@ -42,6 +42,10 @@ test-slow: .venv/.installed
 test-faults: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m faults $(ARGS)
 
+# Wants a GPU, and the torch for it.
+test-gpu: .venv/.installed
+	$(BIN)/python -m pytest -q -m gpu $(ARGS)
+
 # Beside what the other tests need; nothing of DeepSpeed's is compiled while it is installed.
 .venv-deepspeed/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-deepspeed
@@ -57,10 +61,6 @@ test-deepspeed: .venv-deepspeed/.installed
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install -q --disable-pip-version-check -r tests/integrations/$*.txt -e .
 	@touch $@
-
-# A GPU and a torch for it.
-test-gpu: .venv/.installed
-	$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
 test-swift: .venv-swift/.installed
 	.venv-swift/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_swift_runs.py
