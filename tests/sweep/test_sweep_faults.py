@@ -19,7 +19,9 @@ pytestmark = pytest.mark.faults
 
 ENGINES = ("local", "ray")
 GRID = {"learning_rate": [1e-4, 2e-4, 3e-4], "policy": ["hard_uniform", "uniform"], "size": [12]}
-RUNS = {"max_steps": 24, "save_strategy": "steps", "save_steps": 4}
+STEPS = 72
+"""Of a run: more than a fast machine does until the signal has come."""
+RUNS = {"max_steps": STEPS, "save_strategy": "steps", "save_steps": 4, "save_total_limit": 4}
 WAIT = 300.0
 """Seconds within which what is waited for has come, or the test fails."""
 
@@ -84,12 +86,12 @@ def test_a_killed_run_is_tried_again_from_its_checkpoint(
     found = summary(sweep)
     assert [run["state"] for run in found["runs"]] == ["finished"] * 6
     assert {run["folder"]: run["tries"] for run in found["runs"] if run["tries"] != 1} == {str(victim): 2}
-    assert all(run["steps"] == 24 and run["exit_code"] == 0 for run in found["runs"])
+    assert all(run["steps"] == STEPS and run["exit_code"] == 0 for run in found["runs"])
     assert all((Path(run["folder"]) / "model" / "config.json").is_file() for run in found["runs"])
     assert Path(f"{victim}.log").read_text().count("== chexphi grpo ") == 2
     assert goes_on(victim)
     steps = [json.loads(line)["step"] for line in (victim / "metrics.jsonl").read_text().splitlines()]
-    assert steps[:24] == list(range(1, 25))
+    assert steps[:STEPS] == list(range(1, STEPS + 1))
 
 
 def test_a_killed_ray_worker_loses_no_run(write_sweep: Callable[..., Path], tmp_path: Path) -> None:
