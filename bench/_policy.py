@@ -15,7 +15,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from chexphi.models import phi4, tiny, trainable
+from chexphi.models import adapter, phi4, tiny, trainable
 from chexphi.models.checkpoint.names import TARGETS
 
 GPU = torch.cuda.is_available()
@@ -74,7 +74,7 @@ def policy(tokenizer: Any, shape: Shape, *, crops: int = 1) -> tuple[Any, Any]:
 
 def unshared(model: Any) -> Any:
     """The policy, its `generate` reading a prompt as often as plain transformers would."""
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal = adapter.unwrapped(model)
     causal.share_prefix = False
     return model
 

@@ -14,6 +14,8 @@ import torch
 from _policy import GPU, clock
 from transformers import TrainerCallback
 
+from chexphi.models import adapter
+
 
 class Parts:
     """Seconds of a step's parts, each without the parts inside it, and tokens through the language layers."""
@@ -100,7 +102,7 @@ def instrument(trainer: Any, parts: Parts) -> None:
     trainer.add_callback(_Optimiser(parts))
     for model in (trainer.model, trainer.ref_model):
         if model is not None:
-            backbone = (model.get_base_model() if hasattr(model, "peft_config") else model).model
+            backbone = adapter.unwrapped(model).model
             wrap(backbone, "forward", prefill)
             for method in ("forward", "get_img_features"):
                 wrap(backbone.embed_tokens_extend.image_embed, method, lambda *a, **k: "vision")

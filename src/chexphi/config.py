@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ class _OnceLoader(yaml.SafeLoader):
                 f"config file {self.name}: key {twice!r} stands twice in the mapping at line {line}: keep one"
             )
         return super().construct_mapping(node, deep)
+
+
+def as_text(value: Any) -> str:
+    """A value of a setting as it stands on a command line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

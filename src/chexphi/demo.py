@@ -164,6 +164,6 @@ def finish(out: Path, runner: Runner) -> dict[str, Any]:
         "grpo_kg_against_grpo_acc": compare(out / EVALUATIONS["grpo_acc"], out / EVALUATIONS["grpo_kg"]),
         "seconds": runner.seconds,
     }
-    runs.atomic_write(out / "results.json", json.dumps(results, indent=2) + "\n")
+    runs.write_json(out / "results.json", results)
     build_from_runs([out], out / "report.html", title="CheX-Phi4MM demo on drawn films")
     return results

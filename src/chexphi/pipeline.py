@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import yaml
 
@@ -45,6 +45,27 @@ def end_with_parent() -> None:
 
     if os.environ.pop(FOLLOW, None):
         threading.Thread(target=end, daemon=True).start()
+
+
+def start(
+    argv: Sequence[str], output: IO[Any], variables: Mapping[str, str], **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a command of ours in a process that ends with this one, even by `kill -9`.
+
+    Args:
+        argv: The command.
+        output: Open file for what it says.
+        variables: More of its environment.
+        options: Of `subprocess.Popen`.
+    """
+    return subprocess.Popen(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **ENVIRONMENT, **variables, FOLLOW: "1"},
+        **options,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +273,7 @@ class Runner:
         with self._slots:
             started = time.monotonic()
             with log.open("w", encoding="utf-8") as output:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads), FOLLOW: "1"},
-                )
+                process = start(argv, output, {"OMP_NUM_THREADS": str(threads)})
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started
         if process.returncode:

@@ -24,14 +24,14 @@ def count(environment: Mapping[str, str] = os.environ) -> int:
     return int(environment.get("WORLD_SIZE", 1)) if "RANK" in environment else 1
 
 
-def rank(environment: Mapping[str, str] = os.environ) -> int:
+def rank() -> int:
     """The number of this one."""
-    return int(environment["RANK"]) if count(environment) > 1 else 0
+    return int(os.environ["RANK"]) if count() > 1 else 0
 
 
-def fsdp(environment: Mapping[str, str] = os.environ) -> bool:
+def fsdp() -> bool:
     """Whether `accelerate launch` was told to spread the weights over the processes with FSDP."""
-    return environment.get("ACCELERATE_USE_FSDP") == "true"
+    return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def is_main() -> bool:

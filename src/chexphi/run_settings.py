@@ -14,7 +14,7 @@ from chexphi.schema import InputError
 
 MAY_DIFFER = (
     "out", "output_dir", "resume", "overwrite", "resume_from_checkpoint",
-    "log_every", "log_*", "logging_*", "report_to", "run_name", "project", "trackio_*", "disable_tqdm",
+    "log_*", "logging_*", "report_to", "run_name", "project", "trackio_*", "disable_tqdm",
     "num_completions_to_print", "logp_*", "save_*", "enable_jit_checkpoint", "push_to_hub", "hub_*",
     "dataloader_*", "skip_memory_metrics", "ddp_timeout", "local_rank", "debug", "vllm_server_*",
     "vllm_group_port",

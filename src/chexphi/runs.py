@@ -79,12 +79,12 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
     run_lock.check(out)
     rest = {path.name for path in out.iterdir()} - (BEFORE_MANIFEST if resume == "auto" else {run_lock.NAME})
     if rest and not going_on:
+        if resume:
+            raise InputError(f"output folder {out} holds files of no run: choose another --out")
         if not overwrite:
             raise InputError(
                 f"output folder {out} already holds a run: go on with --resume, replace it with --overwrite, "
                 "or choose another --out"
-                if not resume
-                else f"output folder {out} holds files of no run: choose another --out"
             )
         if not (out / "manifest.json").is_file():
             raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
@@ -157,7 +157,7 @@ def write_manifest(
         "processes": processes.count(),
         **extra,
     }
-    atomic_write(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    write_json(out / "manifest.json", manifest)
 
 
 def atomic_write(path: Path, text: str) -> None:
@@ -165,6 +165,11 @@ def atomic_write(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a whole JSON file or none of it."""
+    atomic_write(path, json.dumps(value, indent=2) + "\n")
 
 
 def plain(settings: Any) -> dict[str, Any]:

@@ -168,5 +168,5 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
         runs.console().print(arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS}))
         build_from_runs([folder], folder / "report.html", title=f"Study on drawn films, {folder.name}")
     results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}
-    runs.atomic_write(out / "results.json", json.dumps(results, indent=2) + "\n")
+    runs.write_json(out / "results.json", results)
     return results

@@ -20,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from chexphi.models import packed, phi4, tiny, trainable
+from chexphi.models import adapter, packed, phi4, tiny, trainable
 from chexphi.models.policy import load
 from chexphi.prompts import messages
 from chexphi.training import shared
@@ -68,7 +68,7 @@ def packed_pass(
         given.pop("compute_entropy")
         return *plain_pass(model, dict(zip(names, args, strict=True)) | given, autocast), None
 
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal = adapter.unwrapped(model)
     call = functools.partial(model)  # in several processes the trainer's model has nothing but a call
     return shared.read(plain, autocast, causal, call, **batch, compute_entropy=True, **how)[:2]
 

@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import DynamicCache, GenerationMixin, LogitsProcessor, LogitsProcessorList
 
-from chexphi.models import prefill, tiny
+from chexphi.models import adapter, prefill, tiny
 from chexphi.models.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.policy import load
 from chexphi.prompts import messages
@@ -95,7 +95,7 @@ class Seen(LogitsProcessor):
 
 def both(model: Any, inputs: dict[str, Any], read: list[int], **how: Any) -> tuple[Any, Any]:
     """Outputs with and without sharing from the same seed; `read` rows are read with it."""
-    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    base = adapter.unwrapped(model)
     outputs = []
     for base.share_prefix in (True, False):
         torch.manual_seed(0)

@@ -13,7 +13,7 @@ import pytest
 import tiny_families
 from peft import LoraConfig, get_peft_model
 
-from chexphi.models import common_prefix, reading
+from chexphi.models import adapter, common_prefix, reading
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.policy import load
@@ -88,7 +88,7 @@ def sizes_read(model: Any) -> Iterator[list[tuple[int, int]]]:
 
 def both(model: Any, work: Callable[[], Any]) -> tuple[Any, Any, list[tuple[int, int]]]:
     """What comes out with and without sharing, and the sizes read with it."""
-    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    base = adapter.unwrapped(model)
     with sizes_read(base) as seen:
         shared = work()
     base.share_prefix = False

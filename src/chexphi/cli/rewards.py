@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +105,6 @@ def probe(
         runs.open_run(out, overwrite=overwrite)
         settings = {one["name"]: one["settings"] for one in figures["configurations"]}
         runs.write_manifest(out, config=settings, data=file, seed=seed, stage="probe")
-        runs.atomic_write(out / "probe.json", json.dumps(figures, indent=2) + "\n")
+        runs.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)

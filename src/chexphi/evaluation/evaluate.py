@@ -8,7 +8,6 @@ stand in the order of the examples at the end. Several processes take a share of
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -192,7 +191,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     if recipe.answer_samples:
         summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)
     if processes.is_main():
-        runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+        runs.write_json(out / "summary.json", summary)
     logger.info("evaluated %d examples", len(examples))
     return {"out": str(out), **summary}
 

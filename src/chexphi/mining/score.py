@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -130,7 +129,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))
     if processes.is_main():
-        runs.atomic_write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+        runs.write_json(out / "summary.json", summary)
     return {"out": str(out), **summary}
 
 

@@ -135,6 +135,11 @@ def inside(name: str) -> str:
     return f"{module}.modules_to_save.{NAME}.{last}"
 
 
+def unwrapped(model: Any) -> Any:
+    """The causal model itself, with or without PEFT around it."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
 def save_alone(model: Any) -> None:
     """Let the model be saved without the adapter `ref`: it is made anew from the policy a run begins with."""
     model.save_pretrained = partial(model.save_pretrained, selected_adapters=[NAME])

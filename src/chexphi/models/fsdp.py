@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.distributed.fsdp import FSDPModule
 
+from chexphi.models import adapter
+
 
 def ready(model: Any) -> None:
     """Let `lm_head` be gathered, and its gradient be averaged, by FSDP where TRL's fused head reads it.
@@ -24,7 +26,7 @@ def ready(model: Any) -> None:
     head = model.get_output_embeddings()
     if hasattr(head, "modules_to_save"):
         head.original_module.weight = None
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal = adapter.unwrapped(model)
 
     def gather(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
         if kwargs.get("fused_lm_head") and isinstance(head, FSDPModule):

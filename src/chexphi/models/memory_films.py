@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chexphi.models import adapter
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -112,5 +114,5 @@ def _features(image_embed: Any, pixels: Tensor, work: Work, *, kept: bool) -> Te
 
 def parts(model: Any) -> tuple[Any, Any]:
     """The causal model and its backbone."""
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal = adapter.unwrapped(model)
     return causal, causal.model

@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers.integrations import is_deepspeed_zero3_enabled, unset_hf_deepspeed_config
 
+from chexphi.models import adapter
+
 
 @contextmanager
 def whole(trainer: Any) -> Iterator[None]:
@@ -38,7 +40,7 @@ def gather_together(model: Any) -> None:
     Args:
         model: The policy, with or without PEFT around it.
     """
-    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    causal = adapter.unwrapped(model)
     if is_deepspeed_zero3_enabled() and causal.gathered_together:
         from deepspeed.utils import set_z3_leaf_modules
 

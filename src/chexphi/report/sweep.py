@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from chexphi import __version__, runs
+from chexphi.config import as_text
 from chexphi.report import build, figures
 from chexphi.report.collect import read_curves
 
@@ -24,19 +24,14 @@ Row = Mapping[str, Any]
 def varying(rows: Sequence[Row]) -> list[str]:
     """The keys of the grid that differ between runs."""
     keys = list(rows[0]["values"]) if rows else []
-    return [key for key in keys if len({text(row["values"][key]) for row in rows}) > 1]
-
-
-def text(value: Any) -> str:
-    """A value of the grid as people read it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return [key for key in keys if len({as_text(row["values"][key]) for row in rows}) > 1]
 
 
 def cells(row: Row, keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
     """A run's row of a table, under `heads`."""
     code = "" if row["exit_code"] is None else str(row["exit_code"])
     means = [f"{row['rewards'][name]:.3f}" if name in row["rewards"] else "" for name in rewards]
-    own = [text(row["values"][key]) for key in keys]
+    own = [as_text(row["values"][key]) for key in keys]
     return [*own, row["state"], str(row["tries"]), code, str(row["steps"]), f"{row['seconds']:.0f}", *means]
 
 
@@ -90,7 +85,7 @@ def _scored(rows: Sequence[Row]) -> list[Row]:
 def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
     scored = _scored(rows)
     points = {
-        key: [(text(row["values"][key]), row["rewards"]["total"], row["name"]) for row in scored]
+        key: [(as_text(row["values"][key]), row["rewards"]["total"], row["name"]) for row in scored]
         for key in keys
     }
     return [
@@ -102,7 +97,9 @@ def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
 
 def _curves(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
     best = sorted(_scored(rows), key=lambda row: -row["rewards"]["total"])[:CURVES]
-    names = {row["name"]: " ".join(text(row["values"][key]) for key in keys) or row["name"] for row in best}
+    names = {
+        row["name"]: " ".join(as_text(row["values"][key]) for key in keys) or row["name"] for row in best
+    }
     curves = [curve for row in best for curve in read_curves(Path(row["folder"]), names[row["name"]])]
     style = figures.styles(list(names.values()))
     panels = dict.fromkeys(curve.panel for curve in curves)

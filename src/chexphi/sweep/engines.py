@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from chexphi.pipeline import ENVIRONMENT, FOLLOW, POLL_SECONDS
+from chexphi import pipeline
 from chexphi.schema import InputError
 
 KILLED = -9
@@ -198,7 +198,7 @@ def run_to_end(argv: Sequence[str], log: str, folder: str) -> int:
     process = _popen(argv, Path(log), {}, folder)
     try:
         while process.poll() is None:
-            time.sleep(POLL_SECONDS)  # Ray cancels a task between two lines of Python
+            time.sleep(pipeline.POLL_SECONDS)  # Ray cancels a task between two lines of Python
     finally:
         if process.poll() is None:
             process.terminate()
@@ -210,12 +210,5 @@ def _popen(
     argv: Sequence[str], log: Path, extra: Mapping[str, str], folder: str | None = None
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        return subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            start_new_session=True,  # Ctrl-C goes to the sweep, which asks its runs to save
-            env={**os.environ, **ENVIRONMENT, **extra, FOLLOW: "1"},
-        )
+        # Ctrl-C goes to the sweep, which asks its runs to save
+        return pipeline.start(argv, output, extra, cwd=folder, start_new_session=True)

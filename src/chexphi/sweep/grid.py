@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chexphi import config
+from chexphi.config import as_text
 from chexphi.schema import InputError
 
 OWN = ("out", "output_dir", "resume", "overwrite")
@@ -75,7 +75,7 @@ def _values(key: str, values: Any, *, kinds: Sequence[type]) -> list[Any]:
             raise InputError(f"sweep: grid key {key!r} has the value {value!r}: give a text or a number")
     if kinds:
         values = [config.check_values({key: value}, kinds, "sweep: grid")[key] for value in values]
-    texts = [_text(value) for value in values]
+    texts = [as_text(value) for value in values]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
         raise InputError(f"sweep: grid key {key!r} has {twice} twice: name each value once")
     return values
@@ -86,10 +86,6 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     return (
         f"did you mean {', '.join(near)}?" if near else "`chexphi grpo --help` and TRL's GRPOConfig name them"
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def expand(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -107,13 +103,13 @@ def name_of(values: Mapping[str, Any]) -> str:
     >>> name_of({"learning_rate": 4e-6, "policy": "hard_uniform", "trainable": "a/b"})
     'learning_rate-4e-06_policy-hard_uniform_trainable-a-b'
     """
-    parts = [f"{key}-{_text(value)}" for key, value in values.items()]
+    parts = [f"{key}-{as_text(value)}" for key, value in values.items()]
     return re.sub(r"[^\w.+-]+", "-", "_".join(parts)).strip("-")
 
 
 def label_of(values: Mapping[str, Any]) -> str:
     """The values alone, for a progress line or a chart's legend."""
-    return " ".join(map(_text, values.values()))
+    return " ".join(map(as_text, values.values()))
 
 
 def fill(path: str, values: Mapping[str, Any]) -> str:
@@ -123,7 +119,7 @@ def fill(path: str, values: Mapping[str, Any]) -> str:
     'data/uniform/1000.json'
     """
     for key in PLACE.findall(path):
-        path = path.replace(f"{{{key}}}", _text(values[key]))
+        path = path.replace(f"{{{key}}}", as_text(values[key]))
     return path
 
 
@@ -135,7 +131,10 @@ def flags(settings: Mapping[str, Any]) -> list[str]:
     """
     words: list[str] = []
     for key, value in settings.items():
-        words += [f"--{key}", *(map(_text, value) if isinstance(value, list) else [_text(value)])]
+        words += [
+            f"--{key}",
+            *(map(as_text, value) if isinstance(value, list) else [as_text(value)]),
+        ]
     return words
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -142,5 +141,5 @@ def write_summary(out: Path, planned: Sequence[Run]) -> dict[str, Any]:
         "failed": states.count("failed"),
         "runs": [asdict(run.record) for run in planned],
     }
-    runs.atomic_write(out / "summary.json", json.dumps(found, indent=2) + "\n")
+    runs.write_json(out / "summary.json", found)
     return found

@@ -7,7 +7,6 @@ the published layout. Each epoch is saved; a resumed training gives the same wei
 from __future__ import annotations
 
 import json
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids, unus
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.schema import InputError
 from chexphi.training.kg_rows import Example, Plan, entity_plan, relation_plan
-
-logger = logging.getLogger(__name__)
 
 HEAD, WIDTH = 150, 150
 """Sizes of the entity head and of the width embedding, as published."""
@@ -126,7 +123,7 @@ def main(
     if held_out:
         # all pairs at once: of the held-out sentences most have no relations to compare
         figures |= evaluate(RexkgExtractor(out, relations="approximate"), held_out).to_dict()
-    runs.atomic_write(out / "summary.json", json.dumps(figures, indent=2) + "\n")
+    runs.write_json(out / "summary.json", figures)
     return figures
 
 

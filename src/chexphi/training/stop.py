@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -11,8 +10,6 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from chexphi import runs
-
-logger = logging.getLogger(__name__)
 
 EXIT_CODE = 75
 """`EX_TEMPFAIL` of sysexits.h: give the same command again, with `--resume auto`."""

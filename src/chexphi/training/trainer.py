@@ -231,8 +231,7 @@ class LoggedGRPOTrainer(Recovering, GRPOTrainer):
             raise InputError(problem)
 
     def _causal_model(self) -> Any:
-        model = self.accelerator.unwrap_model(self.model)
-        return model.get_base_model() if hasattr(model, "peft_config") else model
+        return adapter.unwrapped(self.accelerator.unwrap_model(self.model))
 
     def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
         """What is known of each local row before its log-probabilities are."""

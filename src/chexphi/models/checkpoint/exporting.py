@@ -6,7 +6,6 @@ beside the result to run it there.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from chexphi.models.checkpoint.config import to_native, to_original
 from chexphi.models.checkpoint.names import ADAPTERS, TARGETS, original, original_lora
 from chexphi.models.checkpoint.stream import Copy, Output
 from chexphi.models.checkpoint.writing import JOURNAL, begin, shard_names, write_all, write_index
-from chexphi.runs import atomic_write
+from chexphi.runs import write_json
 from chexphi.schema import InputError
 
 SHARD = 5 << 30
@@ -120,7 +119,7 @@ def _write_texts(base: Path, adapters: Mapping[str, Path], target: Path, *, own_
     if kept.is_dir() and config == imported:
         shutil.copyfile(kept / "config.json", target / "config.json")
     else:
-        atomic_write(target / "config.json", json.dumps(config, indent=2) + "\n")
+        write_json(target / "config.json", config)
 
 
 def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

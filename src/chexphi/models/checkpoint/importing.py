@@ -7,7 +7,6 @@ written last, and only a folder that has it is whole. The same command goes on w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from chexphi.models.checkpoint.headers import Header
 from chexphi.models.checkpoint.names import ADAPTERS
 from chexphi.models.checkpoint.stream import Copy, Output
 from chexphi.models.checkpoint.writing import begin, shard_names, write_all, write_index
-from chexphi.runs import atomic_write
+from chexphi.runs import write_json
 from chexphi.schema import InputError
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -65,7 +64,7 @@ def convert(
         beside.write_adapter_config(target / f"{name}-lora", original[f"{name}_lora"])
     beside.write(source, target, tokenizer, config)
     write_index(target, base)
-    atomic_write(target / "config.json", json.dumps(config, indent=2) + "\n")
+    write_json(target / "config.json", config)
     return {
         "out": str(target),
         "tensors": len(plan.base),

@@ -6,7 +6,6 @@ A file gets its name when it is whole, and the folder its `config.json` last.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from chexphi.files import read_object
 from chexphi.models.checkpoint import stream
 from chexphi.models.checkpoint.headers import INDEX
 from chexphi.models.checkpoint.stream import Output
-from chexphi.runs import atomic_write
+from chexphi.runs import write_json
 from chexphi.schema import InputError
 
 JOURNAL = "conversion.json"
@@ -56,7 +55,7 @@ def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
             f"{target} needs {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB: make room"
         )
     if not journal.is_file():
-        atomic_write(journal, json.dumps({"sources": digest, **notes}, indent=2) + "\n")
+        write_json(journal, {"sources": digest, **notes})
 
 
 def write_all(outputs: Sequence[Output], progress: Callable[[int, int], None]) -> None:
@@ -97,4 +96,4 @@ def write_index(folder: Path, outputs: Sequence[Output]) -> None:
     if len(outputs) > 1:
         files = {copy.name: output.path.name for output in outputs for copy in output.tensors}
         index = {"metadata": {"total_size": sum(output.size for output in outputs)}, "weight_map": files}
-        atomic_write(folder / INDEX, json.dumps(index, indent=2) + "\n")
+        write_json(folder / INDEX, index)
