@@ -74,13 +74,19 @@ def goes_on(folder: Path) -> bool:
     return log.is_file() and "the run goes on from" in log.read_text()
 
 
+def under_way(
+    write_sweep: Callable[..., Path], folder: Path, engine: str, grid: dict[str, Any] = GRID
+) -> tuple[subprocess.Popen[str], Path]:
+    """A sweep whose summary will stand in `out`, and a run of it that is halfway."""
+    sweep = start(write_sweep(folder, grid, runs=RUNS), folder / "out", engine)
+    return sweep, until(lambda: halfway(folder / "out"), sweep)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_killed_run_is_tried_again_from_its_checkpoint(
     engine: str, write_sweep: Callable[..., Path], tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    sweep = start(write_sweep(tmp_path, GRID, runs=RUNS), out, engine)
-    victim = until(lambda: halfway(out), sweep)
+    sweep, victim = under_way(write_sweep, tmp_path, engine)
     for process in of_run(victim):
         process.kill()
     found = summary(sweep)
@@ -95,10 +101,7 @@ def test_a_killed_run_is_tried_again_from_its_checkpoint(
 
 
 def test_a_killed_ray_worker_loses_no_run(write_sweep: Callable[..., Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    grid = GRID | {"learning_rate": [1e-4]}
-    sweep = start(write_sweep(tmp_path, grid, runs=RUNS), out, "ray")
-    victim = until(lambda: halfway(out), sweep)
+    sweep, victim = under_way(write_sweep, tmp_path, "ray", GRID | {"learning_rate": [1e-4]})
     run = of_run(victim)[0]
     worker = run.parent()
     assert "ray::run_to_end" in " ".join(worker.cmdline())
@@ -136,8 +139,7 @@ def test_sigterm_stops_the_runs_and_says_so(
     engine: str, write_sweep: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    sweep = start(write_sweep(tmp_path, GRID, runs=RUNS), out, engine)
-    until(lambda: halfway(out), sweep)
+    sweep, _ = under_way(write_sweep, tmp_path, engine)
     sweep.send_signal(signal.SIGTERM)
     assert sweep.wait(timeout=WAIT) == 75
     assert not any(of_run(folder) for folder in out.iterdir())

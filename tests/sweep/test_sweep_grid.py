@@ -123,8 +123,10 @@ def test_a_key_that_stands_twice_in_yaml_is_refused(tmp_path: Path) -> None:
 
 def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     assert trials.read_metrics(tmp_path) == []
+    assert trials.last_metrics(tmp_path) is None
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward": 1.0}\n{"step": 2, "rew')
     assert trials.read_metrics(tmp_path) == [{"step": 1, "reward": 1.0}]
+    assert trials.last_metrics(tmp_path) == {"step": 1, "reward": 1.0}
     assert trials.final_means([{"step": 1, "train_runtime": 2.0}]) == {}
 
 

@@ -28,7 +28,7 @@ from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, films_together, open_batches
+from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -159,9 +159,9 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         examples, path, root = read_all(recipe)
         extractor = open_extractor(recipe.extractor)
     out = Path(recipe.out) if recipe.out else runs.default_folder("evaluate")
-    model, processor = begin(
-        recipe, out, stage="evaluate", data=path, seed=recipe.seed, examples=len(examples)
-    )
+    with processes.agreed():
+        run = check_run(recipe, out, data=path)
+    model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
     written = out / "predictions.jsonl"
     jsonl.join_parts(written)
     with processes.agreed():  # read by all before one writes

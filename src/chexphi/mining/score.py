@@ -16,7 +16,7 @@ from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, films_together, open_batches
+from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,9 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         check(recipe)
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     out = Path(recipe.out) if recipe.out else runs.default_folder("mine")
-    model, processor = begin(recipe, out, stage="mine", data=data, seed=recipe.seed, examples=len(examples))
+    with processes.agreed():
+        run = check_run(recipe, out, data=data)
+    model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
     written = out / "scored.jsonl"
     jsonl.join_parts(written)
     with processes.agreed():  # read by all before one writes

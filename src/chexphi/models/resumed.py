@@ -22,12 +22,15 @@ from chexphi.schema import InputError
 Shape = tuple[int, ...]
 
 
-def check(model: Any, folder: Path) -> None:
+def check(model: Any, folder: Path) -> bool:
     """Refuse a checkpoint of another model; nothing but headers is read.
 
     Args:
         model: As it is trained, with its adapter if it has one.
         folder: A checkpoint of transformers or PEFT.
+
+    Returns:
+        Whether its tensors stand there under published names.
 
     Raises:
         InputError: For another base, a tensor without a place, one that is missing, or another shape.
@@ -44,10 +47,12 @@ def check(model: Any, folder: Path) -> None:
     found = {_name(model, name): header.shape for name, header in headers.read(folder).items()}
     own = _tensors(model)
     expected: dict[str, Shape] = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    if not _renamed(found, own):
-        for name in sorted(found.keys() | expected.keys()):
-            if found.get(name) != expected.get(name) and not _tied(name, found, own):
-                _refuse(folder, f"its {name} is {_said(found, name)}, this one's is {_said(expected, name)}")
+    if _renamed(found, own):
+        return True
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name) and not _tied(name, found, own):
+            _refuse(folder, f"its {name} is {_said(found, name)}, this one's is {_said(expected, name)}")
+    return False
 
 
 def load(model: Any, folder: Path) -> None:
@@ -56,13 +61,12 @@ def load(model: Any, folder: Path) -> None:
     Raises:
         InputError: As `check`.
     """
-    check(model, folder)
-    own = _tensors(model)
-    if _renamed({_name(model, name): header.shape for name, header in headers.read(folder).items()}, own):
+    if check(model, folder):
         # float32 holds what other types do
         again = type(model).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         model.load_state_dict(again.state_dict())
         return
+    own = _tensors(model)
     with torch.no_grad():
         for file in sorted(folder.glob("*.safetensors")):
             with safe_open(file, framework="pt") as tensors:

@@ -61,20 +61,33 @@ class ModelRecipe(Protocol):
     overwrite: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run that may write into its folder."""
+
+    out: Path
+    data: Path
+    trainer: Any
+    config: dict[str, Any]
+    """The settings as `config.yaml` has them."""
+    facts: dict[str, Any]
+    """What the manifest says of pools."""
+
+
 def check_run(
     recipe: ModelRecipe, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> Checked:
     """Refuse a folder that this run must not write into; nothing is touched.
 
     Args:
-        recipe: As for `begin`, like the others.
+        recipe: The stage's settings.
         out: The run folder.
-        data: The dataset.
+        data: The dataset, for its hash.
         trainer: TRL's config, where the stage trains.
-        pools: More datasets.
+        pools: More datasets, for their hashes.
 
     Returns:
-        The settings as `config.yaml` has them, and what the manifest says of pools.
+        What `begin` goes on with.
 
     Raises:
         InputError: If the folder is taken or cannot be written, or its run has other settings.
@@ -90,21 +103,18 @@ def check_run(
         if trainer is not None:  # other stages share their batches among any number
             more["processes"] = processes.count()
         run_settings.check(out, config, facts | more)
-    return config, facts
+    return Checked(out, data, trainer, config, facts)
 
 
 @processes.agreed()
 def begin(
     recipe: ModelRecipe,
-    out: Path,
+    run: Checked,
     *,
     stage: str,
-    data: Path,
     seed: int,
     examples: int,
-    trainer: Any = None,
     suits: Callable[[Any, Any], None] | None = None,
-    pools: Sequence[str] = (),
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
 
@@ -112,38 +122,37 @@ def begin(
 
     Args:
         recipe: The stage's settings.
-        out: The run folder.
+        run: As it was checked.
         stage: Name of the stage in the manifest.
-        data: The dataset, for its hash.
         seed: Seed of the stage, for the manifest.
         examples: How many examples are used.
-        trainer: TRL's config, where the stage trains.
         suits: Takes model and processor and raises if the data, or a checkpoint, do not fit them, before a
             folder is made or touched.
-        pools: More datasets, for their hashes.
 
     Returns:
         The model and its processor.
 
     Raises:
-        InputError: If the folder is taken, its run has other settings, the model cannot be loaded or films'
-            features cannot be kept.
+        InputError: If the folder was taken since, the model cannot be loaded or films' features cannot be
+            kept.
     """
-    config, extra = check_run(recipe, out, data=data, trainer=trainer, pools=pools)
-    model, processor = _loaded(recipe, trainer=trainer, seed=seed)
+    out, extra = run.out, dict(run.facts)
+    model, processor = _loaded(recipe, trainer=run.trainer, seed=seed)
     learning = isinstance(recipe, LearningFields)
     films = processor.image_processor.to_dict()
     extra |= {name: films[name] for name in processor.film_settings}
     if learning:
         extra["trainable"] = trainable.summary(model)
-    if recipe.cache_vision and (reason := why_not_kept(model.tower, trainer)):
+    if recipe.cache_vision and (reason := why_not_kept(model.tower, run.trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
     if suits is not None:
         suits(model, processor)
     if processes.is_main():
         runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
         runs.log_to(out)
-        runs.write_manifest(out, config=config, data=data, seed=seed, stage=stage, examples=examples, **extra)
+        runs.write_manifest(
+            out, config=run.config, data=run.data, seed=seed, stage=stage, examples=examples, **extra
+        )
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)
         model.tower.features = Features(folder)
@@ -202,12 +211,6 @@ def why_not_kept(tower: Tower, trainer: Any = None) -> str | None:
     if trainer.fsdp or processes.fsdp() or is_deepspeed_zero3_enabled():
         return "the weights are spread over processes, which have to read films together"
     return None
-
-
-def save(trainer: Any, folder: Path) -> None:
-    """Write the trained policy, an adapter or the whole model."""
-    trainer.save_model(str(folder))
-    trainer.accelerator.wait_for_everyone()  # a launcher may end all once one process has ended
 
 
 def films_together(examples: Sequence[Example]) -> list[Example]:

@@ -75,15 +75,22 @@ class Run:
         record.state, record.tries = "running", record.tries + 1
         return True
 
+    def note(self) -> None:
+        """Take down the steps and rewards that it has logged."""
+        rows = trials.read_metrics(Path(self.record.folder))
+        self.record.steps = max((row.get("step", 0) for row in rows), default=0)
+        self.record.rewards = trials.final_means(rows)
+
     def show(self, progress: Progress) -> None:
         """Bring its progress line up to date."""
-        if rows := trials.read_metrics(Path(self.record.folder)):
-            share = trials.share_done(rows[-1], steps=self.steps, epochs=self.epochs)
+        if row := trials.last_metrics(Path(self.record.folder)):
+            share = trials.share_done(row, steps=self.steps, epochs=self.epochs)
             progress.update(self.task, completed=int(100 * share))
 
     def end(self, code: int | None, progress: Progress) -> bool:
         """Note how a try ended, None if it was stopped; whether there is to be another one."""
         progress.remove_task(self.task)
+        self.note()
         record = self.record
         record.exit_code = code
         record.seconds = round(record.seconds + time.monotonic() - self.began, 1)
@@ -131,9 +138,8 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
 def write_summary(out: Path, planned: Sequence[Run]) -> dict[str, Any]:
     """Write `summary.json`, with the rewards and steps that the runs have logged; returns it."""
     for run in planned:
-        rows = trials.read_metrics(Path(run.record.folder)) if run.record.folder else []
-        run.record.steps = max((row.get("step", 0) for row in rows), default=0)
-        run.record.rewards = trials.final_means(rows)
+        if run.record.state == "running":
+            run.note()
     states = [run.record.state for run in planned]
     found = {
         "out": str(out),

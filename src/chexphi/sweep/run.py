@@ -197,9 +197,11 @@ def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retr
     found = []
     for trial, args in planned:
         record = Record(trial.name, trial.values, **past.get(trial.name, {}))
+        run = Run(trial, args.max_steps, args.num_train_epochs, record, tries_left=retries + 1)
         if begun := trials.folder_of(out, trial.name):
             record.place(begun)
-        found.append(Run(trial, args.max_steps, args.num_train_epochs, record, tries_left=retries + 1))
+            run.note()
+        found.append(run)
     return found
 
 

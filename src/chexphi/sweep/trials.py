@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def folder_of(sweep: Path, name: str) -> Path | None:
 
 def is_finished(folder: Path) -> bool:
     """Whether a run has nothing left to do, as `grpo --resume auto` itself sees it."""
-    return checkpoints.finished(folder, checkpoints.newest(folder)[0])
+    return checkpoints.standing(folder).finished
 
 
 def tries_again(code: int, *, tries_left: int) -> bool:
@@ -39,6 +40,15 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         return list(jsonl.read(folder / "metrics.jsonl", growing=True))
     except FileNotFoundError:
         return []
+
+
+def last_metrics(folder: Path) -> dict[str, Any] | None:
+    """The last whole row of them, without reading the others as JSON."""
+    try:
+        whole = (folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    return json.loads(whole[-1]) if whole else None
 
 
 def share_done(row: Mapping[str, Any], *, steps: int, epochs: float) -> float:

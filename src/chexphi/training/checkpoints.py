@@ -103,6 +103,25 @@ def _folders(run: Path) -> list[tuple[int, Path]]:
     return sorted(((int(step), path) for step, path in found if step.isdecimal()), reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run has come: as one that was not begun, unless `standing` says more."""
+
+    checkpoint: Checkpoint | None = None
+    """The one to go on from."""
+    skipped: Sequence[str] = ()
+    """A line for each newer one that is not complete."""
+    finished: bool = False
+    """Whether its policy is saved, and no training is left to do."""
+
+
+def standing(run: Path) -> Standing:
+    """How far the run in a folder has come."""
+    checkpoint, skipped = newest(run)
+    saved = isinstance(marker(run / "model"), dict)
+    return Standing(checkpoint, skipped, saved and (checkpoint is None or checkpoint.last))
+
+
 def newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest complete checkpoint, and a line for each newer one that is not."""
     skipped: list[str] = []
@@ -112,11 +131,6 @@ def newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
             return found, skipped
         skipped.append(f"{path.name} is skipped: {found}")
     return None, skipped
-
-
-def finished(run: Path, checkpoint: Checkpoint | None) -> bool:
-    """Whether the run's policy is saved, and no training is left to do."""
-    return isinstance(marker(run / "model"), dict) and (checkpoint is None or checkpoint.last)
 
 
 def superfluous(found: Iterable[tuple[int, bool]], limit: int | None, keep: int | None = None) -> list[int]:

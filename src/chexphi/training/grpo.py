@@ -26,7 +26,7 @@ from chexphi.rewards import named, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
 from chexphi.training import dynamic, engines
-from chexphi.training.checkpoints import Checkpoint, finished, newest
+from chexphi.training.checkpoints import Checkpoint, Standing, standing
 from chexphi.training.dataset import check_prompts, grpo_dataset
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
@@ -150,13 +150,12 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             raise InputError("grpo needs --model and --data: give both, in the config or as flags")
         examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
         check(recipe, args, examples)
-        check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
-        checkpoint, skipped = newest(out) if recipe.resume else (None, [])
-        done = bool(recipe.resume) and finished(out, checkpoint)
-        if checkpoint and args.sync_ref_model:
+        run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
+        stands = standing(out) if recipe.resume else Standing()
+        if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
-    if done:
+    if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
@@ -165,12 +164,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         if checkpoint:
             resumed.check(model, checkpoint.path)
 
-    model, processor = begin(
-        recipe, out, stage="grpo", data=data, seed=args.seed, examples=len(examples), trainer=args,
-        suits=suits, pools=recipe.pools,
-    )  # fmt: skip
+    model, processor = begin(recipe, run, stage="grpo", seed=args.seed, examples=len(examples), suits=suits)
     if recipe.resume:
-        cut_logs(out, checkpoint, skipped, LOGS)
+        cut_logs(out, stands, LOGS)
     rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
     dataset = grpo_dataset(examples, root, processor.prepare_film)
     with opened_logs(out) as (completions, callbacks):

@@ -8,7 +8,8 @@ is complete (`checkpoints`), and only then may older ones go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from chexphi import jsonl, processes
 from chexphi.models import fsdp, resumed
-from chexphi.models.stage import save
 from chexphi.training import checkpoints
-from chexphi.training.checkpoints import Checkpoint
+from chexphi.training.checkpoints import Standing
 from chexphi.training.stop import STOP, PreemptedError
 
 logger = logging.getLogger(__name__)
@@ -41,11 +41,11 @@ def due(asked: bool, *, boundary: bool, last: bool) -> tuple[bool, bool]:
     return now, asked and not now
 
 
-def cut_logs(out: Path, checkpoint: Checkpoint | None, said: Sequence[str], names: Sequence[str]) -> None:
+def cut_logs(out: Path, stands: Standing, names: Sequence[str]) -> None:
     """Say where a resumed run goes on, and cut its logs back to there."""
-    for line in said:
+    for line in stands.skipped:
         logger.warning(line)
-    if checkpoint is None:
+    if (checkpoint := stands.checkpoint) is None:
         logger.warning("%s has no complete checkpoint: the run begins anew", out)
     else:
         logger.info("the run goes on from %s", checkpoint.path)
@@ -53,17 +53,30 @@ def cut_logs(out: Path, checkpoint: Checkpoint | None, said: Sequence[str], name
         jsonl.cut_back(out / name, checkpoint.logs.get(name, 0) if checkpoint else 0)
 
 
-def finish(trainer: Trainer, folder: Path) -> None:
-    """Save the trained policy, and say that it is complete."""
+@contextmanager
+def completed(trainer: Trainer, folder: Path, **said: Any) -> Iterator[None]:
+    """Around what writes a folder on all processes: it is marked as complete behind the last of them.
+
+    Args:
+        trainer: Whose it is.
+        folder: What a killed run left there is removed first.
+        said: For `checkpoints.mark`.
+    """
     if trainer.args.should_save:
         checkpoints.remove(folder)
     trainer.accelerator.wait_for_everyone()
     with checkpoints.written(folder):
-        save(trainer, folder)
+        yield
         trainer.accelerator.wait_for_everyone()
         if trainer.args.should_save:
-            checkpoints.mark(folder, trainer.state.global_step)
-    trainer.accelerator.wait_for_everyone()
+            checkpoints.mark(folder, trainer.state.global_step, **said)
+    trainer.accelerator.wait_for_everyone()  # a launcher ends all processes once one has ended
+
+
+def finish(trainer: Trainer, folder: Path) -> None:
+    """Save the trained policy, an adapter or the whole model, and say that it is complete."""
+    with completed(trainer, folder):
+        trainer.save_model(str(folder))
 
 
 class Recovering(Trainer):
@@ -113,21 +126,15 @@ class Recovering(Trainer):
         run = Path(self._get_output_dir(trial=trial))
         folder = run / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         limit, self.args.save_total_limit = self.args.save_total_limit, None  # not before it is complete
-        if self.args.should_save:
-            checkpoints.remove(folder)  # what a killed run left of it
-        self.accelerator.wait_for_everyone()
+        said = {"logs": self.recovery_logs, "weights_only": self.args.save_only_model}
         try:
-            with checkpoints.written(folder):
+            with completed(self, folder, **said):
                 super()._save_checkpoint(model, trial)
-                self.accelerator.wait_for_everyone()
-                if self.args.should_save:
-                    step, alone = self.state.global_step, self.args.save_only_model
-                    checkpoints.mark(folder, step, logs=self.recovery_logs, weights_only=alone)
         finally:
             self.args.save_total_limit = limit
         if self.args.should_save:
             checkpoints.rotate(run, limit, self.state.best_model_checkpoint)
-        self.accelerator.wait_for_everyone()  # a launcher ends all processes once one has ended
+        self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if model is not None or self.is_fsdp_enabled or self.is_deepspeed_enabled:

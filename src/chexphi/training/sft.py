@@ -19,7 +19,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.models import resumed
 from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.schema import Example, InputError
-from chexphi.training.checkpoints import finished, newest
+from chexphi.training.checkpoints import Standing, standing
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
@@ -81,11 +81,10 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     data, out = Path(recipe.data), Path(args.output_dir)
     with processes.agreed():
         examples = read(recipe)
-        check_run(recipe, out, data=data, trainer=args)
-        checkpoint, skipped = newest(out) if recipe.resume else (None, [])
-        done = bool(recipe.resume) and finished(out, checkpoint)
-    root = image_root_of(data, recipe.image_root)
-    if done:
+        run = check_run(recipe, out, data=data, trainer=args)
+        stands = standing(out) if recipe.resume else Standing()
+    checkpoint, root = stands.checkpoint, image_root_of(data, recipe.image_root)
+    if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
@@ -95,11 +94,9 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         if checkpoint:
             resumed.check(model, checkpoint.path)
 
-    model, processor = begin(
-        recipe, out, stage="sft", data=data, seed=args.seed, examples=len(examples), trainer=args, suits=suits
-    )
+    model, processor = begin(recipe, run, stage="sft", seed=args.seed, examples=len(examples), suits=suits)
     if recipe.resume:
-        cut_logs(out, checkpoint, skipped, ["metrics.jsonl"])
+        cut_logs(out, stands, ["metrics.jsonl"])
     lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
     trainer = RecoveringSFTTrainer(
         model=model,
