@@ -75,10 +75,10 @@ def goes_on(folder: Path) -> bool:
 
 
 def under_way(
-    write_sweep: Callable[..., Path], folder: Path, engine: str, grid: dict[str, Any] = GRID
+    write_sweep: Callable[..., Path], folder: Path, engine: str, grid: dict[str, Any] = GRID, **runs: Any
 ) -> tuple[subprocess.Popen[str], Path]:
     """A sweep whose summary will stand in `out`, and a run of it that is halfway."""
-    sweep = start(write_sweep(folder, grid, runs=RUNS), folder / "out", engine)
+    sweep = start(write_sweep(folder, grid, runs=RUNS | runs), folder / "out", engine)
     return sweep, until(lambda: halfway(folder / "out"), sweep)
 
 
@@ -139,7 +139,7 @@ def test_sigterm_stops_the_runs_and_says_so(
     engine: str, write_sweep: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    sweep, _ = under_way(write_sweep, tmp_path, engine)
+    sweep, _ = under_way(write_sweep, tmp_path, engine, max_steps=1000)  # Ray takes its time to cancel
     sweep.send_signal(signal.SIGTERM)
     assert sweep.wait(timeout=WAIT) == 75
     assert not any(of_run(folder) for folder in out.iterdir())
