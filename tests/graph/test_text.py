@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.graph.text import sentences, tokenize
+from chexphi.graph.text import sentences
+from chexphi.graph.tokens import tokenize
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from importlib import resources
 from chexphi.graph import context
 from chexphi.graph.relations import relate
 from chexphi.graph.spans import TERM_FILES, label
-from chexphi.graph.text import by_sentences, tokenize
-from chexphi.graph.types import Graph, Mention, Parse
+from chexphi.graph.text import by_sentences
+from chexphi.graph.tokens import tokenize
+from chexphi.graph.types import Graph, Mention, Parse, claimed
 
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
@@ -46,7 +47,7 @@ def _version() -> str:
     files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
     files += [
         f"{name}.py"
-        for name in ("lexicon", "text", "normalize", "spans", "context", "cues", "phrases", "relations")
+        for name in ("lexicon", "text", "lines", "tokens", "normalize", "spans", "context", "clauses", "unclaimed", "cues", "phrases", "relations")
     ]
     content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
     return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]
@@ -58,7 +59,7 @@ def _parse(sentence: str) -> Parse:
     words = [token.text for token in tokens]
     spans = label(words)
     said = context.read(words, spans)
-    mentions = tuple(
+    mentions = [
         Mention(
             span.text,
             _ABSENT[span.label] if index in said.absent else span.label,
@@ -68,5 +69,5 @@ def _parse(sentence: str) -> Parse:
             index in said.denied,
         )
         for index, span in enumerate(spans)
-    )
-    return Parse(sentence, mentions, frozenset(relate(words, spans, said.absent)))
+    ]
+    return claimed(sentence, mentions, relate(words, spans, said.absent), said.unclaimed)

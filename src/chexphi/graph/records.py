@@ -7,7 +7,7 @@ back exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chexphi.graph.types import Graph, Mention, Parse
@@ -28,17 +28,23 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
 
 
 def plain(parse: Parse) -> dict[str, Any]:
-    """`mentions` and `edges` as lists; the text is not among them."""
-    return {
-        "mentions": [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in parse.mentions],
+    """`mentions`, `edges` and, where there are some, `unclaimed` as lists; the text is not among them."""
+    row: dict[str, Any] = {
+        "mentions": _listed(parse.mentions),
         "edges": [list(edge) for edge in sorted(parse.edges)],
     }
+    return row | ({"unclaimed": _listed(parse.unclaimed)} if parse.unclaimed else {})
+
+
+def _listed(mentions: Sequence[Mention]) -> list[list[Any]]:
+    return [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in mentions]
 
 
 def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
     """The inverse of `plain`."""
     mentions = tuple(Mention(*mention) for mention in row["mentions"])
-    return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]))
+    unclaimed = tuple(Mention(*mention) for mention in row.get("unclaimed", ()))
+    return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]), unclaimed)
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:

@@ -1,19 +1,20 @@
-"""Sentences and words with their places in the text. Standard library only."""
+"""Sentences with their places in the text. Standard library only."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from chexphi.graph.cues import words
-from chexphi.graph.normalize import normalize
+from chexphi.graph.lines import Layout, is_answer
 from chexphi.graph.types import Mention, Parse
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
-    | (?P<stop>[.!?\u3002\uff01\uff1f]++)(?=["')\]]*+(?:\s|[A-Z<]|$))
+    | (?P<stop>[.!?\u3002\uff01\uff1f]++)(?=["')\]*]*+(?:\s|[A-Z<]|$))
+    | (?P<item>(?<![\w(.,/-])(?:\(?(?:\d{1,2}|[a-hA-H])\)(?=\s?[^\W\d])|[\u2022\u25cf\u25aa]\s))
     | (?P<line>\n\s*+)""",
     re.VERBOSE,
 )
@@ -23,38 +24,10 @@ _TITLES = words("dr mr mrs ms prof st vs approx fig cf e.g i.e ca resp incl")
 """Abbreviations that a sentence goes on after."""
 _MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
-_BULLET = re.compile(r"[-*\u2022\u2013]\s|\d{1,2}[.)]\s|[A-Z<#]")
-"""What opens a new line that is no continuation of the line before."""
-_OPEN_END = words(
-    """a an and are as at be by for from has have in into is may near no of on or over than the there to
-    was were with without"""
-)
-"""Words that no sentence ends with: the line was wrapped."""
-_WRAPPED = 50
-"""Characters of a line from which its end may be a wrap."""
 _LONGEST = 1500
 """Characters of a sentence."""
 _LOOK_BACK = 120
 """Characters before a break that decide what it is."""
-
-_TOKEN = re.compile(
-    r"""<[^<>]{0,40}>                          # a tag: no word
-    | (?P<word>\d+(?:\.\d+)?(?:(?:st|nd|rd|th)\b)?
-    | [xX](?=\s?\d)
-    | [^\W\d_][^\W_]*(?:[-'\u2019][^\W_]+)*
-    | [^\w\s])""",
-    re.VERBOSE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, a number or a single mark."""
-
-    text: str
-    """Normalised."""
-    start: int
-    end: int
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -79,18 +52,32 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
     start = 0
+    layout = Layout.of(text) if "\n" in text else None
     for found in _BREAK.finditer(text):
         before = text[max(start, found.start() - _LOOK_BACK) : found.start()]
         if found["stop"] == "." and _MARKER.fullmatch(before):
             start = found.end()
             continue
-        if found["stop"] == "." and _goes_on(text, found.start(), found.end()):
+        if found["stop"] and _runs_on(text, found, before):
             continue
-        if found["line"] and _wrapped(before, text[found.end() : found.end() + 4], found["line"]):
+        if found["item"] and before.count("(") > before.count(")"):  # `(image 2)`
+            continue
+        if found["line"] and layout and found["line"].count("\n") == 1 and layout.goes_on(found.start()):
             continue
         yield _stripped(text, start, found.end() if found["stop"] else found.start())
         start = found.end()
     yield _stripped(text, start, len(text))
+
+
+def _runs_on(text: str, found: re.Match[str], before: str) -> bool:
+    """The mark ends no sentence: a point of an abbreviation, a doubt (`? pneumonia`), an answered question."""
+    mark, after = found["stop"], text[found.end() : found.end() + _LOOK_BACK]
+    if mark == ".":
+        return _goes_on(text, found.start(), found.end())
+    if mark not in ("?", "\uff1f"):
+        return False
+    doubt = before[-1:] in ("", " ", "\n", "(") and after.lstrip(" ")[:1].islower()
+    return doubt or (is_answer(after.lstrip()) and not after.lstrip(" \t").startswith("\n\n"))
 
 
 def _goes_on(text: str, at: int, after: int) -> bool:
@@ -103,30 +90,12 @@ def _goes_on(text: str, at: int, after: int) -> bool:
     return name in _TITLES or dotted
 
 
-def _wrapped(line: str, following: str, gap: str) -> bool:
-    """The sentence goes on in the next line."""
-    if gap.count("\n") > 1 or not following or _BULLET.match(following):
-        return False
-    last = line.split()[-1].lower() if line.split() else ""
-    length = len(line) - line.rfind("\n") - 1
-    return last.endswith(",") or last in _OPEN_END or length >= _WRAPPED
-
-
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
     return start, end
-
-
-def tokenize(text: str) -> list[Token]:
-    """Words in lower case, numbers and single marks; `right-sided`, `1.5` and `T12` are one token."""
-    return [
-        Token(normalize(found["word"]), found.start(), found.end())
-        for found in _TOKEN.finditer(text)
-        if found["word"]
-    ]
 
 
 def by_sentences(
@@ -145,11 +114,15 @@ def by_sentences(
 def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]) -> Parse:
     """The parse of a text from those of its sentences."""
     mentions: list[Mention] = []
+    unclaimed: list[Mention] = []
     edges: set[tuple[int, str, int]] = set()
     for (start, _), sentence in zip(places, parses, strict=True):
         first = len(mentions)
-        mentions += [
-            replace(found, start=start + found.start, end=start + found.end) for found in sentence.mentions
-        ]
+        mentions += _moved(sentence.mentions, start)
+        unclaimed += _moved(sentence.unclaimed, start)
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    return Parse(text, tuple(mentions), frozenset(edges))
+    return Parse(text, tuple(mentions), frozenset(edges), tuple(unclaimed))
+
+
+def _moved(mentions: Sequence[Mention], start: int) -> list[Mention]:
+    return [replace(found, start=start + found.start, end=start + found.end) for found in mentions]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -130,6 +130,8 @@ class Parse:
     """In the order of the text."""
     edges: frozenset[tuple[int, str, int]] = frozenset()
     """(head, type, tail): positions in `mentions`."""
+    unclaimed: tuple[Mention, ...] = ()
+    """What the text names and does not claim (a question, a plan, a condition): no part of the graph."""
 
     @property
     def graph(self) -> Graph:
@@ -156,6 +158,24 @@ class Parse:
                 found[head] |= modified[tail]
         pairs = zip(self.mentions, found, strict=True)
         return frozenset((m.entity, side) for m, sides in pairs if m.label != "concept" for side in sides)
+
+
+def claimed(
+    text: str, mentions: Sequence[Mention], edges: Iterable[tuple[int, str, int]], unclaimed: Set[int]
+) -> Parse:
+    """A parse in which the mentions at the positions `unclaimed`, and what is related to them, are set apart."""
+    if not unclaimed:
+        return Parse(text, tuple(mentions), frozenset(edges))
+    stays = [index for index in range(len(mentions)) if index not in unclaimed]
+    place = {index: number for number, index in enumerate(stays)}
+    return Parse(
+        text,
+        tuple(mentions[index] for index in stays),
+        frozenset(
+            (place[head], kind, place[tail]) for head, kind, tail in edges if head in place and tail in place
+        ),
+        tuple(mention for index, mention in enumerate(mentions) if index in unclaimed),
+    )
 
 
 def _sides_named(text: str) -> frozenset[str]:

@@ -10,7 +10,7 @@ from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.annotated import Annotated, annotate, place_of, read_annotated
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.graph.text import tokenize
+from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import Parse
 
 

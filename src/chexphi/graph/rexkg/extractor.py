@@ -29,7 +29,8 @@ from chexphi.graph.rexkg.rows import (
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
 from chexphi.graph.spans import Span
-from chexphi.graph.text import by_sentences, tokenize
+from chexphi.graph.text import by_sentences
+from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 from chexphi.schema import InputError
 

@@ -1,0 +1,107 @@
+"""What is named and not claimed: questions, conditions against the facts, headings. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+
+from chexphi.graph.clauses import BE
+from chexphi.graph.cues import words as _words
+from chexphi.graph.spans import Span
+
+_ASKS = _words("is are was were am do does did has have had can could will would should may might")
+_WH = _words("what where which who whose why how whether")
+_LEAD = _words("so and but now then ok okay well hmm wait question q first next second finally , : - * ( \" '")
+_AFTER_ASKS = _words("there the a an this that these those it any either both you we i")
+_MARKS = _words("? . !")
+_FACTS_AGAINST = _words("would could should might must")
+_NO_CONDITION = _words("not any present real so needed clinically indicated necessary warranted anything i we you one")
+_HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
+_LIKE = _words("signs sign features findings causes cause symptoms manifestations appearance hallmark hallmarks")
+_INCLUDE = _words("include includes including such")
+_PARTS = _words("; .")
+
+
+def asked(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Stretches (first word, one past the last) of questions and of conditions that are no facts."""
+    start = 0
+    for at, word in enumerate(tokens):
+        if word == "?":
+            begin = _question(tokens, start, at)
+            if begin is not None:
+                yield begin, at
+            start = at + 1
+        elif word == ".":
+            start = at + 1
+    if start < len(tokens) and _inverted(tokens, _led(tokens, start)):
+        yield start, len(tokens)
+    yield from _conditions(tokens)
+    yield from _explained(tokens)
+
+
+def _led(tokens: Sequence[str], start: int) -> int:
+    """The first word behind `so`, `question:` and the like."""
+    while start < len(tokens) and (tokens[start] in _LEAD or tokens[start].isdigit()):
+        start += 1
+    return start
+
+
+def _inverted(tokens: Sequence[str], at: int) -> bool:
+    """`is there`, `does the`, `where is`, `how many`: a question without its mark."""
+    first, second = (*tokens[at : at + 2], "", "")[:2]
+    if first in _ASKS:
+        return second in _AFTER_ASKS
+    return first in _WH and (second in BE or second in ("does", "do", "many", "large", "much", "side", "kind"))
+
+
+def _question(tokens: Sequence[str], start: int, end: int) -> int | None:
+    """Where the question that ends with the mark at `end` begins; None for a finding with a mark of doubt."""
+    first = _led(tokens, start)
+    if first < end and (tokens[first] in _ASKS or tokens[first] in _WH):
+        return start
+    for at in range(end - 1, first, -1):
+        if _inverted(tokens, at) and tokens[at - 1] in (",", ";", ":", "and", "but", "so", "or", "-"):
+            return at
+    return None
+
+
+def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """`If there were an effusion, the angle would be blunted`, `had there been one, …`."""
+    for at, word in enumerate(tokens):
+        opened = word == "if" and tokens[at + 1 : at + 2] and tokens[at + 1] not in _NO_CONDITION
+        inverted = at == 0 and tuple(tokens[:2]) in (("had", "there"), ("were", "there"), ("had", "this"))
+        if not (opened or inverted):
+            continue
+        start = max((i + 1 for i in range(at) if tokens[i] in _PARTS), default=0)
+        end = next((i for i in range(at, len(tokens)) if tokens[i] in _PARTS or tokens[i] == "but"), len(tokens))
+        words = tokens[start:end]
+        main = _FACTS_AGAINST.intersection(words)
+        if main and not _HELPED.intersection(words) and ("were" in words or "had" in words or "would" in main):
+            yield start, end
+
+
+def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """`Signs of an effusion include blunting`: what a finding is like, and not that it is there."""
+    for at, word in enumerate(tokens[:-1]):
+        if word in _LIKE and tokens[at + 1] == "of" and not _INCLUDE.isdisjoint(tokens[at:]):
+            yield at, len(tokens)
+            return
+
+
+def heading(
+    tokens: Sequence[str], spans: Sequence[Span], absent: Set[int], answered: Set[int]
+) -> Iterator[tuple[int, int]]:
+    """The label of `Effusion: no pleural effusion is seen`: what follows says it again, or denies it."""
+    if ":" not in tokens:
+        return
+    colon = tokens.index(":")
+    label = [index for index, span in enumerate(spans) if span.end <= colon]
+    value = [index for index, span in enumerate(spans) if span.start > colon]
+    named = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
+    if not named or not value or not answered.isdisjoint(label) or not BE.isdisjoint(tokens[:colon]):
+        return
+    if spans[label[0]].start > 1 or absent.intersection(label):
+        return
+    findings = [index for index in value if spans[index].label.endswith("_present")]
+    again = any(spans[index].words[-1] in named for index in findings)
+    if again or absent.intersection(value) or (not findings and not BE.isdisjoint(tokens[colon:])):
+        yield 0, colon
