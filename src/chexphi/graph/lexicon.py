@@ -47,7 +47,7 @@ def _version() -> str:
     files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
     files += [
         f"{name}.py"
-        for name in ("lexicon", "text", "lines", "tokens", "normalize", "spans", "context", "clauses", "unclaimed", "cues", "phrases", "relations")
+        for name in ("lexicon", "text", "lines", "sections", "tokens", "normalize", "spans", "context", "clauses", "unclaimed", "cues", "phrases", "relations")
     ]
     content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
     return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]

@@ -9,7 +9,8 @@ from itertools import islice
 
 from chexphi.graph.cues import words
 from chexphi.graph.lines import Layout, is_answer
-from chexphi.graph.types import Mention, Parse
+from chexphi.graph.sections import unclaimed_sections
+from chexphi.graph.types import Mention, Parse, claimed
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
@@ -121,7 +122,15 @@ def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]
         mentions += _moved(sentence.mentions, start)
         unclaimed += _moved(sentence.unclaimed, start)
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    return Parse(text, tuple(mentions), frozenset(edges), tuple(unclaimed))
+    apart = unclaimed_sections(text) if ":" in text or "-" in text or "\u2013" in text else []
+    asked = {
+        index
+        for first, last, question in apart
+        for index, mention in enumerate(mentions)
+        if first <= mention.start < last and not (question and mention.denied)
+    }
+    parse = claimed(text, mentions, edges, asked)
+    return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
 
 
 def _moved(mentions: Sequence[Mention], start: int) -> list[Mention]:

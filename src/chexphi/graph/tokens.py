@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from chexphi.graph.normalize import normalize
 
@@ -23,8 +23,8 @@ _NOT = re.compile(
 )
 """`isn't`, also dictated without its apostrophe."""
 _IRREGULAR = {
-    "can't": ("cannot",),
-    "cant": ("cannot",),
+    "can't": ("cannot", ""),
+    "cant": ("cannot", ""),
     "won't": ("will", "not"),
     "ain't": ("is", "not"),
     "shan't": ("will", "not"),
@@ -34,12 +34,13 @@ _ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SUBJECTS = frozenset("there that it here what this he she who where".split())
 """Words whose `'s` is `is`; of a noun it is the genitive."""
 _SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right"}
-_NO_SIDE = re.compile(r"[.']|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)
-"""After a letter that names no side: `R/o`, `L 1`, `R. Smith`."""
+_NO_SIDE = re.compile(r"'|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)
+"""After a letter that names no side: `R/o`, `L 1`."""
+_INITIAL = re.compile(r"(?<![<>=] )(?<![<>=])[LR]\.\s?[A-Z]")
+"""`R. Smith`, and not the end of `L > R. Mild edema`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word, a number or a single mark."""
 
     text: str
@@ -53,28 +54,29 @@ def tokenize(text: str) -> list[Token]:
 
     `isn't` is `is` and `not`, with any apostrophe; `L effusion` is `left`, `B/L` is `bilateral`.
     """
-    return [token for found in _TOKEN.finditer(text) if found["word"] for token in _tokens(text, found)]
+    tokens: list[Token] = []
+    for found in _TOKEN.finditer(text):
+        written = found["word"]
+        if written is None:
+            continue
+        start, end = found.span()
+        first, second = _read(written)
+        if len(written) == 1 and written in "LR":
+            other = _NO_SIDE.match(text, end) or _INITIAL.match(text, start)
+            first = first if other else _SIDES[first]
+        middle = start + min(len(first), len(written) - 1) if second else end
+        tokens.append(Token(first, start, middle))
+        if second:
+            tokens.append(Token(second, middle, end))
+    return tokens
 
 
-def _tokens(text: str, found: re.Match[str]) -> Iterator[Token]:
-    written = found["word"]
-    start, end = found.span()
-    if len(written) == 1 and not written.isalpha():
-        yield Token(normalize(written), start, end)
-        return
+@lru_cache(maxsize=1 << 16)
+def _read(written: str) -> tuple[str, str]:
+    """A word in its normal form, and the second one of a contraction."""
     word = normalize(_APOSTROPHES.sub("'", written))
     if "\n" in written:  # `right-` at a line's end
         word = re.sub(r"-\s+", "-", word)
-    if parts := _full(word):
-        middle = end if len(parts) == 1 else start + _length(word, parts[0])
-        yield Token(parts[0], start, middle)
-        yield from (Token(part, middle, end) for part in parts[1:])
-    else:
-        yield Token(_side(text, written, word, end) or word, start, end)
-
-
-def _full(word: str) -> tuple[str, ...]:
-    """The words that a contraction stands for; none if it is no contraction."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if found := _NOT.fullmatch(word):
@@ -82,20 +84,15 @@ def _full(word: str) -> tuple[str, ...]:
     stem, mark, rest = word.rpartition("'")
     if mark and mark + rest in _ENDINGS:
         return stem, _ENDINGS[mark + rest]
-    return (stem, "is") if rest == "s" and stem in _SUBJECTS else ()
+    if rest == "s" and stem in _SUBJECTS:
+        return stem, "is"
+    return _side(written, word), ""
 
 
-def _length(word: str, first: str) -> int:
-    """Characters of a contraction that its first word takes; at least one is left for the second."""
-    return min(len(first), len(word) - 1)
-
-
-def _side(text: str, written: str, word: str, end: int) -> str:
-    """The side that a letter stands for: `L`, `Rt`, `L-sided`; empty where it is none."""
+def _side(written: str, word: str) -> str:
+    """`B/L`, `Rt`, `L-sided` in full."""
     if word == "b/l":
         return "bilateral"
-    if written[:2] in ("L-", "R-"):
-        return f"{_SIDES[word[0]]}{word[1:]}" if not word[2:].startswith(("spine", "1")) else ""
-    if word not in _SIDES or (len(written) == 1 and not written.isupper()):
-        return ""
-    return "" if len(written) == 1 and _NO_SIDE.match(text, end) else _SIDES[word]
+    if written[:2] in ("L-", "R-") and not word[2:].startswith(("spine", "1")):
+        return f"{_SIDES[word[0]]}{word[1:]}"
+    return _SIDES.get(word, word) if len(word) > 1 else word

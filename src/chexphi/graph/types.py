@@ -178,10 +178,19 @@ def claimed(
     )
 
 
+_BOTH = frozenset(
+    "bilateral bilaterally both bilat bibasilar bibasal bibasally biapical biapically bihilar".split()
+)
+_LOBES = {"lll": "left", "lul": "left", "lingula": "left", "lingular": "left"}
+_LOBES |= {"rll": "right", "rml": "right", "rul": "right"}
+"""Words that imply a side: a lobe by its letters, the lingula."""
+
+
 def _sides_named(text: str) -> frozenset[str]:
     words = set(text.replace("-", " ").split())
-    both = words & {"bilateral", "bilaterally", "both"}
-    return frozenset(side for side in SIDES if both or side in words)
+    if words & _BOTH:
+        return frozenset(SIDES)
+    return frozenset(side for side in SIDES if side in words) | {_LOBES[word] for word in words & _LOBES.keys()}
 
 
 class Extractor(Protocol):

@@ -12,7 +12,7 @@ _ASKS = _words("is are was were am do does did has have had can could will would
 _WH = _words("what where which who whose why how whether")
 _LEAD = _words("so and but now then ok okay well hmm wait question q first next second finally , : - * ( \" '")
 _AFTER_ASKS = _words("there the a an this that these those it any either both you we i")
-_MARKS = _words("? . !")
+_MARKS = _words("? .")
 _FACTS_AGAINST = _words("would could should might must")
 _NO_CONDITION = _words("not any present real so needed clinically indicated necessary warranted anything i we you one")
 _HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
@@ -24,18 +24,17 @@ _PARTS = _words("; .")
 def asked(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Stretches (first word, one past the last) of questions and of conditions that are no facts."""
     start = 0
-    for at, word in enumerate(tokens):
-        if word == "?":
+    for at in [index for index, word in enumerate(tokens) if word in _MARKS]:
+        if tokens[at] == "?":
             begin = _question(tokens, start, at)
             if begin is not None:
                 yield begin, at
-            start = at + 1
-        elif word == ".":
-            start = at + 1
+        start = at + 1
     if start < len(tokens) and _inverted(tokens, _led(tokens, start)):
         yield start, len(tokens)
-    yield from _conditions(tokens)
-    yield from _explained(tokens)
+    if tokens:
+        yield from _conditions(tokens)
+        yield from _explained(tokens)
 
 
 def _led(tokens: Sequence[str], start: int) -> int:
@@ -66,6 +65,8 @@ def _question(tokens: Sequence[str], start: int, end: int) -> int | None:
 
 def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """`If there were an effusion, the angle would be blunted`, `had there been one, …`."""
+    if "if" not in tokens and tokens[0] not in ("had", "were"):
+        return
     for at, word in enumerate(tokens):
         opened = word == "if" and tokens[at + 1 : at + 2] and tokens[at + 1] not in _NO_CONDITION
         inverted = at == 0 and tuple(tokens[:2]) in (("had", "there"), ("were", "there"), ("had", "this"))
@@ -81,6 +82,8 @@ def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """`Signs of an effusion include blunting`: what a finding is like, and not that it is there."""
+    if _INCLUDE.isdisjoint(tokens):
+        return
     for at, word in enumerate(tokens[:-1]):
         if word in _LIKE and tokens[at + 1] == "of" and not _INCLUDE.isdisjoint(tokens[at:]):
             yield at, len(tokens)

@@ -1,0 +1,44 @@
+"""Sections of a report or a reasoning that ask or tell why, and do not say what is seen. Standard library only."""
+
+from __future__ import annotations
+
+import re
+
+_ASKED = re.compile(
+    r"""^[ \t>*_\#-]*
+    (?:(?P<why>indications?|(?:clinical|brief|relevant|patient)\ (?:indications?|history|information|info|data|details
+        |question|concern|statement|background|context)|history(?:\ of\ present\ illness)?|hpi|hx|pmhx?
+        |past\ medical\ history|(?:reason|indication)\ for\ (?:the\ |this\ )?(?:exam(?:ination)?|study|visit|request|test|referral)
+        |reason|(?:chief|presenting)\ complaints?|complaints?|symptoms)
+    | (?P<question>questions?(?:\ asked)?|query|prompt|options|(?:answer\ )?choices|(?:possible|candidate)\ answers))
+    [ \t*_]*(?::|[-\u2013]\s)[ \t*_]*""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_ENDS = re.compile(
+    r"""\n\s*\n | \n[ \t>*_\#-]*(?:[A-Z][A-Z /()-]{2,40}|[A-Z][a-z]+(?:\ [A-Za-z]+){0,3})[ \t*_]*: | </?\w+>
+    | \b(?i:findings|impression|comparison|technique|conclusion|interpretation|opinion|report|examination|exam|procedure
+        |answer|reasoning|think)[*_]*\s*:""",
+    re.VERBOSE,
+)
+"""A blank line, a heading or a tag ends a section."""
+_LINE = re.compile(r"\n(?!\s*[-*\u2022]?\s*\(?[A-Ha-h1-9][).:])")
+"""A question and its options end with their line."""
+
+
+def unclaimed_sections(text: str) -> list[tuple[int, int, bool]]:
+    """Stretches of a text under a heading such as `INDICATION:` or `Question:` (first character, one past the last).
+
+    The third value says that it is a question, whose answer (`Is there an effusion? No.`) is a claim.
+    """
+    found: list[tuple[int, int, bool]] = []
+    for heading in _ASKED.finditer(text):
+        if found and heading.start() < found[-1][1]:
+            continue
+        first = heading.end()
+        while first < len(text) and text[first].isspace():  # the section may start on the next line
+            first += 1
+        ends = [match.start() for match in (_ENDS.search(text, first),) if match]
+        if heading["question"] and (line := _LINE.search(text, first)):
+            ends.append(line.start())
+        found.append((heading.start(), min(ends, default=len(text)), bool(heading["question"])))
+    return found
