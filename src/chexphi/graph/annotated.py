@@ -150,7 +150,9 @@ def evaluate(extractor: Extractor, rows: Sequence[Annotated]) -> Scores:
 
 def _add(scores: Scores, row: Annotated, parse: Parse) -> Scores:
     found = [place_of(row.tokens, mention) for mention in parse.mentions]
-    apart = (place_of(row.tokens, mention) for mention in parse.unclaimed)  # labels are of words, not of claims
+    apart = (
+        place_of(row.tokens, mention) for mention in parse.unclaimed
+    )  # labels are of words, not of claims
     places = {place for place in (*found, *apart) if place}
     links = {(head, kind, tail) for h, kind, t in parse.edges if (head := found[h]) and (tail := found[t])}
     by_label = {

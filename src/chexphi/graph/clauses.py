@@ -19,9 +19,9 @@ OPEN = _words(
 )
 """What opens a new statement after `and` or a comma."""
 _QUALIFIED = _words(
-    """small mild mildly moderate moderately large trace tiny minimal minimally minor severe slight slightly subtle
-    left right bilateral bibasilar biapical left-sided right-sided bibasal multiple several numerous scattered
-    extensive diffuse patchy low new old healed chronic"""
+    """small mild mildly moderate moderately large trace tiny minimal minimally minor severe slight slightly
+    subtle left right bilateral bibasilar biapical left-sided right-sided bibasal multiple several numerous
+    scattered extensive diffuse patchy low new old healed chronic"""
 )
 """Severity, side and number: after a comma they open a statement, unless the list goes on with `or`."""
 _GOES_ON = _words(
@@ -31,10 +31,15 @@ _GOES_ON = _words(
 """What opens a new statement after a comma or `with`: it is said of things that are there."""
 _MAYBE = _words("possible possibly probable probably likely suspected questionable may might could")
 BE = _words("is are was were")
-_VERB = BE | _words("has have had shows show appears appear remains remain persists persist seems demonstrates suggests projects terminates")
+_VERB = BE | _words(
+    """has have had shows show appears appear remains remain persists persist seems demonstrates suggests
+    projects terminates"""
+)
 _STATED = _words("typical consistent compatible due characteristic")
 """After `is`: the statement goes on about what is there."""
-_SEEN = _words("seen present identified visible evident noted demonstrated appreciated detected found observed shown")
+_SEEN = _words(
+    "seen present identified visible evident noted demonstrated appreciated detected found observed shown"
+)
 _LATER = _words("after following post since given")
 """What came first is there: `no pneumothorax after placement of a tube`."""
 _BREAK = _words(", / ( [ - \u2013 \u2014 + > \u2192")
@@ -48,9 +53,10 @@ _OWNERS = _words("its whose their")
 """`its tip is not seen` is said of the tip alone."""
 _SIGNS = _words(
     """evidence sign signs suggestion indication indications feature features finding findings manifestation
-    manifestations appearance presence development recurrence reaccumulation focus foci area areas region amount
-    degree form type kind collection layer component hint trace suspicion possibility formation rest residuum
-    stigmata proof indicator indicators pattern impression question absence lack exclusion diagnosis signs/symptoms"""
+    manifestations appearance presence development recurrence reaccumulation focus foci area areas region
+    amount degree form type kind collection layer component hint trace suspicion possibility formation rest
+    residuum stigmata proof indicator indicators pattern impression question absence lack exclusion
+    diagnosis signs/symptoms"""
 )
 """`no sign of an effusion` denies the effusion."""
 _HAPPENS = _words(
@@ -93,7 +99,7 @@ def _patient(tokens: Sequence[str], at: int) -> bool:
 def _new_statement(tokens: Sequence[str], start: int, at: int, *, verb: bool, either: bool) -> bool:
     """The comma, dash, bracket or `and` at `at` ends the statement that goes on at `start`."""
     first = at + 1
-    while first < len(tokens) and tokens[first] in ("and", "with") or tokens[first : first + 1] == [">"]:
+    while (first < len(tokens) and tokens[first] in ("and", "with")) or tokens[first : first + 1] == [">"]:
         first += 1
     follow = tokens[first] if first < len(tokens) else ""
     if tokens[at] == "/":
@@ -140,7 +146,11 @@ def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
     ends = {span.end for span in spans if span.label not in ("concept", "size")}
     for index in range(at - 1, -1, -1):
         word = tokens[index]
-        if word in STOP or word in _OWNERS or (word == "and" and (not _joins(tokens, index, ends) or _two(tokens, index))):
+        if (
+            word in STOP
+            or word in _OWNERS
+            or (word == "and" and (not _joins(tokens, index, ends) or _two(tokens, index)))
+        ):
             return index
         if word == "," and _stated(tokens, spans, index, at):
             return index
@@ -159,11 +169,13 @@ def _two(tokens: Sequence[str], at: int) -> bool:
 def _stated(tokens: Sequence[str], spans: Sequence[Span], at: int, end: int) -> bool:
     """Before the comma at `at` stands a whole statement, and behind it a finding of its own."""
     named = any(at < span.start < end and span.label not in ("concept", "size", "anatomy") for span in spans)
-    return named and not _VERB.isdisjoint(tokens[:at]) and tokens[at + 1 : at + 2] not in (["which"], ["that"])
+    return (
+        named and not _VERB.isdisjoint(tokens[:at]) and tokens[at + 1 : at + 2] not in (["which"], ["that"])
+    )
 
 
 def hosts(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) -> Iterator[int]:
-    """Findings of `start` to `end` that only say where: `no calcification in the nodule`, `tip of the tube`."""
+    """Findings that only say where something is, or is not: `no calcification in the nodule`."""
     inside = [index for index, span in enumerate(spans) if start <= span.start and span.end <= end]
     if not inside:
         return
@@ -172,9 +184,9 @@ def hosts(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) ->
         first = spans[members[0]].start
         while first > start and tokens[first - 1] in _DETERMINERS:
             first -= 1
-        if first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1, members):
-            yield from members
-        elif end == spans[members[-1]].end and _part(spans, members):
+        if (
+            first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1, members)
+        ) or (end == spans[members[-1]].end and _part(spans, members)):
             yield from members
         elif _HAPPENS.intersection(tokens[spans[members[-1]].end : spans[members[-1]].end + 1]):
             yield from members  # `lead discontinuity`
@@ -196,6 +208,8 @@ def _part(spans: Sequence[Span], members: Sequence[int]) -> bool:
     """`catheter tip`, `tube malposition`: a part of it, or what happens to it, is what is spoken of."""
     last = spans[members[-1]]
     part = last.label == "anatomy" or not _HAPPENS.isdisjoint(last.words)
-    return part and len(members) > 1 and any(
-        spans[index].label not in ("anatomy", "concept", "size") for index in members[:-1]
+    return (
+        part
+        and len(members) > 1
+        and any(spans[index].label not in ("anatomy", "concept", "size") for index in members[:-1])
     )

@@ -17,6 +17,24 @@ from chexphi.graph.text import by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import Graph, Mention, Parse, claimed
 
+_RULES = [
+    "lexicon",
+    "text",
+    "lines",
+    "sections",
+    "tokens",
+    "normalize",
+    "spans",
+    "context",
+    "cue_table",
+    "scopes",
+    "clauses",
+    "unclaimed",
+    "cues",
+    "phrases",
+    "relations",
+]
+"""Files of this folder that decide what is read: a cache holds for one version of them."""
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
 
@@ -45,10 +63,7 @@ class LexiconExtractor:
 def _version() -> str:
     folder = resources.files("chexphi.graph")
     files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
-    files += [
-        f"{name}.py"
-        for name in ("lexicon", "text", "lines", "sections", "tokens", "normalize", "spans", "context", "clauses", "unclaimed", "cues", "phrases", "relations")
-    ]
+    files += [f"{name}.py" for name in _RULES]
     content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
     return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]
 

@@ -20,8 +20,8 @@ _NEW_ITEM = re.compile(
 _LABEL = re.compile(r"[A-Z][A-Za-z /&()'-]{1,40}:(?:\s|$)")
 """`Findings:` or `Pleural effusion: none` at the start of a line."""
 _OPEN_END = words(
-    """a an and any are as at be by for from has have in into is its may near no nor not of on or over some than
-    that the their there this to vs versus was were which with without"""
+    """a an and any are as at be by for from has have in into is its may near no nor not of on or over some
+    than that the their there this to vs versus was were which with without"""
 )
 """Words that no statement ends with."""
 _GOES_ON = words(
@@ -35,7 +35,9 @@ _NARROWEST = 40
 """Characters of the longest line of a paragraph that was wrapped."""
 _LONG = 55
 """Characters of a line from which its end is a wrap if the next one goes on in lower case."""
-_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:dr|mr|mrs|ms|prof|st|vs|approx|fig|no|cf|e\.g|i\.e|ca|resp|incl)\.$", re.I)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:dr|mr|mrs|ms|prof|st|vs|approx|fig|no|cf|e\.g|i\.e|ca|resp|incl)\.$", re.I
+)
 _ANSWER = re.compile(
     r"""[-*\s]*(?:(?:a|answer)\s*:\s*)?
     (?:no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
@@ -79,7 +81,7 @@ class Layout:
 
 
 def goes_on(line: str, following: str, width: int) -> bool:
-    """The statement of a line goes on in the following one; `width` is that of the longest of its paragraph."""
+    """The statement of a line goes on in the next; `width` is that of the longest line of its paragraph."""
     if not line or not following:
         return False
     if line[-1] in ":?" and is_answer(following):
@@ -91,7 +93,7 @@ def goes_on(line: str, following: str, width: int) -> bool:
         return False
     if line[-1] in ".!?:" or line[-2:] in ('."', ".)", "?)", "!)"):
         return bool(_ABBREVIATION.search(line))
-    if unfinished:
+    if unfinished or following[0] in ",;:)/%":
         return True
     if line.startswith(("|", "#")) or (_LABEL.match(following) and not full):
         return False
@@ -105,7 +107,7 @@ def goes_on(line: str, following: str, width: int) -> bool:
         )
     if line.isupper() and following.isupper() and width >= _NARROWEST:
         return full
-    return full and bool(_NAME.match(following))
+    return full and (following[0] in "([" or bool(_NAME.match(following)))
 
 
 def is_answer(text: str) -> bool:

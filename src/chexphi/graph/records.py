@@ -44,7 +44,9 @@ def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
     """The inverse of `plain`."""
     mentions = tuple(Mention(*mention) for mention in row["mentions"])
     unclaimed = tuple(Mention(*mention) for mention in row.get("unclaimed", ()))
-    return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]), unclaimed)
+    return Parse(
+        text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]), unclaimed
+    )
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:

@@ -1,4 +1,4 @@
-"""Sections of a report or a reasoning that ask or tell why, and do not say what is seen. Standard library only."""
+"""Sections that ask, or tell why, and do not say what is seen. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import re
 
 _ASKED = re.compile(
     r"""^[ \t>*_\#-]*
-    (?:(?P<why>indications?|(?:clinical|brief|relevant|patient)\ (?:indications?|history|information|info|data|details
-        |question|concern|statement|background|context)|history(?:\ of\ present\ illness)?|hpi|hx|pmhx?
-        |past\ medical\ history|(?:reason|indication)\ for\ (?:the\ |this\ )?(?:exam(?:ination)?|study|visit|request|test|referral)
+    (?:(?P<why>indications?|(?:clinical|brief|relevant|patient)\ (?:indications?|history|info(?:rmation)?|data
+        |details|question|concern|statement|background|context)
+        |history(?:\ of\ present\ illness)?|hpi|hx|pmhx?
+        |past\ medical\ history
+        |(?:reason|indication)\ for\ (?:the\ |this\ )?(?:exam(?:ination)?|study|visit|request|test|referral)
         |reason|(?:chief|presenting)\ complaints?|complaints?|symptoms)
-    | (?P<question>questions?(?:\ asked)?|query|prompt|options|(?:answer\ )?choices|(?:possible|candidate)\ answers))
+    | (?P<question>questions?(?:\ asked)?|query|prompt|options|(?:answer\ )?choices
+        |(?:possible|candidate)\ answers))
     [ \t*_]*(?::|[-\u2013]\s)[ \t*_]*""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _ENDS = re.compile(
     r"""\n\s*\n | \n[ \t>*_\#-]*(?:[A-Z][A-Z /()-]{2,40}|[A-Z][a-z]+(?:\ [A-Za-z]+){0,3})[ \t*_]*: | </?\w+>
-    | \b(?i:findings|impression|comparison|technique|conclusion|interpretation|opinion|report|examination|exam|procedure
-        |answer|reasoning|think)[*_]*\s*:""",
+    | \b(?i:findings|impression|comparison|technique|conclusion|interpretation|opinion|report
+        |examination|exam|procedure|answer|reasoning|think)[*_]*\s*:""",
     re.VERBOSE,
 )
 """A blank line, a heading or a tag ends a section."""
@@ -26,9 +29,11 @@ _LINE = re.compile(r"\n(?!\s*[-*\u2022]?\s*\(?[A-Ha-h1-9][).:])")
 
 
 def unclaimed_sections(text: str) -> list[tuple[int, int, bool]]:
-    """Stretches of a text under a heading such as `INDICATION:` or `Question:` (first character, one past the last).
+    """Stretches under a heading such as `INDICATION:` or `Question:`.
 
-    The third value says that it is a question, whose answer (`Is there an effusion? No.`) is a claim.
+    Returns:
+        (first character, one past the last, whether it is a question), in order. Of a question, the answer
+        (`Is there an effusion? No.`) is a claim.
     """
     found: list[tuple[int, int, bool]] = []
     for heading in _ASKED.finditer(text):

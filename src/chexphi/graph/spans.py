@@ -21,6 +21,8 @@ TERM_FILES = {
 """File in `terms/` -> label."""
 FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
 """Labels of what lies somewhere: everything but qualifiers and places."""
+CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
+"""Labels that have an opposite, and can be in doubt."""
 
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

@@ -71,7 +71,7 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _runs_on(text: str, found: re.Match[str], before: str) -> bool:
-    """The mark ends no sentence: a point of an abbreviation, a doubt (`? pneumonia`), an answered question."""
+    """The mark ends no sentence: of an abbreviation, a doubt (`? pneumonia`), an answered question."""
     mark, after = found["stop"], text[found.end() : found.end() + _LOOK_BACK]
     if mark == ".":
         return _goes_on(text, found.start(), found.end())

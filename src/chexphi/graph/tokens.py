@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
 
 _TOKEN = re.compile(
@@ -31,7 +32,7 @@ _IRREGULAR = {
     "i'm": ("i", "am"),
 }
 _ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
-_SUBJECTS = frozenset("there that it here what this he she who where".split())
+_SUBJECTS = words("there that it here what this he she who where")
 """Words whose `'s` is `is`; of a noun it is the genitive."""
 _SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right"}
 _NO_SIDE = re.compile(r"'|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from chexphi.graph.cues import words
+
 LABELS = (
     "size",
     "anatomy",
@@ -163,7 +165,7 @@ class Parse:
 def claimed(
     text: str, mentions: Sequence[Mention], edges: Iterable[tuple[int, str, int]], unclaimed: Set[int]
 ) -> Parse:
-    """A parse in which the mentions at the positions `unclaimed`, and what is related to them, are set apart."""
+    """A parse in which the mentions at the positions `unclaimed` are set apart, without their relations."""
     if not unclaimed:
         return Parse(text, tuple(mentions), frozenset(edges))
     stays = [index for index in range(len(mentions)) if index not in unclaimed]
@@ -178,19 +180,19 @@ def claimed(
     )
 
 
-_BOTH = frozenset(
-    "bilateral bilaterally both bilat bibasilar bibasal bibasally biapical biapically bihilar".split()
-)
+_BOTH = words("bilateral bilaterally both bilat bibasilar bibasal bibasally biapical biapically bihilar")
 _LOBES = {"lll": "left", "lul": "left", "lingula": "left", "lingular": "left"}
 _LOBES |= {"rll": "right", "rml": "right", "rul": "right"}
 """Words that imply a side: a lobe by its letters, the lingula."""
 
 
 def _sides_named(text: str) -> frozenset[str]:
-    words = set(text.replace("-", " ").split())
-    if words & _BOTH:
+    named = set(text.replace("-", " ").split())
+    if named & _BOTH:
         return frozenset(SIDES)
-    return frozenset(side for side in SIDES if side in words) | {_LOBES[word] for word in words & _LOBES.keys()}
+    return frozenset(side for side in SIDES if side in named) | {
+        _LOBES[word] for word in named & _LOBES.keys()
+    }
 
 
 class Extractor(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 
 from chexphi.graph.clauses import BE
 from chexphi.graph.cues import words as _words
@@ -10,13 +10,19 @@ from chexphi.graph.spans import Span
 
 _ASKS = _words("is are was were am do does did has have had can could will would should may might")
 _WH = _words("what where which who whose why how whether")
-_LEAD = _words("so and but now then ok okay well hmm wait question q first next second finally , : - * ( \" '")
+_LEAD = _words(
+    "so and but now then ok okay well hmm wait question q first next second finally , : - * ( \" '"
+)
 _AFTER_ASKS = _words("there the a an this that these those it any either both you we i")
 _MARKS = _words("? .")
 _FACTS_AGAINST = _words("would could should might must")
-_NO_CONDITION = _words("not any present real so needed clinically indicated necessary warranted anything i we you one")
+_NO_CONDITION = _words(
+    "not any present real so needed clinically indicated necessary warranted anything i we you one"
+)
 _HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
-_LIKE = _words("signs sign features findings causes cause symptoms manifestations appearance hallmark hallmarks")
+_LIKE = _words(
+    "signs sign features findings causes cause symptoms manifestations appearance hallmark hallmarks"
+)
 _INCLUDE = _words("include includes including such")
 _PARTS = _words("; .")
 
@@ -49,7 +55,9 @@ def _inverted(tokens: Sequence[str], at: int) -> bool:
     first, second = (*tokens[at : at + 2], "", "")[:2]
     if first in _ASKS:
         return second in _AFTER_ASKS
-    return first in _WH and (second in BE or second in ("does", "do", "many", "large", "much", "side", "kind"))
+    return first in _WH and (
+        second in BE or second in ("does", "do", "many", "large", "much", "side", "kind")
+    )
 
 
 def _question(tokens: Sequence[str], start: int, end: int) -> int | None:
@@ -73,10 +81,16 @@ def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
         if not (opened or inverted):
             continue
         start = max((i + 1 for i in range(at) if tokens[i] in _PARTS), default=0)
-        end = next((i for i in range(at, len(tokens)) if tokens[i] in _PARTS or tokens[i] == "but"), len(tokens))
+        end = next(
+            (i for i in range(at, len(tokens)) if tokens[i] in _PARTS or tokens[i] == "but"), len(tokens)
+        )
         words = tokens[start:end]
         main = _FACTS_AGAINST.intersection(words)
-        if main and not _HELPED.intersection(words) and ("were" in words or "had" in words or "would" in main):
+        if (
+            main
+            and not _HELPED.intersection(words)
+            and ("were" in words or "had" in words or "would" in main)
+        ):
             yield start, end
 
 
@@ -91,7 +105,7 @@ def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def heading(
-    tokens: Sequence[str], spans: Sequence[Span], absent: Set[int], answered: Set[int]
+    tokens: Sequence[str], spans: Sequence[Span], absent: frozenset[int], answered: set[int]
 ) -> Iterator[tuple[int, int]]:
     """The label of `Effusion: no pleural effusion is seen`: what follows says it again, or denies it."""
     if ":" not in tokens:
@@ -102,9 +116,9 @@ def heading(
     named = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
     if not named or not value or not answered.isdisjoint(label) or not BE.isdisjoint(tokens[:colon]):
         return
-    if spans[label[0]].start > 1 or absent.intersection(label):
+    if spans[label[0]].start > 1 or not absent.isdisjoint(label):
         return
     findings = [index for index in value if spans[index].label.endswith("_present")]
     again = any(spans[index].words[-1] in named for index in findings)
-    if again or absent.intersection(value) or (not findings and not BE.isdisjoint(tokens[colon:])):
+    if again or not absent.isdisjoint(value) or (not findings and not BE.isdisjoint(tokens[colon:])):
         yield 0, colon

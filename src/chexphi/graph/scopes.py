@@ -1,0 +1,155 @@
+"""What a cue is about: words after it, its subject, or the label before its value. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chexphi.graph import clauses
+from chexphi.graph.cue_table import PASSED_OVER, Found
+from chexphi.graph.cues import words as _words
+from chexphi.graph.spans import CAN_BE_ABSENT, Span
+
+Scope = tuple[int, int]
+"""First word, one past the last word."""
+
+BACK = ("before", "tail", "end", "all")
+"""Scopes that end where the cue stands."""
+OPEN = ("after", *BACK)
+"""Scopes in which something may be named that is there: `no calcification in the nodule`."""
+_EARLIER = _words("prior previous previously earlier last yesterday before")
+_OBJECT_END = _words("with , ; in from on at since is are was were has have placement insertion replacement")
+_MARKS = _words(": = | ? ( [ - \u2013 \u2014 \u2192 > , *")
+"""Between a label and its value."""
+_CELL_END = _words("; | . ) ]")
+_VALUE_END = _words("; | . ) ] , ! * - \u2013 \u2014 and but")
+_FILLERS = _words(
+    """seen identified visible evident noted present detected appreciated found suspected at this time on film
+    image view study exam radiograph the today currently here either bilaterally significant acute definite
+    demonstrated of note in lung lungs side sides left right both evidence"""
+)
+"""What may stand behind a value: `none seen on this film`."""
+
+
+def scope(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope:
+    """The words that a cue is about."""
+    at, after, where = found.at, found.after, found.cue.where
+    if where == "after":
+        return after, clauses.clause_end(tokens, after)
+    if where == "object":
+        return after, next((i for i in range(after, len(tokens)) if tokens[i] in _OBJECT_END), len(tokens))
+    if where == "within":
+        return at, after
+    if where == "next":
+        return after, _phrase_end(tokens, spans, after)
+    if where == "place":
+        end = _phrase_end(tokens, spans, after)
+        return (after, after) if _named(spans, after, end) else (after, end)
+    if where == "all":
+        return 0, at
+    if where == "rest":
+        return at, len(tokens)
+    if where == "clause":
+        return clauses.clause_start(tokens, spans, at), clauses.clause_end(tokens, after)
+    if where == "noun":
+        return _phrase_start(spans, at), at
+    return _back(tokens, spans, found)
+
+
+def follows_mark(tokens: Sequence[str], at: int) -> bool:
+    """A colon, a bracket, a question mark or the like stands before the word at `at`."""
+    return at > 0 and tokens[at - 1] in _MARKS
+
+
+def value_of(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope | None:
+    """The label of which a cue is the value; a cell may have lost its mark: `Effusion none.`"""
+    if label := _label(tokens, found.at):
+        return label if _ends(tokens, found.at, found.after) else None
+    last = tokens[found.after : found.after + 1] in ([], ["."], [";"], ["|"])
+    bare = last and any(span.end == found.at for span in spans)
+    return (clauses.clause_start(tokens, spans, found.at), found.at) if bare else None
+
+
+def _back(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope:
+    """What stands before a cue: its subject, or the label or question that it is the value of."""
+    at, cue = found.at, found.cue
+    while at and tokens[at - 1] in PASSED_OVER:
+        at -= 1
+    nothing = (at, at)
+    if cue.where == "value":
+        return value_of(tokens, spans, found) or nothing
+    if cue.where == "-" or ("not" in cue.words and _elsewhere(tokens, found.after)):
+        return nothing
+    if cue.where == "tail" and not _is_tail(tokens, spans, at, found.after):
+        return nothing
+    if cue.where == "end" and found.after < len(tokens) and tokens[found.after] not in _VALUE_END:
+        return nothing
+    start = clauses.clause_start(tokens, spans, at)
+    label = _label(tokens, at)
+    subject = any(start <= span.start < at for span in spans)
+    return label if label and not subject and _ends(tokens, at, found.after) else (start, at)
+
+
+def _is_tail(tokens: Sequence[str], spans: Sequence[Span], at: int, after: int) -> bool:
+    """A phrase ends right before the cue, and no finding follows it."""
+    closed = tokens[after : after + 1] in ([","], ["."])
+    if not closed and _named(spans, after, clauses.clause_end(tokens, after)):
+        return False
+    return bool(_label(tokens, at)) or any(span.end == at for span in spans)
+
+
+def _named(spans: Sequence[Span], start: int, end: int) -> bool:
+    """A finding or device stands between two words."""
+    return any(start <= span.start < end and span.label in CAN_BE_ABSENT for span in spans)
+
+
+def _elsewhere(tokens: Sequence[str], after: int) -> bool:
+    """`not seen on the prior film` is no statement on this one."""
+    return not _EARLIER.isdisjoint(tokens[after : after + 4])
+
+
+def _label(tokens: Sequence[str], at: int) -> Scope | None:
+    """The words of the label, or of the question, that the word at `at` is the value of."""
+    end = at
+    while end and (tokens[end - 1] in _MARKS or (end < at and tokens[end - 1] in ("a", "answer"))):
+        end -= 1
+    if end == at or not end:
+        return None
+    marks = tokens[end:at]
+    inner = "(" in marks or "[" in marks or marks == [","]
+    colon = next((index for index in range(end) if tokens[index] in (":", "=")), end)
+    for index in range(end - 1, -1, -1):
+        if tokens[index] in _CELL_END or tokens[index] == "?":
+            return index + 1, end
+        if tokens[index] == "," and (inner or colon < index):
+            return index + 1, end
+    return 0, end
+
+
+def _ends(tokens: Sequence[str], at: int, after: int) -> bool:
+    """Nothing follows the value but what may: `none seen`, `no;`, and the next label of a run-on line."""
+    if tokens[after - 1] == "," or (tokens[at - 1] == "?" and tokens[after : after + 1] == [","]):
+        return True
+    for index in range(after, len(tokens)):
+        if tokens[index] in _VALUE_END:
+            return tokens[index] != "and" or index > after
+        if tokens[index] not in _FILLERS:
+            return tokens[at - 1] == ":" and ":" in tokens[index : index + 4]
+    return tokens[at - 1] != "," or after == len(tokens)
+
+
+def _phrase_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
+    """End of the noun phrase that starts at `start`, after an article."""
+    end = start + (tokens[start : start + 1] in (["a"], ["an"], ["the"], ["any"]))
+    for span in spans:
+        if span.start == end:
+            end = span.end
+    return end
+
+
+def _phrase_start(spans: Sequence[Span], end: int) -> int:
+    """Start of the noun phrase that ends at `end`."""
+    start = end
+    for span in reversed(spans):
+        if span.end == start:
+            start = span.start
+    return start
