@@ -137,8 +137,11 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     told = run(evaluate, "evaluate", "--max_new_tokens=4", "--tokens", "--answer_samples=1")
     plain = run(evaluate, "plain", "--max_new_tokens=4", "--limit=3")
     mined = run(score, "mine", "--max_new_tokens=4", "--samples=2")
+    asked = {"id": "asked", "explanation": "Is there an effusion? The heart is enlarged."}
+    reasonings = [*lines(told / "predictions.jsonl"), asked]
+    (folder / "reasonings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reasonings))
     chexphi(
-        "kg", "extract", told / "predictions.jsonl", "--field", "explanation", "--out", folder / "kg.jsonl"
+        "kg", "extract", folder / "reasonings.jsonl", "--field", "explanation", "--out", folder / "kg.jsonl"
     )
     sampled = [line for line in lines(short / "completions.jsonl") if line["kept"] or line["step"] == 1]
     known = {example.id: example for example in (*read_examples(pool), *read_examples(valid))}

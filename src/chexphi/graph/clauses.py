@@ -1,12 +1,11 @@
-"""Where a statement starts and ends, and which findings of it are only its place. Standard library only."""
+"""Where a statement starts and ends. Standard library only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from chexphi.graph.cues import words as _words
-from chexphi.graph.phrases import groups
-from chexphi.graph.spans import Span
+from chexphi.graph.spans import CAN_BE_ABSENT, Span
 
 STOP = _words(
     """but while whereas although though however except excepting because ; : so despite yet unlike apart
@@ -14,14 +13,15 @@ STOP = _words(
 )
 """What ends the clause."""
 OPEN = _words(
-    """a an the there this these it both i its that we he she they patient positive only just instead mainly
-    also otherwise now found find see saw note noted no not neither without"""
+    """a an the there this these it both i its that presence we he she they patient positive only just instead
+    mainly also otherwise now found find see saw note noted no not neither without"""
 )
 """What opens a new statement after `and` or a comma."""
 _QUALIFIED = _words(
     """small mild mildly moderate moderately large trace tiny minimal minimally minor severe slight slightly
     subtle left right bilateral bibasilar biapical left-sided right-sided bibasal multiple several numerous
-    scattered extensive diffuse patchy low new old healed chronic"""
+    scattered extensive diffuse patchy low new old healed chronic linear subsegmental plate-like platelike
+    bandlike streaky discoid dependent basal bibasal dense hazy retrocardiac enlarged calcified"""
 )
 """Severity, side and number: after a comma they open a statement, unless the list goes on with `or`."""
 _GOES_ON = _words(
@@ -33,8 +33,16 @@ _MAYBE = _words("possible possibly probable probably likely suspected questionab
 BE = _words("is are was were")
 _VERB = BE | _words(
     """has have had shows show appears appear remains remain persists persist seems demonstrates suggests
-    projects terminates"""
+    projects terminates may might could suggest represents represent reflects likely probably"""
 )
+_ARTICLES = _words("the a an this his her")
+_STANDS = _words("only just noted situ place intact unchanged stable enlarged again")
+"""Predicates without a verb: `pacemaker in situ`."""
+_CONCLUDES = _words(
+    """makes make argues argue excludes suggests favors favours indicates means supports speaks eliminates
+    confirms rules"""
+)
+_RELATIVE = _words("to that which would could may might not and or would")
 _STATED = _words("typical consistent compatible due characteristic")
 """After `is`: the statement goes on about what is there."""
 _SEEN = _words(
@@ -42,47 +50,53 @@ _SEEN = _words(
 )
 _LATER = _words("after following post since given")
 """What came first is there: `no pneumothorax after placement of a tube`."""
-_BREAK = _words(", / ( [ - \u2013 \u2014 + > \u2192")
-_INTO = _words(
-    """in within inside around about along near at on from by through surrounding overlying underlying
-    adjacent beneath behind beside between across outside under above below involving of"""
-)
-"""Prepositions: the finding after them is where something is, or is not."""
-_DETERMINERS = _words("the a an this that these those his her its their patient's any either each known to")
+_BREAK = _words(", / * ( [ - \u2013 \u2014 + > \u2192")
 _OWNERS = _words("its whose their")
 """`its tip is not seen` is said of the tip alone."""
-_SIGNS = _words(
-    """evidence sign signs suggestion indication indications feature features finding findings manifestation
-    manifestations appearance presence development recurrence reaccumulation focus foci area areas region
-    amount degree form type kind collection layer component hint trace suspicion possibility formation rest
-    residuum stigmata proof indicator indicators pattern impression question absence lack exclusion
-    diagnosis signs/symptoms"""
-)
-"""`no sign of an effusion` denies the effusion."""
-_HAPPENS = _words(
-    """kinking malposition malpositioning migration dislodgement displacement retraction movement coiling leak
-    leakage obstruction infection complication complications thrombosis discontinuity"""
-)
-"""What happens to something that is there: `no migration of leads`."""
 
 
-def clause_end(tokens: Sequence[str], start: int) -> int:
+def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
     """Where a statement that goes on at `start` ends."""
     verb = either = False
     for at in range(start, len(tokens)):
         word, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
         if word in STOP or (word in BE and after in _STATED):
             return at
-        if at > start and (word in _LATER or _patient(tokens, at)):
+        if at > start and (word in _LATER or _patient(tokens, at) or _concludes(tokens, at)):
             return at
         if word == "and" or word in _BREAK:
-            if _new_statement(tokens, start, at, verb=verb, either=either):
+            if _new_statement(tokens, start, at, verb=verb, either=either) or _device(
+                tokens, spans, start, at
+            ):
                 return at
-        elif word == "with" and (after in OPEN or after in _GOES_ON or _qualified(tokens, at + 1)):
+        elif word == "with" and (
+            after in OPEN
+            or after in _GOES_ON
+            or _qualified(tokens, at + 1)
+            or _device(tokens, spans, start, at)
+        ):
             return at
         verb |= word in BE
         either |= word in ("or", "nor")
     return len(tokens)
+
+
+def _concludes(tokens: Sequence[str], at: int) -> bool:
+    """`The absence of a line makes an effusion unlikely`: the verb of what was denied."""
+    return tokens[at] in _CONCLUDES and tokens[at - 1] not in _RELATIVE
+
+
+def _device(tokens: Sequence[str], spans: Sequence[Span], start: int, at: int) -> bool:
+    """A device is named next, and a disorder before: `no effusion, pacemaker noted`."""
+    named = [span for span in spans if span.label in CAN_BE_ABSENT]
+    behind = next((span for span in named if span.start > at), None)
+    before = next((span for span in named if start <= span.start < at), None)
+    return (
+        before is not None
+        and behind is not None
+        and (before.label, behind.label) == ("disorder_present", "devices_present")
+        and not _list_goes_on(tokens, at + 1)
+    )
 
 
 def _patient(tokens: Sequence[str], at: int) -> bool:
@@ -104,13 +118,18 @@ def _new_statement(tokens: Sequence[str], start: int, at: int, *, verb: bool, ei
     follow = tokens[first] if first < len(tokens) else ""
     if tokens[at] == "/":
         return _qualified(tokens, first)
+    if tokens[at] in "([" and not _STANDS.isdisjoint(tokens[at : at + 5]):
+        return True
     if follow in OPEN:
         return True
     if tokens[at] == "and" and tokens[first - 1] != ",":
         return _qualified(tokens, first) and follow not in ("new", "low")
-    said_again = follow in tokens[start:at]  # `no effusion on the left, effusion on the right`
+    # `no effusion on the left, effusion on the right`
+    said_again = follow not in _ARTICLES and follow in tokens[start:at]
     if verb or said_again or follow in _GOES_ON | _MAYBE or _qualified(tokens, first):
-        return not (verb is False and said_again and follow in _DETERMINERS)
+        return True
+    if follow[:1].isdigit() and not _list_goes_on(tokens, first):
+        return True
     return _own_verb(tokens, start, first) or (either and not _list_goes_on(tokens, first))
 
 
@@ -135,6 +154,8 @@ def _own_verb(tokens: Sequence[str], start: int, first: int) -> bool:
     for at in range(first, len(tokens)):
         if tokens[at] in STOP or tokens[at] in _BREAK or tokens[at] in ("which", "or", "nor", "as"):
             return False
+        if tokens[at] in _STANDS and at > first and "or" not in tokens[first - 2 : at]:
+            return True
         if tokens[at] in _VERB and at > first:
             closes = at + 1 < len(tokens) and tokens[at + 1] in _SEEN
             return not closes or "," not in tokens[start : first - 1]
@@ -146,13 +167,15 @@ def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
     ends = {span.end for span in spans if span.label not in ("concept", "size")}
     for index in range(at - 1, -1, -1):
         word = tokens[index]
-        if (
-            word in STOP
-            or word in _OWNERS
-            or (word == "and" and (not _joins(tokens, index, ends) or _two(tokens, index)))
-        ):
+        if word in STOP or word in _OWNERS or (word == "which" and tokens[index - 1] == "of"):
             return index
-        if word == "," and _stated(tokens, spans, index, at):
+        if word == "and" and (not _joins(tokens, index, ends) or _two(tokens, index)):
+            return index
+        if word == "," and (
+            _stated(tokens, spans, index, at)
+            or _told(tokens, spans, index, at)
+            or _new_subject(tokens, spans, index, at)
+        ):
             return index
     return 0
 
@@ -174,42 +197,17 @@ def _stated(tokens: Sequence[str], spans: Sequence[Span], at: int, end: int) -> 
     )
 
 
-def hosts(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) -> Iterator[int]:
-    """Findings that only say where something is, or is not: `no calcification in the nodule`."""
-    inside = [index for index, span in enumerate(spans) if start <= span.start and span.end <= end]
-    if not inside:
-        return
-    for group in groups([spans[index] for index in inside]):
-        members = [inside[place] for place in group]
-        first = spans[members[0]].start
-        while first > start and tokens[first - 1] in _DETERMINERS:
-            first -= 1
-        if (
-            first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1, members)
-        ) or (end == spans[members[-1]].end and _part(spans, members)):
-            yield from members
-        elif _HAPPENS.intersection(tokens[spans[members[-1]].end : spans[members[-1]].end + 1]):
-            yield from members  # `lead discontinuity`
+def _new_subject(tokens: Sequence[str], spans: Sequence[Span], at: int, end: int) -> bool:
+    """A subject with its article stands behind the comma: `an opacity, the hilum is not visible`."""
+    own = any(at < span.start < end for span in spans)
+    return own and tokens[at + 1] in _ARTICLES and {"and", "or"}.isdisjoint(tokens[at:end])
 
 
-def _hosts(tokens: Sequence[str], spans: Sequence[Span], at: int, members: Sequence[int]) -> bool:
-    """The preposition at `at` stands after something that can be in, or of, what follows."""
-    before = tokens[at - 1]
-    if before in _SIGNS:
+def _told(tokens: Sequence[str], spans: Sequence[Span], at: int, end: int) -> bool:
+    """A finding has its predicate, and another one follows: `effusion smaller, edema resolved`."""
+    named = any(at < span.start < end and span.label in CAN_BE_ABSENT for span in spans)
+    if not named or not {"and", "or"}.isdisjoint(tokens[at:end]):
         return False
-    named = any(span.end == at and span.text not in _SIGNS for span in spans)
-    if tokens[at] != "of":
-        return named or before in _HAPPENS or before == "adjacent"
-    definite = tokens[at + 1] in ("the", "this", "these", "his", "her", "that")
-    return named or before in _HAPPENS or definite
-
-
-def _part(spans: Sequence[Span], members: Sequence[int]) -> bool:
-    """`catheter tip`, `tube malposition`: a part of it, or what happens to it, is what is spoken of."""
-    last = spans[members[-1]]
-    part = last.label == "anatomy" or not _HAPPENS.isdisjoint(last.words)
-    return (
-        part
-        and len(members) > 1
-        and any(spans[index].label not in ("anatomy", "concept", "size") for index in members[:-1])
-    )
+    last = next((span for span in reversed(spans) if span.end <= at), None)
+    earlier = any(span.end <= at and span.label in CAN_BE_ABSENT for span in spans)
+    return last is not None and last.end == at and last.label == "concept" and earlier

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from chexphi.graph import clauses, scopes, unclaimed
 from chexphi.graph.cue_table import Found, cues_of
+from chexphi.graph.hosts import hosts
 from chexphi.graph.spans import CAN_BE_ABSENT, Span
 
 
@@ -67,7 +68,7 @@ def _holding(tokens: Sequence[str], spans: Sequence[Span]) -> Iterator[Found]:
         ]
         for found in values[:1] or alternatives:
             if found.cue.says == "plain" and found.cue.where == "clause":
-                partial.append((found.at, clauses.clause_end(tokens, found.after)))
+                partial.append((found.at, clauses.clause_end(tokens, spans, found.after)))
             elif found.cue.where not in scopes.BACK or not any(_in(part, found.at) for part in partial):
                 yield found
 
@@ -79,8 +80,9 @@ def _scoped(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> _Scop
         for index, span in enumerate(spans)
         if start <= span.start < end and (span.label in CAN_BE_ABSENT or span.label == "concept")
     }
-    if inside and found.cue.says == "absent" and found.cue.where in scopes.OPEN:
-        inside -= set(clauses.hosts(tokens, spans, start, end))
+    open_scope = scopes.OPEN if found.cue.says == "absent" else scopes.BACK
+    if inside and found.cue.where in open_scope:
+        inside -= set(hosts(tokens, spans, start, end))
     return _Scoped(found, start, end, frozenset(inside))
 
 
@@ -107,15 +109,16 @@ def _silent(
     answered = {
         index
         for part in scoped
-        if part.found.cue.where in (*scopes.BACK, "value") and scopes.follows_mark(tokens, part.found.at)
+        if part.found.cue.where in (*scopes.BACK, "value") and scopes.is_value(tokens, part.found.at)
         for index in part.about
     }
     decided = absent | stated
     stretches = [part for part in unclaimed.asked(tokens) if not _any_in(part, answered, spans)]
     for part in scoped:
-        stretch = (part.start, part.end)
-        if part.found.cue.says == "unclaimed" and not _any_in(stretch, decided, spans):
+        stretch, cue = (part.start, part.end), part.found.cue
+        if cue.says == "unclaimed" and (cue.where == "clause" or not _any_in(stretch, decided, spans)):
             stretches.append(stretch)
+    stretches += [part for part in unclaimed.sought(tokens) if not _any_in(part, decided, spans)]
     stretches += unclaimed.heading(tokens, spans, absent, answered)
     for index, span in enumerate(spans):
         if any(_in(stretch, span.start) for stretch in stretches):

@@ -14,7 +14,7 @@ from chexphi.graph.trie import Trie
 PASSED_OVER = _words(
     """clearly definitely definitively readily reliably confidently entirely fully completely currently now
     totally since also really actually even truly certainly safely reasonably thus therefore otherwise
-    essentially ever apparently obviously"""
+    essentially ever apparently obviously strongly heavily quite very"""
 )
 """Adverbs that may stand inside a cue."""
 

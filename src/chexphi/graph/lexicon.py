@@ -12,29 +12,11 @@ from importlib import resources
 
 from chexphi.graph import context
 from chexphi.graph.relations import relate
-from chexphi.graph.spans import TERM_FILES, label
+from chexphi.graph.spans import label
 from chexphi.graph.text import by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import Graph, Mention, Parse, claimed
 
-_RULES = [
-    "lexicon",
-    "text",
-    "lines",
-    "sections",
-    "tokens",
-    "normalize",
-    "spans",
-    "context",
-    "cue_table",
-    "scopes",
-    "clauses",
-    "unclaimed",
-    "cues",
-    "phrases",
-    "relations",
-]
-"""Files of this folder that decide what is read: a cache holds for one version of them."""
 _ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
 
@@ -62,9 +44,11 @@ class LexiconExtractor:
 @cache
 def _version() -> str:
     folder = resources.files("chexphi.graph")
-    files = [f"terms/{name}.txt" for name in (*TERM_FILES, "mixed", "context")]
-    files += [f"{name}.py" for name in _RULES]
-    content = b"\0".join(folder.joinpath(file).read_bytes() for file in files)
+    files = [*folder.iterdir(), *folder.joinpath("terms").iterdir()]
+    rules = sorted(
+        (file for file in files if file.name.endswith((".py", ".txt"))), key=lambda file: file.name
+    )
+    content = b"\0".join(file.read_bytes() for file in rules)
     return "lexicon-" + hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chexphi.graph.cues import words
@@ -31,6 +32,10 @@ _GOES_ON = words(
 """Words that no statement in lower case starts with."""
 _NAME = re.compile(r"(?:[A-Z0-9][A-Z0-9/-]+s?|I|[A-Z][a-z]+-[A-Z]\w+|[A-Z]\d+|\d\S*)(?![\w-])")
 """A capital or a number inside a statement: `PICC`, `T12`, `Swan-Ganz`, `5`, `I`."""
+_NAME_OF_VALUE = re.compile(r"[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}")
+"""`Pleural effusion`, alone in its line."""
+_VALUE_ALONE = re.compile(r"(?:no|none|nil|absent|negative)(?: seen| identified)?\.?", re.IGNORECASE)
+_VALUE_NO = re.compile(r"[:?|\t]\s*\W*no$", re.IGNORECASE)
 _NARROWEST = 40
 """Characters of the longest line of a paragraph that was wrapped."""
 _LONG = 55
@@ -39,8 +44,8 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:dr|mr|mrs|ms|prof|st|vs|approx|fig|no|cf|e\.g|i\.e|ca|resp|incl)\.$", re.I
 )
 _ANSWER = re.compile(
-    r"""[-*\s]*(?:(?:a|answer)\s*:\s*)?
-    (?:no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
+    r"""[-*_>\s\u2192]*(?:(?:the\s|final\s)*(?:a|answer)(?:\sis)?\s*[:*]*\s*)?
+    (?:(?:small|mild|moderate|large|trace|tiny|minimal|severe)(?:\s\w+){0,2}|no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
     (?=\s*(?:[.,;!)]|$|\n|(?:seen|identified|present|visible|evident)\b))""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -52,43 +57,55 @@ class Layout:
     """The physical lines of a text."""
 
     starts: tuple[int, ...]
-    lines: tuple[str, ...]
-    widths: tuple[int, ...]
-    """Characters of the longest line of each line's paragraph."""
+    """First character of each line."""
+    joined: tuple[bool, ...]
+    """Whether a line's statement goes on in the next line."""
 
     @classmethod
     def of(cls, text: str) -> Layout:
-        lines = text.split("\n")
-        starts, at = [], 0
-        for line in lines:
-            starts.append(at)
-            at += len(line) + 1
-        widths = [0] * len(lines)
-        first = 0
-        for end in range(len(lines) + 1):
-            if end == len(lines) or not lines[end].strip():
-                longest = max((len(line.rstrip()) for line in lines[first:end]), default=0)
-                widths[first:end] = [longest] * (end - first)
-                first = end + 1
-        return cls(tuple(starts), tuple(lines), tuple(widths))
+        lines = [line.rstrip() for line in text.split("\n")]
+        starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        widths, joined = _widths(lines), [False]
+        for line, following, width in zip(lines, lines[1:], widths, strict=False):
+            joined.append(goes_on(line, following, width, continued=joined[-1]))
+        return cls(tuple(starts), tuple(joined[1:]))
 
     def goes_on(self, at: int) -> bool:
         """The statement of the line that ends at character `at` goes on in the next line."""
         number = bisect_right(self.starts, at) - 1
-        if number + 1 >= len(self.lines):
-            return False
-        return goes_on(self.lines[number].strip(), self.lines[number + 1].strip(), self.widths[number])
+        return number < len(self.joined) and self.joined[number]
 
 
-def goes_on(line: str, following: str, width: int) -> bool:
-    """The statement of a line goes on in the next; `width` is that of the longest line of its paragraph."""
-    if not line or not following:
+def _widths(lines: Sequence[str]) -> list[int]:
+    """Characters of the longest line of each line's paragraph."""
+    widths, first = [0] * len(lines), 0
+    for end in range(len(lines) + 1):
+        if end == len(lines) or not lines[end]:
+            longest = max((len(line) for line in lines[first:end]), default=0)
+            widths[first:end] = [longest] * (end - first)
+            first = end + 1
+    return widths
+
+
+def goes_on(line: str, following: str, width: int, *, continued: bool = False) -> bool:
+    """Whether the statement of a line goes on in the next one.
+
+    Args:
+        line: The physical line, with its indent, without what trails.
+        following: The next one.
+        width: Characters of the longest line of the paragraph.
+        continued: The line goes on with the statement of the one before.
+    """
+    room, following = width - len(line), following.strip()
+    line = line.strip()
+    if not line or not following or ("\t" in line and "\t" in following):
         return False
-    if line[-1] in ":?" and is_answer(following):
+    named = _NAME_OF_VALUE.fullmatch(line) and _VALUE_ALONE.fullmatch(following)
+    if named or (line[-1] in ":?" and is_answer(following)):
         return True
-    full = width >= _NARROWEST and len(line) + 1 + len(following.split(maxsplit=1)[0]) > width
-    last = line.split()[-1].lower()
-    unfinished = last in _OPEN_END or last[-1] in ",/" or (last[-1] == "-" and len(last) > 1)
+    first = following.split(maxsplit=1)[0]
+    full = width >= _NARROWEST and len(first) >= room
+    unfinished = _unfinished(line, following, full=full)
     if _NEW_ITEM.match(following) and not (unfinished and full):
         return False
     if line[-1] in ".!?:" or line[-2:] in ('."', ".)", "?)", "!)"):
@@ -97,17 +114,30 @@ def goes_on(line: str, following: str, width: int) -> bool:
         return True
     if line.startswith(("|", "#")) or (_LABEL.match(following) and not full):
         return False
-    first = following.split(maxsplit=1)[0]
     if following[0].islower():
         return (
-            first.rstrip(",") in _GOES_ON
-            or full
-            or len(line) >= _LONG
-            or (line[0].isupper() and " " in line and not _LABEL.match(line) and not line.isupper())
+            full or len(line) >= _LONG or first.rstrip(",") in _GOES_ON or _begun(line, continued=continued)
         )
     if line.isupper() and following.isupper() and width >= _NARROWEST:
         return full
     return full and (following[0] in "([" or bool(_NAME.match(following)))
+
+
+def _unfinished(line: str, following: str, *, full: bool) -> bool:
+    """The line's last word ends no statement; a `no` does where it may be a value: `Effusion? No`."""
+    last = line.split()[-1].lower()
+    if last == "no":
+        return following[0].islower() or (full and not _VALUE_NO.search(line))
+    return last in _OPEN_END or last[-1] in ",/" or (last[-1] == "-" and len(last) > 1)
+
+
+def _begun(line: str, *, continued: bool) -> bool:
+    """The line ends inside a sentence: it began with a capital, or goes on from the line before."""
+    start = max(line.rfind(mark) for mark in (". ", "? ", "! ", ": "))
+    sentence = line[start + 2 :] if start >= 0 else line
+    if start < 0 and continued:
+        return True
+    return sentence[0].isupper() and " " in sentence and not _LABEL.match(sentence) and not sentence.isupper()
 
 
 def is_answer(text: str) -> bool:

@@ -28,6 +28,10 @@ _LINE = re.compile(r"\n(?!\s*[-*\u2022]?\s*\(?[A-Ha-h1-9][).:])")
 """A question and its options end with their line."""
 
 
+_CHOICES = re.compile(r"\?\s*(?=\(?[aA][).:]\s?\w)")
+"""Options behind a question: `Which is seen? (A) Effusion (B) Nodule`."""
+
+
 def unclaimed_sections(text: str) -> list[tuple[int, int, bool]]:
     """Stretches under a heading such as `INDICATION:` or `Question:`.
 
@@ -46,4 +50,11 @@ def unclaimed_sections(text: str) -> list[tuple[int, int, bool]]:
         if heading["question"] and (line := _LINE.search(text, first)):
             ends.append(line.start())
         found.append((heading.start(), min(ends, default=len(text)), bool(heading["question"])))
+    for mark in _CHOICES.finditer(text):
+        ends = [
+            match.start()
+            for match in (_ENDS.search(text, mark.end()), _LINE.search(text, mark.end()))
+            if match
+        ]
+        found.append((mark.end(), min(ends, default=len(text)), False))
     return found

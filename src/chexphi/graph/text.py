@@ -27,6 +27,8 @@ _MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
 _LONGEST = 1500
 """Characters of a sentence."""
+_HEADED = re.compile(r"[:\u2013?]|-\s")
+"""Without these no section has a heading."""
 _LOOK_BACK = 120
 """Characters before a break that decide what it is."""
 
@@ -75,6 +77,8 @@ def _runs_on(text: str, found: re.Match[str], before: str) -> bool:
     mark, after = found["stop"], text[found.end() : found.end() + _LOOK_BACK]
     if mark == ".":
         return _goes_on(text, found.start(), found.end())
+    if mark.startswith(".."):  # a dotted line before a value
+        return after.lstrip()[:1].islower() or is_answer(after.lstrip(" ."))
     if mark not in ("?", "\uff1f"):
         return False
     doubt = before[-1:] in ("", " ", "\n", "(") and after.lstrip(" ")[:1].islower()
@@ -122,15 +126,23 @@ def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]
         mentions += _moved(sentence.mentions, start)
         unclaimed += _moved(sentence.unclaimed, start)
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    apart = unclaimed_sections(text) if ":" in text or "-" in text or "\u2013" in text else []
     asked = {
         index
-        for first, last, question in apart
+        for first, last, question in _apart(text)
         for index, mention in enumerate(mentions)
-        if first <= mention.start < last and not (question and mention.denied)
+        if first <= mention.start < last and not (question and _in_question(text, places, mention))
     }
     parse = claimed(text, mentions, edges, asked)
     return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
+
+
+def _apart(text: str) -> list[tuple[int, int, bool]]:
+    return unclaimed_sections(text) if _HEADED.search(text) else []
+
+
+def _in_question(text: str, places: Sequence[tuple[int, int]], mention: Mention) -> bool:
+    """The sentence of a mention is a question: it is read with its answer, if it has one."""
+    return any("?" in text[start:end] for start, end in places if start <= mention.start < end)
 
 
 def _moved(mentions: Sequence[Mention], start: int) -> list[Mention]:

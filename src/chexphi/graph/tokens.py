@@ -30,6 +30,7 @@ _IRREGULAR = {
     "ain't": ("is", "not"),
     "shan't": ("will", "not"),
     "i'm": ("i", "am"),
+    "let's": ("let", "us"),
 }
 _ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SUBJECTS = words("there that it here what this he she who where")

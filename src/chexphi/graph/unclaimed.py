@@ -20,10 +20,16 @@ _NO_CONDITION = _words(
     "not any present real so needed clinically indicated necessary warranted anything i we you one"
 )
 _HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
+_SUBJECTS = (["there"], ["this"], ["it"], ["the"], ["a"], ["an"], ["that"])
+_SEEK = _words(
+    """look looking check checking search searching examine inspect inspecting scan survey review assess
+    evaluate checked examined inspected reviewed"""
+)
 _LIKE = _words(
     "signs sign features findings causes cause symptoms manifestations appearance hallmark hallmarks"
 )
 _INCLUDE = _words("include includes including such")
+_SOUGHT_END = _words(", ; . : and but")
 _PARTS = _words("; .")
 
 
@@ -73,11 +79,11 @@ def _question(tokens: Sequence[str], start: int, end: int) -> int | None:
 
 def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """`If there were an effusion, the angle would be blunted`, `had there been one, …`."""
-    if "if" not in tokens and tokens[0] not in ("had", "were"):
+    if "if" not in tokens and tokens[0] not in ("had", "were", "should"):
         return
     for at, word in enumerate(tokens):
         opened = word == "if" and tokens[at + 1 : at + 2] and tokens[at + 1] not in _NO_CONDITION
-        inverted = at == 0 and tuple(tokens[:2]) in (("had", "there"), ("were", "there"), ("had", "this"))
+        inverted = at == 0 and word in ("had", "were", "should") and tokens[1:2] in _SUBJECTS
         if not (opened or inverted):
             continue
         start = max((i + 1 for i in range(at) if tokens[i] in _PARTS), default=0)
@@ -104,6 +110,15 @@ def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
             return
 
 
+def sought(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """`I check the lungs for edema`: what is looked for, up to the next comma, `and` or the end."""
+    for at, word in enumerate(tokens):
+        if word in _SEEK and "for" in tokens[at + 2 : at + 6]:
+            first = tokens.index("for", at + 2) + 1
+            ends = (i for i in range(first, len(tokens)) if tokens[i] in _SOUGHT_END)
+            yield first, next(ends, len(tokens))
+
+
 def heading(
     tokens: Sequence[str], spans: Sequence[Span], absent: frozenset[int], answered: set[int]
 ) -> Iterator[tuple[int, int]]:
@@ -116,7 +131,7 @@ def heading(
     named = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
     if not named or not value or not answered.isdisjoint(label) or not BE.isdisjoint(tokens[:colon]):
         return
-    if spans[label[0]].start > 1 or not absent.isdisjoint(label):
+    if spans[label[0]].start > 3 or not absent.isdisjoint(label):
         return
     findings = [index for index in value if spans[index].label.endswith("_present")]
     again = any(spans[index].words[-1] in named for index in findings)
