@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from chexphi import prompts
-from chexphi.data.nih_labels import FINDINGS, convert, read_films
+from chexphi.data.nih_labels import convert
+from chexphi.data.nih_tables import FINDINGS, read_table
 from chexphi.data.read import read_examples
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.schema import InputError
@@ -124,7 +125,9 @@ def test_the_reasoning_says_the_labels(shared_data: Path, tmp_path: Path) -> Non
     """The rules read from each reasoning the findings that its film is labelled with, and no other."""
     folder = shared_data / "nih_thumbnails"
     convert(folder, tmp_path)
-    labels = {film.image: {FINDINGS[label][0] for label in film.findings} for film in read_films(folder)}
+    labels = {
+        film.image: {FINDINGS[label][0] for label in film.findings} for film in read_table(folder).films
+    }
     examples = read_examples(tmp_path / "train.json")
     graphs = LexiconExtractor().extract([prompts.reference_reasoning(e.explanation) for e in examples])
     for example, graph in zip(examples, graphs, strict=True):

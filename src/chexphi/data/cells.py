@@ -52,7 +52,7 @@ def is_missing(field: str, value: Any) -> bool:
     return text in _EMPTY or (field != "answer" and text.lower() in _NO_NAME)
 
 
-def _repaired(field: str, value: Any) -> Any:
+def repaired(field: str, value: Any) -> Any:
     """A whole number without its decimal point; other values as they are.
 
     Raises:
@@ -79,7 +79,7 @@ def _entries(field: str, values: list[Any] | tuple[Any, ...]) -> list[Any]:
                 f"field {field} holds {value!r}, an empty cell, at place {place} of {len(values)}:"
                 " leave it out, or write its value"
             )
-    return [_repaired(field, value) for value in values]
+    return [repaired(field, value) for value in values]
 
 
 def clean(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def clean(raw: Mapping[str, Any]) -> dict[str, Any]:
         elif field in LISTS and isinstance(value, list | tuple):
             row[field] = _entries(field, value)
         elif field not in OTHERS:
-            row[field] = _repaired(field, value)
+            row[field] = repaired(field, value)
     return row
 
 

@@ -34,7 +34,7 @@ PUBLIC_FORMS = (
     ),
     PublicForm(
         "NIH ChestX-ray14",
-        ("Image Index", "Finding Labels", "Follow-up #", "View Position"),
+        ("Image Index", "Finding Labels"),
         "run `chexphi data import nih-labels FOLDER --out OUT`",
     ),
     PublicForm(

@@ -61,6 +61,11 @@ def with_suffix(ref: str, root: Path) -> str:
     return ref if known else ref + SUFFIXES[0]
 
 
+def is_film(ref: str, root: Path) -> bool:
+    """Whether a reference, its suffix included, is a `data:` URI or a file, wherever it lies."""
+    return is_uri(ref) or os.path.isfile(os.path.join(root, ref))
+
+
 def locate(ref: str, root: Path) -> Path:
     """The path of a reference inside its root, links resolved; the file need not exist.
 

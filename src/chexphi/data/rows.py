@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from chexphi import prompts
 from chexphi.data import cells, foreign_forms
-from chexphi.data.images import is_uri, with_suffix
+from chexphi.data.images import is_film, with_suffix
 from chexphi.schema import KINDS, Example, InputError, Kind
 
 MAX_SHOWN = 80
@@ -168,13 +167,9 @@ def _images(row: Row, raw: Mapping[str, Any], root: Path, where: str) -> tuple[s
         raise InputError(f"{where} has no image: {foreign_forms.hint(raw, 'image') or advice}")
     refs = tuple(with_suffix(ref, root) for ref in row.images)
     by_id = not any(raw.get(field) for field in cells.IMAGES if field != "image_id")
-    if by_id and raw.get("image_path") and not any(_is_film(ref, root) for ref in refs):
+    if by_id and raw.get("image_path") and not any(is_film(ref, root) for ref in refs):
         raise InputError(f"{where} has no image under its `image_id`: {foreign_forms.hint(raw, 'image')}")
     return refs
-
-
-def _is_film(ref: str, root: Path) -> bool:
-    return is_uri(ref) or os.path.isfile(os.path.join(root, ref))
 
 
 def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) -> Example:
