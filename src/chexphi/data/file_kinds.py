@@ -14,7 +14,7 @@ class FileKind:
     """A kind of file that people give for a film."""
 
     name: str
-    """As it stands after "is": `a DICOM file`."""
+    """As it stands after "it is": `a DICOM file`."""
     advice: str
     start: bytes = rb"(?!)"
     """Regular expression that its first bytes match."""
@@ -28,7 +28,8 @@ KINDS = (
     FileKind("empty (0 bytes)", _AGAIN, rb"\A\Z"),
     FileKind(
         "a DICOM file",
-        "convert it to a PNG; docs/formats.md, section Films, has the lines that do",
+        "convert it to a PNG first, with pydicom (apply_voi_lut, and the negative of a MONOCHROME1 film) or"
+        " DCMTK's dcmj2pnm; docs/formats.md, section Films, has the lines",
         # With its preamble, or without: then the first element is of group 2 or 8, its type told or implied.
         rb"(?s).{128}DICM|[\x02\x08]\0[\0-\x20]\0(?:UL|UI|CS|DA|OB|SH|..\0\0)",
         (".dcm", ".dicom", ".dic", ".ima"),
@@ -86,7 +87,7 @@ _DAMAGED = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM|\0\0\0\x0cjP  ")
 
 
 def kind_of(head: bytes, name: str) -> tuple[str, str]:
-    """What a file is, as it stands after "is", and what to do.
+    """What a file is, as it stands after "it is", and what to do.
 
     Args:
         head: Its first bytes, at most `HEAD_BYTES`.

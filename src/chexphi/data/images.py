@@ -155,7 +155,7 @@ def _open(file: BinaryIO, ref: str) -> Image.Image:
 def _no_image(file: BinaryIO, ref: str) -> InputError:
     file.seek(0)
     kind, advice = file_kinds.kind_of(file.read(file_kinds.HEAD_BYTES), "" if is_uri(ref) else ref)
-    return InputError(f"image {_shown(ref)} is not an image but {kind}: {advice}")
+    return InputError(f"image {_shown(ref)} is not an image, it is {kind}: {advice}")
 
 
 def _too_large(ref: str) -> InputError:

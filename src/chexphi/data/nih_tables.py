@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chexphi.data import cells
 from chexphi.data.read import image_root_of
+from chexphi.data.rows import shown
 from chexphi.schema import InputError
 
 TABLES = ("labels.csv", "Data_Entry_2017*.csv")
@@ -137,7 +138,7 @@ def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -
         *(("finding", label, tuple(FINDINGS)) for label in sorted(labels)),
     ):
         if value not in known:
-            raise InputError(f"{where}: unknown {field} {value!r}: use one of {', '.join(known)}")
+            raise InputError(f"{where}: unknown {field} {shown(value)}: use one of {', '.join(known)}")
     findings = tuple(label for label in FINDINGS if label in labels)
     patient = str(cells.repaired("subject_id", values["patient_id"]))
     return Film(values["image"], values.get("split", ""), patient, values["gender"], values["view"], findings)

@@ -13,6 +13,9 @@ from chexphi.data.images import check_image, is_film
 from chexphi.data.read import image_errors, image_root_of, write_examples
 from chexphi.schema import Example, InputError
 
+MAX_NAME = 60
+"""Characters of a name or a label that figures show; our choice."""
+
 
 def by_split(
     out: Path, examples: Sequence[Example], *, split: str | None = None
@@ -147,9 +150,14 @@ def majorities(
         "all": {"rows": len(right), "accuracy": sum(right) / max(1, len(right))}
     }
     for name, hits in sorted(groups.items()):
-        answer = ", ".join(best.get(name, ()))
-        figures[name] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
+        answer = shown_name(", ".join(best.get(name, ())))
+        figures[shown_name(name)] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
     return figures
+
+
+def shown_name(text: str) -> str:
+    """A name or a label as figures show it; one that is long may be the text of a report: not shown."""
+    return text if len(text) <= MAX_NAME else f"a text of {len(text)} characters"
 
 
 def _key(example: Example) -> tuple[str, ...]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from PIL import Image
 
 from chexphi.data import forms
 from chexphi.data.cells import Repairs
 from chexphi.data.forms import FORMS
-from chexphi.data.images import check_image
-from chexphi.data.rows import label, to_example
+from chexphi.data.images import check_image, load_image
+from chexphi.data.rows import label, shown, to_example
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -77,23 +79,32 @@ def examples_or_errors(
             continue
         yield (
             where,
-            InputError(f"{where}: duplicate id {example.id!r}, first used in {first}: make ids unique"),
+            InputError(f"{where}: duplicate id {shown(example.id)}, first used in {first}: make ids unique"),
         )
 
 
 def image_errors(
-    placed: Sequence[tuple[str, Example]], root: Path, *, thorough: bool = False
+    placed: Sequence[tuple[str, Example]],
+    root: Path,
+    *,
+    look: Callable[[str, Image.Image], None] | None = None,
 ) -> Iterator[InputError]:
     """What is wrong with the films of examples, in their order, each film once, on several threads.
 
-    See `check_image` for what `thorough` adds.
+    Args:
+        placed: Examples with the words that name their place.
+        root: Image root.
+        look: Told of each sound film by its reference, decoded; without it not every pixel is (see
+            `check_image`).
     """
     first = {ref: where for where, example in reversed(placed) for ref in example.images}
     refs = list(dict.fromkeys(ref for _, example in placed for ref in example.images))
 
     def problem(ref: str) -> InputError | None:
         try:
-            check_image(ref, root, thorough=thorough)
+            check_image(ref, root, thorough=False)
+            if look is not None:
+                look(ref, load_image(ref, root))
         except InputError as error:
             return InputError(f"{first[ref]}: {error}")
         return None

@@ -1,8 +1,8 @@
 """An extractor against the human codes of the IU chest X-ray reports (Demner-Fushman et al., JAMIA 2016).
 
-Three questions: which of 14 findings are present, which finding lies where, and on which side. The reports' own
-MeSH codes (`Opacity/lung/base/bilateral`) answer all three; where NegBio's standard `findings14_gold.csv` lies
-beside the published folder `ecgen-radiology`, it answers the first.
+Three questions: which of 14 findings are present, which finding lies where, and on which side. The reports'
+own MeSH codes (`Opacity/lung/base/bilateral`) answer all three; where NegBio's standard `findings14_gold.csv`
+lies beside the published folder `ecgen-radiology`, it answers the first.
 """
 
 from __future__ import annotations
