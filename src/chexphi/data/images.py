@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from chexphi.data import file_kinds, pixels
 from chexphi.schema import InputError
@@ -141,6 +141,8 @@ def _open(file: BinaryIO, ref: str) -> Image.Image:
         raise _too_large(ref) from None
     except _DAMAGE:
         raise _no_image(file, ref) from None
+    if isinstance(film, ImageFile.StubImageFile):  # HDF5, GRIB and others, which Pillow only names
+        raise _no_image(file, ref)
     try:
         reason = pixels.unfit(film)
     except _DAMAGE:
