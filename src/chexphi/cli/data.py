@@ -83,7 +83,7 @@ def import_(
     show(figures, as_json=as_json)
     if not as_json:
         for reason, count in figures["left_out"].items():
-            typer.echo(f"left out: {count} rows, {reason}")
+            typer.echo(f"left out: {count}, {reason}")
 
 
 @app.command("check")

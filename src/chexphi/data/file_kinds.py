@@ -82,6 +82,7 @@ KINDS = (
     FileKind("a Python pickle", _TO_PNG, rb"\x80[\x02-\x05]"),
     FileKind("a base64 text", "decode it into a file", rb"data:image/|iVBORw0KGgo|/9j/4"),
 )
+SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.suffixes)
 _DAMAGED = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM|\0\0\0\x0cjP  ")
 """How images begin whose header cannot be read."""
 

@@ -26,6 +26,8 @@ MAX_URI_CHARACTERS = 32_000_000
 """Longest `data:` URI, about 24 MB of image; our choice, a full-size film has 1 to 3 MB as JPEG."""
 MAX_SHOWN = 200
 """Characters of a reference that a message shows; our choice, the paths of MIMIC-CXR have about 90."""
+MAX_BLANKS = 6
+"""Blanks in a reference that is shown: with more it is a sentence."""
 SMALL_BYTES = 32_768
 """Files up to this size are always checked to the last pixel, which takes them less than a millisecond."""
 _URI = re.compile(r"data:image/(png|jpe?g);base64,", re.IGNORECASE)
@@ -58,12 +60,12 @@ def with_suffix(ref: str, root: Path) -> str:
         if os.path.isfile(os.path.join(root, ref + suffix)):
             return ref + suffix
     known = os.path.splitext(ref)[1].lower() in Image.registered_extensions()
-    return ref if known else ref + SUFFIXES[0]
+    return ref if known or ref.lower().endswith(file_kinds.SUFFIXES) else ref + SUFFIXES[0]
 
 
 def is_film(ref: str, root: Path) -> bool:
-    """Whether a reference, its suffix included, is a `data:` URI or a file, wherever it lies."""
-    return is_uri(ref) or os.path.isfile(os.path.join(root, ref))
+    """Whether a reference is a `data:` URI or a file, wherever it lies."""
+    return is_uri(ref) or os.path.isfile(os.path.join(root, with_suffix(ref, root)))
 
 
 def locate(ref: str, root: Path) -> Path:
@@ -91,7 +93,9 @@ def _shown(ref: str) -> str:
     """A reference as messages show it: never an image, nor a long text that was taken for a path."""
     if is_uri(ref):
         return f"a data: URI of {len(ref)} characters"
-    return repr(ref) if len(ref) <= MAX_SHOWN else f"{ref[:MAX_SHOWN]!r}… ({len(ref)} characters)"
+    if len(ref) > MAX_SHOWN or ref.count(" ") > MAX_BLANKS:
+        return f"a text of {len(ref)} characters"
+    return repr(ref)
 
 
 def _from_uri(ref: str) -> io.BytesIO:

@@ -110,9 +110,9 @@ def kind_of(stem: str, images: int) -> Kind:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it, cut where it is long."""
+    """A value as messages show it; one that is long is only measured."""
     text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+    return text if len(text) <= MAX_SHOWN else f"a text of {len(text)} characters"
 
 
 def label(where: str, raw: Any) -> str:
