@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from chexphi.data.images import check_image, load_image
 from chexphi.data.pixels import stretched, window
@@ -75,7 +75,7 @@ def test_an_ordinary_film_keeps_its_pixels(seed: int, top: int) -> None:
 @pytest.mark.parametrize("value", [65535, 65000, 0])
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_markers_and_hot_pixels_change_no_other_pixel(top: int, value: int, size: int) -> None:
-    film = film_of(3, top=top) + np.uint16(0 if value else 30000)
+    film = film_of(3, top=top) + np.uint16(0 if value else 49000)
     wanted = before(film)
     marked = film.copy()
     marked[40 : 40 + size, 30 : 30 + size] = value
@@ -85,6 +85,17 @@ def test_markers_and_hot_pixels_change_no_other_pixel(top: int, value: int, size
     difference = np.abs(stretched(marked)[other].astype(int) - wanted[other])
     assert difference.max() <= 2
     assert set(stretched(marked)[~other]) == {255 if value else 0}
+
+
+def test_the_edges_of_letters_take_few_levels() -> None:
+    """A burned-in label with soft edges: values between the film's and the label's own."""
+    film = film_of(4)
+    label = Image.new("L", film.shape[::-1], 0)
+    ImageDraw.Draw(label).text((4, 8), "L", fill=255, font=ImageFont.load_default(18))
+    marked = np.maximum(film, np.asarray(label).astype(np.uint16) * 257)
+    own = np.asarray(label) == 0
+    assert 0.002 < (~own).mean() < 0.03
+    assert np.ptp(np.percentile(stretched(marked)[own], [1, 99])) > 100
 
 
 def test_a_frame_of_another_value_leaves_the_film_its_levels() -> None:
