@@ -118,6 +118,7 @@ def test_a_whole_number_loses_its_decimal_point(
         ({"subject_id": float("-inf")}, "field subject_id is -inf"),
         ({"study_id": 1.234e17}, "last digits are lost"),
         ({"explanation": "<think>nan</think><answer>no</answer>"}, "an empty cell between its tags"),
+        ({"explanation": "<think>None</think><answer>no</answer>"}, "an empty cell between its tags"),
         (
             {"answer": NAN, "explanation": "<think>Clear.</think><answer>nan</answer>"},
             "<answer>nan</answer>, an empty cell",
@@ -131,6 +132,11 @@ def test_what_cannot_be_repaired_is_refused_with_its_row(
         read_examples(written(folder, [ROW, ROW | {"id": "b"} | changes]))
     assert str(caught.value).startswith(f"{folder / 'data.json'}, row 2 (id 'b')")
     assert words in str(caught.value)
+
+
+def test_none_between_the_tags_of_an_answer_is_an_answer(folder: Path) -> None:
+    text = "<think>No finding is seen.</think><answer>None</answer>"
+    assert one(folder, answer=None, explanation=text).answer == ("None",)
 
 
 def test_an_answer_that_is_missing_may_stand_in_the_explanation(folder: Path) -> None:

@@ -165,6 +165,12 @@ def test_a_film_under_its_id_is_read_beside_a_path(tmp_path: Path) -> None:
     assert read_examples(path)[0].images == ("7.png",)
 
 
+def test_a_question_about_no_film_may_carry_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps([{"images": [], "image_path": "p/7.jpg", "question": "q", "answer": "a"}]))
+    assert read_examples(path)[0].images == ()
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [

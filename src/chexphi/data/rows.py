@@ -95,8 +95,9 @@ def _own_answer(explanation: Any) -> str:
 def _refuse_empty_cells(explanation: str, where: str) -> None:
     """Refuse tags that were put round an empty cell: `<think>nan</think>`."""
     parsed = prompts.parse(explanation)
-    for tag, text in (("think", parsed.think), ("answer", parsed.answer)):
-        if text is not None and cells.is_missing("answer", text):
+    parts = (("think", "explanation", parsed.think), ("answer", "answer", parsed.answer))
+    for tag, field, text in parts:
+        if text is not None and cells.is_missing(field, text):
             raise InputError(
                 f"{where}: explanation has <{tag}>{text}</{tag}>, an empty cell between its tags:"
                 " write the text, or remove the explanation"
@@ -166,7 +167,7 @@ def _images(row: Row, raw: Mapping[str, Any], root: Path, where: str) -> tuple[s
         advice = "add `images` (an empty list if the question needs no film)"
         raise InputError(f"{where} has no image: {foreign_forms.hint(raw, 'image') or advice}")
     refs = tuple(with_suffix(ref, root) for ref in row.images)
-    by_id = not any(raw.get(field) for field in cells.IMAGES if field != "image_id")
+    by_id = raw.get("image_id") and not any(raw.get(field) for field in cells.IMAGES[:-1])
     if by_id and raw.get("image_path") and not any(is_film(ref, root) for ref in refs):
         raise InputError(f"{where} has no image under its `image_id`: {foreign_forms.hint(raw, 'image')}")
     return refs
