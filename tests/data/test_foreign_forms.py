@@ -218,6 +218,12 @@ def test_an_array_inside_an_object_is_pointed_at(tmp_path: Path) -> None:
         read_examples(tmp_path / "a.json")
 
 
+def test_columns_of_pandas_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"question": {"0": "q"}, "answer": {"0": "a"}}))
+    with pytest.raises(InputError, match=r"to_json\(orient='records'\)"):
+        read_examples(tmp_path / "a.json")
+
+
 def test_every_form_of_the_table_is_known_by_its_marks() -> None:
     for form in foreign_forms.PUBLIC_FORMS:
         assert foreign_forms.form_of(form.marks) is form

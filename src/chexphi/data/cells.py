@@ -28,6 +28,8 @@ _EMPTY = frozenset({"nan", "NaN", "NAN", "-nan", "<NA>", "NaT"})
 """What pandas and numpy write for an empty cell in a column of text; never an answer."""
 _NO_NAME = frozenset({"none", "null", "na", "n/a", "#n/a"})
 """Not a name, path or sentence either, in any case; `None` may well be an answer."""
+_LONGEST = 16
+"""Characters beyond which a text is no mark of an empty cell, blanks around it included."""
 _WHOLE = re.compile(r"(\d+)\.0+")
 _EXACT = 2**53
 """From here on a float no longer tells two whole numbers apart."""
@@ -44,9 +46,9 @@ def is_missing(field: str, value: Any) -> bool:
     >>> is_missing("answer", "None"), is_missing("subject_id", "None")
     (False, True)
     """
-    if value is None or is_nan(value):
-        return True
     if not isinstance(value, str):
+        return value is None or is_nan(value)
+    if len(value) > _LONGEST:
         return False
     text = value.strip()
     return text in _EMPTY or (field != "answer" and text.lower() in _NO_NAME)
@@ -104,14 +106,16 @@ def clean(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def repairs(raw: Mapping[str, Any]) -> list[str]:
-    """Fields whose whole numbers lose a decimal point in `clean`."""
-    row = clean(raw)
-    pairs = ((field, raw[field], row[field]) for field in (*NAMES, *TEXTS, *LISTS) if field in row)
-    return [field for field, before, after in pairs if _texts(before) != _texts(after)]
+    """Fields whose whole numbers lose a decimal point in `clean`, which has not refused the row."""
+    return [field for field in (*NAMES, *TEXTS, *LISTS) if field in raw and _loses_point(field, raw[field])]
 
 
-def _texts(value: Any) -> list[str]:
-    return [str(entry) for entry in value] if isinstance(value, list | tuple) else [str(value)]
+def _loses_point(field: str, value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_loses_point(field, entry) for entry in value)
+    if isinstance(value, float | Decimal):
+        return not is_nan(value) and value == int(value)
+    return field in PATIENT and isinstance(value, str) and bool(_WHOLE.fullmatch(value.strip()))
 
 
 class Repairs:

@@ -34,12 +34,13 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
         hint = "name it .jsonl if it holds one object a line" if error.msg == "Extra data" else "repair it"
         raise InputError(f"{path}, line {error.lineno} is no JSON ({error.msg}): {hint}") from None
     if not isinstance(rows, list):
-        arrays = (
-            [key for key, value in rows.items() if isinstance(value, list)] if isinstance(rows, dict) else []
-        )
+        values = rows if isinstance(rows, dict) else {}
+        arrays = [key for key, value in values.items() if isinstance(value, list)]
         advice = "write the rows as [{…}, {…}], or as lines of a .jsonl file"
         if arrays:
             advice = f"its `{arrays[0]}` does, save that in a file of its own"
+        elif values and all(isinstance(value, dict) for value in values.values()):
+            advice = "write the rows as [{…}, {…}], with pandas by to_json(orient='records')"
         raise InputError(f"{path} holds no JSON array: {advice}")
     for number, row in enumerate(rows, 1):
         yield f"{path}, row {number}", row

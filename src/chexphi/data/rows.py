@@ -17,6 +17,8 @@ from chexphi.schema import KINDS, Example, InputError, Kind
 
 MAX_SHOWN = 80
 """Characters of an id or a kind that a message shows: one that is longer may be the text of a report."""
+_EMPTY_PART = re.compile(r">\s*(?:-?nan|<na>|nat|none|null|#?n/a|na)\s*<", re.IGNORECASE)
+"""What may be an empty cell between tags; other explanations are not parsed for it."""
 _PLACEHOLDER = re.compile(r"<image>|<\|image_\d+\|>", re.IGNORECASE)
 
 
@@ -94,6 +96,8 @@ def _own_answer(explanation: Any) -> str:
 
 def _refuse_empty_cells(explanation: str, where: str) -> None:
     """Refuse tags that were put round an empty cell: `<think>nan</think>`."""
+    if not _EMPTY_PART.search(explanation):
+        return
     parsed = prompts.parse(explanation)
     parts = (("think", "explanation", parsed.think), ("answer", "answer", parsed.answer))
     for tag, field, text in parts:
