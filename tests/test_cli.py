@@ -184,6 +184,15 @@ def test_training_that_blows_up_is_one_sentence(
         (["mine", "score", "--model", "m"], "--data"),
         (["mine", "select", "nowhere", "{file}", "--out", "x.json"], "nowhere"),
         (["data", "import", "coco", ".", "--out", "x"], "coco"),
+        (
+            ["data", "import", "mimic-vqa-cot", "{file}", "--out", "x", "--empty-answer", "drop"],
+            "--empty-answer is 'drop': use refuse, none or skip",
+        ),
+        (
+            ["data", "import", "vqa-rad", ".", "--out", "x", "--missing-films", "none"],
+            "--missing-films is 'none': use refuse or skip",
+        ),
+        (["data", "import", "nih-labels", ".", "--out", "x"], "Data_Entry_2017_v2020.csv"),
         (["data", "check", "nowhere.json"], "nowhere.json"),
         (["data", "check", "{file}", "--rewards", "external_kg"], "did you mean external_kg_jac"),
         (["rewards", "score", "nowhere.jsonl"], "nowhere.jsonl"),

@@ -22,7 +22,7 @@ def row(name: str, **changes: Any) -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     for name in ("1.png", "2.png"):
-        Image.new("L", (8, 8), 90).save(tmp_path / "images" / name)
+        Image.linear_gradient("L").save(tmp_path / "images" / name)
     return tmp_path
 
 
@@ -118,6 +118,41 @@ def test_a_folder_of_files_and_a_limit(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps([row("1"), row("2")]))
     assert check(folder)["rows"] == 4
     assert check(folder, limit=1)["rows"] == 2
+
+
+def test_poor_films_are_a_warning_and_damaged_ones_a_problem(folder: Path) -> None:
+    Image.new("L", (64, 64), 7).save(folder / "images" / "flat.png")
+    whole = (folder / "images" / "2.png").read_bytes()
+    (folder / "images" / "2.png").write_bytes(whole[: len(whole) // 2] + whole[-200:])
+    rows = [row("a"), row("b", images=["2.png"]), row("c", images=["flat.png"])]
+    figures = checked(folder, rows)
+    assert figures["bad_images"] == 1
+    assert "2.png" in figures["problems"][0]
+    (warning,) = figures["warnings"]
+    assert warning.startswith("1 of 2 films have few grey levels (first: 'flat.png', 1,")
+
+
+def test_no_long_text_of_a_row_is_shown(folder: Path) -> None:
+    """A report in the wrong column stands in no figure and in no message."""
+    report = "The patient has had a small left effusion since the operation. " * 4
+    changes: list[dict[str, Any]] = [
+        {"answer": [report]},
+        {"question_type": report},
+        {"kind": report},
+        {"id": report, "question": ""},
+        {"images": [report]},
+        {"image": report, "images": None},
+        {"question": [report]},
+        {"scene": report},
+        {"messages": report, "question": ""},
+        {"answer": {"text": report}},
+        {"answer": True, "report": report},
+        {"img_name": report, "images": None},
+        {"split": report},
+        {"id": report},
+    ]
+    figures = checked(folder, [row(f"r{n}") | change for n, change in enumerate(changes)] + [row(report)] * 2)
+    assert "since the operation" not in json.dumps(figures)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_an_id_with_dots_keeps_them(root: Path) -> None:
     assert with_suffix("b", root) == "b.jpg"
     assert with_suffix("absent", root) == "absent.png"
     assert with_suffix("scan.tif", root) == "scan.tif"
+    assert with_suffix("scan.dcm", root) == "scan.dcm"
 
 
 @pytest.mark.parametrize("ref", ["../secret.png", "p10/../../secret.png", "link.png", "linked/secret.png"])

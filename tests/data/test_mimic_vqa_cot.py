@@ -192,3 +192,72 @@ def test_an_images_folder_of_something_else_is_left_alone(source: Path, tmp_path
     assert summary["image_root_needed"]
     assert image_root_of(tmp_path / "out" / "a.json") == other
     assert len(read_examples(tmp_path / "out" / "a.json", image_root=summary["image_root"])) == 6
+
+
+EMPTY = [
+    BASIC | {"id": "list", "answer": [], "explanation": ""},
+    BASIC | {"id": "text", "answer": "", "explanation": "<think>Nothing is seen.</think><answer></answer>"},
+    BASIC | {"id": "blank", "answer": [" "], "explanation": "The lungs are clear."},
+    BASIC | {"id": "own", "answer": []},  # its explanation says yes
+    BASIC | {"id": "full"},
+]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "parquet"])
+def test_an_empty_answer_is_refused_kept_or_left_out(source: Path, tmp_path: Path, form: str) -> None:
+    path = source / "annotations" / "eval" / f"empty.{form}"
+    if form == "parquet":
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        rows = [row | {"answer": [row["answer"]] if row["answer"] in ("", "yes") else row["answer"]}
+                for row in EMPTY]  # fmt: skip
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        lines = [json.dumps(row) for row in EMPTY]
+        path.write_text("\n".join(lines) if form == "jsonl" else "[" + ",".join(lines) + "]")
+    with pytest.raises(InputError, match=r"has no answer: .*--empty-answer none .*--empty-answer skip"):
+        convert(path, tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+    summary = convert(path, tmp_path / "out.json", empty_answer="none")
+    found = {e.id.rpartition("/")[2]: e for e in read_examples(tmp_path / "out.json")}
+    assert {name: example.answer for name, example in found.items()} == {
+        "list": ("none",),
+        "text": ("none",),
+        "blank": ("none",),
+        "own": ("yes",),
+        "full": ("yes",),
+    }
+    assert found["text"].explanation == "<think>Nothing is seen.</think><answer>none</answer>"
+    assert found["blank"].explanation == "<think>The lungs are clear.</think><answer>none</answer>"
+    assert (summary["rows"], summary["rows_read"], summary["left_out"]) == (5, 5, {})
+
+    summary = convert(path, tmp_path / "out.json", empty_answer="skip")
+    assert (summary["rows"], summary["rows_read"]) == (2, 5)
+    assert summary["left_out"] == {"the answer is empty": 3}
+
+
+@pytest.mark.parametrize("answer", [None, float("nan"), "nan", [None]])
+@pytest.mark.parametrize("empty_answer", ["none", "skip"])
+def test_an_answer_that_is_missing_is_not_an_empty_one(
+    source: Path, tmp_path: Path, answer: Any, empty_answer: str
+) -> None:
+    path = source / "annotations" / "eval" / "missing.json"
+    path.write_text(json.dumps([BASIC, BASIC | {"answer": answer, "explanation": ""}]))
+    with pytest.raises(InputError, match="row 2"):
+        convert(path, tmp_path / "out.json", empty_answer=empty_answer)
+
+
+def test_rows_without_their_film_are_left_out_if_asked(source: Path, tmp_path: Path) -> None:
+    path = source / "annotations" / "eval" / "part.json"
+    path.write_text(json.dumps([BASIC, BASIC | {"image_ids": [FILM, "p10/nine"]}]))
+    with pytest.raises(InputError, match=r"'p10/nine\.png' is missing.*1 of 2 films.*--missing-films skip"):
+        convert(path, tmp_path / "out.json")
+    summary = convert(path, tmp_path / "out.json", missing_films="skip")
+    assert (summary["rows"], summary["left_out"]) == (1, {"a film is missing": 1})
+
+
+def test_films_may_lie_elsewhere(source: Path, tmp_path: Path) -> None:
+    (source / "images").rename(tmp_path / "films")
+    summary = convert(source, tmp_path / "out", image_root=tmp_path / "films")
+    assert summary["rows"] == 6
+    assert len(read_examples(tmp_path / "out" / "uniform" / "1000.json")) == 2

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from chexphi import prompts
-from chexphi.data.nih_labels import FINDINGS, convert, read_films
+from chexphi.data.nih_labels import convert
+from chexphi.data.nih_tables import FINDINGS, read_table
 from chexphi.data.read import read_examples
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.schema import InputError
@@ -103,6 +104,97 @@ def test_bad_input_writes_nothing(tmp_path: Path, lines: tuple[str, ...], head: 
     assert not (tmp_path / "out").exists()
 
 
+PUBLISHED_HEAD = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+PUBLISHED_LINES = (
+    "00000001_000.png,Cardiomegaly,0,1,57,M,PA,2682,2749,0.14300000000000002,0.14300000000000002",
+    "00000001_001.png,Hernia|Effusion,1,1,58,M,AP,2894,2729,0.14300000000000002,0.14300000000000002",
+    "00000002_000.png,No Finding,0,2,80,F,PA,2500,2048,0.171,0.171",
+    "00000003_000.png,Pneumonia,0,3,81,F,PA,2582,2991,0.14300000000000002,0.14300000000000002",
+)
+
+
+def published(
+    folder: Path, *, table: str = "Data_Entry_2017_v2020.csv", images: str = "images", films: int = 4
+) -> Path:
+    """The published table under its name, with films."""
+    folder.mkdir()
+    (folder / table).write_text("\n".join((PUBLISHED_HEAD, *PUBLISHED_LINES)) + "\n")
+    for number, line in enumerate(PUBLISHED_LINES[:films]):
+        path = folder / images.format(number % 2 + 1) / line.partition(",")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").save(path)
+    return folder
+
+
+@pytest.mark.parametrize("table", ["Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv", "labels.csv"])
+@pytest.mark.parametrize("images", ["images", "images_00{}/images"])  # as unpacked, as Kaggle has it
+def test_the_published_table_is_read_as_it_is(tmp_path: Path, table: str, images: str) -> None:
+    folder = published(tmp_path / "nih", table=table, images=images)
+    summary = convert(folder, tmp_path / "out.json")
+    examples = read_examples(tmp_path / "out.json")
+    assert (summary["images"], summary["patients"], summary["rows_read"]) == (4, 3, 4)
+    assert summary["split_made"]
+    asked = {example.question_type for example in examples if example.semantic_type == "verify"}
+    assert asked == {f"presence of {FINDINGS[label][0]}" for label in
+                     ("Cardiomegaly", "Effusion", "Hernia", "Pneumonia")}  # fmt: skip
+    of_patient = {example.subject_id: example.split for example in examples}
+    assert all(of_patient[example.subject_id] == example.split for example in examples)
+    assert {example.subject_id for example in examples} == {"1", "2", "3"}
+
+
+def test_the_published_test_list_is_kept(tmp_path: Path) -> None:
+    folder = published(tmp_path / "nih")
+    (folder / "test_list.txt").write_text("00000002_000.png\n00000003_000.png\n")
+    films = read_table(folder).films
+    assert [film.split for film in films] == ["train", "train", "test", "test"]
+    (folder / "test_list.txt").write_text("00000001_000.png\n")
+    with pytest.raises(InputError, match="a patient in two splits"):
+        read_table(folder)
+
+
+def test_a_part_of_the_films_is_imported_if_asked(tmp_path: Path) -> None:
+    folder = published(tmp_path / "nih", films=2)
+    with pytest.raises(InputError, match=r"is missing.*2 of 4 films are missing, and --missing-films skip"):
+        convert(folder, tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+    summary = convert(folder, tmp_path / "out.json", missing_films="skip")
+    assert (summary["images"], summary["left_out"]) == (2, {"the film is missing": 2})
+    limited = convert(folder, tmp_path / "one.json", missing_films="skip", limit=1)
+    assert limited["images"] + sum(limited["left_out"].values()) == limited["rows_read"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("9.png,Mass,0,nan,57,M,PA,1,1,1,1", "line 6 has no Patient ID"),
+        ("9.png,,0,9,57,M,PA,1,1,1,1", "line 6 has no Finding Labels"),
+        ("9.png,Mass,0,9,57,M,LL,1,1,1,1", "line 6: unknown view 'LL'"),
+        ("00000002_000.png,Mass,0,2,57,M,PA,1,1,1,1", r"names a film twice \('00000002_000.png'\)"),
+    ],
+)
+def test_a_bad_line_of_the_published_table_is_named(tmp_path: Path, line: str, words: str) -> None:
+    folder = published(tmp_path / "nih")
+    with (folder / "Data_Entry_2017_v2020.csv").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=words):
+        convert(folder, tmp_path / "out")
+
+
+def test_a_patient_with_a_decimal_point_is_the_same_patient(tmp_path: Path) -> None:
+    folder = source(tmp_path, LINES[0], LINES[1].replace(",1,1,", ",1.0,1,"))
+    assert {film.patient for film in read_table(folder).films} == {"1"}
+
+
+def test_the_real_head_of_the_published_table(shared_data: Path) -> None:
+    table = read_table(shared_data / "published" / "Data_Entry_2017_v2020_head.csv")
+    assert (len(table.films), table.published) == (399, True)
+    assert len({film.patient for film in table.films}) == 99
+    assert {film.split for film in table.films} == {"train", "valid"}
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no labels\.csv"):
         convert(tmp_path, tmp_path / "out")
@@ -124,7 +216,9 @@ def test_the_reasoning_says_the_labels(shared_data: Path, tmp_path: Path) -> Non
     """The rules read from each reasoning the findings that its film is labelled with, and no other."""
     folder = shared_data / "nih_thumbnails"
     convert(folder, tmp_path)
-    labels = {film.image: {FINDINGS[label][0] for label in film.findings} for film in read_films(folder)}
+    labels = {
+        film.image: {FINDINGS[label][0] for label in film.findings} for film in read_table(folder).films
+    }
     examples = read_examples(tmp_path / "train.json")
     graphs = LexiconExtractor().extract([prompts.reference_reasoning(e.explanation) for e in examples])
     for example, graph in zip(examples, graphs, strict=True):

@@ -66,3 +66,41 @@ def test_the_lexicon_meets_its_bars_on_the_real_reports(shared_data: Path) -> No
     assert found["presence"]["f1"] >= 0.90
     assert found["pairs"]["recall"] >= 0.75
     assert found["laterality"]["right"] >= 0.97
+
+
+def test_the_published_folder_alone_gives_presence_by_its_codes(tmp_path: Path) -> None:
+    reports = {
+        "1": ("Opacity in the left lung base. No effusion.", ["Opacity/lung/base/left"]),
+        "2": ("Right lower lobe atelectasis.", ["Pulmonary Atelectasis/lower lobe/right"]),
+        "3": ("Small effusion. Hiatal hernia.", ["Pleural Effusion/small", "Hernia, Hiatal"]),
+        "4": ("Pleural thickening.", ["Thickening/pleura/apex", "Emphysema"]),
+        "5": ("A nodule.", ["No Indexing"]),  # nobody has coded it
+        "6": ("", ["Nodule/lung"]),  # nothing is said
+    }
+    for key, (text, codes) in reports.items():
+        (tmp_path / "ecgen-radiology").mkdir(exist_ok=True)
+        majors = "".join(f"<major>{code}</major>" for code in codes)
+        (tmp_path / "ecgen-radiology" / f"{key}.xml").write_text(XML.format(text, majors))
+    wanted = [set(), {"Atelectasis"}, {"Effusion", "Hernia"}, {"Pleural_Thickening", "Emphysema"}]
+    for data in (tmp_path, tmp_path / "ecgen-radiology"):
+        assert [set(report.present) for report in iu_reports.read_reports(data)] == wanted
+        done = CliRunner().invoke(app, ["kg", "eval", str(data), "--json"])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        assert found["n"] == 4
+        assert found["presence"] == {"precision": 1.0, "recall": 0.8, "f1": pytest.approx(8 / 9), "n": 5}
+
+
+def test_reports_without_codes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "1.xml").write_text(XML.format("A nodule.", "<major>No Indexing</major>"))
+    with pytest.raises(InputError, match="holds no IU report with MeSH codes"):
+        iu_reports.read_reports(tmp_path)
+
+
+def test_presence_by_the_codes_agrees_with_the_standard(shared_data: Path) -> None:
+    by_codes = iu_reports.read_reports(shared_data / "iu_reports" / "ecgen-radiology")
+    by_table = iu_reports.read_reports(shared_data / "iu_reports")
+    pairs = list(zip(by_codes, by_table, strict=True))
+    assert all(one.key == other.key for one, other in pairs)
+    assert sum(one.present != other.present for one, other in pairs) <= 5
+    assert iu_reports.evaluate(LexiconExtractor(), by_codes)["presence"]["f1"] >= 0.90

@@ -48,8 +48,19 @@ def phantom(
 @app.command("import")
 def import_(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="mimic-vqa-cot, vqa-rad or nih-labels.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder or file.")],
     out: Out,
+    image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
+    empty_answer: Annotated[
+        str,
+        typer.Option(
+            "--empty-answer",
+            help="An answer that is empty: refuse, none (it becomes none) or skip (left out).",
+        ),
+    ] = "refuse",
+    missing_films: Annotated[
+        str, typer.Option("--missing-films", help="Rows whose film has no file: refuse or skip (left out).")
+    ] = "refuse",
     seed: Seed = 0,
     limit: Limit = None,
     overwrite: Overwrite = False,
@@ -58,7 +69,21 @@ def import_(
     """Read a dataset in its own form and write it in ours; images stay where they are."""
     from chexphi.data import importers
 
-    show(importers.convert(form, source, out, seed=seed, limit=limit, overwrite=overwrite), as_json=as_json)
+    figures = importers.convert(
+        form,
+        source,
+        out,
+        image_root=image_root,
+        seed=seed,
+        limit=limit,
+        empty_answer=empty_answer,
+        missing_films=missing_films,
+        overwrite=overwrite,
+    )
+    show(figures, as_json=as_json)
+    if not as_json:
+        for reason, count in figures["left_out"].items():
+            typer.echo(f"left out: {count}, {reason}")
 
 
 @app.command("check")

@@ -132,7 +132,7 @@ def audit(
 @app.command("eval")
 def evaluate(
     data: Annotated[
-        Path, typer.Argument(help="Annotated sentences (JSONL), or the folder of the IU reports.")
+        Path, typer.Argument(help="Annotated sentences (JSONL), or the IU reports' folder as published.")
     ],
     extractor: Extractor = "lexicon",
     limit: Limit = None,

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import answers, prompts
-from chexphi.data import publish, rewarded
+from chexphi.data import film_looks, publish, rewarded
+from chexphi.data.cells import Repairs
+from chexphi.data.film_looks import FilmLook
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
 from chexphi.schema import Example, InputError
 
 MAX_PROBLEMS = 20
 """Problems that are spelled out; all are counted."""
+MAX_NAMES = 50
+"""Names of a field that are counted apart, the most frequent ones; our choice."""
 
 
 def check(
@@ -48,13 +52,17 @@ def check(
     root = image_root_of(path, image_root)
     placed: list[tuple[str, Example]] = []
     errors: list[InputError] = []
+    repairs = Repairs()
     for file in annotation_files(path) if path.is_dir() else [path]:
-        for where, found in examples_or_errors(file, root, limit=limit):
+        for where, found in examples_or_errors(file, root, limit=limit, repairs=repairs):
             if isinstance(found, InputError):
                 errors.append(found)
             else:
                 placed.append((where, found))
-    bad_images = list(image_errors(placed, root, thorough=True))
+    looks: dict[str, FilmLook] = {}
+    bad_images = list(
+        image_errors(placed, root, look=lambda ref, film: looks.update({ref: film_looks.look(film)}))
+    )
     errors += bad_images
     if not placed and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
@@ -67,7 +75,12 @@ def check(
         "bad_images": len(bad_images),
         "problem_count": len(errors),
         "problems": [str(error) for error in errors[:max_problems]],
-        "warnings": warnings(examples) + (reward_warnings(earned) if earned else []),
+        "warnings": [
+            *warnings(examples),
+            *film_looks.film_warnings(looks),
+            *repairs.sentences(),
+            *(reward_warnings(earned) if earned else ()),
+        ],
         **({"rewards": earned} if earned else {}),
     }
 
@@ -92,7 +105,7 @@ def figures(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def _counts(values: Any) -> dict[str, int]:
-    return dict(Counter(values).most_common())
+    return dict(Counter(map(publish.shown_name, values)).most_common(MAX_NAMES))
 
 
 def _status(example: Example) -> str:

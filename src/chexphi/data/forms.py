@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import runs
+from chexphi.data import foreign_forms
 from chexphi.schema import Example, InputError
 
 FORMS = (".json", ".jsonl", ".parquet")
@@ -32,9 +34,14 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
         hint = "name it .jsonl if it holds one object a line" if error.msg == "Extra data" else "repair it"
         raise InputError(f"{path}, line {error.lineno} is no JSON ({error.msg}): {hint}") from None
     if not isinstance(rows, list):
-        raise InputError(
-            f"{path} holds no JSON array: write the rows as [{{…}}, {{…}}], or as lines of a .jsonl file"
-        )
+        values = rows if isinstance(rows, dict) else {}
+        arrays = [key for key, value in values.items() if isinstance(value, list)]
+        advice = "write the rows as [{…}, {…}], or as lines of a .jsonl file"
+        if arrays:
+            advice = f"its `{arrays[0]}` does, save that in a file of its own"
+        elif values and all(isinstance(value, dict) for value in values.values()):
+            advice = "write the rows as [{…}, {…}], with pandas by to_json(orient='records')"
+        raise InputError(f"{path} holds no JSON array: {advice}")
     for number, row in enumerate(rows, 1):
         yield f"{path}, row {number}", row
 
@@ -71,6 +78,14 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
         raise InputError(f"{path} is no Parquet file that can be read: write it again") from None
 
 
+def _columns(path: Path) -> list[str]:
+    """The first line of a table; none if the file is no table."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return []
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+
+
 def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Each row of a file as stored, with the words that name its place.
 
@@ -81,7 +96,9 @@ def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"dataset {path} {what}: give a file that ends in {', '.join(FORMS)}")
     if path.suffix.lower() not in FORMS:
-        raise InputError(f"dataset {path} has an unknown form: give a file that ends in {', '.join(FORMS)}")
+        known = foreign_forms.table_hint(_columns(path))
+        advice = known or f"give a file that ends in {', '.join(FORMS)}"
+        raise InputError(f"dataset {path} has an unknown form: {advice}")
     return {".json": _json_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}[path.suffix.lower()](path)
 
 

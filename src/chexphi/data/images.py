@@ -15,18 +15,23 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
+from chexphi.data import file_kinds, pixels
 from chexphi.schema import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 """Tried in this order for a reference without one of them, as in `image_ids`."""
 MAX_URI_CHARACTERS = 32_000_000
 """Longest `data:` URI, about 24 MB of image; our choice, a full-size film has 1 to 3 MB as JPEG."""
+MAX_SHOWN = 200
+"""Characters of a reference that a message shows; our choice, the paths of MIMIC-CXR have about 90."""
+MAX_BLANKS = 6
+"""Blanks in a reference that is shown: with more it is a sentence."""
 SMALL_BYTES = 32_768
 """Files up to this size are always checked to the last pixel, which takes them less than a millisecond."""
 _URI = re.compile(r"data:image/(png|jpe?g);base64,", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf)://", re.IGNORECASE)
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 # What Pillow and its decoders raise for damaged files; its bomb errors are no subclasses of OSError.
 _DAMAGE = (
@@ -55,7 +60,12 @@ def with_suffix(ref: str, root: Path) -> str:
         if os.path.isfile(os.path.join(root, ref + suffix)):
             return ref + suffix
     known = os.path.splitext(ref)[1].lower() in Image.registered_extensions()
-    return ref if known else ref + SUFFIXES[0]
+    return ref if known or ref.lower().endswith(file_kinds.SUFFIXES) else ref + SUFFIXES[0]
+
+
+def is_film(ref: str, root: Path) -> bool:
+    """Whether a reference is a `data:` URI or a file, wherever it lies."""
+    return is_uri(ref) or os.path.isfile(os.path.join(root, with_suffix(ref, root)))
 
 
 def locate(ref: str, root: Path) -> Path:
@@ -68,16 +78,24 @@ def locate(ref: str, root: Path) -> Path:
         inside = os.path.realpath(root)
         path = os.path.realpath(os.path.join(inside, with_suffix(ref, root)))
     except ValueError:
-        raise InputError(f"image {ref!r} is no path: remove the character that no file name holds") from None
+        raise InputError(
+            f"image {_shown(ref)} is no path: remove the character that no file name holds"
+        ) from None
     if path != inside and not path.startswith(inside.rstrip(os.sep) + os.sep):
         raise InputError(
-            f"image {ref!r} lies outside the image root {root}: move it there or give another image root"
+            f"image {_shown(ref)} lies outside the image root {root}: move it there or give another image"
+            " root"
         )
     return Path(path)
 
 
 def _shown(ref: str) -> str:
-    return f"a data: URI of {len(ref)} characters" if is_uri(ref) else repr(ref)
+    """A reference as messages show it: never an image, nor a long text that was taken for a path."""
+    if is_uri(ref):
+        return f"a data: URI of {len(ref)} characters"
+    if len(ref) > MAX_SHOWN or ref.count(" ") > MAX_BLANKS:
+        return f"a text of {len(ref)} characters"
+    return repr(ref)
 
 
 def _from_uri(ref: str) -> io.BytesIO:
@@ -105,7 +123,19 @@ def _file(ref: str, root: Path) -> BinaryIO:
         what = "is a folder" if path.is_dir() else "is missing"
     except OSError as error:
         what = f"cannot be opened ({error.strerror})"
-    raise InputError(f"image {ref!r} {what} under the image root {root}: add it or give another image root")
+    raise InputError(f"image {_shown(ref)} {what} under the image root {root}: {_remedy(ref, path)}")
+
+
+def _remedy(ref: str, path: Path) -> str:
+    """What to do about a film that is not there."""
+    if _ADDRESS.match(ref):
+        return "it is a web address, and nothing is downloaded: fetch the film and name its file"
+    beside = (path.with_suffix(suffix) for suffix in (".dcm", ".dicom", ".nii.gz", ".npy"))
+    for other in beside:
+        if os.path.isfile(other):
+            kind, advice = file_kinds.kind_of(b"\1", other.name)
+            return f"{other.name} lies there, {kind}: {advice}"
+    return "add it or give another image root"
 
 
 def _open(file: BinaryIO, ref: str) -> Image.Image:
@@ -114,10 +144,24 @@ def _open(file: BinaryIO, ref: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(ref) from None
     except _DAMAGE:
-        raise InputError(f"image {_shown(ref)} is not an image: replace it by a PNG or JPEG") from None
+        raise _no_image(file, ref) from None
+    if isinstance(film, ImageFile.StubImageFile):  # HDF5, GRIB and others, which Pillow only names
+        raise _no_image(file, ref)
+    try:
+        reason = pixels.unfit(film)
+    except _DAMAGE:
+        raise _truncated(ref) from None
+    if reason:
+        raise InputError(f"image {_shown(ref)} {reason}")
     if Image.MAX_IMAGE_PIXELS and film.width * film.height > Image.MAX_IMAGE_PIXELS:
         raise _too_large(ref)
     return film
+
+
+def _no_image(file: BinaryIO, ref: str) -> InputError:
+    file.seek(0)
+    kind, advice = file_kinds.kind_of(file.read(file_kinds.HEAD_BYTES), "" if is_uri(ref) else ref)
+    return InputError(f"image {_shown(ref)} is not an image, it is {kind}: {advice}")
 
 
 def _too_large(ref: str) -> InputError:
@@ -128,20 +172,14 @@ def _truncated(ref: str) -> InputError:
     return InputError(f"image {_shown(ref)} is truncated or damaged: copy it again from its source")
 
 
-def _to_rgb(film: Image.Image) -> Image.Image:
-    """8-bit RGB; films of more than 8 bits are stretched from their own darkest to their brightest pixel.
-
-    12-bit films in 16-bit files would be black if the whole 16-bit range were mapped.
-    """
-    film = ImageOps.exif_transpose(film)
-    if film.mode in ("RGBA", "LA", "PA") or (film.mode == "P" and "transparency" in film.info):
-        film = film.convert("RGBA")
-        film = Image.alpha_composite(Image.new("RGBA", film.size, "black"), film)
-    if film.mode == "F" or film.mode.startswith("I"):
-        values = np.nan_to_num(np.asarray(film, dtype=np.float64))
-        low, high = values.min(), values.max()
-        film = Image.fromarray(np.round(255 * (values - low) / max(high - low, 1)).astype(np.uint8))
-    return film.convert("RGB")
+def _decode(film: Image.Image, ref: str) -> None:
+    deep = pixels.deep_colour(film)
+    try:
+        film.load()
+    except _DAMAGE:
+        raise _truncated(ref) from None
+    if reason := pixels.too_dark(film, deep=deep):
+        raise InputError(f"image {_shown(ref)} {reason}")
 
 
 def load_image(ref: str, root: Path) -> Image.Image:
@@ -153,8 +191,9 @@ def load_image(ref: str, root: Path) -> Image.Image:
     """
     with _file(ref, root) as file:
         film = _open(file, ref)
+        _decode(film, ref)
         try:
-            return _to_rgb(film)
+            return pixels.to_rgb(film)
         except _DAMAGE:
             raise _truncated(ref) from None
 
@@ -195,10 +234,10 @@ def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:
                 # Pillow is content once it has all pixels; `verify` reads on to the end mark.
                 film.verify()
                 film = _open(file, ref)
-            if thorough or not ended or size <= SMALL_BYTES:
-                film.load()
         except _DAMAGE:
             raise _truncated(ref) from None
+        if thorough or not ended or size <= SMALL_BYTES:
+            _decode(film, ref)
 
 
 def _ending(file: BinaryIO, form: str | None) -> tuple[bool, int]:

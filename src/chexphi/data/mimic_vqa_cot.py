@@ -8,6 +8,7 @@ in the file's name (`test_compare_vqa.json`). The drawn films are written in the
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 from collections import Counter
@@ -16,12 +17,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chexphi import prompts
-from chexphi.data import forms, publish
+from chexphi.data import cells, forms, publish
 from chexphi.data.images import is_uri, with_suffix
 from chexphi.data.read import image_root_of
-from chexphi.data.rows import IMAGE_FIELDS, to_example
+from chexphi.data.rows import has_empty_answer, to_example
 from chexphi.schema import Example, InputError
 
+logger = logging.getLogger(__name__)
+
+EMPTY = "the answer is empty"
+MISSING = "a film is missing"
+"""Why rows are left out."""
 # files/p10/p10000032/s50414267/<film>: a patient and a study of MIMIC-CXR.
 _PATIENT = re.compile(r"(?:^|/)p(\d{8})(?:/|$)")
 _STUDY = re.compile(r"(?:^|/)s(\d{8})(?:/|$)")
@@ -81,7 +87,7 @@ def _below_root(ref: str, root: Path) -> str:
 
 def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
     row = dict(raw)
-    for field in IMAGE_FIELDS:
+    for field in cells.IMAGES:
         value = row.get(field)
         if isinstance(value, str):
             row[field] = _below_root(value, root)
@@ -95,7 +101,8 @@ def _tagged(explanation: str, answer: tuple[str, ...]) -> str:
     if not explanation.strip():
         return ""
     parsed = prompts.parse(explanation)
-    if parsed.status == prompts.ParseStatus.no_answer and parsed.think is not None:
+    unanswered = parsed.status == prompts.ParseStatus.no_answer or parsed.answer == ""
+    if unanswered and parsed.think is not None:
         return prompts.render(parsed.think, ", ".join(answer))
     plain = prompts.reference_reasoning(explanation) if parsed.think is None else ""
     return prompts.render(plain, ", ".join(answer)) if plain else explanation
@@ -107,18 +114,42 @@ def _from_paths(images: tuple[str, ...], pattern: re.Pattern[str]) -> str:
     return found[-1] if found else ""
 
 
-def read_file(name: str, path: Path, root: Path, *, limit: int | None = None) -> Iterator[Example]:
+def read_file(
+    name: str,
+    path: Path,
+    root: Path,
+    *,
+    limit: int | None = None,
+    empty_answer: str = "refuse",
+    left_out: Counter[str] | None = None,
+) -> Iterator[Example]:
     """The rows of one annotation file; ids are `<name>/<id of the row, or its number>`, made unique.
+
+    Args:
+        name: What the ids begin with.
+        path: The file.
+        root: Image root.
+        limit: Read the first rows only.
+        empty_answer: See `importers.convert`.
+        left_out: Where rows that are left out are counted, by reason.
 
     Raises:
         InputError: For a row that is no example.
     """
     seen: Counter[str] = Counter()
+    repairs = cells.Repairs()
     for number, (where, raw) in enumerate(forms.raw_rows(path), 1):
         if limit is not None and number > limit:
-            return
+            break
         row = _relative_images(raw, root) if isinstance(raw, Mapping) else raw
+        if empty_answer != "refuse" and isinstance(row, Mapping) and has_empty_answer(row):
+            if empty_answer == "skip":
+                if left_out is not None:
+                    left_out[EMPTY] += 1
+                continue
+            row = {**row, "answer": "none"}
         example = to_example(row, where=where, default_id=str(number), stem=path.stem, root=root)
+        repairs.note(row, where)
         seen[example.id] += 1
         again = f"#{seen[example.id]}" if seen[example.id] > 1 else ""
         yield dataclasses.replace(
@@ -129,10 +160,20 @@ def read_file(name: str, path: Path, root: Path, *, limit: int | None = None) ->
             study_id=example.study_id or _from_paths(example.images, _STUDY),
             split=example.split or _split(name),
         )
+    for sentence in repairs.sentences():
+        logger.warning(sentence)
 
 
 def convert(
-    src: Path, out: Path, *, limit: int | None = None, seed: int = 0, split: str | None = None
+    src: Path,
+    out: Path,
+    *,
+    image_root: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    empty_answer: str = "refuse",
+    missing_films: str = "refuse",
 ) -> dict[str, Any]:
     """Write the annotations in our form.
 
@@ -140,13 +181,16 @@ def convert(
         src: The dataset's root, a folder of it, or one file.
         out: A file that ends in .json, .jsonl or .parquet (all rows go there; their `split` tells the
             folder they came from), or a folder (one file for each annotation file, in the same folders).
+        image_root: Folder of the films; by default `images` near the annotations.
         limit: Read the first rows of each file only.
         seed: Unused; every importer takes one.
         split: Read this folder of `annotations` only (`eval`, `uniform`, …).
+        empty_answer: See `importers.convert`.
+        missing_films: See `importers.convert`.
 
     Returns:
-        See `publish.publish`; also `without_patient`, rows whose patient stands neither in the row nor
-        in the path of its film.
+        See `publish.publish` and `importers.convert`; also `without_patient`, rows whose patient stands
+        neither in the row nor in the path of its film.
 
     Raises:
         InputError: For a row that is no example, or a film that is missing or damaged.
@@ -156,11 +200,19 @@ def convert(
     if not src.exists():
         raise InputError(f"{src} does not exist: give the folder with annotations/ and images/, or a file")
     found, root = annotation_files(src, split=split)
-    parts = {name: list(read_file(name, path, root, limit=limit)) for name, path in found.items()}
+    root = root if image_root is None else image_root_of(src, image_root)
+    left_out: Counter[str] = Counter()
+    options: dict[str, Any] = {"limit": limit, "empty_answer": empty_answer, "left_out": left_out}
+    parts = {name: list(read_file(name, path, root, **options)) for name, path in found.items()}
+    rows_read = sum(map(len, parts.values())) + left_out.total()
+    if missing_films == "skip":
+        kept = {name: publish.with_films(part, root) for name, part in parts.items()}
+        left_out[MISSING] = sum(len(part) - len(kept[name]) for name, part in parts.items())
+        parts = kept
     if out.suffix.lower() in forms.FORMS:
         files = {out: [example for part in parts.values() for example in part]}
     else:
         files = {out / f"{name}.json": part for name, part in parts.items() if part}
     summary = publish.publish(files, root)
     missing = sum(not example.subject_id for part in files.values() for example in part)
-    return {**summary, "without_patient": missing}
+    return {**summary, "without_patient": missing, "rows_read": rows_read, "left_out": dict(+left_out)}

@@ -1,48 +1,26 @@
-"""NIH ChestX-ray14 thumbnails with labels, as presence, view and gender questions.
+"""NIH ChestX-ray14's films with their labels, as presence, view and gender questions.
 
-Reads `labels.csv` (image, split, patient_id, follow_up, age, gender, view, findings joined by `|`) and
-`images/`. The labels were mined from reports by the NIH Clinical Center (Wang et al., CVPR 2017), with
-their known noise; a finding that is not labelled counts as absent. The reasoning is put together from
-the labels by templates: no radiologist wrote it. The splits are the file's own, by patient.
+Reads the published table or the thumbnails' `labels.csv` (see `nih_tables.py`), and the films. The labels
+were mined from reports by the NIH Clinical Center (Wang et al., CVPR 2017), with their known noise; a finding
+that is not labelled counts as absent. The reasoning is put together from the labels by templates: no
+radiologist wrote it. Splits are by patient.
 """
 
 from __future__ import annotations
 
-import csv
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from chexphi import prompts
 from chexphi.data import publish
+from chexphi.data.images import is_film
+from chexphi.data.nih_tables import FINDINGS, GENDERS, Film, read_table, under_root
 from chexphi.schema import Example, InputError
 
-COLUMNS = ("image", "split", "patient_id", "gender", "view", "findings")
-NONE = "No Finding"
-# Label: the finding's name, and with the article a sentence needs.
-FINDINGS: dict[str, tuple[str, str]] = {
-    "Atelectasis": ("atelectasis", "atelectasis"),
-    "Cardiomegaly": ("cardiomegaly", "cardiomegaly"),
-    "Consolidation": ("consolidation", "consolidation"),
-    "Edema": ("pulmonary edema", "pulmonary edema"),
-    "Effusion": ("pleural effusion", "a pleural effusion"),
-    "Emphysema": ("emphysema", "emphysema"),
-    "Fibrosis": ("fibrosis", "fibrosis"),
-    "Hernia": ("hernia", "a hernia"),
-    "Infiltration": ("infiltration", "an infiltration"),
-    "Mass": ("mass", "a mass"),
-    "Nodule": ("nodule", "a nodule"),
-    "Pleural_Thickening": ("pleural thickening", "pleural thickening"),
-    "Pneumonia": ("pneumonia", "pneumonia"),
-    "Pneumothorax": ("pneumothorax", "a pneumothorax"),
-}
 RARE = frozenset({"Edema", "Hernia", "Pneumonia"})
-"""Fewer than ten training films of the thumbnails have them: mentioned in reasoning, never asked about."""
-ASKED = tuple(label for label in FINDINGS if label not in RARE)
-GENDERS = {"M": "male", "F": "female"}
-VIEWS = ("PA", "AP")
+"""Fewer than ten training films of the thumbnails have them: not asked about there, only mentioned."""
 
 _PRESENT = ("There is {}.", "{} is seen.", "The image shows {}.", "I see {}.")
 _ALSO = ("There is also {}.", "{} is also seen.", "The image also shows {}.")
@@ -53,73 +31,6 @@ _ASK_VIEW = ("Is this a PA or an AP film?", "Was this film taken PA or AP?")
 _SAY_VIEW = ("This is {} film.", "The film was taken in {} projection.")
 _ASK_GENDER = ("Is the patient male or female?", "Is this the chest of a male or a female patient?")
 _SAY_GENDER = ("The patient is {}.", "This is the chest of a {} patient.")
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """One line of `labels.csv`."""
-
-    image: str
-    split: str
-    patient: str
-    gender: str
-    view: str
-    findings: tuple[str, ...]
-    """Labels in the order of `FINDINGS`; none if the film has no labelled finding."""
-
-
-def read_films(folder: Path) -> list[Film]:
-    """The lines of `labels.csv`.
-
-    Raises:
-        InputError: If the file is missing or empty, lacks a column, holds an unknown label, view, gender
-            or a line with too few values, or names a film twice; the line is named.
-    """
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise InputError(f"{folder} holds no labels.csv: give the folder of the NIH thumbnails")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"{table} lacks the column {missing[0]}: its first line must name {', '.join(COLUMNS)}"
-            )
-        films = [_film(row, f"{table}, line {reader.line_num}") for row in reader]
-    if not films:
-        raise InputError(f"{table} is empty: it needs at least one film")
-    if len({film.image for film in films}) < len(films):
-        raise InputError(f"{table} names a film twice: keep one line a film")
-    _refuse_leaks(films, table)
-    return films
-
-
-def _film(row: Mapping[str, str | None], where: str) -> Film:
-    values = {name: (row[name] or "").strip() for name in COLUMNS}
-    empty = [name for name, value in values.items() if not value]
-    if empty:
-        raise InputError(f"{where} has no {empty[0]}: complete or remove the line")
-    labels = set(values["findings"].split("|")) - {NONE}
-    for field, value, known in (
-        ("view", values["view"], VIEWS),
-        ("gender", values["gender"], tuple(GENDERS)),
-        *(("finding", label, tuple(FINDINGS)) for label in sorted(labels)),
-    ):
-        if value not in known:
-            raise InputError(f"{where}: unknown {field} {value!r}: use one of {', '.join(known)}")
-    findings = tuple(label for label in FINDINGS if label in labels)
-    return Film(
-        values["image"], values["split"], values["patient_id"], values["gender"], values["view"], findings
-    )
-
-
-def _refuse_leaks(films: Sequence[Film], table: Path) -> None:
-    split_of: dict[str, str] = {}
-    for film in films:
-        if split_of.setdefault(film.patient, film.split) != film.split:
-            raise InputError(
-                f"{table} has a patient in two splits (film {film.image!r}): keep patients in one split"
-            )
 
 
 def _capital(text: str) -> str:
@@ -191,42 +102,65 @@ def _asked(rng: random.Random, films: Sequence[Film], label: str) -> list[Film]:
     return [film for film in films if film.image in drawn]
 
 
-def questions(films: Sequence[Film], rng: random.Random) -> Iterator[Example]:
-    """All questions about the films of one split."""
+def questions(films: Sequence[Film], rng: random.Random, asked: Sequence[str]) -> Iterator[Example]:
+    """All questions about the films of one split; `asked`: labels whose presence is asked about."""
     for film in films:
         yield view(rng, film)
         yield gender(rng, film)
-    for label in ASKED:
+    for label in asked:
         for film in _asked(rng, films, label):
             yield presence(rng, film, label)
 
 
 def convert(
-    src: Path, out: Path, *, limit: int | None = None, seed: int = 0, split: str | None = None
+    src: Path,
+    out: Path,
+    *,
+    image_root: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    empty_answer: str = "refuse",
+    missing_films: str = "refuse",
 ) -> dict[str, Any]:
-    """Write `train.json` and `valid.json` into a folder, or all into one file.
+    """Write one file for each split into a folder, or all into one file.
 
     Args:
-        src: Folder with `labels.csv` and `images/`.
+        src: Folder with the table and the films, or the table.
         out: A folder, or a file that ends in .json, .jsonl or .parquet.
+        image_root: Folder of the films; see `nih_tables.under_root`.
         limit: Use the first films of each split only.
-        seed: Seed of the balanced draws and of the wording.
+        seed: Seed of the balanced draws, of the wording, and of the split where the table has none.
         split: Write this split only.
+        empty_answer: Unused, a line without labels is refused; every importer takes one.
+        missing_films: See `importers.convert`.
 
     Returns:
-        See `publish.publish`.
+        See `publish.publish` and `importers.convert`, whose rows are the table's lines here; also
+        `split_made` (True if the table has no split).
 
     Raises:
         InputError: For a broken table, or a film that is missing or damaged.
     """
-    films = read_films(src)
+    table = read_table(src, seed=seed)
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no films: give at least 1")
-    root = src / "images"
-    if not root.is_dir():
-        raise InputError(f"{src} holds no folder images: give the folder of the NIH thumbnails")
+    films, root = under_root(table.films, table.path.parent, image_root)
+    there = [film for film in films if missing_films == "refuse" or is_film(film.image, root)]
+    asked = [label for label in FINDINGS if table.published or label not in RARE]
     examples: list[Example] = []
-    for name in sorted({film.split for film in films}):
-        part = [film for film in films if film.split == name][:limit]
-        examples += questions(part, random.Random(f"{seed}/{name}"))
-    return publish.publish(publish.by_split(out, examples, split=split), root)
+    for name in sorted({film.split for film in there}):
+        part = [film for film in there if film.split == name][:limit]
+        examples += questions(part, random.Random(f"{seed}/{name}"), asked)
+    files = publish.by_split(out, examples, split=split)
+    summary = publish.publish(files, root)
+    left_out = {
+        "the film is missing": len(films) - len(there),
+        "beyond --limit, or of another split": len(there) - summary["images"],
+    }
+    return {
+        **summary,
+        "split_made": table.published,
+        "rows_read": len(films),
+        "left_out": {reason: count for reason, count in left_out.items() if count},
+    }

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data.forms import FORMS
+from chexphi.data.images import check_image, is_film
 from chexphi.data.read import image_errors, image_root_of, write_examples
 from chexphi.schema import Example, InputError
+
+MAX_NAME = 60
+"""Characters of a name or a label that figures show; our choice."""
 
 
 def by_split(
@@ -55,6 +59,25 @@ def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
     return kept
 
 
+def with_films(examples: Sequence[Example], image_root: Path) -> list[Example]:
+    """The examples whose films all lie under the image root."""
+    lies_there = {ref: is_film(ref, image_root) for example in examples for ref in example.images}
+    return [example for example in examples if all(lies_there[ref] for ref in example.images)]
+
+
+def _refuse_missing(placed: Sequence[tuple[str, Example]], image_root: Path) -> None:
+    first = {ref: where for where, example in reversed(placed) for ref in example.images}
+    missing = [ref for ref in first if not is_film(ref, image_root)]
+    if missing:
+        try:
+            check_image(missing[0], image_root)
+        except InputError as error:
+            raise InputError(
+                f"{first[missing[0]]}: {error}; {len(missing)} of {len(first)} films are missing, and"
+                " --missing-films skip leaves their rows out"
+            ) from None
+
+
 def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[str, Any]:
     """Check every film, then write the files; nothing is written if a film is bad, no image is copied.
 
@@ -71,6 +94,7 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
     placed = [(f"example {example.id!r}", example) for examples in files.values() for example in examples]
     if not placed:
         raise InputError(f"nothing to import: {image_root} has no usable rows")
+    _refuse_missing(placed, image_root)
     for error in image_errors(placed, image_root):
         raise error
     for path, rows in files.items():
@@ -126,9 +150,14 @@ def majorities(
         "all": {"rows": len(right), "accuracy": sum(right) / max(1, len(right))}
     }
     for name, hits in sorted(groups.items()):
-        answer = ", ".join(best.get(name, ()))
-        figures[name] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
+        answer = shown_name(", ".join(best.get(name, ())))
+        figures[shown_name(name)] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
     return figures
+
+
+def shown_name(text: str) -> str:
+    """A name or a label as figures show it; one that is long may be the text of a report: not shown."""
+    return text if len(text) <= MAX_NAME else f"a text of {len(text)} characters"
 
 
 def _key(example: Example) -> tuple[str, ...]:

@@ -6,16 +6,22 @@ keys are ignored. Every problem is an `InputError` of one sentence that names fi
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from PIL import Image
+
 from chexphi.data import forms
+from chexphi.data.cells import Repairs
 from chexphi.data.forms import FORMS
-from chexphi.data.images import check_image
-from chexphi.data.rows import label, to_example
+from chexphi.data.images import check_image, load_image
+from chexphi.data.rows import label, shown, to_example
 from chexphi.schema import Example, InputError
+
+logger = logging.getLogger(__name__)
 
 
 def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
@@ -39,9 +45,15 @@ def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
 
 
 def examples_or_errors(
-    path: Path, root: Path, *, limit: int | None = None
+    path: Path, root: Path, *, limit: int | None = None, repairs: Repairs | None = None
 ) -> Iterator[tuple[str, Example | InputError]]:
     """Each row of a file as an example, or as what is wrong with it; duplicate ids are errors.
+
+    Args:
+        path: The file.
+        root: Image root.
+        limit: Read the first rows only.
+        repairs: Told of rows whose values were repaired.
 
     Raises:
         InputError: If the file itself cannot be read, or `limit` is below 1.
@@ -59,29 +71,40 @@ def examples_or_errors(
         except InputError as error:
             yield where, error
             continue
+        if repairs is not None:
+            repairs.note(raw, where)
         first = seen.setdefault(example.id, where)
         if first is where:
             yield label(where, {"id": example.id}), example
             continue
         yield (
             where,
-            InputError(f"{where}: duplicate id {example.id!r}, first used in {first}: make ids unique"),
+            InputError(f"{where}: duplicate id {shown(example.id)}, first used in {first}: make ids unique"),
         )
 
 
 def image_errors(
-    placed: Sequence[tuple[str, Example]], root: Path, *, thorough: bool = False
+    placed: Sequence[tuple[str, Example]],
+    root: Path,
+    *,
+    look: Callable[[str, Image.Image], None] | None = None,
 ) -> Iterator[InputError]:
     """What is wrong with the films of examples, in their order, each film once, on several threads.
 
-    See `check_image` for what `thorough` adds.
+    Args:
+        placed: Examples with the words that name their place.
+        root: Image root.
+        look: Told of each sound film by its reference, decoded; without it not every pixel is (see
+            `check_image`).
     """
     first = {ref: where for where, example in reversed(placed) for ref in example.images}
     refs = list(dict.fromkeys(ref for _, example in placed for ref in example.images))
 
     def problem(ref: str) -> InputError | None:
         try:
-            check_image(ref, root, thorough=thorough)
+            check_image(ref, root, thorough=False)
+            if look is not None:
+                look(ref, load_image(ref, root))
         except InputError as error:
             return InputError(f"{first[ref]}: {error}")
         return None
@@ -112,12 +135,15 @@ def read_examples(
     path = Path(path)
     root = image_root_of(path, image_root)
     placed: list[tuple[str, Example]] = []
-    for where, found in examples_or_errors(path, root, limit=limit):
+    repairs = Repairs()
+    for where, found in examples_or_errors(path, root, limit=limit, repairs=repairs):
         if isinstance(found, InputError):
             raise found
         placed.append((where, found))
     if not placed:
         raise InputError(f"dataset {path} is empty: give a file with at least one row")
+    for sentence in repairs.sentences():
+        logger.warning(sentence)
     if check_images:
         for error in image_errors(placed, root):
             raise error

@@ -11,10 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from chexphi import prompts
-from chexphi.data.images import with_suffix
+from chexphi.data import cells, foreign_forms
+from chexphi.data.images import is_film, with_suffix
 from chexphi.schema import KINDS, Example, InputError, Kind
 
-IMAGE_FIELDS = ("images", "image", "image_ids", "image_id")
+MAX_SHOWN = 80
+"""Characters of an id or a kind that a message shows: one that is longer may be the text of a report."""
+_EMPTY_PART = re.compile(r">\s*(?:-?nan|<na>|nat|none|null|#?n/a|na)\s*<", re.IGNORECASE)
+"""What may be an empty cell between tags; other explanations are not parsed for it."""
 _PLACEHOLDER = re.compile(r"<image>|<\|image_\d+\|>", re.IGNORECASE)
 
 
@@ -64,15 +68,44 @@ def _turn(messages: Any, role: str) -> str:
     return _text(found[0].get("content")) if found else ""
 
 
-def fold_aliases(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The row under the names of `Example`; a field's own name wins over its aliases, null is absent."""
-    row = {key: value for key, value in raw.items() if value is not None}
-    images = next((row[key] for key in IMAGE_FIELDS if row.get(key, "") != ""), None)
+def fold_aliases(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without empty cells under the names of `Example`; a field's own name wins over its aliases."""
+    images = next((row[key] for key in cells.IMAGES if row.get(key, "") != ""), None)
     question = row.get("question") or _turn(row.get("messages"), "user")
     explanation = row.get("explanation") or row.get("solution") or _turn(row.get("messages"), "assistant")
     if isinstance(question, str):
         question = _PLACEHOLDER.sub(" ", question).strip()
-    return row | {"images": images, "question": question, "explanation": explanation}
+    return {**row, "images": images, "question": question, "explanation": explanation}
+
+
+def has_empty_answer(raw: Mapping[str, Any]) -> bool:
+    """Whether a row has an answer that is there and empty (`[]`, `""`), and none in its explanation.
+
+    An empty cell (null, NaN) is none: what is missing is not known to be nothing.
+    """
+    answer = raw.get("answer")
+    entries = answer if isinstance(answer, list | tuple) else [answer]
+    blank = all(isinstance(entry, str) and not entry.strip() for entry in entries)
+    row = {field: value for field, value in raw.items() if not cells.is_missing(field, value)}
+    return blank and not _own_answer(fold_aliases(row)["explanation"])
+
+
+def _own_answer(explanation: Any) -> str:
+    return (prompts.parse(explanation).answer or "") if isinstance(explanation, str) else ""
+
+
+def _refuse_empty_cells(explanation: str, where: str) -> None:
+    """Refuse tags that were put round an empty cell: `<think>nan</think>`."""
+    if not _EMPTY_PART.search(explanation):
+        return
+    parsed = prompts.parse(explanation)
+    parts = (("think", "explanation", parsed.think), ("answer", "answer", parsed.answer))
+    for tag, field, text in parts:
+        if text is not None and cells.is_missing(field, text):
+            raise InputError(
+                f"{where}: explanation has <{tag}>{text}</{tag}>, an empty cell between its tags:"
+                " write the text, or remove the explanation"
+            )
 
 
 def kind_of(stem: str, images: int) -> Kind:
@@ -81,16 +114,28 @@ def kind_of(stem: str, images: int) -> Kind:
     return named[0] if len(named) == 1 else "compare" if images == 2 else "basic"
 
 
+def shown(value: Any) -> str:
+    """A value as messages show it; one that is long is only measured."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"a text of {len(text)} characters"
+
+
 def label(where: str, raw: Any) -> str:
     """Where a row stands, with its id if it has one: what every error begins with."""
     name = raw.get("id") if isinstance(raw, Mapping) else None
-    return f"{where} (id {name!r})" if name not in (None, "") else where
+    plain = isinstance(name, str | int | float) and name != "" and not cells.is_missing("id", name)
+    return f"{where} (id {shown(name)})" if plain else where
 
 
 def _validated(raw: Any, where: str) -> Row:
     if not isinstance(raw, Mapping):
         raise InputError(f"{where} is no object: write one JSON object a row")
-    folded = fold_aliases(raw)
+    try:
+        folded = fold_aliases(cells.clean(raw))
+    except ValueError as error:
+        raise InputError(f"{label(where, raw)}: {error}") from None
+    if advice := foreign_forms.embedded(folded["images"]):
+        raise InputError(f"{label(where, raw)}: field images is no name of a file: {advice}")
     if folded["images"] is None:
         del folded["images"]
     try:
@@ -101,6 +146,35 @@ def _validated(raw: Any, where: str) -> Row:
         raise InputError(
             f"{label(where, raw)}: field {field} is wrong ({first['msg']}): correct it"
         ) from None
+
+
+def _empty_answer(row: Mapping[str, Any]) -> str:
+    """What to do about a row that has an empty answer, or none."""
+    if has_empty_answer(row):
+        return (
+            "if it is empty on purpose, run `chexphi data import mimic-vqa-cot FILE --out OUT` with"
+            " --empty-answer none (the answer becomes none) or --empty-answer skip (the row is left out)"
+        )
+    value = row.get("answer")
+    if value is not None and cells.is_missing("answer", value):
+        return f"`answer` is {value!r}, an empty cell: write the answer, or remove the row"
+    return foreign_forms.hint(row, "answer") or "add `answer`, or <answer>…</answer> in `explanation`"
+
+
+def _images(row: Row, raw: Mapping[str, Any], root: Path, where: str) -> tuple[str, ...]:
+    """References of the films with their suffixes.
+
+    Raises:
+        InputError: If there are none, or the row names its film by `image_path` and no film by `image_id`.
+    """
+    if row.images is None or not all(row.images):
+        advice = "add `images` (an empty list if the question needs no film)"
+        raise InputError(f"{where} has no image: {foreign_forms.hint(raw, 'image') or advice}")
+    refs = tuple(with_suffix(ref, root) for ref in row.images)
+    by_id = raw.get("image_id") and not any(raw.get(field) for field in cells.IMAGES[:-1])
+    if by_id and raw.get("image_path") and not any(is_film(ref, root) for ref in refs):
+        raise InputError(f"{where} has no image under its `image_id`: {foreign_forms.hint(raw, 'image')}")
+    return refs
 
 
 def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) -> Example:
@@ -119,19 +193,22 @@ def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) 
     row = _validated(raw, where)
     where = label(where, raw)
     if not row.question:
-        raise InputError(f"{where} has no question: add `question`, or a user turn in `messages`")
-    answer = [text for text in row.answer if text] or [prompts.parse(row.explanation).answer or ""]
+        advice = foreign_forms.hint(raw, "question") or "add `question`, or a user turn in `messages`"
+        raise InputError(f"{where} has no question: {advice}")
+    _refuse_empty_cells(row.explanation, where)
+    answer = [text for text in row.answer if text] or [_own_answer(row.explanation)]
     if not answer[0]:
-        raise InputError(f"{where} has no answer: add `answer`, or <answer>…</answer> in `explanation`")
-    if row.images is None or not all(row.images):
-        raise InputError(f"{where} has no image: add `images` (an empty list if the question needs no film)")
-    kind = row.kind.lower() or kind_of(stem, len(row.images))
+        raise InputError(f"{where} has no answer: {_empty_answer(raw)}")
+    images = _images(row, raw, root, where)
+    kind = row.kind.lower() or kind_of(stem, len(images))
     if kind not in KINDS:
-        raise InputError(f"{where}: unknown kind {row.kind!r}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+        raise InputError(
+            f"{where}: unknown kind {shown(row.kind)}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}"
+        )
     fields = row.model_dump(exclude={"id", "images", "answer", "kind", "scene"})
     return Example(
         id=row.id or default_id,
-        images=tuple(with_suffix(ref, root) for ref in row.images),
+        images=images,
         answer=tuple(answer),
         kind=kind,
         scene=tuple(row.scene) if row.scene is not None else None,

@@ -1,31 +1,26 @@
 """The chest part of VQA-RAD: clinicians' questions and answers about films from MedPix (CC0).
 
-Reads `vqa_rad_chest.json` with the images beside it (Lau et al., Scientific Data 2018). The set has no
-reasoning: the text between <think> tags says the reference answer as a statement, made by the templates
-below from question and answer. It is a form to imitate, not what a radiologist thought.
+Reads the published JSON, or its chest part, with the films beside it (Lau et al., Scientific Data 2018; see
+`vqa_rad_files.py`). The set has no reasoning: the text between <think> tags says the reference answer as a
+statement, made by the templates below from question and answer. It is a form to imitate, not what a
+radiologist thought.
 """
 
 from __future__ import annotations
 
-import json
-import random
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from chexphi import prompts
-from chexphi.data import publish
-from chexphi.schema import Example, InputError
+from chexphi.data import publish, vqa_rad_files
+from chexphi.schema import Example
 
-FILE = "vqa_rad_chest.json"
-SPLITS = {"train": "train", "dev": "valid", "test": "test"}
-VALID_SHARE = 0.2
-"""Share of the cases for validation, should the file's own split share a case; our choice, as in the file."""
 # The file's codes; of two ("POS, PRES") the first counts.
 QUESTION_TYPES = {
     "PRES": "presence",
+    "PRSE": "presence",
     "POS": "location",
     "SIZE": "size",
     "ABN": "abnormality",
@@ -107,33 +102,6 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def _subjects(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The patient of each film: its case; cases that share a film are one patient, named by the first."""
-    films: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        films[row["image_name"]].add(str(row["image_case_url"]).rpartition("=")[2])
-    subject = {case: case for cases in films.values() for case in cases}
-    for cases in films.values():
-        joined = {subject[case] for case in cases}
-        subject = {case: min(joined) if old in joined else old for case, old in subject.items()}
-    return {film: subject[min(cases)] for film, cases in films.items()}
-
-
-def _splits(
-    rows: Sequence[Mapping[str, Any]], subjects: Mapping[str, str], seed: int
-) -> tuple[dict[str, str], bool]:
-    """The split of each patient, and whether the file's own had to be given up."""
-    own: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        own[subjects[row["image_name"]]].add(SPLITS.get(row["split"], str(row["split"])))
-    if all(len(found) == 1 for found in own.values()):
-        return {subject: next(iter(found)) for subject, found in own.items()}, False
-    order = sorted(own)
-    random.Random(seed).shuffle(order)
-    cut = max(1, round(VALID_SHARE * len(order)))
-    return {subject: "valid" if place < cut else "train" for place, subject in enumerate(order)}, True
-
-
 def _semantic(answer_type: str, answer: str) -> str:
     if answer_type == "open":
         return "query"
@@ -141,11 +109,11 @@ def _semantic(answer_type: str, answer: str) -> str:
 
 
 def to_example(row: Mapping[str, Any], subject: str, split: str) -> Example:
-    """One row; yes and no in lower case, other answers as written."""
-    question, answer = " ".join(str(row["question"]).split()), " ".join(str(row["answer"]).split())
+    """One row of `read_source`; yes and no in lower case, other answers as written."""
+    question, answer = row["question"], row["answer"]
     answer = answer.lower() if answer.lower() in ("yes", "no") else answer
-    answer_type = str(row["answer_type"]).strip().lower()
-    code = str(row["question_type"]).partition(",")[0].strip()
+    answer_type = row["answer_type"].lower()
+    code = row["question_type"].partition(",")[0].strip().upper()
     return Example(
         id=f"vqarad-{row['qid']}",
         images=(row["image_name"],),
@@ -162,72 +130,56 @@ def to_example(row: Mapping[str, Any], subject: str, split: str) -> Example:
     )
 
 
-NEEDED = (
-    "qid",
-    "question",
-    "answer",
-    "image_name",
-    "image_case_url",
-    "answer_type",
-    "question_type",
-    "split",
-)
-
-
-def read_rows(src: Path) -> tuple[list[dict[str, Any]], Path]:
-    """The rows of the annotation file, and the folder of the images.
-
-    Raises:
-        InputError: If the file is missing, broken or empty, or a row lacks a field.
-    """
-    file = src / FILE if src.is_dir() else src
-    if not file.is_file():
-        raise InputError(f"{src} holds no {FILE}: give the folder of VQA-RAD's chest part")
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file}, line {getattr(error, 'lineno', 1)} is no JSON: download it again"
-        ) from None
-    if not isinstance(rows, list) or not rows:
-        raise InputError(f"{file} is empty: it must hold an array of rows")
-    for number, row in enumerate(rows, 1):
-        values = row if isinstance(row, dict) else {}
-        lacking = [name for name in NEEDED if str(values.get(name, "")).strip() in ("", "None")]
-        if lacking:
-            raise InputError(f"{file}, row {number} has no {lacking[0]}: complete or remove the row")
-    if len({str(row["qid"]) for row in rows}) < len(rows):
-        raise InputError(f"{file} holds a qid twice: keep one row a question")
-    return rows, file.parent
-
-
 def convert(
-    src: Path, out: Path, *, limit: int | None = None, seed: int = 0, split: str | None = None
+    src: Path,
+    out: Path,
+    *,
+    image_root: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    empty_answer: str = "refuse",
+    missing_films: str = "refuse",
 ) -> dict[str, Any]:
-    """Write `train.json` and `valid.json` into a folder, or all into one file.
+    """Write one file for each split into a folder, or all into one file.
 
     Args:
-        src: Folder with `vqa_rad_chest.json` and the images.
+        src: Folder of VQA-RAD with its JSON and the films, or the JSON.
         out: A folder, or a file that ends in .json, .jsonl or .parquet.
+        image_root: Folder of the films; see `vqa_rad_files.read_source`.
         limit: Write the first questions of each split only.
         seed: Seed of a new split by case; unused as long as the file's own shares no case.
         split: Write this split only.
+        empty_answer: See `importers.convert`.
+        missing_films: See `importers.convert`.
 
     Returns:
-        See `publish.publish`; also `split_made` (True if the file's split shared a case or a film and a
-        new one was made) and `restated` (share of explanations that say the answer as a statement).
+        See `publish.publish` and `importers.convert`; also `split_made` (True if the file's split shared a
+        case or a film and a new one was made; the published file's does) and `restated` (share of
+        explanations that say the answer as a statement).
 
     Raises:
         InputError: For a broken file, or a film that is missing or damaged.
     """
-    rows, root = read_rows(src)
-    subjects = _subjects(rows)
-    splits, made = _splits(rows, subjects, seed)
-    examples = [
-        to_example(row, subjects[row["image_name"]], splits[subjects[row["image_name"]]]) for row in rows
-    ]
+    source = vqa_rad_files.read_source(src, image_root=image_root, empty_answer=empty_answer)
+    subjects = vqa_rad_files.subjects_of(source.rows)
+    splits, made = vqa_rad_files.splits_of(source.rows, subjects, seed)
+    of_film = ((row, subjects[row["image_name"]]) for row in source.rows)
+    examples = [to_example(row, subject, splits[subject]) for row, subject in of_film]
+    left_out = dict(source.left_out)
+    if missing_films == "skip":
+        there = publish.with_films(examples, source.image_root)
+        left_out["the film is missing"] = len(examples) - len(there)
+        examples = there
     files = publish.by_split(out, publish.limited(examples, limit), split=split)
-    summary = publish.publish(files, root)
+    summary = publish.publish(files, source.image_root)
     written = [example for part in files.values() for example in part]
+    left_out["beyond --limit, or of another split"] = len(examples) - len(written)
     plain = sum("the reference answers" in example.explanation.lower() for example in written)
-    return {**summary, "split_made": made, "restated": 1 - plain / len(written)}
+    return {
+        **summary,
+        "split_made": made,
+        "restated": 1 - plain / len(written),
+        "rows_read": source.rows_read,
+        "left_out": {reason: count for reason, count in left_out.items() if count},
+    }

@@ -1,15 +1,16 @@
 """An extractor against the human codes of the IU chest X-ray reports (Demner-Fushman et al., JAMIA 2016).
 
-Three questions: which of 14 findings are present (NegBio's standard), which finding lies where, and on
-which side (MeSH codes such as `Opacity/lung/base/bilateral`).
+Three questions: which of 14 findings are present, which finding lies where, and on which side. The reports'
+own MeSH codes (`Opacity/lung/base/bilateral`) answer all three; where NegBio's standard `findings14_gold.csv`
+lies beside the published folder `ecgen-radiology`, it answers the first.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,6 +27,7 @@ from chexphi.schema import InputError
 
 SECTIONS = ("FINDINGS", "IMPRESSION")
 """What a radiologist saw; the indication only says what was asked."""
+GOLD = "findings14_gold.csv"
 _BOTH = frozenset({"left", "right"})
 _SIDES = {"left": frozenset({"left"}), "right": frozenset({"right"}), "bilateral": _BOTH}
 
@@ -35,6 +37,8 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    key: str
+    """Its number."""
     text: str
     present: frozenset[str]
     """Of the 14 findings."""
@@ -42,34 +46,62 @@ class Report:
     """Heading and qualifiers."""
 
 
+def _files(folder: Path) -> list[Path]:
+    """The reports of the published folder, or of the folder above it."""
+    inside = folder / "ecgen-radiology"
+    return sorted((inside if inside.is_dir() else folder).glob("*.xml"))
+
+
 def is_iu(folder: Path) -> bool:
     """The folder holds the IU reports."""
-    return (folder / "findings14_gold.csv").is_file() and (folder / "ecgen-radiology").is_dir()
+    return folder.is_dir() and bool(_files(folder))
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """The reports that have codes.
+    """The reports that have codes, in the order of their files' names.
+
+    With `findings14_gold.csv` in the folder, those that it names.
 
     Raises:
-        InputError: If a report is no XML.
+        InputError: If a report is no XML, or none has codes.
     """
-    with (folder / "findings14_gold.csv").open(encoding="utf-8", newline="") as file:
-        gold = {row["filename"].removeprefix("CXR"): row for row in csv.DictReader(file)}
-    return [
-        _report(path, gold[path.stem.removeprefix("CXR")])
-        for path in sorted((folder / "ecgen-radiology").glob("*.xml"))
-        if path.stem.removeprefix("CXR") in gold
-    ]
+    reports = [_report(path) for path in _files(folder)]
+    if (folder / GOLD).is_file():
+        with (folder / GOLD).open(encoding="utf-8", newline="") as file:
+            gold = {row["filename"].removeprefix("CXR"): row for row in csv.DictReader(file)}
+        named = [(report, gold[report.key]) for report in reports if report.key in gold]
+        reports = [
+            replace(report, present=frozenset(name for name in FINDINGS if row[name] == "1"))
+            for report, row in named
+        ]
+    else:
+        reports = [report for report in reports if report.text.strip() and _coded(report.codes)]
+    if not reports:
+        raise InputError(f"{folder} holds no IU report with MeSH codes: give the published ecgen-radiology")
+    return reports
 
 
-def _report(path: Path, row: Mapping[str, str]) -> Report:
+def _coded(codes: Sequence[Sequence[str]]) -> bool:
+    """Whether a person coded the report; `No Indexing` says that nobody did."""
+    return any(code[0] not in ("", "No Indexing") for code in codes)
+
+
+def _present(codes: Sequence[Sequence[str]]) -> frozenset[str]:
+    """Of the 14 findings, those that a code says."""
+    whole = ["/".join(code).lower() for code in codes]
+    return frozenset(
+        name for name in FINDINGS if any(_codes()["presence"][name.lower()].fullmatch(code) for code in whole)
+    )
+
+
+def _report(path: Path) -> Report:
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise InputError(f"{path} is no XML ({error}): fetch the report again") from None
     parts = [part.text or "" for part in root.iter("AbstractText") if part.get("Label") in SECTIONS]
     codes = [tuple(word.strip() for word in (code.text or "").split("/")) for code in root.iter("major")]
-    return Report("\n\n".join(parts), frozenset(name for name in FINDINGS if row[name] == "1"), tuple(codes))
+    return Report(path.stem.removeprefix("CXR"), "\n\n".join(parts), _present(codes), tuple(codes))
 
 
 def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
@@ -99,7 +131,7 @@ def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
 def _codes() -> dict[str, dict[str, re.Pattern[str]]]:
     text = resources.files("chexphi.evaluation").joinpath("iu_codes.yaml").read_text(encoding="utf-8")
     return {
-        part: {name.lower(): re.compile(words) for name, words in rows.items()}
+        part: {name.lower(): re.compile(words, re.IGNORECASE) for name, words in rows.items()}
         for part, rows in yaml.safe_load(text).items()
     }
 

@@ -1,0 +1,190 @@
+"""NIH ChestX-ray14's tables: one film a line, its labels, its patient and its split.
+
+Two forms are read: the published `Data_Entry_2017_v2020.csv` (or `Data_Entry_2017.csv`), with the published
+`test_list.txt` beside it if it is there, and `labels.csv` of the thumbnails, with a split for each film.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chexphi.data import cells
+from chexphi.data.read import image_root_of
+from chexphi.data.rows import shown
+from chexphi.schema import InputError
+
+TABLES = ("labels.csv", "Data_Entry_2017*.csv")
+PUBLISHED = {
+    "image": "Image Index",
+    "patient_id": "Patient ID",
+    "gender": "Patient Gender",
+    "view": "View Position",
+    "findings": "Finding Labels",
+}
+"""Our names of the published columns; the others are not used."""
+COLUMNS = ("image", "split", "patient_id", "gender", "view", "findings")
+TEST_LIST = "test_list.txt"
+VALID_SHARE = 0.1
+"""Share of the patients for validation where the table has no split; our choice, as in the thumbnails."""
+NONE = "No Finding"
+# Label: the finding's name, and with the article a sentence needs.
+FINDINGS: dict[str, tuple[str, str]] = {
+    "Atelectasis": ("atelectasis", "atelectasis"),
+    "Cardiomegaly": ("cardiomegaly", "cardiomegaly"),
+    "Consolidation": ("consolidation", "consolidation"),
+    "Edema": ("pulmonary edema", "pulmonary edema"),
+    "Effusion": ("pleural effusion", "a pleural effusion"),
+    "Emphysema": ("emphysema", "emphysema"),
+    "Fibrosis": ("fibrosis", "fibrosis"),
+    "Hernia": ("hernia", "a hernia"),
+    "Infiltration": ("infiltration", "an infiltration"),
+    "Mass": ("mass", "a mass"),
+    "Nodule": ("nodule", "a nodule"),
+    "Pleural_Thickening": ("pleural thickening", "pleural thickening"),
+    "Pneumonia": ("pneumonia", "pneumonia"),
+    "Pneumothorax": ("pneumothorax", "a pneumothorax"),
+}
+GENDERS = {"M": "male", "F": "female"}
+VIEWS = ("PA", "AP")
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One line of a table."""
+
+    image: str
+    """Relative to the image root."""
+    split: str
+    patient: str
+    gender: str
+    view: str
+    findings: tuple[str, ...]
+    """Labels in the order of `FINDINGS`; none if the film has no labelled finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The films of a table."""
+
+    path: Path
+    films: list[Film]
+    published: bool
+    """It is the published form, which has no split: it was drawn by patient."""
+
+
+def find_table(src: Path) -> Path:
+    """The table in a folder, or the file itself.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = [path for name in TABLES for path in sorted(src.glob(name))] if src.is_dir() else [src]
+    if not found or not found[0].is_file():
+        raise InputError(
+            f"{src} holds no labels.csv and no Data_Entry_2017_v2020.csv: give the folder of NIH's films"
+        )
+    return found[0]
+
+
+def read_table(src: Path, *, seed: int = 0) -> Table:
+    """The films of a table.
+
+    Args:
+        src: The folder that holds it, or the file.
+        seed: Of the split by patient, where the table has none.
+
+    Raises:
+        InputError: If the file is missing or empty, lacks a column, holds an unknown label, view, gender
+            or a line with too few values, or names a film twice; the line is named.
+    """
+    path = find_table(src)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        header = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        names = PUBLISHED if PUBLISHED["image"] in header else {name: name for name in COLUMNS}
+        missing = [name for name in names.values() if name not in header]
+        if missing:
+            raise InputError(
+                f"{path} lacks the column {missing[0]}: its first line must name {', '.join(names.values())}"
+            )
+        films = [_film(row, names, f"{path}, line {reader.line_num}") for row in reader]
+    if not films:
+        raise InputError(f"{path} is empty: it needs at least one film")
+    twice, count = Counter(film.image for film in films).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{path} names a film twice ({twice!r}): keep one line a film")
+    published = names is PUBLISHED
+    if published:
+        films = _split(films, _test_list(path.parent), seed)
+    _refuse_leaks(films, path)
+    return Table(path, films, published)
+
+
+def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -> Film:
+    values = {name: (row[column] or "").strip() for name, column in names.items()}
+    empty = [column for name, column in names.items() if cells.is_missing(name, values[name] or None)]
+    if empty:
+        raise InputError(f"{where} has no {empty[0]}: complete or remove the line")
+    labels = set(values["findings"].split("|")) - {NONE}
+    for field, value, known in (
+        ("view", values["view"], VIEWS),
+        ("gender", values["gender"], tuple(GENDERS)),
+        *(("finding", label, tuple(FINDINGS)) for label in sorted(labels)),
+    ):
+        if value not in known:
+            raise InputError(f"{where}: unknown {field} {shown(value)}: use one of {', '.join(known)}")
+    findings = tuple(label for label in FINDINGS if label in labels)
+    patient = str(cells.repaired("subject_id", values["patient_id"]))
+    return Film(values["image"], values.get("split", ""), patient, values["gender"], values["view"], findings)
+
+
+def _test_list(folder: Path) -> frozenset[str]:
+    """The films of the published test split; none if its list is not there."""
+    path = folder / TEST_LIST
+    return frozenset(path.read_text(encoding="utf-8").split()) if path.is_file() else frozenset()
+
+
+def _split(films: Sequence[Film], test: frozenset[str], seed: int) -> list[Film]:
+    """The published test split, and of the other patients a drawn share for validation."""
+    patients = sorted({film.patient for film in films if film.image not in test})
+    random.Random(seed).shuffle(patients)
+    valid = set(patients[: round(VALID_SHARE * len(patients))])
+    return [
+        replace(
+            film,
+            split="test" if film.image in test else "valid" if film.patient in valid else "train",
+        )
+        for film in films
+    ]
+
+
+def _refuse_leaks(films: Sequence[Film], table: Path) -> None:
+    split_of: dict[str, str] = {}
+    for film in films:
+        if split_of.setdefault(film.patient, film.split) != film.split:
+            raise InputError(
+                f"{table} has a patient in two splits (film {film.image!r}): keep patients in one split"
+            )
+
+
+def under_root(films: Iterable[Film], folder: Path, image_root: Path | None) -> tuple[list[Film], Path]:
+    """The films by their paths under the image root, and the root.
+
+    Films lie in `images`, or as Kaggle has them, in `images_001/images` and so on.
+
+    Raises:
+        InputError: If there is no such folder.
+    """
+    if image_root is not None or (folder / "images").is_dir():
+        return list(films), image_root_of(folder, image_root)
+    parts = sorted(path for path in folder.glob("images_0*/images") if path.is_dir())
+    if not parts:
+        raise InputError(f"{folder} holds no folder images: give the folder of NIH's films, or --image-root")
+    paths = {path.name: path.relative_to(folder).as_posix() for part in parts for path in part.iterdir()}
+    return [replace(film, image=paths.get(film.image, film.image)) for film in films], folder
