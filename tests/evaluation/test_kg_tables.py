@@ -44,6 +44,15 @@ def test_brackets_add_labels_and_take_nothing_away(text: str) -> None:
     assert len(label.findall(shown)) == len(parse.mentions)
 
 
+def test_what_is_not_claimed_is_marked_and_in_no_table() -> None:
+    parse = parsed("Is there an effusion? The heart is enlarged.")
+    assert "[effusion: finding, not claimed]" in marked(parse, colour=False).plain
+    shown = marked(parse, colour=True)
+    assert shown.plain.endswith("named, not claimed")
+    assert any(shown.plain[span.start : span.end] == "effusion" for span in shown.spans)
+    assert "effusion" not in str(rows(entities_table(parse)))
+
+
 @pytest.mark.parametrize("text", [*DRAWN, HARD])
 def test_colours_lie_on_the_mentions(text: str) -> None:
     parse = parsed(text)

@@ -32,6 +32,8 @@ GROUPS = {
     "procedures": "procedure",
 }
 """Entity labels in words."""
+_UNCLAIMED = "dim italic"
+"""What the text names without a claim."""
 _CONTROL = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
@@ -57,16 +59,23 @@ def marked(parse: Parse, *, colour: bool) -> Text:
     text.append_text(Text("  ").join(Text(f"■ {GROUPS[label]}", COLOURS[label]) for label in labels))
     if any(mention.uncertain for mention in parse.mentions):
         text.append("  ").append("uncertain", "italic underline")
+    for mention in parse.unclaimed:
+        text.stylize(_UNCLAIMED, mention.start, mention.end)
+    if parse.unclaimed:
+        text.append("  " if labels else "\n\n").append("named, not claimed", _UNCLAIMED)
     return text
 
 
 def _bracketed(parse: Parse) -> Text:
     text, end = Text(), 0
-    for mention in sorted(parse.mentions, key=lambda mention: (mention.start, -mention.end)):
+    silent = set(parse.unclaimed)
+    for mention in sorted((*parse.mentions, *silent), key=lambda mention: (mention.start, -mention.end)):
         if mention.start < end:  # inside the last one: it stands in the table alone
             continue
         denied = mention.entity[0] != mention.text
         words = [GROUPS[mention.label], "denied" * denied, "uncertain" * mention.uncertain]
+        if mention in silent:
+            words = [GROUPS[mention.label].partition(",")[0], "not claimed"]
         between, inside = parse.text[end : mention.start], parse.text[mention.start : mention.end]
         text.append(visible(f"{between}[{inside}: {', '.join(filter(None, words))}]"))
         end = mention.end
