@@ -39,7 +39,7 @@ def test_each_finding_is_read_as_it_is_meant(text: str, expected: str) -> None:
 
 
 def test_the_table_is_large() -> None:
-    assert len(rows()) >= 850
+    assert len(rows()) >= 1200
 
 
 def test_faults_that_public_reports_found(shared_data: Path) -> None:

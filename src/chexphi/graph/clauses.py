@@ -13,15 +13,17 @@ STOP = _words(
 )
 """What ends the clause."""
 OPEN = _words(
-    """a an the there this these it both i its that presence we he she they patient positive only just instead
-    mainly also otherwise now found find see saw note noted no not neither without"""
+    """a an the there this these rather persistence it both i its that presence we he she they patient
+    positive only just instead mainly also otherwise now found find see saw note noted no not neither
+    without"""
 )
 """What opens a new statement after `and` or a comma."""
 _QUALIFIED = _words(
     """small mild mildly moderate moderately large trace tiny minimal minimally minor severe slight slightly
-    subtle left right bilateral bibasilar biapical left-sided right-sided bibasal multiple several numerous
-    scattered extensive diffuse patchy low new old healed chronic linear subsegmental plate-like platelike
-    bandlike streaky discoid dependent basal bibasal dense hazy retrocardiac enlarged calcified"""
+    subtle left right bilateral bibasilar biapical left-sided right-sided bibasal one two three four
+    multiple several numerous scattered extensive diffuse patchy low new old healed chronic linear
+    subsegmental plate-like platelike bandlike streaky discoid dependent basal bibasal dense hazy
+    retrocardiac enlarged calcified"""
 )
 """Severity, side and number: after a comma they open a statement, unless the list goes on with `or`."""
 _GOES_ON = _words(

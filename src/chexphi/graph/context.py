@@ -58,19 +58,17 @@ def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
 
 
 def _holding(tokens: Sequence[str], spans: Sequence[Span]) -> Iterator[Found]:
-    """The cues that hold: as a value (`effusion: no`) a wording is no other; `not all` outweighs its verb."""
+    """The cues that hold: `not all` outweighs the verb behind it."""
     partial: list[tuple[int, int]] = []
-    for alternatives in cues_of(tokens):
-        values = [
-            found
-            for found in alternatives
-            if found.cue.where == "value" and scopes.value_of(tokens, spans, found)
-        ]
-        for found in values[:1] or alternatives:
-            if found.cue.says == "plain" and found.cue.where == "clause":
-                partial.append((found.at, clauses.clause_end(tokens, spans, found.after)))
-            elif found.cue.where not in scopes.BACK or not any(_in(part, found.at) for part in partial):
-                yield found
+
+    def is_value(found: Found) -> bool:
+        return scopes.value_of(tokens, spans, found) is not None
+
+    for found in cues_of(tokens, is_value):
+        if found.cue.says == "plain" and found.cue.where == "clause":
+            partial.append((found.at, clauses.clause_end(tokens, spans, found.after)))
+        elif found.cue.where not in scopes.BACK or not any(_in(part, found.at) for part in partial):
+            yield found
 
 
 def _scoped(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> _Scoped:

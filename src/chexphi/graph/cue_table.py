@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,7 +14,8 @@ from chexphi.graph.trie import Trie
 PASSED_OVER = _words(
     """clearly definitely definitively readily reliably confidently entirely fully completely currently now
     totally since also really actually even truly certainly safely reasonably thus therefore otherwise
-    essentially ever apparently obviously strongly heavily quite very"""
+    essentially ever apparently obviously strongly heavily quite very
+    conspicuously notably remarkably"""
 )
 """Adverbs that may stand inside a cue."""
 
@@ -39,35 +40,50 @@ class Found:
     """One past its last word."""
 
 
-def cues_of(tokens: Sequence[str]) -> Iterator[list[Found]]:
-    """The cues of a sentence, longest first, none inside another; of one wording all that it may be."""
-    table, at = _table(), 0
+def cues_of(tokens: Sequence[str], holds: Callable[[Found], bool]) -> Iterator[Found]:
+    """The cues of a sentence, longest first, none inside another; of one wording all that it may be.
+
+    Args:
+        tokens: The words of the sentence.
+        holds: Whether words are the value of a label (`effusion: no`). They are no other cue then.
+    """
+    at = 0
     places: Sequence[int] = range(len(tokens))
     words = tokens
     if not PASSED_OVER.isdisjoint(tokens):
         places = [index for index, word in enumerate(tokens) if word not in PASSED_OVER]
         words = [tokens[index] for index in places]
+    values, others = _tables()
     while at < len(words):
-        cues, end = table.longest(words, at)
-        if cues:
-            yield [Found(cue, places[at], places[end - 1] + 1) for cue in cues]
+        cues, end = values.longest(words, at)
+        found = _at(cues[:1], places, at, end) if cues else []
+        if not found or not holds(found[0]):
+            cues, end = others.longest(words, at)
+            found = _at(cues, places, at, end) if cues else []
+        yield from found
         at = max(end, at + 1)
 
 
+def _at(cues: Sequence[Cue], places: Sequence[int], at: int, end: int) -> list[Found]:
+    return [Found(cue, places[at], places[end - 1] + 1) for cue in cues]
+
+
 @cache
-def _table() -> Trie[list[Cue]]:
-    """The cues of each wording: `no` has two."""
+def _tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
+    """The cues of each wording, values and others: `no` has one of each."""
     classes: dict[str, list[str]] = {}
-    cues: dict[tuple[str, ...], list[Cue]] = {}
+    values: dict[tuple[str, ...], list[Cue]] = {}
+    others: dict[tuple[str, ...], list[Cue]] = {}
     for line in lines("context"):
         name, equals, members = line.partition(" = ")
         if equals:
             classes[name] = members.split()
-        else:
-            says, where, *words = line.split()
-            for form in dict.fromkeys(_forms(words, classes)):
-                cues.setdefault(form, []).append(Cue(says, where, form))
-    return Trie(cues.items())
+            continue
+        says, where, *words = line.split()
+        table = values if where == "value" else others
+        for form in dict.fromkeys(_forms(words, classes)):
+            table.setdefault(form, []).append(Cue(says, where, form))
+    return Trie(values.items()), Trie(others.items())
 
 
 def _forms(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

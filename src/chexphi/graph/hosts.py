@@ -10,10 +10,11 @@ from chexphi.graph.spans import Span
 
 _INTO = _words(
     """in within inside around about along near at on from by through surrounding overlying underlying
-    adjacent beneath behind beside between across outside under above below involving of"""
+    adjacent beneath behind beside between across outside under above below involving of distal proximal
+    due secondary related attributable"""
 )
 """Prepositions: the finding after them is where something is, or is not."""
-_DETERMINERS = _words("the a an this that these those his her its their patient's any either each known to")
+_DETERMINERS = _words("the a an this that these those his her its their patient 's any either each known to")
 _SIGNS = _words(
     """evidence sign signs suggestion indication indications feature features finding findings manifestation
     manifestations appearance presence development recurrence reaccumulation focus foci area areas region
@@ -24,7 +25,10 @@ _SIGNS = _words(
 """`no sign of an effusion` denies the effusion."""
 _REGIONS = _words("region area vicinity site location level bed neighbourhood neighborhood")
 """`in the region of the mass`"""
-_AROUND = _words("around near surrounding adjacent beneath behind beside between overlying underlying")
+_AROUND = _words(
+    """around near surrounding adjacent beneath behind beside between overlying underlying distal proximal
+    due secondary related attributable"""
+)
 _HAPPENS = _words(
     """kinking malposition malpositioning migration dislodgement displacement kink kinks kinked retraction
     movement coiling leak leakage obstruction infection complication complications thrombosis discontinuity"""
@@ -39,18 +43,15 @@ def hosts(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) ->
         return
     for group in groups([spans[index] for index in inside]):
         members = [inside[place] for place in group]
-        first = spans[members[0]].start
+        first, last = spans[members[0]].start, spans[members[-1]].end
         while first > start and tokens[first - 1] in _DETERMINERS:
             first -= 1
-        if (
-            first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1, members)
-        ) or (end == spans[members[-1]].end and _part(spans, members)):
+        placed = first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1)
+        if placed or (end == last and _part(spans, members)) or _owns(tokens, spans, last):
             yield from members
-        elif _HAPPENS.intersection(tokens[spans[members[-1]].end : spans[members[-1]].end + 1]):
-            yield from members  # `lead discontinuity`
 
 
-def _hosts(tokens: Sequence[str], spans: Sequence[Span], at: int, members: Sequence[int]) -> bool:
+def _hosts(tokens: Sequence[str], spans: Sequence[Span], at: int) -> bool:
     """The preposition at `at` stands after something that can be in, or of, what follows."""
     before = tokens[at - 1]
     if tokens[at] == "of" and before in _REGIONS and not _INTO.isdisjoint(tokens[at - 3 : at - 1]):
@@ -61,9 +62,17 @@ def _hosts(tokens: Sequence[str], spans: Sequence[Span], at: int, members: Seque
         return True
     named = any(span.end == at and span.text not in _SIGNS for span in spans)
     if tokens[at] != "of":
-        return named or before in _HAPPENS or before == "adjacent"
+        return named or before in _HAPPENS or before in ("adjacent", "caused", "produced")
     definite = tokens[at + 1] in ("the", "this", "these", "his", "her", "that")
     return named or before in _HAPPENS or definite
+
+
+def _owns(tokens: Sequence[str], spans: Sequence[Span], end: int) -> bool:
+    """What is spoken of follows: `lead discontinuity`, `the catheter's tip`."""
+    after = tokens[end : end + 1]
+    return not _HAPPENS.isdisjoint(after) or (
+        after == ["'s"] and any(span.start == end + 1 for span in spans)
+    )
 
 
 def _part(spans: Sequence[Span], members: Sequence[int]) -> bool:

@@ -45,7 +45,7 @@ _ABBREVIATION = re.compile(
 )
 _ANSWER = re.compile(
     r"""[-*_>\s\u2192]*(?:(?:the\s|final\s)*(?:a|answer)(?:\sis)?\s*[:*]*\s*)?
-    (?:(?:small|mild|moderate|large|trace|tiny|minimal|severe)(?:\s\w+){0,2}|no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
+    (?:there\s(?:is|are)(?:\s(?:not|none))?|(?:he|she|it|they)\s(?:does|do|has|have|is|are)(?:\snot|n't)?|(?:small|mild|moderate|large|trace|tiny|minimal|severe)(?:\s\w+){0,5}|no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
     (?=\s*(?:[.,;!)]|$|\n|(?:seen|identified|present|visible|evident)\b))""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -67,7 +67,10 @@ def is_value(tokens: Sequence[str], at: int) -> bool:
 def value_of(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope | None:
     """The label of which a cue is the value; a cell may have lost its mark: `Effusion none.`"""
     if label := _label(tokens, found.at):
-        return label if _ends(tokens, spans, found.at, found.after) else None
+        if _ends(tokens, spans, found.at, found.after):
+            return label
+        longer = found.cue.says == "stated" and tokens[found.at - 1] in (":", "?", "|", "=")
+        return label if longer and not _named(spans, found.after, len(tokens)) else None
     last = tokens[found.after : found.after + 1] in ([], ["."], [";"], ["|"])
     bare = last and any(span.end == found.at for span in spans)
     return (clauses.clause_start(tokens, spans, found.at), found.at) if bare else None
@@ -131,7 +134,7 @@ def _label(tokens: Sequence[str], at: int) -> Scope | None:
 
 def _leader(tokens: Sequence[str], end: int) -> bool:
     """A dotted line ends here: `effusion ..... none`."""
-    return tokens[end - 1] == "." and "." in (tokens[end - 2 : end - 1] or tokens[end : end + 1])
+    return tokens[end - 1] == "." and "." in (*tokens[end - 2 : end - 1], *tokens[end : end + 1])
 
 
 def _ends(tokens: Sequence[str], spans: Sequence[Span], at: int, after: int) -> bool:
@@ -141,10 +144,10 @@ def _ends(tokens: Sequence[str], spans: Sequence[Span], at: int, after: int) -> 
     for index in range(after, len(tokens)):
         if tokens[index] in _VALUE_END:
             return tokens[index] != "and" or index > after
-        if tokens[index] in _FILLERS:
-            continue
         if tokens[at - 1] == ",":
             return False
+        if tokens[index] in _FILLERS:
+            continue
         rest = next((i for i in range(index, len(tokens)) if tokens[i] in _VALUE_END), len(tokens))
         if tokens[index] in _WHERE:
             return not _named(spans, index, rest)

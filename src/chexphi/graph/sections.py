@@ -11,7 +11,7 @@ _ASKED = re.compile(
         |history(?:\ of\ present\ illness)?|hpi|hx|pmhx?
         |past\ medical\ history
         |(?:reason|indication)\ for\ (?:the\ |this\ )?(?:exam(?:ination)?|study|visit|request|test|referral)
-        |reason|(?:chief|presenting)\ complaints?|complaints?|symptoms)
+        |reason|(?:chief|presenting)\ complaints?|complaints?|symptoms|plan|recommendations?)
     | (?P<question>questions?(?:\ asked)?|query|prompt|options|(?:answer\ )?choices
         |(?:possible|candidate)\ answers))
     [ \t*_]*(?::|[-\u2013]\s)[ \t*_]*""",

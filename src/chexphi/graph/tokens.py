@@ -34,7 +34,7 @@ _IRREGULAR = {
 }
 _ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SUBJECTS = words("there that it here what this he she who where")
-"""Words whose `'s` is `is`; of a noun it is the genitive."""
+"""Words whose `'s` is `is`; of a noun it is the genitive or a verb, and stays."""
 _SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right"}
 _NO_SIDE = re.compile(r"'|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)
 """After a letter that names no side: `R/o`, `L 1`."""
@@ -86,8 +86,8 @@ def _read(written: str) -> tuple[str, str]:
     stem, mark, rest = word.rpartition("'")
     if mark and mark + rest in _ENDINGS:
         return stem, _ENDINGS[mark + rest]
-    if rest == "s" and stem in _SUBJECTS:
-        return stem, "is"
+    if rest == "s" and mark:
+        return stem, "is" if stem in _SUBJECTS else "'s"
     return _side(written, word), ""
 
 

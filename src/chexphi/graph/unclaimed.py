@@ -21,6 +21,8 @@ _NO_CONDITION = _words(
 )
 _HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
 _SUBJECTS = (["there"], ["this"], ["it"], ["the"], ["a"], ["an"], ["that"])
+_MEANT = (["a"], ["an"], ["air"], ["fluid"], ["blood"], ["when"], ["any"])
+_CHANCES = _words("possibility concern consideration chance feature new")
 _SEEK = _words(
     """look looking check checking search searching examine inspect inspecting scan survey review assess
     evaluate checked examined inspected reviewed"""
@@ -45,6 +47,8 @@ def asked(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     if start < len(tokens) and _inverted(tokens, _led(tokens, start)):
         yield start, len(tokens)
     if tokens:
+        if tokens[0] in ("a", "an"):
+            yield from _defined(tokens)
         yield from _conditions(tokens)
         yield from _explained(tokens)
 
@@ -100,6 +104,14 @@ def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
+def _defined(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """`A pneumothorax is air in the pleural space`: what a word means."""
+    if "is" in tokens[:6]:
+        at = tokens.index("is") + 1
+        if tokens[at : at + 1] in _MEANT and not _CHANCES.intersection(tokens[at : at + 3]):
+            yield 0, len(tokens)
+
+
 def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """`Signs of an effusion include blunting`: what a finding is like, and not that it is there."""
     if _INCLUDE.isdisjoint(tokens):
@@ -127,7 +139,8 @@ def heading(
         return
     colon = tokens.index(":")
     label = [index for index, span in enumerate(spans) if span.end <= colon]
-    value = [index for index, span in enumerate(spans) if span.start > colon]
+    end = next((i for i in range(colon, len(tokens)) if tokens[i] in (";", "|")), len(tokens))
+    value = [index for index, span in enumerate(spans) if colon < span.start < end]
     named = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
     if not named or not value or not answered.isdisjoint(label) or not BE.isdisjoint(tokens[:colon]):
         return
