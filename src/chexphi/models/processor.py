@@ -132,7 +132,8 @@ class PolicyProcessor(FilmsOnce):
                 "this model's chat template opens <think> itself, and a target does not begin with it: write "
                 "<think>REASONING</think><answer>ANSWER</answer>, the reasoning first"
             )
-        return prompt + text + render([*before, {**target, "content": _SOME}]).rpartition(_SOME)[2]
+        as_given = _SOME if isinstance(target["content"], str) else [{"type": "text", "text": _SOME}]
+        return prompt + text + render([*before, {**target, "content": as_given}]).rpartition(_SOME)[2]
 
     def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """As natively; a row may have several films, `[]` or None, and a batch none at all."""
