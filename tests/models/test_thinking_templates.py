@@ -40,6 +40,7 @@ TEMPLATES = {
     "an empty reasoning": (template(PARTS, "<think>\n\n</think>\n\n"), False),
     "Qwen3-VL-Instruct": (tiny_families._template("qwen3_vl"), False),
     "Qwen3.5, which thinks": (tiny_families._template("qwen3_5_think"), True),
+    "Qwen3.8": (tiny_families._template("qwen3_8"), True),
     "Qwen3.5, which does not": (tiny_families._template("qwen3_5_nothink"), False),
 }
 
