@@ -82,6 +82,13 @@ def test_a_target_without_its_tag_is_refused(processor: Any) -> None:
         processor.apply_chat_template([*prompts.messages("Is it?", 0), target])
 
 
+def test_a_template_that_shows_no_target_is_refused(processor: Any) -> None:
+    processor.chat_template = template("", "")
+    target = {"role": "assistant", "content": TARGET}
+    with pytest.raises(InputError, match="leaves the assistant's turn out"):
+        processor.apply_chat_template([*prompts.messages("Is it?", 0), target])
+
+
 def test_a_family_without_reasoning_of_its_own_is_rendered_as_natively(tmp_path: Path) -> None:
     for kind, build in tiny_families.BUILDERS.items():
         (tmp_path / kind).mkdir()

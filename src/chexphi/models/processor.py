@@ -115,7 +115,8 @@ class PolicyProcessor(FilmsOnce):
         would leave the reasoning out, or move its tags.
 
         Raises:
-            InputError: If the prompt ends in `<think>` and the target does not begin with it.
+            InputError: If the prompt ends in `<think>` and the target does not begin with it, or the template
+                leaves the assistant's turn out.
         """
         plain = _disarmed(conversation, _control_of(self.tokenizer))
         native = super().apply_chat_template  # type: ignore[misc]
@@ -133,7 +134,12 @@ class PolicyProcessor(FilmsOnce):
                 "<think>REASONING</think><answer>ANSWER</answer>, the reasoning first"
             )
         as_given = _SOME if isinstance(target["content"], str) else [{"type": "text", "text": _SOME}]
-        return prompt + text + render([*before, {**target, "content": as_given}]).rpartition(_SOME)[2]
+        _, shown, end = render([*before, {**target, "content": as_given}]).rpartition(_SOME)
+        if not shown:
+            raise InputError(
+                "this model's chat template leaves the assistant's turn out: use the published one"
+            )
+        return prompt + text + end
 
     def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """As natively; a row may have several films, `[]` or None, and a batch none at all."""

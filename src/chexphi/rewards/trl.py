@@ -41,10 +41,10 @@ def texts_of(completions: Sequence[Any], opened_think: Sequence[bool | None] | N
         opened_think: The column of that name: whether a row's prompt ended in an open `<think>`, as
             `chexphi.prompts.opens_think` says of a rendered one. A row without a value, or no column: no.
     """
-    opened = opened_think or [False] * len(completions)
+    column = [False] * len(completions) if opened_think is None else opened_think
     return [
-        prompts.with_prompt(text_of(text), opened_think=bool(open_))
-        for text, open_ in zip(completions, opened, strict=True)
+        prompts.with_prompt(text_of(text), opened_think=bool(value))
+        for text, value in zip(completions, column, strict=True)
     ]
 
 
