@@ -106,6 +106,7 @@ def rows_to_score(sampled: Rows, examples: dict[str, Example]) -> Rows:
             "answer": list(examples[line["id"]].answer),
             "group": f"{line['step']}/{line['id']}",
             "token_ids": line["token_ids"],
+            "opened_think": line["opened_think"],
         }
         for i, line in enumerate(sampled)
     ]

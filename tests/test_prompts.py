@@ -38,12 +38,95 @@ def test_parse_table(text: str, think: str | None, answer: str | None, status: s
     assert (parsed.think, parsed.answer, parsed.status) == (think, answer, ParseStatus(status))
 
 
+PLAIN = st.text(alphabet=st.characters(exclude_characters="<>|", exclude_categories=["Cs"])).map(str.strip)
+
+INSIDE = [
+    # completion behind a prompt that ends in <think>, think, answer, status
+    ("Clear.</think><answer>no</answer>", "Clear.", "no", "ok"),
+    ("\nClear.\n</think>\n\n<answer>no</answer><|end|>", "Clear.", "no", "ok"),
+    ("<think>Clear.</think><answer>no</answer>", "Clear.", "no", "ok"),  # put back by the trainer
+    ("\n< Think >Clear.</think><answer>no</answer>", "Clear.", "no", "ok"),
+    ("Clear. </THINK> <answer>no</answer>", "Clear.", "no", "ok"),
+    ("</think><answer>no</answer>", "", "no", "empty_think"),
+    ("Clear.</think>", "Clear.", None, "no_answer"),
+    ("Clear.", None, None, "unclosed"),
+    ("", None, None, "unclosed"),
+    ("Clear.<answer>no</answer>", None, "no", "unclosed"),
+    ("Clear <answer>no</answer></think>", None, None, "unclosed"),  # the answer inside the reasoning
+    ("Clear.</think>No.</think><answer>no</answer>", None, "no", "unclosed"),
+    ("A.</think><think>B.</think><answer>no</answer>", None, "no", "unclosed"),
+    ("Clear.</think><answer>no</answer><answer>yes</answer>", "Clear.", None, "several_answers"),
+]
+
+
+@pytest.mark.parametrize(("text", "think", "answer", "status"), INSIDE)
+def test_a_completion_that_begins_inside_the_reasoning(
+    text: str, think: str | None, answer: str | None, status: str
+) -> None:
+    parsed = prompts.parse(text, opened_think=True)
+    assert (parsed.think, parsed.answer, parsed.status) == (think, answer, ParseStatus(status))
+    span = prompts.answer_span(text, opened_think=True)
+    assert (span is None) == (not answer)
+    if span is not None:
+        assert text[slice(*span)] == answer
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opened"),
+    [
+        ("<|im_start|>assistant\n<think>\n", True),
+        ("<|Assistant|><think>", True),
+        ("model\n< THINK >\n\n", True),
+        ("<|im_start|>assistant\n", False),
+        ("assistant\n<think>\n\n</think>\n\n", False),  # thinking switched off
+        ("Write your reasoning in <think>.<|end|>\n<|assistant|>\n", False),  # the question names the tag
+        ("<think> in a question<|im_end|>\n", False),
+        ("assistant\n<answer>", False),
+        ("", False),
+    ],
+)
+def test_which_prompts_open_the_reasoning(prompt: str, opened: bool) -> None:
+    assert prompts.opens_think(prompt) is opened
+
+
+@given(think=PLAIN.filter(bool), answer=PLAIN)
+def test_a_target_behind_its_prompt_is_read_back(think: str, answer: str) -> None:
+    whole = prompts.render(think, answer)
+    rest = prompts.after_prompt(whole, opened_think=True)
+    assert rest == prompts.render(think, answer, opened_think=True) == whole.removeprefix("<think>")
+    assert prompts.with_prompt(rest, opened_think=True) == whole
+    assert prompts.parse(rest, opened_think=True) == prompts.parse(whole)
+    assert (prompts.closes_first(rest), prompts.closes_first(whole)) == (True, False)
+    assert prompts.after_prompt(whole, opened_think=False) == whole
+
+
+@pytest.mark.parametrize("target", ["Clear.", "<answer>no</answer><think>Clear.</think>", ""])
+def test_a_target_without_its_tag_cannot_follow_an_open_one(target: str) -> None:
+    assert prompts.after_prompt(target, opened_think=True) is None
+    assert prompts.after_prompt(target, opened_think=False) == target
+
+
+def test_the_empty_reasoning_of_a_template_is_not_the_policys() -> None:
+    empty = "<think>\n\n</think>\n\n"
+    text = "<think>Clear.</think><answer>no</answer>"
+    assert prompts.parse(empty + text) == prompts.parse(text)
+    assert prompts.parse(empty + "<answer>no</answer>").status is ParseStatus.empty_think
+    assert prompts.parse(text + empty).status is ParseStatus.unclosed
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_a_reasoning_that_a_server_took_out_is_put_back(name: str) -> None:
+    message = {"role": "assistant", "content": "<answer>no</answer>", name: "Clear."}
+    text = prompts.text_of([message])
+    assert prompts.parse(text) == prompts.parse("<think>Clear.</think><answer>no</answer>")
+    assert prompts.parse(text, opened_think=True) == prompts.parse(text)
+    assert prompts.text_of([{**message, name: None}]) == "<answer>no</answer>"
+    assert prompts.text_of([{"role": "assistant", "content": None}]) == ""
+
+
 def test_a_truncated_completion_is_truncated_whatever_it_holds() -> None:
     parsed = prompts.parse("<think>a</think><answer>yes</answer> and", truncated=True)
     assert parsed.status is ParseStatus.truncated
-
-
-PLAIN = st.text(alphabet=st.characters(exclude_characters="<>|", exclude_categories=["Cs"])).map(str.strip)
 
 
 @given(think=PLAIN.filter(bool), answer=PLAIN)

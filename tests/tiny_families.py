@@ -98,7 +98,9 @@ def qwen2_5_vl(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool 
     _save(folder, hf.Qwen2_5_VLForConditionalGeneration(config), processor, seed)
 
 
-def qwen3_vl(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = False) -> None:
+def qwen3_vl(
+    folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = False, template: str = "qwen3_vl"
+) -> None:
     """As Qwen2.5-VL, with features of an inner vision layer added to the first language layers."""
     tokenizer = _tokenizer(texts, QWEN_TOKENS, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     config = hf.Qwen3VLConfig(
@@ -128,7 +130,7 @@ def qwen3_vl(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = 
         hf.Qwen2VLImageProcessor(**sizes),
         tokenizer,
         hf.Qwen3VLVideoProcessor(**sizes),
-        chat_template=_template("qwen3_vl"),
+        chat_template=_template(template),
     )
     _save(folder, hf.Qwen3VLForConditionalGeneration(config), processor, seed)
 

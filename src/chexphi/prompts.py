@@ -11,6 +11,12 @@ from typing import Any
 
 END_TOKENS = ("<|end|>", "<|endoftext|>")
 _TAG = re.compile(r"<\s*(/?)\s*(think|answer)\s*>", re.IGNORECASE)
+_THINK = re.compile(r"\s*<\s*think\s*>", re.IGNORECASE)
+_EMPTY_BLOCK = re.compile(
+    r"\A\s*<\s*think\s*>\s*<\s*/\s*think\s*>(?=.*<\s*think\s*>)", re.IGNORECASE | re.DOTALL
+)
+_OPEN_END = re.compile(r"<\s*think\s*>\s*\Z", re.IGNORECASE)
+_REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
 class ParseStatus(StrEnum):
@@ -45,19 +51,61 @@ def messages(question: str, num_images: int) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
 
 
-def render(think: str, answer: str) -> str:
-    """The target text of an example."""
-    return f"<think>{think}</think><answer>{answer}</answer>"
+def render(think: str, answer: str, *, opened_think: bool = False) -> str:
+    """The target text of an example; behind a prompt that ends in `<think>`, what follows it."""
+    text = f"<think>{think}</think><answer>{answer}</answer>"
+    return text.removeprefix("<think>") if opened_think else text
+
+
+def opens_think(prompt: str) -> bool:
+    """Whether a rendered prompt ends in an open `<think>`: its completion begins inside the reasoning.
+
+    The chat templates of thinking models (Qwen3-VL-Thinking, DeepSeek-R1) write the tag themselves. One that
+    adds an empty `<think></think>` has closed it again.
+
+    >>> opens_think("<|im_start|>assistant\\n<think>\\n"), opens_think("<think>\\n\\n</think>\\n\\n")
+    (True, False)
+    """
+    return _OPEN_END.search(prompt) is not None
+
+
+def after_prompt(target: str, *, opened_think: bool) -> str | None:
+    """What a policy has to write behind its prompt to give the target; None if the prompt does not allow it.
+
+    A prompt that ends in `<think>` takes a target that begins with this tag, which is then left out.
+    """
+    if not opened_think:
+        return target
+    tag = _THINK.match(target)
+    return target[tag.end() :] if tag else None
+
+
+def with_prompt(completion: str, *, opened_think: bool) -> str:
+    """A completion with the `<think>` that its prompt ended in, unless it says the tag itself.
+
+    Some servers and trainers (ms-swift) put the tag back, others (TRL, veRL) hand on what was sampled.
+    """
+    return completion if not opened_think or _THINK.match(completion) else f"<think>{completion}"
+
+
+def closes_first(completion: str) -> bool:
+    """Whether `</think>` comes before any `<think>`, as where `opened_think` holds."""
+    first = next((tag for tag in _TAG.finditer(completion) if tag[2].lower() == "think"), None)
+    return first is not None and bool(first[1])
 
 
 def text_of(completion: str | Sequence[dict[str, Any]]) -> str:
-    """The text of a completion given as a string or as chat messages, of which the last is read."""
+    """The text of a completion given as a string or as chat messages, of which the last is read.
+
+    A reasoning that a server has taken out of the text (`reasoning_content`) is put back in its tags.
+    """
     if isinstance(completion, str):
         return completion
-    content = completion[-1]["content"] if completion else ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content or ())
+    message = completion[-1] if completion else {}
+    content = message.get("content") or ""
+    text = content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
+    reasoning = next((message[name] for name in _REASONING if message.get(name)), None)
+    return f"<think>{reasoning}</think>{text}" if isinstance(reasoning, str) else text
 
 
 def strip_end(text: str) -> str:
@@ -87,18 +135,22 @@ def _sections(text: str, name: str) -> tuple[list[str], bool]:
 
 
 @functools.lru_cache(maxsize=1024)  # several rewards read one completion
-def parse(text: str, *, truncated: bool = False) -> Parsed:
+def parse(text: str, *, truncated: bool = False, opened_think: bool = False) -> Parsed:
     """Read reasoning and answer from a completion; tags in any case, in either order, over lines.
 
     Args:
         text: The completion, with or without end tokens.
         truncated: Whether generation hit its length limit without an end token.
+        opened_think: Whether the prompt ended in an open `<think>` (see `opens_think`).
+
+    An empty reasoning before another one is left out: it is what chat templates write for models that shall
+    not think, and ms-swift puts back into the completion.
 
     The first rule that applies gives the status: `truncated`, `unclosed` (a tag without its
     partner, or sections that overlap), `several_answers`, `no_answer`, `no_think`, `empty_think`,
     `ok`. A single closed part is returned even when the other part is missing.
     """
-    text = strip_end(text)
+    text = strip_end(_EMPTY_BLOCK.sub("", with_prompt(text, opened_think=opened_think)))
     thinks, think_broken = _sections(text, "think")
     answers, answer_broken = _sections(text, "answer")
     nested = any(_TAG.search(part) for part in thinks + answers)
@@ -121,10 +173,10 @@ def parse(text: str, *, truncated: bool = False) -> Parsed:
     return Parsed(think, answer, status)
 
 
-def answer_span(text: str) -> tuple[int, int] | None:
+def answer_span(text: str, *, opened_think: bool = False) -> tuple[int, int] | None:
     """Where the answer that `parse` reads stands: first character, one past the last; None without one."""
     tags = [tag for tag in _TAG.finditer(text) if tag[2].lower() == "answer"]
-    if len(tags) != 2 or not parse(text).answer:
+    if len(tags) != 2 or not parse(text, opened_think=opened_think).answer:
         return None
     start, end = tags
     inside = text[start.end() : end.start()]
@@ -132,9 +184,9 @@ def answer_span(text: str) -> tuple[int, int] | None:
     return first, first + len(inside.strip())
 
 
-def reference_reasoning(explanation: str) -> str:
+def reference_reasoning(explanation: str, *, opened_think: bool = False) -> str:
     """The reasoning of a reference: its think part, or a plain text without tags as a whole."""
-    parsed = parse(explanation)
+    parsed = parse(explanation, opened_think=opened_think)
     if parsed.think is not None:
         return parsed.think
     return "" if _TAG.search(explanation) else strip_end(explanation)

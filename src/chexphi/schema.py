@@ -73,6 +73,8 @@ class Completion:
     advantage: float
     truncated: bool
     """True if the completion hit the length limit without an end token."""
+    opened_think: bool = False
+    """True if the prompt ended in an open `<think>`, so that the completion begins inside the reasoning."""
     kept: bool = True
     """False if dynamic sampling left the completion's group out of training; where its group was not even in
     the batch, no pass of the policy read it and `per_token_logps` is empty."""
@@ -98,6 +100,8 @@ class Prediction:
     correct_substring: bool
     """The original's metric: any label occurs anywhere in the response."""
     parse_status: str
+    opened_think: bool = False
+    """As in `Completion`."""
     image_paths: tuple[str, ...] = ()
     generated_tokens: tuple[str, ...] = ()
     token_ids: tuple[int, ...] = ()

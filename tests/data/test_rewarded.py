@@ -183,6 +183,10 @@ def test_bad_words_are_refused(words: dict[str, Any], message: str) -> None:
         ("[1]", "line 1 is no JSON object"),
         ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id and group are texts or numbers"),
         ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: id and group are texts"),
+        (
+            '{"id": 1, "completion": "a", "solution": "b", "opened_think": "no"}',
+            "opened_think is true or false",
+        ),
     ],
 )
 def test_bad_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The example for bare TRL, run as its first lines say, on a small vision model."""
+"""The example for bare TRL, run as its first lines say, on small vision models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -13,6 +14,7 @@ import pytest
 import tiny_families
 from PIL import Image
 
+from chexphi.models import tiny
 from chexphi.prompts import ParseStatus
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "trl_grpo.py"
@@ -27,13 +29,21 @@ FLAGS = {
     "report_to": "none",
     "use_cpu": True,
     "bf16": False,
+    "lora_r": 4,
+    "learning_rate": 1e-2,
     "gradient_checkpointing": False,
     "disable_tqdm": True,
 }
 
 
-def test_two_steps_in_bare_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny_families.qwen2_5_vl(tmp_path / "model", (*tiny_families.TEXTS, SOLUTION))
+TEXTS = (*tiny_families.TEXTS, SOLUTION)
+
+
+@pytest.mark.parametrize("build", [tiny.build, tiny_families.qwen2_5_vl], ids=["phi4", "qwen2_5_vl"])
+def test_two_steps_in_bare_trl(
+    build: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "model", TEXTS)
     Image.new("RGB", (32, 32), "gray").save(tmp_path / "film.png")
     prompt = [{"role": "user", "content": "Is there an effusion?"}]
     row = {"prompt": prompt, "images": [str(tmp_path / "film.png")], "solution": SOLUTION}
@@ -44,6 +54,9 @@ def test_two_steps_in_bare_trl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *argv])
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     trainer = runpy.run_path(str(SCRIPT))["trainer"]
+    learning = [name for name, value in trainer.model.named_parameters() if value.requires_grad]
+    assert learning
+    assert all(".lora_" in name and ".layers." in name for name in learning)
     steps = [entry for entry in trainer.state.log_history if "reward" in entry]
     assert len(steps) == 2
     for entry in steps:

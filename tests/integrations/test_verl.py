@@ -57,6 +57,12 @@ def test_the_score_is_the_sum_of_what_trl_is_given(text: str) -> None:
     assert weighted["score"] == 0.5 * accuracy + 2 * graph
 
 
+def test_a_completion_that_begins_inside_the_reasoning() -> None:
+    inside = GOLD.removeprefix("<think>")
+    assert scored(inside)["score"] == 0.0
+    assert verl.compute_score("chexphi", inside, GOLD, opened_think=True) == scored(GOLD)
+
+
 def test_gold_earns_the_most_and_garbage_nothing() -> None:
     values = [scored(text)["score"] for text in COMPLETIONS]
     assert values[0] == 2.0
@@ -122,7 +128,7 @@ def test_settings_are_those_that_are_named() -> None:
     [
         ({"mesure": "f1"}, "reward_kwargs has 'mesure', .*: use measure$"),
         ({"weights": [1, 2]}, "reward_kwargs has 'weights', .*: use reward_weights$"),
-        ({"x": 1}, "reward_kwargs has 'x', .*: use match, measure, extractor, reward_weights$"),
+        ({"x": 1}, "reward_kwargs has 'x', .*: use match, measure, extractor, reward_weights, opened_think$"),
         ({"reward_weights": [1.0]}, "1 reward_weights for 2 rewards"),
         ({"match": "exactly"}, "match is 'exactly': use exact, f1, any$"),
         ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),

@@ -14,10 +14,11 @@ import tiny_families
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tiny_families import encode
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from chexphi.models import adapter, policy, trainable
+from chexphi.models import adapter, policy, qwen_vl, trainable
 from chexphi.models.generate import generate
 from chexphi.models.processor import _disarmed, _starts_of
 from chexphi.prompts import messages
@@ -67,6 +68,42 @@ def test_a_film_matters_and_where_it_stands(pair: tuple[Any, Any], film: Callabl
     ]
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert (seen[i] - seen[j]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 3), (3, 1), (1, 200), (1, 201), (900, 4), (4, 900), (1, 70_000)], ids=str
+)
+def test_films_of_any_shape_are_read(pair: tuple[Any, Any], size: tuple[int, int]) -> None:
+    """Qwen's own processor refuses what is over 200 : 1; colours and tokens stay where they belong."""
+    model, processor = pair
+    films = [Image.new("RGB", size, colour) for colour in ("red", "yellow")]
+    found = generate(model, processor, ["Is it new?"] * 2, [[film] for film in films], max_new_tokens=2)
+    assert all(len(sample.token_ids) for (sample,) in found)
+    one, other = (encode(processor, [[film]])["pixel_values"] for film in films)
+    assert one.shape == other.shape
+    channels = (one != other).reshape(-1, 3, one[0].numel() // 3).any(2).any(0)
+    assert channels.tolist() == [False, True, False]
+
+
+@given(
+    size=st.tuples(st.integers(1, 3000), st.integers(1, 3000))
+    | st.tuples(st.integers(1, 6), st.integers(1, 9999)),
+    most=st.integers(4_000, 100_000),
+)
+def test_a_narrow_film_gets_a_white_margin(size: tuple[int, int], most: int) -> None:
+    film = Image.new("L", size, "black")
+    made = qwen_vl.with_margin(film, most)
+    assert max(made.size) <= qwen_vl.MAX_RATIO * min(made.size)
+    if max(size) <= qwen_vl.MAX_RATIO * min(size):
+        assert made is film
+        return
+    assert max(made.size) * min(made.size) <= 2 * most + max(made.size)
+    dark = made.point(lambda value: 255 - value).getbbox()
+    assert dark is not None
+    assert dark[:2] == (0, 0)  # the film itself begins where it did
+    assert max(dark[2:]) == max(made.size)
+    if max(size) ** 2 <= qwen_vl.MAX_RATIO * most:
+        assert dark[2:] == size
 
 
 def test_logits_are_fp32_from_bf16_weights(base: Path, film: Callable[..., Any]) -> None:

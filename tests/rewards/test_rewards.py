@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.graph.types import Graph
-from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.rewards import AccuracyReward, GraphReward, score
 
 
 class WordExtractor:
@@ -52,6 +55,17 @@ def test_one_row(text: str, accuracy: float, graph: float) -> None:
     assert AccuracyReward()([text], [GOLD], answer=[["no"]]) == [accuracy]
     assert AccuracyReward()([text], [GOLD]) == [accuracy]
     assert GraphReward(WordExtractor())([text], [GOLD]) == [graph]
+
+
+def test_the_readmes_lines_make_rewards() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.S)
+    (block,) = (text for text in blocks if "AccuracyReward()," in text)
+    made: dict[str, Any] = {}
+    exec(block, made)
+    gold = completion("There is no effusion.", "no")
+    assert [reward([gold], [gold]) for reward in made["rewards"]] == [[1.0], [1.0]]
+    assert score(gold, gold).total == 2.0
 
 
 def test_conversations_are_read_like_strings() -> None:

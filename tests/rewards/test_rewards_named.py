@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.rewards import named
+from chexphi.rewards import named, score, trl
 from chexphi.rewards.checked import Checked, RewardError
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
@@ -39,6 +39,46 @@ def test_format_takes_both_orders_and_trls_own_the_first() -> None:
         assert values("format", batch, **BATCH) == [1.0, 1.0, 0.0]
         assert values("think_format_reward", batch, **BATCH) == [1.0, 0.0, 0.0]
     assert values("format", [GOLD, GOLD], completion_ids=[[1, 9], [1, 2]]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("compat", ["default", "seed"])
+@pytest.mark.parametrize(
+    "name", ["external_r1v_acc", "external_kg_jac", "format", "think_format_reward", "test_module:own"]
+)
+def test_a_column_says_that_the_prompt_opened_the_reasoning(
+    name: str, compat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("test_module")
+    module.own = lambda completions, opened_think, **columns: list(map(float, opened_think))
+    monkeypatch.setitem(sys.modules, "test_module", module)
+    fields = RewardFields(rewards=[name], compat=compat)
+    (reward,) = named.open_rewards(fields, LexiconExtractor())
+    inside = GOLD.removeprefix("<think>")
+    for whole, rest in (
+        (GOLD, inside),
+        ([{"role": "a", "content": GOLD}], [{"role": "a", "content": inside}]),
+    ):
+        columns = {"solution": [GOLD] * 3, "opened_think": [False, True, True]}
+        assert reward(completions=[whole, rest, rest], **columns) == (
+            [1.0] * 3 if name != "test_module:own" else [0.0, 1.0, 1.0]
+        )
+    if name != "test_module:own" and compat == "default":  # the original's do not ask for the tag
+        assert reward(completions=[inside], solution=[GOLD], opened_think=[None]) == [0.0]
+    assert score(inside, GOLD, opened_think=True) == score(GOLD, GOLD)
+
+
+def test_it_is_said_once_if_the_column_seems_to_be_missing(caplog: pytest.LogCaptureFixture) -> None:
+    inside = GOLD.removeprefix("<think>")
+    trl._warn_opened_think.cache_clear()
+    values("format", [inside, GOLD], solution=[GOLD] * 2)
+    assert not caplog.records
+    for _ in range(2):
+        assert values("format", [inside, inside], solution=[GOLD] * 2) == [0.0, 0.0]
+    assert [record.message.count("opened_think") for record in caplog.records] == [1]
+    caplog.clear()
+    trl._warn_opened_think.cache_clear()
+    assert values("format", [inside], solution=[GOLD], opened_think=[True]) == [1.0]
+    assert not caplog.records
 
 
 def test_penalties_are_those_of_the_papers() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
@@ -267,7 +269,7 @@ def test_masked_truncated_completions_are_read_and_move_nothing(
 def test_pandas_and_datasets_read_the_log(run: Run, tmp_path: Path) -> None:
     path = run(tmp_path / "run", "--max_steps=2") / "completions.jsonl"
     rows = list(completions.read(path))
-    frame = pandas.DataFrame(completions.read(path))
+    frame = pandas.DataFrame(completions.read(str(path)))
     assert list(frame.columns) == [*list(rows[0].to_dict())[1:], "schema"]
     assert frame.groupby("step").total.mean().tolist() == pytest.approx(
         [sum(row.total for row in rows if row.step == step) / 8 for step in (1, 2)]
@@ -284,6 +286,17 @@ def test_pandas_and_datasets_read_the_log(run: Run, tmp_path: Path) -> None:
     assert pandas.read_json(path, lines=True).completion.tolist() == [row.completion for row in rows]
     loaded = datasets.load_dataset("json", data_files=str(path), cache_dir=str(tmp_path / "cache"))["train"]
     assert loaded["total"] == [row.total for row in rows]
+
+
+def test_the_readmes_lines_read_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = (text for text in re.findall(r"```python\n(.*?)```", readme, re.S) if "completions" in text)
+    (tmp_path / "runs" / "grpo").mkdir(parents=True)
+    (tmp_path / "runs" / "grpo" / "completions.jsonl").write_text(f"{json.dumps(ROW)}\n" * 2)
+    (tmp_path / "block.py").write_text(block)
+    monkeypatch.chdir(tmp_path)
+    found = runpy.run_path("block.py")
+    assert found["frame"].completion.tolist() == list(found["table"]["completion"]) == [ROW["completion"]] * 2
 
 
 def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
             raise InputError(
                 f"{path}, line {number}: completion is text or chat messages, solution text: repair the row"
             )
+        if not isinstance(row.get("opened_think", False), bool):
+            raise InputError(f"{path}, line {number}: opened_think is true or false: repair the row")
         if not isinstance(row["id"], str | int) or not isinstance(row.get("group", ""), str | int):
             raise InputError(f"{path}, line {number}: id and group are texts or numbers: repair the row")
         rows.append(row)
@@ -155,6 +157,7 @@ def score_call(
     columns: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
     if "answer" in columns:
         columns["answer"] = [[a] if isinstance(a, str) else a for a in columns["answer"]]
+    columns["opened_think"] = [bool(row.get("opened_think")) for row in rows]
     ids = [row.get("completion_ids", row.get("token_ids")) for row in rows]
     if None not in ids:
         columns["completion_ids"] = ids
@@ -164,7 +167,7 @@ def score_call(
         {
             "id": row["id"],
             **({"group": row["group"]} if "group" in row else {}),
-            "status": str(prompts.parse(text).status),
+            "status": str(prompts.parse(text, opened_think=bool(row.get("opened_think"))).status),
             "rewards": {name: column[place] for name, column in values.items()},
             "total": total[place],
         }

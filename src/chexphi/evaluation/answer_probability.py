@@ -57,17 +57,18 @@ def answer_probabilities(
         seed=seed,
     )
     rows = [
-        (place, prompts.parse(sample.text).think or "", option)
+        (place, sample.parsed.think or "", option)
         for place, group in enumerate(found)
         for sample in group
         for option in options[examples[wanted[place]].question_type]
     ]
+    opened_think = found[0][0].opened_think
     logps = sequence_logprobs(
         model,
         processor,
         [questions[place] for place, _, _ in rows],
         [images[place] for place, _, _ in rows],
-        [prompts.render(think, option) for _, think, option in rows],
+        [prompts.render(think, option, opened_think=opened_think) for _, think, option in rows],
     )
     result: list[dict[str, float] | None] = [None] * len(examples)
     for place, index in enumerate(wanted):

@@ -79,6 +79,7 @@ class Reply:
             "question": self.question,
             "image_paths": list(self.images),
             "generated_text": self.generation.text,
+            "opened_think": self.generation.opened_think,
             "parse_status": self.parsed.status.value,
             "reasoning": self.parsed.think,
             "predicted_answer": self.parsed.answer,
@@ -95,8 +96,7 @@ def _figures(counts: Counts) -> dict[str, float]:
 
 def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
     """Score a generated text and the graph of its reasoning."""
-    text, truncated, gold = generation.text, generation.truncated, reference.gold
-    parsed = prompts.parse(text, truncated=truncated)
+    parsed, gold = generation.parsed, reference.gold
     right = None if gold is None else parsed.answer is not None and answers.score(parsed.answer, gold) == 1
     match = matching.compare(predicted, reference.graph) if reference.graph else None
     rewards = judge(parsed, predicted, reference.graph, gold, written=reference.reasoning)
@@ -110,7 +110,7 @@ def answer_probability(generation: Generation) -> float | None:
     and `</answer>`; the tags do not count. None where there is none. `answer_probability.py` averages the
     reasoning out instead, for questions with two answers.
     """
-    span = prompts.answer_span("".join(generation.tokens))
+    span = prompts.answer_span("".join(generation.tokens), opened_think=generation.opened_think)
     if span is None:
         return None
     total, place = 0.0, 0
@@ -212,7 +212,7 @@ def main(
         temperature=temperature,
         seed=seed,
     )
-    parsed = prompts.parse(generation.text, truncated=generation.truncated)
+    parsed = generation.parsed
     (parse,) = opened.parse([parsed.think or ""])
     comparison = compare(generation, parse.graph, wanted) if wanted else None
     return Reply(question, images, generation, parsed, parse, comparison)

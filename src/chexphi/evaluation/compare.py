@@ -22,7 +22,7 @@ _REQUIRED = tuple(
 _SEQUENCES = tuple(name for name, field in _FIELDS.items() if str(field.type).startswith("tuple"))
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("id", "question", "explanation", "generated_text", "parse_status"), str),
-    **dict.fromkeys(("is_correct", "correct_substring"), bool),
+    **dict.fromkeys(("is_correct", "correct_substring", "opened_think"), bool),
     **dict.fromkeys(_SEQUENCES, list),
     "extra": dict,
 }

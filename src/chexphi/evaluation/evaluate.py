@@ -100,7 +100,7 @@ def predict(
     example: Example, generation: Generation, reference: Graph, predicted: Graph, root: Path, *, tokens: bool
 ) -> Prediction:
     """Score one generated text against its example."""
-    parsed = prompts.parse(generation.text, truncated=generation.truncated)
+    parsed = generation.parsed
     extra: dict[str, Any] = {
         "kind": example.kind,
         "question_type": example.question_type,
@@ -124,6 +124,7 @@ def predict(
         is_correct=parsed.answer is not None and answers.score(parsed.answer, example.answer) == 1,
         correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
         parse_status=parsed.status.value,
+        opened_think=generation.opened_think,
         image_paths=tuple(
             image if image.startswith("data:") else str(root / image) for image in example.images
         ),
@@ -138,10 +139,10 @@ def predict(
 
 
 def graphs(
-    examples: Sequence[Example], texts: Sequence[str], extractor: Extractor
+    examples: Sequence[Example], texts: Sequence[str], extractor: Extractor, *, opened_think: bool = False
 ) -> Iterator[tuple[Graph, Graph]]:
     """Reference and predicted graph of each example: reasoning against reasoning."""
-    thinks = [prompts.parse(text).think or "" for text in texts]
+    thinks = [prompts.parse(text, opened_think=opened_think).think or "" for text in texts]
     predicted = extractor.extract(thinks)
     references = extractor.extract([prompts.reference_reasoning(example.explanation) for example in examples])
     for example, found, said in zip(examples, references, predicted, strict=True):
@@ -176,7 +177,8 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     for _, batch, films in shown:
         questions = [example.question for example in batch]
         found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
-        pairs = graphs(batch, [samples[0].text for samples in found], extractor)
+        texts, opened_think = [samples[0].text for samples in found], found[0][0].opened_think
+        pairs = graphs(batch, texts, extractor, opened_think=opened_think)
         odds = _answer_odds(recipe, model, processor, batch, films, options)
         for example, (generation,), pair, chances in zip(batch, found, pairs, odds, strict=True):
             if example.id in done:

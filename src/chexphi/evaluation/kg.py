@@ -81,7 +81,8 @@ def _object(line: bytes, number: int, field: str | None) -> Row:
     name = field or next((name for name in FIELDS if name in row), FIELDS[0])
     if not isinstance(row.get(name), str):
         raise ValueError(f"no text in field {name!r}; name another with --field")
-    return str(row.get("id", number)), prompts.reference_reasoning(row[name])
+    opened_think = name in ("generated_text", "completion") and bool(row.get("opened_think"))
+    return str(row.get("id", number)), prompts.reference_reasoning(row[name], opened_think=opened_think)
 
 
 def _words(error: ValueError) -> str:

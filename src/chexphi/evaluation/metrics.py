@@ -47,7 +47,9 @@ def clusters(predictions: Sequence[Prediction]) -> tuple[list[Hashable], int]:
 def reasoning_words(prediction: Prediction) -> int:
     """Words of the reasoning; 0 where none can be read."""
     given = prediction.extra.get("reasoning_words")
-    return int(given) if given is not None else prompts.parse(prediction.generated_text).words
+    if given is not None:
+        return int(given)
+    return prompts.parse(prediction.generated_text, opened_think=prediction.opened_think).words
 
 
 def _scene_counts(prediction: Prediction) -> Counts | None:

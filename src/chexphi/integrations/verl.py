@@ -24,7 +24,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.rewards import AccuracyReward, GraphReward, settings
 from chexphi.schema import Example, InputError
 
-NAMES = ("match", "measure", "extractor", "reward_weights")
+NAMES = ("match", "measure", "extractor", "reward_weights", "opened_think")
 """What `reward_kwargs` may set."""
 HANDED_OVER = ("reward_router_address", "reward_model_tokenizer")
 """What veRL 0.9.1 adds to the `reward_kwargs` where there is a reward model; not used."""
@@ -47,6 +47,7 @@ def compute_score(
     measure: Measure = "jaccard",
     extractor: str = "lexicon",
     reward_weights: Sequence[float] = (1.0, 1.0),
+    opened_think: bool = False,
     **kwargs: Any,
 ) -> dict[str, float]:
     """The weighted sum of both rewards under `score`, and its parts; the same keys for every row.
@@ -64,6 +65,8 @@ def compute_score(
         measure: How graphs are compared.
         extractor: What reads graphs, as in `open_extractor`; built once a process.
         reward_weights: Of the answer and of the graph.
+        opened_think: Whether the model's chat template ends prompts in an open `<think>`
+            (`chexphi.prompts.opens_think`): veRL hands on what was sampled, which then begins inside it.
         kwargs: `HANDED_OVER`.
 
     Raises:
@@ -82,7 +85,7 @@ def compute_score(
     labels = row.get("answer")
     if labels is not None and not isinstance(labels, str):
         labels = list(labels)  # pandas reads lists as arrays
-    columns: dict[str, Any] = {"solution": [ground_truth], "answer": [labels]}
+    columns: dict[str, Any] = {"solution": [ground_truth], "answer": [labels], "opened_think": [opened_think]}
     parts: dict[str, float] = {}
     total, scored = 0.0, False
     for reward, weight in zip(rewards, reward_weights, strict=True):

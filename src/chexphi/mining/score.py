@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, jsonl, processes, prompts, runs
+from chexphi import answers, config, jsonl, processes, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
@@ -56,8 +56,8 @@ def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     """
     right = []
     for sample in samples:
-        parsed = prompts.parse(sample.text, truncated=sample.truncated)
-        right.append(answers.score(parsed.answer, example.answer) if parsed.answer is not None else 0.0)
+        said = sample.parsed.answer
+        right.append(answers.score(said, example.answer) if said is not None else 0.0)
     return ScoredRow(
         id=example.id,
         kind=example.kind,

@@ -7,9 +7,10 @@ model is `default`: TRL copies the adapter of that name as the reference policy.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,44 @@ from chexphi.models.checkpoint.headers import Header
 from chexphi.models.checkpoint.names import adapter_shapes
 from chexphi.schema import InputError
 
+logger = logging.getLogger(__name__)
+
 NAME = "default"
 CONFIG = "adapter_config.json"
 HEAD = "lm_head"
 _LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
+
+
+def base_of(folder: Path) -> Path:
+    """The folder of the base that an adapter names; absolute.
+
+    A relative path is looked for from the working folder, then from the adapter's folder and those above. An
+    absolute one that is gone may have moved together with the adapter: what is left of it when its first
+    folders are taken off is looked for there, most of it first, and so is a base around the adapter.
+
+    Raises:
+        InputError: If there is none.
+    """
+    named = str(read_object(folder / CONFIG).get("base_model_name_or_path") or "")
+    places = _places(folder.absolute(), Path(named)) if named else ()
+    found = next((place for place in places if (place / "config.json").is_file()), None)
+    if found is None:
+        raise InputError(
+            f"the adapter {folder} names its base {named!r}, where no model is: write the folder of the "
+            f"base as base_model_name_or_path into {folder / CONFIG}"
+        )
+    if Path(named).is_absolute() and found != Path(named):
+        logger.warning("the base of %s, %s, is not there any more: %s is taken", folder, named, found)
+    return found
+
+
+def _places(folder: Path, named: Path) -> Iterator[Path]:
+    yield named.absolute()
+    rests = [Path(*named.parts[first:]) for first in range(1, len(named.parts))]
+    if named.is_absolute():
+        yield folder.parent
+    for rest in rests if named.is_absolute() else [named]:
+        yield from (above / rest for above in (folder, *folder.parents))
 
 
 def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> None:

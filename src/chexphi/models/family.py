@@ -167,7 +167,7 @@ def load(
     Raises:
         InputError: The folder holds no such model, or not all of its weights, chat template or end tokens.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # what an adapter names as its base
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
     kind, config = model_class.config_class.model_type, folder / "config.json"

@@ -11,10 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from chexphi import prompts
 from chexphi.models import reading
 from chexphi.models.cache import Groups
 from chexphi.models.longrope import check_length, divided
 from chexphi.models.prefill import settle
+from chexphi.prompts import Parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Generation:
     """True if the length limit came before an end token."""
     prompt: str
     """The prompt as rendered, films as `<|image_1|>`."""
+
+    @property
+    def opened_think(self) -> bool:
+        """Whether the text begins inside the reasoning, which the prompt opened."""
+        return prompts.opens_think(self.prompt)
+
+    @property
+    def parsed(self) -> Parsed:
+        """Reasoning and answer."""
+        return prompts.parse(self.text, truncated=self.truncated, opened_think=self.opened_think)
 
 
 def _decode(

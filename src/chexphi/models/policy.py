@@ -44,7 +44,7 @@ def locate(folder: Path) -> Place:
         InputError: If it is no policy, or one in the original layout.
     """
     own = folder if (folder / adapter.CONFIG).is_file() else None
-    base = _base_of(folder) if own else folder
+    base = adapter.base_of(folder) if own else folder
     if not (base / "config.json").is_file():
         raise InputError(f"{base} is not a model folder: it has no config.json")
     kind = str(read_object(base / "config.json").get("model_type"))
@@ -117,13 +117,3 @@ def _check_crops(dynamic_hd: int, kind: str) -> None:
             f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {kind!r}: "
             "leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
         )
-
-
-def _base_of(folder: Path) -> Path:
-    base = read_object(folder / adapter.CONFIG).get("base_model_name_or_path")
-    if not base or not (Path(base) / "config.json").is_file():
-        raise InputError(
-            f"the adapter {folder} names its base {str(base)!r}, where no model is: write the folder of the "
-            f"base as base_model_name_or_path into {folder / adapter.CONFIG}"
-        )
-    return Path(base)

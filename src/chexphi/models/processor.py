@@ -16,7 +16,12 @@ from PIL import Image
 from torch import Tensor
 from transformers.feature_extraction_utils import BatchFeature
 
+from chexphi import prompts
 from chexphi.data.films import Film
+from chexphi.schema import InputError
+
+_SOME = "some text"
+"""A turn of the assistant's, of which what stands behind it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +107,39 @@ class PolicyProcessor(FilmsOnce):
         """As natively, without the second `<bos>` that TRL would get: it renders the first one itself."""
         return super().__call__(*args, **{"add_special_tokens": False, **kwargs})  # type: ignore[misc]
 
-    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
-        """As natively, the messages' own control tokens broken up: `<|im_end|>` becomes `< |im_end|>`."""
+    def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
+        """As natively, the messages' own control tokens broken up: `<|im_end|>` becomes `< |im_end|>`.
+
+        A conversation that ends with the assistant's turn, which is a target to imitate, is rendered as the
+        prompt that a policy is asked with, the target and the end of a turn. Templates of thinking models
+        would leave the reasoning out, or move its tags.
+
+        Raises:
+            InputError: If the prompt ends in `<think>` and the target does not begin with it, or the template
+                leaves the assistant's turn out.
+        """
         plain = _disarmed(conversation, _control_of(self.tokenizer))
-        return super().apply_chat_template(plain, *args, **kwargs)  # type: ignore[misc]
+        native = super().apply_chat_template  # type: ignore[misc]
+        render = functools.partial(native, chat_template=chat_template, **kwargs)
+        as_it_is = kwargs.get("tokenize") or kwargs.get("continue_final_message")
+        if as_it_is or not _ends_with_target(plain):
+            return render(plain)
+        *before, target = plain
+        prompt = render(before, add_generation_prompt=True)
+        opened_think = prompts.opens_think(prompt)
+        text = prompts.after_prompt(prompts.text_of([target]).strip(), opened_think=opened_think)
+        if text is None:
+            raise InputError(
+                "this model's chat template opens <think> itself, and a target does not begin with it: write "
+                "<think>REASONING</think><answer>ANSWER</answer>, the reasoning first"
+            )
+        as_given = _SOME if isinstance(target["content"], str) else [{"type": "text", "text": _SOME}]
+        _, shown, end = render([*before, {**target, "content": as_given}]).rpartition(_SOME)
+        if not shown:
+            raise InputError(
+                "this model's chat template leaves the assistant's turn out: use the published one"
+            )
+        return prompt + text + end
 
     def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """As natively; a row may have several films, `[]` or None, and a batch none at all."""
@@ -114,6 +148,11 @@ class PolicyProcessor(FilmsOnce):
             rows = [[film for film in row if film is not None] for row in rows]
             images = rows if any(rows) else None
         return super().prepare_inputs_layout(images=images, text=text, **kwargs)  # type: ignore[misc]
+
+
+def _ends_with_target(conversation: Any) -> bool:
+    last = conversation[-1] if isinstance(conversation, list | tuple) and conversation else None
+    return isinstance(last, dict) and last.get("role") == "assistant"
 
 
 @functools.lru_cache(maxsize=4)

@@ -10,11 +10,13 @@ image processor). Positions are three-dimensional inside a film; what follows is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as native25
@@ -23,6 +25,9 @@ from transformers.models.qwen3_vl import modeling_qwen3_vl as native3
 from transformers.models.qwen3_vl import processing_qwen3_vl as native3_text
 
 from chexphi.models import family, features, processor
+
+MAX_RATIO = 200
+"""The longer side of a film by the shorter one, at most (`smart_resize` of the native image processor)."""
 
 
 class _Tower(features.Tower):
@@ -145,13 +150,44 @@ class Qwen3VLForConditionalGeneration(_Qwen, native3.Qwen3VLForConditionalGenera
     vision_model = Qwen3VLVisionModel
 
 
-class Qwen2_5_VLProcessor(processor.PolicyProcessor, native25_text.Qwen2_5_VLProcessor):  # noqa: N801
+def with_margin(film: Image.Image, most_pixels: int) -> Image.Image:
+    """A film of which one side is over 200 times the other, which is refused natively, with a white margin.
+
+    The margin is at the right or the bottom and counts as film, as in Phi-4. A film that would be scaled down
+    to `most_pixels` afterwards is scaled down before, or the margin of 1 x 1,000,000 pixels would be 5 GB.
+    """
+    if max(film.size) <= MAX_RATIO * min(film.size):
+        return film
+    scale = min(1.0, math.sqrt(MAX_RATIO * most_pixels) / max(film.size))
+    if scale < 1:
+        width, height = (max(1, int(side * scale)) for side in film.size)
+        film = film.resize((width, height))
+    least = math.ceil(max(film.size) / MAX_RATIO)
+    right, bottom = (max(0, least - side) for side in film.size)
+    return ImageOps.expand(film, (0, 0, right, bottom), fill="white")
+
+
+class _AnyRatio:
+    """What stands before a native processor: films of any shape."""
+
+    if TYPE_CHECKING:  # the native class's
+        image_processor: Any
+
+    def _process_images(self, images: Any, **kwargs: Any) -> Any:
+        size = kwargs.get("size") or self.image_processor.size
+        films = [with_margin(film, size["longest_edge"]) for film in images]
+        return super()._process_images(films, **kwargs)  # type: ignore[misc]
+
+
+class Qwen2_5_VLProcessor(  # noqa: N801
+    processor.PolicyProcessor, _AnyRatio, native25_text.Qwen2_5_VLProcessor
+):
     """The native processor as a policy's."""
 
     film_settings = ("size",)
 
 
-class Qwen3VLProcessor(processor.PolicyProcessor, native3_text.Qwen3VLProcessor):
+class Qwen3VLProcessor(processor.PolicyProcessor, _AnyRatio, native3_text.Qwen3VLProcessor):
     """The native processor as a policy's."""
 
     film_settings = ("size",)

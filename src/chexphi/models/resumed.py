@@ -14,7 +14,6 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from chexphi.files import read_object
 from chexphi.models import adapter
 from chexphi.models.checkpoint import headers
 from chexphi.schema import InputError
@@ -36,13 +35,9 @@ def check(model: Any, folder: Path) -> bool:
         InputError: For another base, a tensor without a place, one that is missing, or another shape.
     """
     if _adapted(model):
-        there = (
-            read_object(folder / adapter.CONFIG).get("base_model_name_or_path")
-            if (folder / adapter.CONFIG).is_file()
-            else None
-        )
-        here = model.peft_config[adapter.NAME].base_model_name_or_path
-        if there != here:
+        there = adapter.base_of(folder) if (folder / adapter.CONFIG).is_file() else None
+        here = Path(model.peft_config[adapter.NAME].base_model_name_or_path)
+        if there is None or there.resolve() != here.resolve():
             _refuse(folder, f"its base is {there}, this one's is {here}")
     found = {_name(model, name): header.shape for name, header in headers.read(folder).items()}
     own = _tensors(model)

@@ -127,7 +127,7 @@ def _graph(row: Mapping[str, Any] | None) -> Graph:
 
 def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
     """What one arm made of the film."""
-    parsed = prompts.parse(prediction.generated_text)
+    parsed = prompts.parse(prediction.generated_text, opened_think=prediction.opened_think)
     reference, predicted = _graph(prediction.graph_reference), _graph(prediction.graph_predicted)
     extracted = prediction.graph_reference is not None and prediction.graph_predicted is not None
     rows = graph_rows(reference, predicted) if extracted else []

@@ -17,13 +17,13 @@ from typing import Any
 from chexphi import prompts
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
-from chexphi.prompts import ParseStatus, text_of
+from chexphi.prompts import ParseStatus
 from chexphi.rewards import seed
 from chexphi.rewards.checked import Checked, Combined
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
 from chexphi.rewards.score import reasoning
 from chexphi.rewards.settings import RewardFields, scheme_of
-from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward, parsed_batch
+from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward, parsed_batch, texts_of
 from chexphi.schema import InputError
 
 
@@ -126,13 +126,14 @@ def _seed(name: str, fields: RewardFields, extractor: Extractor) -> Callable[...
     function: Callable[..., Any] = graph if name == GRAPH else seed.external_r1v_acc
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float]:
-        return function(completions=[text_of(text) for text in completions], **columns)
+        return function(completions=texts_of(completions, columns.get("opened_think")), **columns)
 
     return reward
 
 
 def _as_conversations(function: Callable[..., Any], completions: Sequence[Any], **columns: Any) -> Any:
-    turns = [[{"role": "assistant", "content": text_of(text)}] for text in completions]
+    texts = texts_of(completions, columns.get("opened_think"))
+    turns = [[{"role": "assistant", "content": text}] for text in texts]
     return function(completions=turns, **columns)
 
 
@@ -205,10 +206,15 @@ class RadevalReward:
         self.end_token_ids = frozenset(end_token_ids)
 
     def __call__(
-        self, completions: Sequence[Any], solution: Sequence[str], completion_ids: Any = None, **columns: Any
+        self,
+        completions: Sequence[Any],
+        solution: Sequence[str],
+        completion_ids: Any = None,
+        opened_think: Sequence[bool | None] | None = None,
+        **columns: Any,
     ) -> list[float | None]:
         """Rewards of a batch, one a row; None where the reference has no reasoning."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
         known = [prompts.reference_reasoning(text) for text in solution]
         rows = [row for row, part in enumerate(parsed) if part.status is ParseStatus.ok and known[row]]
         found = self.function(

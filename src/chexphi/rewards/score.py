@@ -136,6 +136,7 @@ def score(
     answer: Sequence[str] | None = None,
     extractor: Extractor | None = None,
     truncated: bool = False,
+    opened_think: bool = False,
     match: Match = "exact",
     format_gate: bool = True,
     measure: Measure = "jaccard",
@@ -153,6 +154,7 @@ def score(
         answer: The reference labels; read from `reference` where absent.
         extractor: What reads the graphs; by default the lexicon.
         truncated: Whether the completion ended at the length limit.
+        opened_think: Whether the prompt ended in an open `<think>`, so that the completion begins inside it.
         match: How answers are compared: `exact`, `f1` or `any`.
         format_gate: Whether a malformed completion earns nothing for its answer.
         measure: Jaccard (the original's) or F1 of entities and of relations.
@@ -170,7 +172,8 @@ def score(
     Raises:
         InputError: If `scheme` names a reward that is not among the parts of a `Score`.
     """
-    text, reader = prompts.text_of(completion), extractor or _lexicon()
+    text = prompts.with_prompt(prompts.text_of(completion), opened_think=opened_think)
+    reader = extractor or _lexicon()
     parsed = prompts.parse(text, truncated=truncated)
     if compat == "seed":
         right = seed.answer_score(text, reference)

@@ -6,6 +6,8 @@ completion earns 0 and is counted by kind; a row that cannot be scored is `None`
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +18,8 @@ from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
 from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
+
+logger = logging.getLogger(__name__)
 
 LogMetric = Callable[[str, float], None]
 
@@ -29,14 +33,41 @@ def truncated(
     return [not ids or ids[-1] not in end_token_ids for ids in completion_ids]
 
 
+def texts_of(completions: Sequence[Any], opened_think: Sequence[bool | None] | None) -> list[str]:
+    """The text of every completion, with the `<think>` that its prompt ended in.
+
+    Args:
+        completions: Texts, or conversations whose last message is the completion.
+        opened_think: The column of that name: whether a row's prompt ended in an open `<think>`, as
+            `chexphi.prompts.opens_think` says of a rendered one. A row without a value, or no column: no.
+    """
+    column = [False] * len(completions) if opened_think is None else opened_think
+    return [
+        prompts.with_prompt(text_of(text), opened_think=bool(value))
+        for text, value in zip(completions, column, strict=True)
+    ]
+
+
 def parsed_batch(
-    completions: Sequence[Any], completion_ids: Sequence[Sequence[int]] | None, end_token_ids: frozenset[int]
+    completions: Sequence[Any],
+    completion_ids: Sequence[Sequence[int]] | None,
+    end_token_ids: frozenset[int],
+    opened_think: Sequence[bool | None] | None = None,
 ) -> list[Parsed]:
     """Every completion parsed, those that hit the length limit as truncated."""
     cut = truncated(completion_ids, end_token_ids, len(completions))
-    return [
-        prompts.parse(text_of(text), truncated=short) for text, short in zip(completions, cut, strict=True)
-    ]
+    texts = texts_of(completions, opened_think)
+    if texts and all(map(prompts.closes_first, texts)):
+        _warn_opened_think()
+    return [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
+
+
+@functools.cache  # once a process
+def _warn_opened_think() -> None:
+    logger.warning(
+        "completions close <think> without opening it, and count as malformed: if the chat template ends "
+        "prompts in <think>, say so with a column opened_think that is true in every row"
+    )
 
 
 def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> None:
@@ -69,6 +100,7 @@ class AccuracyReward:
         answer: Sequence[Sequence[str]] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
+        opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
         """Rewards of a batch, one a row.
@@ -79,9 +111,10 @@ class AccuracyReward:
             answer: The reference labels of each row; read from `solution` where absent.
             completion_ids: The sampled ids; one that ends without an end token is truncated.
             log_metric: TRL's hook; receives the share of each malformed kind and the length.
+            opened_think: Whether each row's prompt ended in an open `<think>`; see `texts_of`.
         """
         golds = answer if answer is not None else [None] * len(solution)
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
         _log_outcomes(parsed, log_metric)
         return [
             accuracy(part, gold_answer(reference, gold), self.match, format_gate=self.format_gate)
@@ -132,10 +165,11 @@ class GraphReward:
         solution: Sequence[str],
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
+        opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
         """Rewards of a batch, one a row; None where the reference has no graph. Arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
         _log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), solution, strict=True)
         scores = [
@@ -169,9 +203,10 @@ class FormatReward:
         completions: Sequence[Any],
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
+        opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float]:
         """Rewards of a batch, one a row; arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
         _log_outcomes(parsed, log_metric)
         return [float(part.status is ParseStatus.ok) for part in parsed]

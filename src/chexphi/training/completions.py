@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def read(path: Path) -> Iterator[Completion]:
+def read(path: Path | str) -> Iterator[Completion]:
     """The completions of a run, in the order they were sampled; a last line still being written is left out.
 
     Raises:
         InputError: If a line is broken or of another schema.
     """
-    for number, row in enumerate(jsonl.read(path, growing=True), 1):
+    for number, row in enumerate(jsonl.read(Path(path), growing=True), 1):
         if row.get("schema") != SCHEMA:
             raise InputError(
                 f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}"

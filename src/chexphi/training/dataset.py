@@ -66,6 +66,32 @@ def sft_dataset(
     return _with_films(rows, root, prepare)
 
 
+def opens_think(processor: Any, **settings: Any) -> bool:
+    """Whether prompts end in an open `<think>`; `settings` are those of the chat template."""
+    turn = prompts.messages("", 0)
+    return prompts.opens_think(processor.apply_chat_template(turn, add_generation_prompt=True, **settings))
+
+
+def check_targets(examples: Sequence[Example], processor: Any, *, strip_tags: bool = False) -> None:
+    """Refuse an example whose text cannot follow the model's prompt.
+
+    Raises:
+        InputError: For the first such example.
+    """
+    opened_think = opens_think(processor)
+    if opened_think and strip_tags:
+        raise InputError(
+            "sft: strip_tags leaves no <think> in what is imitated, and the model's chat template opens one: "
+            "leave strip_tags out"
+        )
+    for example in examples:
+        if prompts.after_prompt(example.explanation.strip(), opened_think=opened_think) is None:
+            raise InputError(
+                f"sft: the explanation of example {example.id} does not begin with <think>, which the chat "
+                "template of the model opens: write <think>REASONING</think><answer>ANSWER</answer>"
+            )
+
+
 def check_lengths(
     examples: Sequence[Example], root: Path, processor: Any, max_length: int, *, strip_tags: bool = False
 ) -> None:
@@ -134,9 +160,13 @@ def _film_tokens(processor: Any, width: int, height: int) -> int:
 
 
 def grpo_dataset(
-    examples: Sequence[Example], root: Path, prepare: Callable[[Film], object] | None = None
+    examples: Sequence[Example],
+    root: Path,
+    prepare: Callable[[Film], object] | None = None,
+    *,
+    opened_think: bool = False,
 ) -> Dataset:
-    """Columns `prompt`, `images`, `solution`, `answer`, `id`: what the rewards need and no more.
+    """Columns `prompt`, `images`, `solution`, `answer`, `id`, `opened_think`: what the rewards need, no more.
 
     With `prepare`, threads begin with the films of a batch as soon as it is read, which is a step before it
     is trained on.
@@ -148,6 +178,7 @@ def grpo_dataset(
             "solution": example.explanation,
             "answer": list(example.answer),
             "id": example.id,
+            "opened_think": opened_think,
         }
         for example in examples
     ]

@@ -27,7 +27,7 @@ from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
 from chexphi.training import dynamic, engines
 from chexphi.training.checkpoints import Checkpoint, Standing, standing
-from chexphi.training.dataset import check_prompts, grpo_dataset
+from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
 from chexphi.training.progress import MetricsLog, quiet
@@ -168,7 +168,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     if recipe.resume:
         cut_logs(out, stands, LOGS)
     rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
-    dataset = grpo_dataset(examples, root, processor.prepare_film)
+    opened_think = opens_think(processor, **(args.chat_template_kwargs or {}))
+    dataset = grpo_dataset(examples, root, processor.prepare_film, opened_think=opened_think)
     with opened_logs(out) as (completions, callbacks):
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,

@@ -43,6 +43,7 @@ class Sample:
 
     id: str
     prompt: str
+    opened_think: bool
     prompt_ids: list[int]
     completion_ids: list[int]
     completion: Any
@@ -140,7 +141,10 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         prompt_ids, ids, _, texts, logps, *_ = super()._generate(prompts)
         rewards = super()._calculate_rewards(inputs, prompts, texts, ids)
         columns = zip(inputs, prompt_ids, ids, texts, logps or [None] * len(inputs), strict=True)
-        samples = [Sample(str(row["id"]), text_of(row["prompt"]), *rest) for row, *rest in columns]
+        samples = [
+            Sample(str(row["id"]), text_of(row["prompt"]), row.get("opened_think", False), *rest)
+            for row, *rest in columns
+        ]
         samples = gather_object(samples)
         for sample, values in zip(samples, rewards.tolist(), strict=True):
             rewards_of(sample.id, self.reward_func_names, values)  # stops at one that is not finite
@@ -231,6 +235,7 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
             "rewards": rewards_of(sample.id, self.reward_func_names, values),
             "total": dynamic.total(values, self.reward_weights.tolist()),
             "advantage": 0.0,
+            "opened_think": sample.opened_think,
         }
 
     def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:

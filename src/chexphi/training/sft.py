@@ -21,7 +21,7 @@ from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.schema import Example, InputError
 from chexphi.training.checkpoints import Standing, standing
 from chexphi.training.collate import Later
-from chexphi.training.dataset import check_lengths, sft_dataset
+from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import Recovering, cut_logs, finish
 from chexphi.training.stop import RESUME_HELP
@@ -89,6 +89,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         return out
 
     def suits(model: Any, processor: Any) -> None:
+        check_targets(examples, processor, strip_tags=recipe.strip_tags)
         if args.max_length is not None:
             check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
         if checkpoint:

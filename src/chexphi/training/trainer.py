@@ -250,6 +250,7 @@ class LoggedGRPOTrainer(Recovering, GRPOTrainer):
                     "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
                     "total": dynamic.total(values, weights),
                     "advantage": advantages[i],
+                    "opened_think": row.get("opened_think", False),
                 }
             )
         return rows
