@@ -22,7 +22,7 @@ from chexphi.graph.tokens import tokenize
         ("there's", "there is"),
         ("we've", "we have"),
         ("I'm", "i am"),
-        ("patient's", "patient's"),
+        ("patient's", "patient 's"),
         ("L effusion", "left effusion"),
         ("L>R", "left > right"),
         ("Effusions, L > R. Mild edema", "effusions , left > right . mild edema"),
