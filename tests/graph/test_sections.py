@@ -23,6 +23,7 @@ from chexphi.graph.sections import unclaimed_sections
         ("<think>History: edema.</think>", ["History: edema."]),
         ("The history: none. Edema.", []),
         ("FINDINGS: Edema.", []),
+        ("Which is seen? (A) Edema (B) Mass\nThe heart is large.", ["(A) Edema (B) Mass"]),
     ],
 )
 def test_where_a_section_stands(text: str, expected: list[str]) -> None:
@@ -33,7 +34,7 @@ def test_where_a_section_stands(text: str, expected: list[str]) -> None:
 @given(
     st.lists(st.sampled_from(["hx: a", "reason:", "\n", "\n\n", "Findings:", "question: b", "</think>", " "]))
 )
-def test_sections_are_apart_and_in_order(parts: list[str]) -> None:
+def test_sections_under_headings_are_apart_and_in_order(parts: list[str]) -> None:
     text = "".join(parts)
     found = unclaimed_sections(text)
     assert all(0 <= start <= end <= len(text) for start, end, _ in found)

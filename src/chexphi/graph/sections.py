@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _ASKED = re.compile(
     r"""^[ \t>*_\#-]*
@@ -36,25 +37,32 @@ def unclaimed_sections(text: str) -> list[tuple[int, int, bool]]:
     """Stretches under a heading such as `INDICATION:` or `Question:`.
 
     Returns:
-        (first character, one past the last, whether it is a question), in order. Of a question, the answer
+        (first character, one past the last, whether it is a question). Of a question, the answer
         (`Is there an effusion? No.`) is a claim.
     """
-    found: list[tuple[int, int, bool]] = []
+    return [*_headed(text), *_choices(text)]
+
+
+def _headed(text: str) -> Iterator[tuple[int, int, bool]]:
+    end = 0
     for heading in _ASKED.finditer(text):
-        if found and heading.start() < found[-1][1]:
-            continue
-        first = heading.end()
-        while first < len(text) and text[first].isspace():  # the section may start on the next line
-            first += 1
-        ends = [match.start() for match in (_ENDS.search(text, first),) if match]
-        if heading["question"] and (line := _LINE.search(text, first)):
-            ends.append(line.start())
-        found.append((heading.start(), min(ends, default=len(text)), bool(heading["question"])))
+        if heading.start() >= end:
+            first = heading.end()
+            while first < len(text) and text[first].isspace():  # the section may start on the next line
+                first += 1
+            end = _end(text, first, line=bool(heading["question"]))
+            yield heading.start(), end, bool(heading["question"])
+
+
+def _choices(text: str) -> Iterator[tuple[int, int, bool]]:
+    end = 0
     for mark in _CHOICES.finditer(text):
-        ends = [
-            match.start()
-            for match in (_ENDS.search(text, mark.end()), _LINE.search(text, mark.end()))
-            if match
-        ]
-        found.append((mark.end(), min(ends, default=len(text)), False))
-    return found
+        if mark.start() >= end:
+            end = _end(text, mark.end(), line=True)
+            yield mark.end(), end, False
+
+
+def _end(text: str, first: int, *, line: bool) -> int:
+    """Where the section that starts at `first` ends, with its line at the latest if `line`."""
+    ends = [_ENDS.search(text, first), _LINE.search(text, first) if line else None]
+    return min((found.start() for found in ends if found), default=len(text))
