@@ -2,19 +2,21 @@
 
 Row *i* is scored against reference *i* alone, reasoning against reasoning alone. A malformed
 completion earns 0 and is counted by kind; a row that cannot be scored is `None`; a crash stays a crash.
+A column of a wrong type is an `InputError` that names the row.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chexphi import prompts
 from chexphi.answers import Match
 from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
-from chexphi.prompts import Parsed, ParseStatus, text_of
+from chexphi.prompts import Parsed, ParseStatus
+from chexphi.rewards import columns as read
 from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
 
 LogMetric = Callable[[str, float], None]
@@ -30,13 +32,21 @@ def truncated(
 
 
 def parsed_batch(
-    completions: Sequence[Any], completion_ids: Sequence[Sequence[int]] | None, end_token_ids: frozenset[int]
+    completions: Sequence[Any],
+    completion_ids: Sequence[Sequence[int]] | None,
+    end_token_ids: frozenset[int],
+    columns: Mapping[str, Any] | None = None,
 ) -> list[Parsed]:
-    """Every completion parsed, those that hit the length limit as truncated."""
-    cut = truncated(completion_ids, end_token_ids, len(completions))
-    return [
-        prompts.parse(text_of(text), truncated=short) for text, short in zip(completions, cut, strict=True)
-    ]
+    """Every completion parsed, those that hit the length limit as truncated.
+
+    Raises:
+        InputError: For a completion that is neither text nor chat messages; `columns` has its `id`.
+    """
+    texts = read.completion_texts(completions, columns or {})
+    if completion_ids is not None:
+        completion_ids = read.column("completion_ids", completion_ids, len(texts))
+    cut = truncated(completion_ids, end_token_ids, len(texts))
+    return [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
 
 
 def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> None:
@@ -65,8 +75,8 @@ class AccuracyReward:
     def __call__(
         self,
         completions: Sequence[Any],
-        solution: Sequence[str],
-        answer: Sequence[Sequence[str]] | None = None,
+        solution: Sequence[str | None] | None = None,
+        answer: Sequence[Any] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
         **columns: Any,
@@ -75,17 +85,24 @@ class AccuracyReward:
 
         Args:
             completions: Texts, or conversations whose last message is the completion.
-            solution: The reference explanation of each row.
-            answer: The reference labels of each row; read from `solution` where absent.
+            solution: The reference explanation of each row; needed where `answer` is absent.
+            answer: The reference labels of each row, texts or numbers, one or a list; read from `solution`
+                where a row has none.
             completion_ids: The sampled ids; one that ends without an end token is truncated.
             log_metric: TRL's hook; receives the share of each malformed kind and the length.
+            columns: The others; `id` names rows.
+
+        Raises:
+            InputError: For a value of a wrong type, or a column of another length; it names the row.
         """
-        golds = answer if answer is not None else [None] * len(solution)
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, columns)
+        golds = read.answer_labels(answer, len(parsed), columns)
+        given = [None] * len(parsed) if solution is None and answer is not None else solution
+        references = read.solution_texts(given, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         return [
             accuracy(part, gold_answer(reference, gold), self.match, format_gate=self.format_gate)
-            for part, reference, gold in zip(parsed, solution, golds, strict=True)
+            for part, reference, gold in zip(parsed, references, golds, strict=True)
         ]
 
 
@@ -129,15 +146,19 @@ class GraphReward:
     def __call__(
         self,
         completions: Sequence[Any],
-        solution: Sequence[str],
+        solution: Sequence[str | None] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        """Rewards of a batch, one a row; None where the reference has no graph. Arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        """Rewards of a batch, one a row; None where the reference has no graph.
+
+        Arguments and errors as above.
+        """
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, columns)
+        references = read.solution_texts(solution, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
-        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), solution, strict=True)
+        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(references), references, strict=True)
         scores = [
             judge(
                 part, graph, known, None,
@@ -171,7 +192,7 @@ class FormatReward:
         log_metric: LogMetric | None = None,
         **columns: Any,
     ) -> list[float]:
-        """Rewards of a batch, one a row; arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids)
+        """Rewards of a batch, one a row; arguments and errors as above."""
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, columns)
         _log_outcomes(parsed, log_metric)
         return [float(part.status is ParseStatus.ok) for part in parsed]
