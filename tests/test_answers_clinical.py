@@ -14,6 +14,7 @@ from chexphi.answers.phrases import phrase
 
 SAME: dict[str, list[tuple[str, list[str]]]] = {
     "yes": [
+        ("Yes, I can see one in the left lung.", ["yes"]),
         ("Yes, it is.", ["yes"]),
         ("Yes there is", ["yes"]),
         ("yes - there is a small effusion on the left", ["yes"]),
@@ -39,6 +40,7 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("yes\nThere is a right-sided pneumothorax.", ["yes"]),
     ],
     "no": [
+        ("No, I cannot see one", ["no"]),
         ("No, there isn't", ["no"]),
         ("No, there isn’t one.", ["no"]),
         ("No, it does not", ["no"]),
@@ -62,6 +64,8 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("absent", ["not seen"]),
     ],
     "sides": [
+        ("no effusion on the left", ["no left effusion"]),
+        ("right base", ["right lung base"]),
         ("L", ["left"]),
         ("R", ["Right"]),
         ("left-sided", ["left"]),
@@ -84,6 +88,8 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("base of the right lung", ["Right lung base"]),
     ],
     "views": [
+        ("AP upright", ["upright AP view"]),
+        ("CT of the chest", ["chest CT"]),
         ("AP film", ["AP"]),
         ("Anteroposterior", ["AP"]),
         ("antero-posterior view", ["AP"]),
@@ -119,6 +125,8 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("the hila", ["hilum"]),
     ],
     "numbers and units": [
+        ("$\\boxed{0.5\\ \\text{cm}}$", ["5 mm"]),
+        ("5 mm (0.5 cm)", ["5 mm"]),
         ("5mm", ["5 mm"]),
         ("5 mm", ["0.5 cm"]),
         ("0.50 cm", ["five millimetres"]),
@@ -165,6 +173,8 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("no evidence of effusion", ["There is no effusion"]),
     ],
     "options": [
+        ("Options A and C", ["A", "C"]),
+        ("both A and C", ["C", "A"]),
         ("B", ["b"]),
         ("(B)", ["B"]),
         ("B.", ["B"]),
@@ -190,6 +200,18 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
 
 OTHER: dict[str, list[tuple[str, list[str]]]] = {
     "hedges": [
+        ("Yes, it cannot be ruled out", ["yes"]),
+        ("No, this cannot be determined", ["no"]),
+        ("no, wait, yes", ["no"]),
+        ("Yes... no", ["yes"]),
+        ("true/false", ["yes"]),
+        ("y/n", ["no"]),
+        ("Yes, I think so", ["yes"]),
+        ("I think yes", ["yes"]),
+        ("No, there are two", ["no"]),
+        ("5 mm (5 cm)", ["5 mm"]),
+        ("mild to moderate", ["mild"]),
+        ("2 or more", ["2"]),
         ("yes/no", ["yes"]),
         ("yes/no", ["no"]),
         ("yes or no", ["yes"]),
@@ -237,6 +259,15 @@ OTHER: dict[str, list[tuple[str, list[str]]]] = {
         ("3-5 mm", ["5 mm"]),
     ],
     "options": [
+        ("B. effusion / C. mass", ["B"]),
+        ("B (or C)", ["B"]),
+        ("B (not A)", ["B"]),
+        ("A. effusion?", ["A"]),
+        ("It could be B", ["B"]),
+        ("The answer is either A or B", ["B"]),
+        ("\\boxed{A}\\boxed{B}", ["A"]),
+        ("Neither A nor B", ["A"]),
+        ("not option (b)", ["B"]),
         ("A or B", ["A"]),
         ("A, B, C, D", ["A"]),
         ("A/B", ["B"]),
@@ -287,6 +318,7 @@ OTHER: dict[str, list[tuple[str, list[str]]]] = {
         ("1", ["yes"]),
     ],
     "sides and places": [
+        ("no effusion on the left", ["no right effusion"]),
         ("left", ["right"]),
         ("L", ["R"]),
         ("LLL", ["RLL"]),

@@ -143,7 +143,7 @@ def test_other_arguments_of_verl_are_refused(extra: Any) -> None:
         InputError, match=f"extra_info of a row of x is a {type(extra).__name__}: give a mapping"
     ):
         compute_score("x", GOLD, GOLD, extra)
-    with pytest.raises(InputError, match="^veRL row 'q' of x: the completion is None: give a text"):
+    with pytest.raises(InputError, match=r"^veRL row 'q' of x: the completion is None: give a text"):
         compute_score("x", None, GOLD, {"id": "q"})  # type: ignore[arg-type]
 
 

@@ -17,7 +17,8 @@ from chexphi.answers.phrases import expand, phrase
 
 _COMMAND = re.compile(r"\\[a-zA-Z]+\s*\{([^{}]*)\}")
 _MARKUP = re.compile(
-    r"</?(?:b|i|u|em|strong|p|span|div|code|br|li|ul|ol)\b[^<>]*>|\\[()\[\]]|\$|\*\*|`|^\s*#+\s", re.MULTILINE
+    r"</?(?:b|i|u|em|strong|p|span|div|code|br|li|ul|ol)\b[^<>]*>|\\[()\[\],;:! ]|\$|\*\*|`|^\s*#+\s",
+    re.MULTILINE,
 )
 _ENDS = " \t\n{}\"'“”«»"
 _LEAD = re.compile(
@@ -42,6 +43,7 @@ _LETTER = re.compile(
 )
 _IN_BRACKETS = re.compile(r"(.*\w.*?)\s*\(([^()]*\w[^()]*)\)")
 _OTHERWISE = re.compile(rf"\bor (?:{'|'.join(replies.NEGATIONS | replies.VERBS)}|there|it)\b|\bor$")
+_WORD = re.compile(r"[^\W_]+")
 _YES, _NO = re.compile(replies.YES), re.compile(replies.NO)
 
 
@@ -104,14 +106,14 @@ def _confirmed(head: str, clause: str) -> str | None:
 def _option(item: str) -> Meaning | None:
     """An option's letter with or without its text; None for several letters, or a text that takes it back."""
     alone = _LETTER.fullmatch(normalize(item))
-    if alone:
-        return Meaning(alone[1], "")
+    if alone or "?" in item:
+        return Meaning(alone[1], "") if alone else None
     behind = _OPTION_BEHIND.fullmatch(item)
     found = _OPTION.fullmatch(item) or _NAMED_OPTION.fullmatch(item)
     if not (found or behind):
         return None
     letter, text = (found[1], found[2]) if found else (behind[2], behind[1])  # type: ignore[index]
-    words = normalize(text).split()
+    words = _WORD.findall(normalize(text))
     taken_back = replies.HEDGES if found else replies.HEDGES | {"not", "option", "choice"}
     if taken_back & set(words) or any(_LETTER.fullmatch(word) for word in words):
         return None

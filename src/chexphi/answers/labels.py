@@ -69,7 +69,7 @@ _ARTICLE = re.compile(
 )
 _PASSES = 8
 """A mark that is dropped may leave another one without its number; texts that people write need one pass."""
-_OPTION = re.compile(rf"(?:option|choice|answer) ([{OPTION_LETTERS}])")
+_OPTION = re.compile(rf"(?:options?|choice|answer) ([{OPTION_LETTERS}])")
 
 
 def fold(text: str) -> str:

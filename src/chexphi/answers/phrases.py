@@ -84,10 +84,16 @@ def _measure(found: re.Match[str]) -> str:
     return "".join(text for text, _ in reversed(written)) + (f" {kinds.pop()}" if len(kinds) == 1 else "")
 
 
+def _rewritten(phrase: str) -> str:
+    while (again := _PHRASE.sub(lambda found: terms.PHRASES[found[0]], phrase)) != phrase:
+        phrase = again
+    return phrase
+
+
 def _placed(phrase: str) -> str:
     """Sides and zones in one order, and before what is there: `opacity in the upper left lobe`."""
     found = _PLACED.match(phrase)
-    if found and set(found[2].split()) <= terms.PLACES and "no" not in found[1].split():
+    if found and set(found[2].split()) <= terms.PLACES:
         phrase = f"{found[2]} {found[1]}"
     words = phrase.split()
     for place in range(len(words) - 1):
@@ -101,7 +107,7 @@ def _placed(phrase: str) -> str:
 def _short(phrase: str) -> str:
     words = phrase.split()
     if terms.VIEWS & set(words) and set(words) <= terms.VIEWS | terms.OF_A_VIEW | terms.SIDES:
-        return " ".join(word for word in words if word not in terms.OF_A_VIEW)
+        return " ".join(sorted(word for word in words if word not in terms.OF_A_VIEW))
     if len(words) == 2 and words[0] in terms.SIDES and words[1] == "lung":
         return words[0]
     return phrase
@@ -125,11 +131,10 @@ def phrase(text: str) -> str:
     """
     plain = normalize(expand(text))
     found = " ".join(map(_word, plain.split()))
-    while (again := _PHRASE.sub(lambda match: terms.PHRASES[match[0]], found)) != found:
-        found = again
+    found = _rewritten(found)
     found = _COMPARISON.sub(lambda match: terms.COMPARISONS[match[1]], found)
     found = _MEASURE.sub(_measure, found).replace(" %", "%").replace(" °", "°")
     found = _BEFORE.sub("", found)
     denied = _ABSENT_BEFORE.sub("", _ABSENT_BEHIND.sub("", found))
-    found = f"{'no ' if denied != found else ''}{_PRESENT_BEHIND.sub('', denied)}"
-    return _short(_placed(found)) or plain
+    said = _short(_rewritten(_placed(_PRESENT_BEHIND.sub("", denied))))
+    return (f"no {said}" if denied != found else said) or plain

@@ -28,11 +28,12 @@ NEGATIONS = frozenset((
 
 HEDGES = frozenset((
     "maybe", "perhaps", "possible", "possibly", "probable", "probably", "likely", "unlikely", "might",
-    "may", "could", "can", "would", "should", "uncertain", "unsure", "sure", "unclear", "suspect",
-    "suspected", "suspicious", "suspicion", "suggest", "suggests", "suggestive", "equivocal", "doubt",
-    "doubtful", "indeterminate", "questionable", "cannot", "or", "either", "vs", "versus", "if", "unless",
-    "but", "however", "although", "though", "except", "yet", "appears", "seems", "think", "believe",
-    "incorrect", "wrong", "unknown", "also", "actually", "rather", "instead",
+    "may", "could", "exclude", "excluded", "ruled", "determine", "determined", "assess", "assessed",
+    "tell", "know", "would", "should", "uncertain", "unsure", "sure", "unclear", "suspect", "suspected",
+    "suspicious", "suspicion", "suggest", "suggests", "suggestive", "equivocal", "doubt", "doubtful",
+    "indeterminate", "questionable", "cannot", "or", "either", "vs", "versus", "if", "unless", "but",
+    "however", "although", "though", "except", "yet", "appears", "seems", "think", "believe", "incorrect",
+    "wrong", "unknown", "also", "actually", "rather", "instead",
 ))  # fmt: skip
 """Words that take back or weaken what stands beside them: no shorter form is read out of such a text."""
 

@@ -45,6 +45,8 @@ PHRASES = {
     "chest film": "chest xray", "antero posterior": "ap", "anterior posterior": "ap",
     "anterior to posterior": "ap", "a p": "ap", "a/p": "ap", "postero anterior": "pa",
     "posterior anterior": "pa", "posterior to anterior": "pa", "p a": "pa", "p/a": "pa",
+    "lung base": "base", "lung apex": "apex", "lung zone": "zone", "lung lobe": "lobe",
+    "xray chest": "chest xray", "computed tomography chest": "chest computed tomography",
     "b/l": "bilateral", "l/r": "left/right", "left hand": "left", "right hand": "right",
     "left sided": "left", "right sided": "right", "left side": "left", "right side": "right",
     "both side": "bilateral", "both": "bilateral", "bilateral sided": "bilateral",
