@@ -40,6 +40,8 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
         ("yes\nThere is a right-sided pneumothorax.", ["yes"]),
     ],
     "no": [
+        ("No, no effusion.", ["no"]),
+        ("none present", ["no"]),
         ("No, I cannot see one", ["no"]),
         ("No, there isn't", ["no"]),
         ("No, there isn’t one.", ["no"]),
@@ -200,6 +202,13 @@ SAME: dict[str, list[tuple[str, list[str]]]] = {
 
 OTHER: dict[str, list[tuple[str, list[str]]]] = {
     "hedges": [
+        ("no, present, no", ["no"]),
+        ("no | present", ["absent"]),
+        ("\\boxed{none} \\boxed{present}", ["none"]),
+        ("**none** **present**", ["none"]),
+        ("none. present", ["no"]),
+        ("No, left, no", ["no"]),
+        ("no effusion is absent", ["no effusion"]),
         ("Yes, it cannot be ruled out", ["yes"]),
         ("No, this cannot be determined", ["no"]),
         ("no, wait, yes", ["no"]),
@@ -423,6 +432,7 @@ THINGS = (
     "left lower lobe", "mild", "moderate", "two", "normal", "male",
 )  # fmt: skip
 """Each another meaning; left with right is one of its own."""
+FAIR = st.sampled_from([text for pair in rows(SAME) for text in (pair[0], *pair[1])])
 ONE = st.sampled_from([text for pair in rows(SAME) + rows(OTHER) for text in (pair[0], *pair[1])])
 PIECES = st.sampled_from((
     "yes", "no", "not", "A", "(b)", "B.", "left", "both", "or", "and", "5", "mm", "<", "-", "+", "?", ",",
@@ -444,6 +454,25 @@ def test_several_things_earn_only_where_all_are_asked(said: list[str], data: st.
         assert answers.score(choice.join(said), gold, "clinical") == 0
 
 
+PAIRS = (
+    "{} / {}", "{}. {}.", "{} ({})", "{} (or {})", "{}; maybe {}", "{} {}", "{}, not {}", "not {}, {}",
+    "{} but {}", "{} | {}", "{} + {}", "{} - {}", "{} -> {}", "Answer: {}. Answer: {}",
+    "The answer is {} or {}", "**{}** **{}**", "\\boxed{{{}}} \\boxed{{{}}}", "1. {} 2. {}",
+    "- {}\n- {}", "{}? {}", "A. {} B. {}", "{} if {}", "[{}, {}]", "({}) ({})", "{}... {}", "{} = {}",
+    "{} and/or {}", "either {} or {}",
+)  # fmt: skip
+
+
+@given(st.permutations(THINGS), st.sampled_from(PAIRS), st.sampled_from(THINGS))
+def test_two_things_written_anyhow_are_not_one_of_them(things: list[str], form: str, gold: str) -> None:
+    one, two = things[:2]
+    if len(one) == len(two) == 1 or not {one, two} & {
+        "A",
+        "B",
+    }:  # a letter and a phrase: an option with its text
+        assert answers.score(form.format(one, two), gold, "clinical") == 0
+
+
 @given(ANYTHING, ANYTHING)
 def test_both_ways_the_same_and_never_stricter_than_exact(first: str, second: str) -> None:
     there, back = answers.score(first, second, "clinical"), answers.score(second, first, "clinical")
@@ -457,7 +486,7 @@ def test_every_answer_is_itself(text: str) -> None:
 
 
 @given(
-    ONE,
+    FAIR,
     st.sampled_from(["maybe {}", "{}, possibly", "{} or not", "either {}", "{}?", "probably {}", "not {}"]),
 )
 def test_a_weakened_answer_is_another_one(text: str, weak: str) -> None:

@@ -20,6 +20,8 @@ _MARKUP = re.compile(
     r"</?(?:b|i|u|em|strong|p|span|div|code|br|li|ul|ol)\b[^<>]*>|\\[()\[\],;:! ]|\$|\*\*|`|^\s*#+\s",
     re.MULTILINE,
 )
+_BESIDE = re.compile(r"(\}|\*\*)\s*(\\boxed|\*\*)")
+"""Two answers that only their markup parts."""
 _ENDS = " \t\n{}\"'“”«»"
 _LEAD = re.compile(
     r"(?:(?:so|thus|therefore|hence|conclusion|in conclusion|in summary)\s*[,:]\s*"
@@ -29,7 +31,10 @@ _LEAD = re.compile(
     r"(?: to (?:the|this) question)?[\"']?\s*(?:is(?!\s+(?:correct|right)\b)\s*:?|[:=]|-+>?\s|\n)\s*"
     r"|i (?:choose|select|pick) )[\"'\s]*"
 )
-_HEAD = re.compile(r"(yes|no)\b(?!\s*/)[\s,.:;!-]*")
+_HEAD = re.compile(
+    r"(yes|no)(?:\s*[,.:;!(\n]|\s+-+\s|\s(?=(?:there|it|they|this|that|these|the|i)\b))[\s,.:;!-]*"
+)
+_PARTED = re.compile(r"[,;:|/\n([{?=>~]\s*\w|\.+\s*\w|\s-+\s+\w|\w\?")
 _AND = re.compile(r"\b(?:as well as|along with|together with|in addition to|plus(?! or minus))\b")
 _BOTH = re.compile(r"\bboth (?=.+\band\b)")
 _OPTION = re.compile(
@@ -42,6 +47,8 @@ _LETTER = re.compile(
     rf"([{OPTION_LETTERS}])(?: is (?:the )?(?:correct|right|best)(?: (?:answer|option|choice|1))?)?"
 )
 _IN_BRACKETS = re.compile(r"(.*\w.*?)\s*\(([^()]*\w[^()]*)\)")
+_CLAUSE_END = re.compile(r"[,;:()\n]|\.(?!\d)")
+_DENIED = re.compile(r"\b(?:is|are|was|were|has|have|see|shows?|demonstrates?) no\b|^no \w")
 _OTHERWISE = re.compile(rf"\bor (?:{'|'.join(replies.NEGATIONS | replies.VERBS)}|there|it)\b|\bor$")
 _WORD = re.compile(r"[^\W_]+")
 _YES, _NO = re.compile(replies.YES), re.compile(replies.NO)
@@ -63,6 +70,7 @@ class Meaning:
 
 def _unwrap(text: str) -> str:
     """The answer without markup and without words such as `the answer is`."""
+    text = _BESIDE.sub(r"\1\n\2", text)
     while (shorter := _COMMAND.sub(r"\1", text)) != text:
         text = shorter
     text = fold(expand(_MARKUP.sub(" ", text))).strip(_ENDS)
@@ -76,7 +84,7 @@ def _unwrap(text: str) -> str:
 
 def _yes_or_no(text: str) -> str | None:
     """`yes` or `no` where the whole text says it and takes nothing back."""
-    whole = normalize(expand(text))
+    whole = "" if _PARTED.search(text) else normalize(text)
     if _YES.fullmatch(whole):
         return "yes"
     if _NO.fullmatch(whole):
@@ -84,23 +92,23 @@ def _yes_or_no(text: str) -> str | None:
     head = _HEAD.match(text)
     if not head or "?" in text:
         return None
-    clause = normalize(text[head.end() :])
-    return _confirmed(head[1], clause) if clause else None
+    return _confirmed(head[1], text[head.end() :])
 
 
-def _confirmed(head: str, clause: str) -> str | None:
+def _confirmed(head: str, rest: str) -> str | None:
     """The yes or no at the head of a text whose rest says the same again; None where it may not."""
-    words = set(clause.split())
-    if head == "yes":
-        if words & (replies.NEGATIONS | replies.HEDGES | {"yes"}):
-            return None
-        return "yes" if _YES.fullmatch(clause) or words & replies.VERBS else None
-    if words & (replies.HEDGES - {"or"} | {"yes"}) or _OTHERWISE.search(clause):
+    clauses = [clause for part in _CLAUSE_END.split(rest) if (clause := normalize(part))]
+    words = {word for clause in clauses for word in clause.split()}
+    if not clauses or words & (replies.HEDGES - {"or"} | {"yes"}):
         return None
-    denied = words & (replies.NEGATIONS - {"no"}) or (
-        words & ({"no"} | replies.FINE) and words & replies.VERBS
-    )
-    return "no" if denied or _NO.fullmatch(clause) else None
+    first = set(clauses[0].split())
+    if head == "yes":
+        confirmed = _YES.fullmatch(clauses[0]) or first & replies.VERBS
+        return "yes" if confirmed and not words & (replies.NEGATIONS | {"or"}) else None
+    if any(_YES.fullmatch(clause) or _OTHERWISE.search(clause) for clause in clauses):
+        return None
+    denied = _NO.fullmatch(clauses[0]) or _DENIED.search(clauses[0]) or first & (replies.NEGATIONS - {"no"})
+    return "no" if denied or (first & replies.FINE and first & replies.VERBS) else None
 
 
 def _option(item: str) -> Meaning | None:

@@ -135,6 +135,7 @@ def phrase(text: str) -> str:
     found = _COMPARISON.sub(lambda match: terms.COMPARISONS[match[1]], found)
     found = _MEASURE.sub(_measure, found).replace(" %", "%").replace(" °", "°")
     found = _BEFORE.sub("", found)
-    denied = _ABSENT_BEFORE.sub("", _ABSENT_BEHIND.sub("", found))
+    denied = _ABSENT_BEFORE.sub("", found)
+    denied = _ABSENT_BEHIND.sub("", found) if denied == found else denied  # not both: that denies a denial
     said = _short(_rewritten(_placed(_PRESENT_BEHIND.sub("", denied))))
     return (f"no {said}" if denied != found else said) or plain

@@ -14,7 +14,7 @@ YES = (
 )
 NO = (
     "no|none|nope|nil|n|nothing|zero|0|false|incorrect|negative|absent|absence|"
-    f"(?:no|none|nothing|not)(?: (?:was|were|is|are))? (?:{SEEN})|no evidence(?: of (?:it|one|this|that))?|"
+    f"(?:none|nothing|not)(?: (?:was|were|is|are))? (?:{SEEN})|no evidence(?: of (?:it|one|this|that))?|"
     f"{_IT} {_DOES} (?:not(?: (?:have )?(?:any|one))?|none|nothing|no|absent)(?: (?:{SEEN}|correct|true))?|"
     f"(?:is|are|was|were) (?:not(?: (?:{SEEN}))?|absent)"
 )
