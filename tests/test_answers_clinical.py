@@ -510,6 +510,15 @@ def test_wrapping_adds_nothing(text: str, wraps: list[str]) -> None:
     assert answers.score(wrapped, text, "clinical") == 1
 
 
+@pytest.mark.parametrize(
+    "piece", ["left ", "a", "a/", "?", "-", "\n", " \n", "(", "a(", "1 x ", ">=", "the an ", "\\a{", " +"]
+)
+def test_a_policy_that_repeats_itself_does_not_stop_a_run(piece: str) -> None:
+    for match in ("exact", "clinical"):
+        assert answers.score(piece * 8000, ["yes"], match) == 0
+        assert answers.score(piece * 120, ["yes"], match) == 0
+
+
 def test_phrases_have_one_form() -> None:
     for first, second in rows(SAME):
         for text in (first, *second):

@@ -15,6 +15,9 @@ from chexphi.answers import replies, terms
 from chexphi.answers.labels import OPTION_LETTERS, fold, items, normalize
 from chexphi.answers.phrases import expand, phrase
 
+LONGEST = 500
+"""Characters of the longest text whose meaning is read."""
+
 _COMMAND = re.compile(r"\\[a-zA-Z]+\s*\{([^{}]*)\}")
 _MARKUP = re.compile(
     r"</?(?:b|i|u|em|strong|p|span|div|code|br|li|ul|ol)\b[^<>]*>|\\[()\[\],;:! ]|\$|\*\*|`|^\s*#+\s",
@@ -42,11 +45,10 @@ _OPTION = re.compile(
     re.DOTALL,
 )
 _NAMED_OPTION = re.compile(rf"(?:option|choice)\s+([{OPTION_LETTERS}])\s+(.*\w.*)")
-_OPTION_BEHIND = re.compile(rf"(.*\w.*?)\s*[(\[]([{OPTION_LETTERS}])[)\]]")
+_OPTION_BEHIND = re.compile(rf"[(\[]([{OPTION_LETTERS}])[)\]]$")
 _LETTER = re.compile(
     rf"([{OPTION_LETTERS}])(?: is (?:the )?(?:correct|right|best)(?: (?:answer|option|choice|1))?)?"
 )
-_IN_BRACKETS = re.compile(r"(.*\w.*?)\s*\(([^()]*\w[^()]*)\)")
 _CLAUSE_END = re.compile(r"[,;:()\n]|\.(?!\d)")
 _DENIED = re.compile(r"\b(?:is|are|was|were|has|have|see|shows?|demonstrates?) no\b|^no \w")
 _OTHERWISE = re.compile(rf"\bor (?:{'|'.join(replies.NEGATIONS | replies.VERBS)}|there|it)\b|\bor$")
@@ -113,31 +115,33 @@ def _confirmed(head: str, rest: str) -> str | None:
 
 def _option(item: str) -> Meaning | None:
     """An option's letter with or without its text; None for several letters, or a text that takes it back."""
-    alone = _LETTER.fullmatch(normalize(item))
-    if alone or "?" in item:
-        return Meaning(alone[1], "") if alone else None
-    behind = _OPTION_BEHIND.fullmatch(item)
-    found = _OPTION.fullmatch(item) or _NAMED_OPTION.fullmatch(item)
-    if not (found or behind):
+    letter_alone = _LETTER.fullmatch(normalize(item))
+    if letter_alone or "?" in item:
+        return Meaning(letter_alone[1], "") if letter_alone else None
+    taken_back = set(replies.HEDGES)
+    if before := _OPTION.fullmatch(item) or _NAMED_OPTION.fullmatch(item):
+        letter, text = before[1], before[2]
+    elif behind := _OPTION_BEHIND.search(item):
+        letter, text = behind[1], item[: behind.start()]
+        taken_back |= {"not", "option", "choice"}
+    else:
         return None
-    letter, text = (found[1], found[2]) if found else (behind[2], behind[1])  # type: ignore[index]
     words = _WORD.findall(normalize(text))
-    taken_back = replies.HEDGES if found else replies.HEDGES | {"not", "option", "choice"}
-    if taken_back & set(words) or any(_LETTER.fullmatch(word) for word in words):
+    if not words or words[0] in terms.ORGANISMS or taken_back & set(words):
         return None
-    return None if words[0] in terms.ORGANISMS else Meaning(letter, _plain(text))
+    return None if any(map(_LETTER.fullmatch, words)) else Meaning(letter, _plain(text))
 
 
 def _plain(text: str) -> str:
     """The phrase of an item; an abbreviation in brackets that says the same is left out."""
-    twice = _IN_BRACKETS.fullmatch(text.strip())
-    if twice and phrase(twice[1]) == phrase(twice[2]):
-        text = twice[1]
+    before, bracket, inside = text.strip().removesuffix(")").rpartition("(")
+    if bracket and phrase(before) == phrase(inside):
+        text = before
     return _yes_or_no(text) or phrase(text)
 
 
 @functools.lru_cache(maxsize=4096)
-def _said(text: str) -> frozenset[Meaning]:
+def _meanings_of(text: str) -> frozenset[Meaning]:
     text = _unwrap(text)
     if known := _yes_or_no(text):
         return frozenset({Meaning("", known)})
@@ -152,13 +156,16 @@ def meanings(answer: str | Iterable[str]) -> frozenset[Meaning]:
     ['ap', 'lateral']
     """
     parts = [answer] if isinstance(answer, str) else answer
-    said = frozenset(meaning for part in parts for meaning in _said(part))
+    together = frozenset(meaning for part in parts for meaning in _meanings_of(part))
     sides = frozenset({Meaning("", "left"), Meaning("", "right")})
-    return said - sides | {Meaning("", "bilateral")} if sides <= said else said
+    return together - sides | {Meaning("", "bilateral")} if sides <= together else together
 
 
 def same(first: str | Iterable[str], second: str | Iterable[str]) -> bool:
-    """Whether two answers say the same things, and at least one."""
+    """Whether two answers say the same things, and at least one; a long text says nothing."""
+    texts = [text for answer in (first, second) for text in ([answer] if isinstance(answer, str) else answer)]
+    if max(map(len, texts), default=0) > LONGEST:
+        return False
     one, two = meanings(first), meanings(second)
     return bool(one) and len(one) == len(two) and _covered(one, two) and _covered(two, one)
 

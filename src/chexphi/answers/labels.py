@@ -14,6 +14,8 @@ from collections.abc import Iterable
 OPTION_LETTERS = "a-h"
 """The letters of a multiple-choice question's options, as a class of a regular expression."""
 
+_RUN = re.compile(r"([\W_])\1{7,}")
+"""A mark that a policy repeats without end is read once: the patterns below would take long over it."""
 _BEFORE_NFKC = (
     (re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])"), " "),  # NFKC would make 11/2 of 1½
     (re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])"), "^"),  # and 102 of 10²
@@ -42,6 +44,8 @@ _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _NUMBERING = re.compile(r"\((\d{1,2})\)|(?:^|(?<=[\s,;]))(\d{1,2})[.):](?=\s|[^\W\d])", re.MULTILINE)
 _BULLET = re.compile(r"^\s*(?:[*•‣▪●◦·]\s*|-\s+(?=[^\d\s]))", re.MULTILINE)
 _SLASH = re.compile(r"(?<=\w)\s*/\s*(?=\w)")
+_WORD_LENGTH = 20
+"""Characters beside a slash that are looked at."""
 _LISTED_LETTERS = re.compile(rf"[{OPTION_LETTERS}]{{2}}|lr|rl")
 _PER = frozenset(("dl", "ml", "kg", "min", "sec", "hr", "hour", "day"))
 """Units that stand below a fraction: `mg/dl` is no list."""
@@ -78,6 +82,7 @@ def fold(text: str) -> str:
     >>> fold("10,000 cm² ≦ .5")
     '10000 cm2 ≤ 0.5'
     """
+    text = _RUN.sub(r"\1", text)
     for pattern, written in _BEFORE_NFKC:
         text = pattern.sub(written, text)
     text = unicodedata.normalize("NFKC", text.translate(_SAME_MARK))
@@ -118,15 +123,16 @@ def normalize(label: str) -> str:
 def _without_marks(text: str) -> str:
     text = _OPTION_A.sub("a) ", text.strip())
     text = " ".join(_MARK.sub(_kept, text).split())
-    while (shorter := _ARTICLE.sub(lambda found: f"{found['before'] or ''} ".lstrip(), text)) != text:
+    while (shorter := _ARTICLE.sub(lambda article: f"{article['before'] or ''} ".lstrip(), text)) != text:
         text = shorter
     return text
 
 
-def _slash(found: re.Match[str]) -> str:
+def _slash(slash: re.Match[str]) -> str:
     """A comma where a slash separates two labels, else the slash: `2/3`, `120/80`, `n/a`, `a/p`, `mg/dl`."""
-    left = re.split(r"[^\w]+", found.string[: found.start()])[-1]
-    right = re.split(r"[^\w]+", found.string[found.end() :])[0]
+    text, start, end = slash.string, slash.start(), slash.end()
+    left = re.split(r"\W+", text[max(0, start - _WORD_LENGTH) : start])[-1]
+    right = re.split(r"\W+", text[end : end + _WORD_LENGTH])[0]
     if left[-1].isdigit() and right[0].isdigit():
         return "/"
     if any(len(word) == 1 and word.isalpha() for word in (left, right)):
@@ -141,9 +147,10 @@ def items(text: str) -> list[str]:
     (['left', 'right'], ['left', 'right'], ['120/80'])
     """
     text = fold(text)
-    numbers = [int(found[1] or found[2]) for found in _NUMBERING.finditer(text)]
-    starts = text[: found.start()].rpartition("\n")[2] if (found := _NUMBERING.search(text)) else "x"
-    if not starts.strip() and len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1)):
+    markers = list(_NUMBERING.finditer(text))
+    numbers = [int(marker[1] or marker[2]) for marker in markers]
+    counted = len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1))
+    if counted and not text[: markers[0].start()].rpartition("\n")[2].strip():  # from the start of a line
         text = _NUMBERING.sub("\n", text)
     lines = text.split("\n")
     if len(lines) > 1 and all(line.lstrip().startswith("- ") for line in lines):

@@ -58,7 +58,7 @@ def _singular(word: str) -> str:
 
 
 def _word(word: str) -> str:
-    word = _SPELLING.sub(lambda found: terms.SPELLING[found[0]], word)
+    word = _SPELLING.sub(lambda match: terms.SPELLING[match[0]], word)
     for form in (word, word.removesuffix("s")):
         if form in terms.ABBREVIATIONS:
             return terms.ABBREVIATIONS[form]
@@ -71,9 +71,9 @@ def _decimal(number: str, factor: str = "1") -> str:
     return f"{value:f}"
 
 
-def _measure(found: re.Match[str]) -> str:
+def _measure(measure: re.Match[str]) -> str:
     """`1.5 x 1.8 cm` -> `15x18 mm`; a number without a unit has that of the next one."""
-    parts = [("", found[1], found[2]), *_FURTHER.findall(found[3] or "")]
+    parts = [("", measure[1], measure[2]), *_FURTHER.findall(measure[3] or "")]
     unit, written = "", []
     for joint, number, own in reversed(parts):
         unit = (own or "").strip() or unit
@@ -85,16 +85,16 @@ def _measure(found: re.Match[str]) -> str:
 
 
 def _rewritten(phrase: str) -> str:
-    while (again := _PHRASE.sub(lambda found: terms.PHRASES[found[0]], phrase)) != phrase:
+    while (again := _PHRASE.sub(lambda match: terms.PHRASES[match[0]], phrase)) != phrase:
         phrase = again
     return phrase
 
 
 def _placed(phrase: str) -> str:
     """Sides and zones in one order, and before what is there: `opacity in the upper left lobe`."""
-    found = _PLACED.match(phrase)
-    if found and set(found[2].split()) <= terms.PLACES:
-        phrase = f"{found[2]} {found[1]}"
+    placed = _PLACED.match(phrase)
+    if placed and set(placed[2].split()) <= terms.PLACES:
+        phrase = f"{placed[2]} {placed[1]}"
     words = phrase.split()
     for place in range(len(words) - 1):
         pair = words[place : place + 2]
@@ -130,12 +130,12 @@ def phrase(text: str) -> str:
     ('5 mm', '5 mm', '5 mm')
     """
     plain = normalize(expand(text))
-    found = " ".join(map(_word, plain.split()))
-    found = _rewritten(found)
-    found = _COMPARISON.sub(lambda match: terms.COMPARISONS[match[1]], found)
-    found = _MEASURE.sub(_measure, found).replace(" %", "%").replace(" °", "°")
-    found = _BEFORE.sub("", found)
-    denied = _ABSENT_BEFORE.sub("", found)
-    denied = _ABSENT_BEHIND.sub("", found) if denied == found else denied  # not both: that denies a denial
-    said = _short(_rewritten(_placed(_PRESENT_BEHIND.sub("", denied))))
-    return (f"no {said}" if denied != found else said) or plain
+    words = _rewritten(" ".join(map(_word, plain.split())))
+    words = _COMPARISON.sub(lambda comparison: terms.COMPARISONS[comparison[1]], words)
+    words = _MEASURE.sub(_measure, words).replace(" %", "%").replace(" °", "°")
+    words = _BEFORE.sub("", words)
+    finding = _ABSENT_BEFORE.sub("", words)
+    if finding == words:  # not both: that denies a denial
+        finding = _ABSENT_BEHIND.sub("", words)
+    negation = "no " if finding != words else ""
+    return negation + _short(_rewritten(_placed(_PRESENT_BEHIND.sub("", finding)))) or plain
