@@ -77,6 +77,8 @@ def prediction(
             "explanation": prompts.render(prose(truth), gold),
             "generated_text": text,
             "is_correct": not broken and answer == gold,
+            "correct_clinical": not broken and answer == gold,
+            "correct_no_format_gate": not broken and answer == gold,
             "correct_substring": gold in text.lower(),
             "parse_status": "unclosed" if broken else "ok",
             "generated_tokens": tuple(" " + word for word in words),

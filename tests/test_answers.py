@@ -33,6 +33,82 @@ EXACT = [
     ("right", ["left"], 0),
     ("ＹＥＳ", ["yes"], 1),  # Unicode forms
     ("right-sided", ["right sided"], 1),
+    # an option letter is no article
+    ("A", ["a"], 1),
+    ("a)", ["A"], 1),
+    ("option a", ["A"], 1),
+    ("choice (A)", ["A"], 1),
+    ("A", ["B"], 0),
+    ("A, B", ["B"], 0),
+    ("A and B", ["B"], 0),
+    ("A, B", ["B", "A"], 1),
+    ("A B", ["A", "B"], 0),
+    ("A. cardiomegaly", ["cardiomegaly"], 0),
+    ("(A) cardiomegaly", ["A. cardiomegaly"], 1),
+    ("A-P", ["P-A"], 0),
+    ("A/P", ["P"], 0),
+    ("Hepatitis A", ["hepatitis"], 0),
+    ("stanford a dissection", ["Stanford dissection"], 0),
+    ("A-line", ["line"], 0),
+    ("a chest tube", ["chest tube"], 1),
+    ("in a 7 mm nodule of the lung", ["in 7 mm nodule of lung"], 1),
+    # a sign is meaning, a hyphen within a word or a range is none
+    ("< 2 cm", ["<2 cm"], 1),
+    ("<2 cm", ["2 cm"], 0),
+    ("≥2", ["≤2"], 0),
+    (">= 2", ["≥2"], 1),
+    ("\u22122", ["-2"], 1),
+    ("(-2)", ["2"], 0),
+    ("- 2", ["2"], 0),
+    ("T-score -2.5", ["T-score 2.5"], 0),
+    ("HIV+", ["HIV-"], 0),
+    ("HIV (+)", ["HIV +"], 1),
+    ("(+)", ["(-)"], 0),
+    ("++", ["+"], 0),
+    ("1+", ["1"], 0),
+    ("2\u20133", ["2-3"], 1),
+    ("2 - 3", ["2-3"], 1),
+    ("2-3", ["23"], 0),
+    ("COVID-19", ["covid 19"], 1),
+    ("L > R", ["R > L"], 0),
+    ("40%", ["40"], 0),
+    ("40 %", ["40%"], 1),
+    ("~40", ["40"], 0),
+    ("3 ± 1", ["3 1"], 0),
+    ("\u2191 opacity", ["\u2193 opacity"], 0),
+    ("effusion?", ["effusion"], 0),
+    (".5 cm", ["5 cm"], 0),
+    (".5 cm", ["0.5 cm"], 1),
+    ("2,5 cm", ["2.5 cm"], 1),
+    ("2,5", ["25"], 0),
+    ("12,000", ["12000"], 1),
+    ("12,000", ["12", "000"], 0),
+    ("1½", ["11/2"], 0),
+    # what parts a list, and what does not
+    ("mass、nodule", ["nodule", "mass"], 1),
+    ("mass，nodule；edema", ["nodule", "mass", "edema"], 1),
+    ("mass／nodule", ["nodule", "mass"], 1),
+    ("mass & nodule", ["nodule", "mass"], 1),
+    ("mass | nodule", ["nodule", "mass"], 1),
+    ("mass + nodule", ["nodule", "mass"], 1),
+    ("1. mass\n2. nodule", ["nodule", "mass"], 1),
+    ("(1) mass (2) nodule", ["nodule", "mass"], 1),
+    ("①mass②nodule", ["nodule", "mass"], 1),
+    ("- mass\n- nodule", ["nodule", "mass"], 1),
+    ("• mass • nodule", ["nodule", "mass"], 1),
+    ("- 3 mm\n- 4 mm", ["3 mm", "4 mm"], 1),
+    ("left- and right-sided", ["right-sided", "left"], 1),
+    ("R/L", ["L", "R"], 1),
+    ("A/C", ["C", "A"], 1),
+    ("mass/nodule", ["mass"], 0),
+    ("A and/or B", ["A", "B"], 0),
+    ("N/A", ["n", "a"], 0),
+    ("2/3", ["3/2"], 0),
+    ("130/70", ["130", "70"], 0),
+    ("05/06/2021", ["06/05/2021"], 0),
+    ("4 mg/dl", ["dl", "4 mg"], 0),
+    ("w/o contrast", ["contrast"], 0),
+    ("1. mass", ["mass"], 0),  # one number makes no list
 ]
 
 
@@ -90,3 +166,17 @@ def test_exact_is_the_strictest(predicted: list[str], gold: list[str]) -> None:
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = answers.normalize(text)
     assert answers.normalize(once) == once
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"aAbLR <>±-+5.,?%/)( ↑°\n~≤=*", "the ", "an ", "of ", "①", " - ", "½"]), max_size=8
+    )
+)
+def test_signs_that_are_kept_once_are_kept_again(pieces: list[str]) -> None:
+    test_normalising_twice_changes_nothing.hypothesis.inner_test("".join(pieces))  # type: ignore[attr-defined]
+
+
+@given(predicted=LABELS, gold=LABELS)
+def test_clinical_is_never_stricter_than_exact(predicted: list[str], gold: list[str]) -> None:
+    assert answers.score(predicted, gold, "clinical") >= answers.score(predicted, gold)

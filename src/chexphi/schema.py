@@ -96,12 +96,16 @@ class Prediction:
     explanation: str
     generated_text: str
     is_correct: bool
-    """Strict: the parsed answer equals the reference as a set of labels."""
+    """Strict: the answer of a well-formed completion equals the reference as a set of labels."""
     correct_substring: bool
     """The original's metric: any label occurs anywhere in the response."""
     parse_status: str
     opened_think: bool = False
     """As in `Completion`."""
+    correct_clinical: bool | None = None
+    """As `is_correct`, but the same meaning is enough; None in files that are older than it."""
+    correct_no_format_gate: bool | None = None
+    """As `is_correct`, but also in a malformed completion whose answer can be read."""
     image_paths: tuple[str, ...] = ()
     generated_tokens: tuple[str, ...] = ()
     token_ids: tuple[int, ...] = ()

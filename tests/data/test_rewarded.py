@@ -43,6 +43,7 @@ SETUPS: list[dict[str, Any]] = [
     *({"rewards": [str(SHIPPED / "grpo_kg.yaml"), str(path)]} for path in PRESETS),
     {},
     {"rewards": ["format,external_r1v_acc,external_kg_jac"], "combine": "product"},
+    {"match": "clinical"},
     {"combine": "gated", "weights": [2.0, 1.0]},
     {"combine": "gated", "gate": "external_kg_jac", "gate_at": "0.5", "match": "f1", "measure": "f1"},
 ]
@@ -140,6 +141,21 @@ def test_tokens_and_answers_of_rows_are_used() -> None:
         {"external_r1v_acc": 0.0, "repetition": 0.0},
     ]
     assert [line["total"] for line in lines] == pytest.approx([0.55, 0.0])
+
+
+def test_a_row_with_labels_and_one_without_are_scored_together() -> None:
+    using = rewarded.setup(["external_r1v_acc"], match="clinical")
+    said = "<think>a</think><answer>{}</answer>"
+    rows = [
+        {"id": "a", "completion": said.format("LLL"), "solution": "plain text", "answer": "left lower lobe"},
+        {"id": "b", "completion": said.format("No, there isn't"), "solution": said.format("no")},
+        {"id": "c", "completion": said.format("two"), "solution": "plain text", "answer": 2},
+        {"id": "d", "completion": said.format("two"), "solution": "plain text", "answer": None},
+    ]
+    found = rewarded.score_rows(rows, using, using.open())["rows"]
+    assert [row["rewards"]["external_r1v_acc"] for row in found] == [1.0, 1.0, 1.0, None]
+    with pytest.raises(InputError, match=r"^row e: answer holds a dict"):
+        rewarded.score_rows([rows[0] | {"id": "e", "answer": {"label": "no"}}], using, using.open())
 
 
 def test_a_config_gives_every_setting_and_flags_go_before_it(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ GRAPH = "<think>There is a left pleural effusion.</think><answer>{}</answer>"
         (GRAPH.format("no"), False, False, "ok", 1.0),
         ("<think>Clear to my eyes.</think><answer>no</answer>", False, True, "ok", 0.0),  # E3: yes in eyes
         ("yes", False, True, "no_answer", 0.0),
-        ("<answer>yes</answer>", True, True, "no_think", 0.0),
+        ("<answer>yes</answer>", False, True, "no_think", 0.0),  # the reward pays it nothing
     ],
 )
 def test_one_prediction(
@@ -115,5 +115,6 @@ def test_one_prediction(
     ((reference, predicted),) = evaluate.graphs([example], [text], LexiconExtractor())
     row = evaluate.predict(example, generation, reference, predicted, tmp_path, tokens=False)
     assert (row.is_correct, row.correct_substring, row.parse_status) == (strict, substring, status)
+    assert row.correct_no_format_gate == ("<answer>yes" in text)
     assert row.extra["scene_counts"] == ([1, 0, 0] if f1 else [0, 0, 1])
     json.dumps(row.to_dict())

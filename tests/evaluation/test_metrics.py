@@ -72,7 +72,7 @@ def test_groups_partition_the_examples() -> None:
 def test_every_interval_holds_its_value() -> None:
     found = summarize(predictions(100), resamples=300)
     estimates = [value for value in found.values() if isinstance(value, dict) and "low" in value]
-    assert len(estimates) == 15
+    assert len(estimates) == 17
     assert all(e["low"] <= e["value"] <= e["high"] for e in estimates)
 
 

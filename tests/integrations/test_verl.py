@@ -130,7 +130,7 @@ def test_settings_are_those_that_are_named() -> None:
         ({"weights": [1, 2]}, "reward_kwargs has 'weights', .*: use reward_weights$"),
         ({"x": 1}, "reward_kwargs has 'x', .*: use match, measure, extractor, reward_weights, opened_think$"),
         ({"reward_weights": [1.0]}, "1 reward_weights for 2 rewards"),
-        ({"match": "exactly"}, "match is 'exactly': use exact, f1, any$"),
+        ({"match": "exactly"}, "match is 'exactly': use exact, clinical, f1, any$"),
         ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),
     ],
 )

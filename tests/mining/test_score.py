@@ -51,7 +51,11 @@ def test_a_killed_scoring_goes_on(tiny_model_dir: Path, pool: Path, tmp_path: Pa
 
 def test_what_is_right_counts_and_what_is_malformed_does_not() -> None:
     example = Example("a", (), "?", ("yes",), question_type="presence")
-    texts = ["<think>a</think><answer>Yes.</answer>", "<think>a</think><answer>no</answer>", "yes"]
+    texts = [
+        "<think>a</think><answer>Yes.</answer>",
+        "<think>a</think><answer>no</answer>",
+        "<answer>yes</answer>",
+    ]
     samples = [Generation(text, (1, 2), ("a", "b"), (-1.0, -1.0), False, "") for text in texts]
     row = score.scored(example, samples)
     assert row.correct == (1.0, 0.0, 0.0)

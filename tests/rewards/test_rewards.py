@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chexphi.graph.types import Graph
 from chexphi.rewards import AccuracyReward, GraphReward, score
+from chexphi.schema import InputError
 
 
 class WordExtractor:
@@ -133,5 +134,5 @@ def test_a_crash_is_no_reward_of_zero() -> None:
 
 
 def test_uneven_batches_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(InputError, match="solution has 1 rows for 2 completions"):
         AccuracyReward()([GOLD, GOLD], [GOLD])

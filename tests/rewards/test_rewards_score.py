@@ -136,6 +136,8 @@ def test_without_the_gate_an_answer_counts_where_it_can_be_read() -> None:
         ("f1", "left, right", 2 / 3),
         ("any", "left, right", 1.0),
         ("any", "up", 0.0),
+        ("clinical", "on the left side", 1.0),
+        ("clinical", "left or right", 0.0),
     ],
 )
 def test_matches(match, answer: str, expected: float) -> None:

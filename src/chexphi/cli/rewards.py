@@ -22,7 +22,7 @@ Rewards = Annotated[
     ),
 ]
 Combine = Annotated[str | None, typer.Option("--combine", help="sum, product or gated.")]
-Match = Annotated[str | None, typer.Option("--match", help="exact, f1 or any.")]
+Match = Annotated[str | None, typer.Option("--match", help="exact, clinical, f1 or any.")]
 Measure = Annotated[str | None, typer.Option("--measure", help="jaccard or f1.")]
 Reader = Annotated[str | None, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
 Compat = Annotated[

@@ -155,8 +155,9 @@ def score_call(
     texts = [prompts.text_of(row["completion"]) for row in rows]
     shared = set.intersection(*(set(row) for row in rows)) - {"completion", "completion_ids", "token_ids"}
     columns: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
-    if "answer" in columns:
-        columns["answer"] = [[a] if isinstance(a, str) else a for a in columns["answer"]]
+    if any("answer" in row for row in rows):  # a row without one is read from its solution
+        labels = [row.get("answer") for row in rows]
+        columns["answer"] = [[label] if isinstance(label, str) else label for label in labels]
     columns["opened_think"] = [bool(row.get("opened_think")) for row in rows]
     ids = [row.get("completion_ids", row.get("token_ids")) for row in rows]
     if None not in ids:

@@ -20,7 +20,7 @@ from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
-from chexphi.rewards.score import Score, gold_answer, judge
+from chexphi.rewards.score import Score, accuracy, gold_answer, judge
 from chexphi.schema import InputError
 
 DICOM = (".dcm", ".dicom")
@@ -41,7 +41,7 @@ class Comparison:
 
     reference: Reference
     is_correct: bool | None
-    """As `evaluate` has it: the answer equals the reference's as a set of labels."""
+    """As `evaluate` has it: the reward of the answer is 1, so never where the completion is malformed."""
     match: GraphMatch | None
     """As `evaluate` has it: the graph of whatever reasoning can be read."""
     rewards: Score
@@ -97,7 +97,7 @@ def _figures(counts: Counts) -> dict[str, float]:
 def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
     """Score a generated text and the graph of its reasoning."""
     parsed, gold = generation.parsed, reference.gold
-    right = None if gold is None else parsed.answer is not None and answers.score(parsed.answer, gold) == 1
+    right = None if gold is None else accuracy(parsed, gold) == 1
     match = matching.compare(predicted, reference.graph) if reference.graph else None
     rewards = judge(parsed, predicted, reference.graph, gold, written=reference.reasoning)
     return Comparison(reference, right, match, rewards)

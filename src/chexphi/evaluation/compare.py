@@ -11,6 +11,7 @@ from typing import Any
 
 from chexphi.evaluation.intervals import paired_ratios
 from chexphi.evaluation.metrics import by_group, clusters, nest
+from chexphi.prompts import ParseStatus
 from chexphi.schema import InputError, Prediction
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}
@@ -20,9 +21,10 @@ _REQUIRED = tuple(
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 )
 _SEQUENCES = tuple(name for name, field in _FIELDS.items() if str(field.type).startswith("tuple"))
-_KINDS: dict[str, type] = {
+_KINDS: dict[str, Any] = {
     **dict.fromkeys(("id", "question", "explanation", "generated_text", "parse_status"), str),
     **dict.fromkeys(("is_correct", "correct_substring", "opened_think"), bool),
+    **dict.fromkeys(("correct_clinical", "correct_no_format_gate"), bool | None),
     **dict.fromkeys(_SEQUENCES, list),
     "extra": dict,
 }
@@ -35,7 +37,9 @@ def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list
         path: The file, or the run folder that holds it.
         allow_torn_tail: Leave out a last line that a killed run did not finish (for resuming).
 
-    Fields this version does not know go into `extra`.
+    Fields this version does not know go into `extra`. In older files, which have no `correct_no_format_gate`,
+    `is_correct` counts malformed completions too: it is read as that field, and as `is_correct` where the
+    completion is well-formed.
 
     Raises:
         InputError: If the file is missing, a line is broken (its number is named) or an id stands twice.
@@ -75,6 +79,9 @@ def _prediction(line: bytes, where: str) -> Prediction:
     known: dict[str, Any] = {
         name: tuple(row[name]) if name in _SEQUENCES else row[name] for name in _FIELDS if name in row
     }
+    if "correct_no_format_gate" not in row:
+        known["correct_no_format_gate"] = row["is_correct"]
+        known["is_correct"] = row["is_correct"] and row["parse_status"] == ParseStatus.ok
     return Prediction(**{**known, "extra": {**row.get("extra", {}), **unknown}})
 
 

@@ -4,6 +4,9 @@ The original's three modes: a folder of annotation files, one file (`--annotatio
 and `--tokens` for the log-probability of every generated token. Greedy, in batches of questions about the
 same films; predictions are appended as they come, so an interrupted evaluation goes on where it stopped, and
 stand in the order of the examples at the end. Several processes take a share of the batches each.
+
+An answer is right where the reward would pay it 1 (`rewards.score.accuracy`, the format gate on): never in a
+malformed completion. The figures without the gate, and with answers as meanings, are given beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
+from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -36,7 +40,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class EvaluateRecipe(ModelFields):
-    """Answer every example of one or more files and score answers and reasoning."""
+    """Answer every example and score it. As in the reward, no answer is right in a malformed completion.
+
+    The figures without that gate, and with answers as meanings (clinical), are given beside it.
+    """
 
     data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
     annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
@@ -121,7 +128,9 @@ def predict(
         answer=example.answer,
         explanation=example.explanation,
         generated_text=generation.text,
-        is_correct=parsed.answer is not None and answers.score(parsed.answer, example.answer) == 1,
+        is_correct=accuracy(parsed, example.answer) == 1,
+        correct_clinical=accuracy(parsed, example.answer, "clinical") == 1,
+        correct_no_format_gate=accuracy(parsed, example.answer, format_gate=False) == 1,
         correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
         parse_status=parsed.status.value,
         opened_think=generation.opened_think,

@@ -71,11 +71,17 @@ def _micro(name: str, counts: Sequence[Counts | None]) -> dict[str, Ratio]:
     }
 
 
+def _number(known: bool | None) -> float | None:
+    return None if known is None else float(known)
+
+
 def figures(predictions: Sequence[Prediction]) -> dict[str, Ratio]:
     """Every figure as a ratio over the predictions, in their order.
 
     Entity and relation figures are micro (counts added up); `graph_f1` is the mean of the examples'
-    own F1; `right_for_wrong_reason` is the share of right answers with a graph F1 below one half.
+    own F1; `right_for_wrong_reason` is the share of right answers with a graph F1 below one half. An answer
+    is right as the reward pays it, so not in a malformed completion; `accuracy_no_format_gate` counts those
+    too, and `accuracy_clinical` takes the same meaning for the same answer.
     """
     matches = [graph_match(prediction) for prediction in predictions]
     f1 = np.array([np.nan if m is None else m.f1 for m in matches], dtype=np.float64)
@@ -84,6 +90,10 @@ def figures(predictions: Sequence[Prediction]) -> dict[str, Ratio]:
     malformed = [float(prediction.parse_status != ParseStatus.ok) for prediction in predictions]
     return {
         "accuracy": Ratio.mean(right),
+        "accuracy_clinical": Ratio.mean([_number(prediction.correct_clinical) for prediction in predictions]),
+        "accuracy_no_format_gate": Ratio.mean(
+            [_number(prediction.correct_no_format_gate) for prediction in predictions]
+        ),
         "accuracy_substring": Ratio.mean([float(prediction.correct_substring) for prediction in predictions]),
         "graph_f1": Ratio.mean(f1),
         **_micro("entity", [m.entities if m else None for m in matches]),

@@ -10,6 +10,8 @@ from rich.table import Table
 
 FIGURES = {
     "accuracy": "strict accuracy",
+    "accuracy_clinical": "clinical accuracy",
+    "accuracy_no_format_gate": "strict accuracy, no format gate",
     "accuracy_substring": "substring accuracy",
     "graph_f1": "graph F1",
     "entity_f1": "entity F1",

@@ -6,6 +6,7 @@ A row needs the column `solution`, `<think>…</think><answer>…</answer>`; `an
 it is given. Answers are compared exactly, graphs of the lexicon by Jaccard; for other settings write such a
 file of your own (the README has one).
 
+A `solution` that is None or NaN cannot be scored; one that is a dict or a list is refused, with its row.
 A reward that cannot be given is `None`, of which Swift makes 0 in the sum. Where that is so of all rewards,
 Swift logs the row with its text: `chexphi data check` finds rows without an answer before.
 """

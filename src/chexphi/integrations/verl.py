@@ -21,7 +21,7 @@ from chexphi import prompts
 from chexphi.answers import Match
 from chexphi.graph.match import Measure
 from chexphi.graph.open import open_extractor
-from chexphi.rewards import AccuracyReward, GraphReward, settings
+from chexphi.rewards import AccuracyReward, GraphReward, columns, settings
 from chexphi.schema import Example, InputError
 
 NAMES = ("match", "measure", "extractor", "reward_weights", "opened_think")
@@ -61,6 +61,7 @@ def compute_score(
         solution_str: The completion; its name is veRL's.
         ground_truth: The reference explanation.
         extra_info: `answer`, the reference labels, read from `ground_truth` where absent; `id`, for errors.
+            Where it has an `answer` the `ground_truth` may be missing (None or NaN).
         match: How answers are compared.
         measure: How graphs are compared.
         extractor: What reads graphs, as in `open_extractor`; built once a process.
@@ -70,8 +71,8 @@ def compute_score(
         kwargs: `HANDED_OVER`.
 
     Raises:
-        InputError: If a setting is not known, or the reference has neither an answer nor a reasoning with a
-            graph.
+        InputError: If a setting is not known, the row has a value of a wrong type, or its reference has
+            neither an answer nor a reasoning with a graph.
     """
     if unknown := sorted(kwargs.keys() - set(HANDED_OVER)):
         near = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
@@ -81,22 +82,30 @@ def compute_score(
     settings.check(settings.RewardFields(match=match, measure=measure), reward_weights, where="veRL")
     with _lock:  # veRL's threads begin together
         rewards = _build(match, measure, extractor)
+    if extra_info is not None and not isinstance(extra_info, Mapping):
+        raise InputError(
+            f"veRL: extra_info of a row of {data_source} is a "
+            f"{type(extra_info).__name__}: give a mapping, with `answer` and `id`"
+        )
     row = extra_info or {}
-    labels = row.get("answer")
-    if labels is not None and not isinstance(labels, str):
-        labels = list(labels)  # pandas reads lists as arrays
-    columns: dict[str, Any] = {"solution": [ground_truth], "answer": [labels], "opened_think": [opened_think]}
+    where = f"veRL row {row.get('id', row.get('index'))!r} of {data_source}"
+    solution_str = columns.completion_text(solution_str, where)
+    rows: dict[str, Any] = {
+        "solution": [columns.solution_text(ground_truth, f"{where}: ground_truth")],
+        "answer": [columns.row_labels(row.get("answer"), f"{where}: extra_info.answer")],
+        "opened_think": [opened_think],
+    }
     parts: dict[str, float] = {}
     total, scored = 0.0, False
     for reward, weight in zip(rewards, reward_weights, strict=True):
-        (value,) = reward([solution_str], log_metric=parts.__setitem__, **columns)
+        (value,) = reward([solution_str], log_metric=parts.__setitem__, **rows)
         parts[reward.__name__] = value or 0.0
         parts[f"scored/{reward.__name__}"] = float(value is not None)
         total += weight * (value or 0.0)
         scored |= value is not None
     if not scored:
         raise InputError(
-            f"veRL row {row.get('id', row.get('index'))!r} of {data_source}: its ground_truth has neither an "
+            f"{where}: its ground_truth has neither an "
             "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
         )
     return {"score": total} | parts

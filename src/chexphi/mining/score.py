@@ -11,12 +11,13 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, jsonl, processes, runs
+from chexphi import config, jsonl, processes, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
+from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -49,15 +50,14 @@ def parse(argv: Sequence[str]) -> MineScoreRecipe:
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
-    """What the samples say about one question.
+    """What the samples say about one question; a malformed one is wrong, as in the reward.
 
     Confidence is the mean probability of a generated token: exp of the mean log-probability (CheXPO's
     token-level confidence, arXiv 2507.06959), averaged over the samples.
     """
     right = []
     for sample in samples:
-        said = sample.parsed.answer
-        right.append(answers.score(said, example.answer) if said is not None else 0.0)
+        right.append(accuracy(sample.parsed, example.answer) or 0.0)
     return ScoredRow(
         id=example.id,
         kind=example.kind,

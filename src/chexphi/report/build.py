@@ -24,7 +24,11 @@ from chexphi.report.parts import choose_films as choose_films
 from chexphi.schema import InputError
 
 MEANINGS = {
-    "strict accuracy": "the answer, read from its tags, equals the reference as a set of labels",
+    "strict accuracy": "the answer, read from its tags, equals the reference as a set of labels, in a "
+    "completion that is not malformed: what the answer reward pays",
+    "clinical accuracy": "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
+    "strict accuracy, no format gate": "strict accuracy, also of malformed completions whose answer "
+    "can be read",
     "substring accuracy": "a reference label occurs anywhere in the text (the original's metric)",
     "graph F1": "mean over examples: the entities and relations of the reasoning against the reference's",
     "entity F1": "all examples' entities added up; a finding and its negation are two entities",

@@ -76,7 +76,7 @@ def _silent(*args: Any) -> None:
 def row_name(row: int, columns: Mapping[str, Any]) -> str:
     """How a row is named: by its id, else by its place in the batch."""
     ids = columns.get("id")
-    return f"row {ids[row]}" if ids else f"row {row + 1} of the batch"
+    return f"row {row + 1} of the batch" if ids is None or len(ids) <= row else f"row {ids[row]}"
 
 
 def checked_values(name: str, found: Any, count: int, columns: Mapping[str, Any]) -> list[float | None]:

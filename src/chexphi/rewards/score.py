@@ -17,7 +17,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
-from chexphi.rewards import seed
+from chexphi.rewards import columns, seed
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.schema import InputError
 
@@ -61,9 +61,11 @@ def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[
 def accuracy(
     parsed: Parsed, gold: Sequence[str] | None, match: Match = "exact", *, format_gate: bool = True
 ) -> float | None:
-    """R_acc: the answer against the reference's; a malformed completion earns 0.
+    """R_acc: the answer against the reference's; None where the reference has none.
 
-    Without `format_gate` an answer counts wherever it can be read: one closed `<answer>` is enough.
+    The format gate: the answer of a malformed completion, whatever its status, earns 0. Without it an answer
+    counts wherever it can be read: one closed `<answer>` is enough. The reward, `evaluate`, `ask` and `mine
+    score` all call this function, with the gate unless they say otherwise.
     """
     if gold is None or not answers.labels(gold):
         return None
@@ -133,7 +135,7 @@ def score(
     completion: str | Sequence[dict[str, Any]],
     reference: str,
     *,
-    answer: Sequence[str] | None = None,
+    answer: str | Sequence[str] | None = None,
     extractor: Extractor | None = None,
     truncated: bool = False,
     opened_think: bool = False,
@@ -155,7 +157,7 @@ def score(
         extractor: What reads the graphs; by default the lexicon.
         truncated: Whether the completion ended at the length limit.
         opened_think: Whether the prompt ended in an open `<think>`, so that the completion begins inside it.
-        match: How answers are compared: `exact`, `f1` or `any`.
+        match: How answers are compared: `exact`, `clinical`, `f1` or `any`; see `chexphi.answers.score`.
         format_gate: Whether a malformed completion earns nothing for its answer.
         measure: Jaccard (the original's) or F1 of entities and of relations.
         empty: What a part that is empty on both sides is worth; see `chexphi.graph.match.score`.
@@ -170,10 +172,13 @@ def score(
             effect.
 
     Raises:
-        InputError: If `scheme` names a reward that is not among the parts of a `Score`.
+        InputError: If `scheme` names a reward that is not among the parts of a `Score`, or for a completion,
+            reference or answer of a wrong type.
     """
-    text = prompts.with_prompt(prompts.text_of(completion), opened_think=opened_think)
+    text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()
+    reference = columns.solution_text(reference, "score: the reference")
+    labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
     if compat == "seed":
         right = seed.answer_score(text, reference)
@@ -183,7 +188,7 @@ def score(
     written = prompts.reference_reasoning(reference)
     predicted, known = reader.extract([reasoning(parsed), written])
     return judge(
-        parsed, predicted, known, gold_answer(reference, answer),
+        parsed, predicted, known, gold_answer(reference, labels),
         match=match, format_gate=format_gate, measure=measure, empty=empty, contradictions=contradictions,
         repetitions=repetitions, written=written, scheme=scheme,
     )  # fmt: skip

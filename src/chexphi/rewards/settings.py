@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chexphi.answers import MATCHES
+from chexphi.answers import REWARD_MATCHES
 from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.schema import InputError
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
 CHOICES = {
-    "match": MATCHES[:3],
+    "match": REWARD_MATCHES,
     "measure": ("jaccard", "f1"),
     "empty": ("skip", "one", "zero"),
     "contradictions": ("discount", "ignore"),
@@ -35,10 +35,14 @@ class RewardFields:
         },
     )
     match: str = field(
-        default="exact", metadata={"help": "how answers are compared: exact, f1 or any (the original's)"}
+        default="exact",
+        metadata={
+            "help": "how answers are compared: exact, clinical (as meanings: LLL is left lower lobe), f1 or "
+            "any (the original's)"
+        },
     )
     format_gate: bool = field(
-        default=True, metadata={"help": "a malformed completion earns nothing for its answer"}
+        default=True, metadata={"help": "a malformed completion earns nothing for its answer, as in evaluate"}
     )
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     empty: str = field(

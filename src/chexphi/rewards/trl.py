@@ -2,6 +2,7 @@
 
 Row *i* is scored against reference *i* alone, reasoning against reasoning alone. A malformed
 completion earns 0 and is counted by kind; a row that cannot be scored is `None`; a crash stays a crash.
+A column of a wrong type is an `InputError` that names the row.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chexphi import prompts
@@ -17,6 +18,7 @@ from chexphi.answers import Match
 from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
+from chexphi.rewards import columns as read
 from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
 
 logger = logging.getLogger(__name__)
@@ -53,10 +55,17 @@ def parsed_batch(
     completion_ids: Sequence[Sequence[int]] | None,
     end_token_ids: frozenset[int],
     opened_think: Sequence[bool | None] | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> list[Parsed]:
-    """Every completion parsed, those that hit the length limit as truncated."""
-    cut = truncated(completion_ids, end_token_ids, len(completions))
-    texts = texts_of(completions, opened_think)
+    """Every completion parsed, those that hit the length limit as truncated.
+
+    Raises:
+        InputError: For a completion that is neither text nor chat messages; `columns` has its `id`.
+    """
+    texts = texts_of(read.completion_texts(completions, columns or {}), opened_think)
+    if completion_ids is not None:
+        completion_ids = read.column("completion_ids", completion_ids, len(texts))
+    cut = truncated(completion_ids, end_token_ids, len(texts))
     if texts and all(map(prompts.closes_first, texts)):
         _warn_opened_think()
     return [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
@@ -96,8 +105,8 @@ class AccuracyReward:
     def __call__(
         self,
         completions: Sequence[Any],
-        solution: Sequence[str],
-        answer: Sequence[Sequence[str]] | None = None,
+        solution: Sequence[str | None] | None = None,
+        answer: Sequence[Any] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
         opened_think: Sequence[bool | None] | None = None,
@@ -107,18 +116,25 @@ class AccuracyReward:
 
         Args:
             completions: Texts, or conversations whose last message is the completion.
-            solution: The reference explanation of each row.
-            answer: The reference labels of each row; read from `solution` where absent.
+            solution: The reference explanation of each row; needed where `answer` is absent.
+            answer: The reference labels of each row, texts or numbers, one or a list; read from `solution`
+                where a row has none.
             completion_ids: The sampled ids; one that ends without an end token is truncated.
             log_metric: TRL's hook; receives the share of each malformed kind and the length.
             opened_think: Whether each row's prompt ended in an open `<think>`; see `texts_of`.
+            columns: The others; `id` names rows.
+
+        Raises:
+            InputError: For a value of a wrong type, or a column of another length; it names the row.
         """
-        golds = answer if answer is not None else [None] * len(solution)
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
+        golds = read.answer_labels(answer, len(parsed), columns)
+        given = [None] * len(parsed) if solution is None and answer is not None else solution
+        references = read.solution_texts(given, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         return [
             accuracy(part, gold_answer(reference, gold), self.match, format_gate=self.format_gate)
-            for part, reference, gold in zip(parsed, solution, golds, strict=True)
+            for part, reference, gold in zip(parsed, references, golds, strict=True)
         ]
 
 
@@ -162,16 +178,20 @@ class GraphReward:
     def __call__(
         self,
         completions: Sequence[Any],
-        solution: Sequence[str],
+        solution: Sequence[str | None] | None = None,
         completion_ids: Sequence[Sequence[int]] | None = None,
         log_metric: LogMetric | None = None,
         opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        """Rewards of a batch, one a row; None where the reference has no graph. Arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
+        """Rewards of a batch, one a row; None where the reference has no graph.
+
+        Arguments and errors as above.
+        """
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
+        references = read.solution_texts(solution, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
-        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solution), solution, strict=True)
+        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(references), references, strict=True)
         scores = [
             judge(
                 part, graph, known, None,
@@ -206,7 +226,7 @@ class FormatReward:
         opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float]:
-        """Rewards of a batch, one a row; arguments as above."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
+        """Rewards of a batch, one a row; arguments and errors as above."""
+        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
         _log_outcomes(parsed, log_metric)
         return [float(part.status is ParseStatus.ok) for part in parsed]

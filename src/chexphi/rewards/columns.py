@@ -1,0 +1,141 @@
+"""The columns of a batch as rewards need them: texts and labels, or one sentence that names the row.
+
+None and NaN are a missing value: such a reference cannot be scored. A value of a wrong type is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+from chexphi.prompts import text_of
+from chexphi.rewards.checked import row_name
+from chexphi.schema import InputError
+
+
+def column(name: str, values: Any, count: int) -> list[Any]:
+    """The values of a column, one a row.
+
+    Raises:
+        InputError: If it is no list, or not as long as the batch.
+    """
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping | Set):
+        raise InputError(f"column {name} is a {type(values).__name__}: give a list with one value a row")
+    rows = list(values)
+    if len(rows) != count:
+        raise InputError(f"column {name} has {len(rows)} rows for {count} completions: give one each")
+    return rows
+
+
+def completion_texts(completions: Any, columns: Mapping[str, Any]) -> list[str]:
+    """The text of each completion.
+
+    Raises:
+        InputError: For the first that is neither text nor chat messages; it names the row.
+    """
+    rows = column("completions", completions, len(completions) if hasattr(completions, "__len__") else -1)
+    return [completion_text(value, row_name(row, columns)) for row, value in enumerate(rows)]
+
+
+def completion_text(value: Any, where: str) -> str:
+    """The text of a completion that is a text or chat messages.
+
+    Raises:
+        InputError: If it is neither; `where` stands before it.
+    """
+    value = _plain(value)
+    if not isinstance(value, str) and not (isinstance(value, list | tuple) and all(map(_is_turn, value))):
+        raise InputError(f"{where}: the completion is {_kind(value)}: give a text or chat messages")
+    return text_of(value)
+
+
+def _is_turn(turn: Any) -> bool:
+    if not isinstance(turn, Mapping) or "content" not in turn:
+        return False
+    content = turn["content"]
+    return isinstance(content, str | None) or all(isinstance(part, Mapping) for part in content)
+
+
+def solution_texts(solutions: Any, count: int, columns: Mapping[str, Any]) -> list[str]:
+    """The reference of each row; empty where it is missing.
+
+    Raises:
+        InputError: If there is no such column, or a value is no text; it names the row.
+    """
+    if solutions is None:
+        raise InputError("the reward needs the column solution: give each row its reference explanation")
+    rows = column("solution", solutions, count)
+    return [solution_text(value, f"{row_name(row, columns)}: solution") for row, value in enumerate(rows)]
+
+
+def solution_text(value: Any, what: str) -> str:
+    """A reference explanation; empty where it is missing.
+
+    Raises:
+        InputError: If it is no text; `what` names row and column.
+    """
+    value = _plain(value)
+    if _is_missing(value):
+        return ""
+    if not isinstance(value, str):
+        raise InputError(
+            f"{what} is {_kind(value)}: give the reference as text, <think>…</think><answer>…</answer>; its "
+            "labels are `answer`"
+        )
+    return value
+
+
+def answer_labels(answers: Any, count: int, columns: Mapping[str, Any]) -> list[list[str] | None]:
+    """The reference labels of each row; None where it has none.
+
+    Raises:
+        InputError: For a value that is no label; it names the row.
+    """
+    if answers is None:
+        return [None] * count
+    rows = column("answer", answers, count)
+    return [row_labels(value, f"{row_name(row, columns)}: answer") for row, value in enumerate(rows)]
+
+
+def row_labels(value: Any, what: str) -> list[str] | None:
+    """The labels of one row: a text, a number, or a list of them; None where there are none.
+
+    >>> row_labels([2, "left"], "row 1: answer")
+    ['2', 'left']
+
+    Raises:
+        InputError: For anything else; `what` names row and column.
+    """
+    value = _plain(value)
+    if _is_missing(value):
+        return None
+    if not isinstance(value, Sequence | Set) or isinstance(value, str | bytes):
+        value = [value]
+    return [_label(_plain(item), what) for item in value] or None
+
+
+def _label(item: Any, what: str) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, int) and not isinstance(item, bool):
+        return str(item)
+    if isinstance(item, float) and math.isfinite(item):
+        return str(int(item)) if item.is_integer() else repr(item)
+    raise InputError(f"{what} holds {_kind(item)}: give labels as text, or a list of texts")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as Python's, without NumPy."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _kind(value: Any) -> str:
+    if _is_missing(value) or isinstance(value, bool | float):
+        return str(value)
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
