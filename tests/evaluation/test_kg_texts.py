@@ -64,11 +64,17 @@ def test_rows_are_read_whatever_the_file_is_called(
     assert read_texts([tmp_path / name]).rows == READ
 
 
-def test_rows_of_parquet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("categories", [False, True])
+def test_rows_of_parquet(categories: bool, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    columns = {name: [row[name] for row in ROWS] for name in ("id", "text")} | {"pixels": [[1], [2]]}
+    columns = {name: [row[name] for row in ROWS] for name in ("id", "text")} | {
+        "pixels": [[1], [2]],
+        "film": [b"1", b"2"],
+    }
+    text = pyarrow.array(columns["text"])
+    columns["text"] = text.dictionary_encode() if categories else text
     parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
     assert read_texts([tmp_path / "rows.parquet"]).rows == READ
     (tmp_path / "torn.parquet").write_bytes((tmp_path / "rows.parquet").read_bytes()[:-20])
@@ -173,6 +179,7 @@ BINARY = b"\x00\x01 effusion"
         ("a.json", b'[{"text": "Edema."', "line 1 is no JSON"),
         ("a.json", b"[" * 100_000, "is no JSON"),
         ("a.txt", b'[{"text": "Edema."', "line 1 is no JSON"),
+        ("a.txt", b"{'text': 'Edema.'}", "line 1 is no JSON"),
         ("a.csv", b"p1,No edema is seen.\n", "its columns: not printed"),
         ("a.csv", b"subject,comment\np1,Edema.\n", "its columns: subject, comment"),
         ("a.csv", b"text,text\np1,Edema.\n", "column 'text' twice"),
@@ -220,6 +227,9 @@ def test_tags_stay_when_texts_are_to_be_whole(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"text": text}]))
     assert read_texts([tmp_path / "a.json"]).rows == [("1", "Edema.")]
     assert read_texts([tmp_path / "a.json"], whole=True).rows == [("1", text)]
+    (tmp_path / "b.txt").write_bytes(b" No edema.\r\nNo effusion.\n")
+    assert read_texts([tmp_path / "b.txt"]).rows == [("b", "No edema.\nNo effusion.")]
+    assert read_texts([tmp_path / "b.txt"], whole=True).rows == [("b", " No edema.\r\nNo effusion.\n")]
 
 
 def test_how_texts_were_read_is_said_beside_the_result(tmp_path: Path) -> None:

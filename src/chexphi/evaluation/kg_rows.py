@@ -42,7 +42,7 @@ _ENDINGS = {
 _PARQUET = b"PAR1"
 _LINES = (".jsonl", ".ndjson")
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_BROKEN = re.compile(r"[\[{]\s*[\"{\[]")
+_BROKEN = re.compile(r"[\[{]\s*[\"'{\[]")
 """How JSON begins that holds rows, and hardly a report."""
 _NAME = re.compile(r"[^\W\d][\w-]{0,30}")
 """A column's name; other cells may be of a report, which is not to be printed."""
@@ -217,14 +217,14 @@ def _parquet(name: str, content: bytes) -> Iterator[Found]:
         raise InputError(
             f"{name} is Parquet, which needs pyarrow: pip install pyarrow, or save it as CSV"
         ) from None
-    is_text, is_number = pyarrow.types.is_string, pyarrow.types.is_integer
+    kinds = pyarrow.types
     try:
         file = parquet.ParquetFile(io.BytesIO(content))
-        kinds = {column.name: column.type for column in file.schema_arrow}
         plain = [
-            one for one, kind in kinds.items()
-            if is_text(kind) or pyarrow.types.is_large_string(kind) or is_number(kind)
-        ]  # fmt: skip
+            column.name
+            for column in file.schema_arrow
+            if not (kinds.is_nested(column.type) or kinds.is_binary(column.type))  # films, as a rule
+        ]
         rows = file.read(columns=plain).to_pylist()
     except pyarrow.ArrowException as error:
         raise InputError(f"{name} is no Parquet file that can be read: write it again") from error

@@ -64,8 +64,8 @@ def read_texts(
         field: The field of a row that holds the text; None: the first of `FIELDS` that it has.
         one_per_line: A plain text file has a text a line.
         skip_bad: Leave out and count what has no text, instead of stopping.
-        whole: Rows keep their tags; else of a text with `<think>` the reasoning alone is read, because graphs
-            compare reasoning with reasoning.
+        whole: Texts are kept as they are; else of a row with `<think>` the reasoning alone is read, because
+            graphs compare reasoning with reasoning, and line ends are `\\n`.
 
     Raises:
         InputError: For a source that is not there or cannot be read, a bad row, a key that stands twice, or
@@ -147,14 +147,14 @@ class _Reader:
         for number, part in lines:
             where = f"{name}, line {number}" if number else name
             try:
-                text = part.decode().replace("\r\n", "\n").replace("\r", "\n").strip()
+                text = part.decode()
             except UnicodeDecodeError as error:
                 line = number or part[: error.start].count(b"\n") + 1
                 self._leave_out(f"{name}, line {line}", "no UTF-8; save it as UTF-8")
                 continue
-            if text:
+            if text.strip():
                 own = str(number) if self.alone else f"{key}:{number}"
-                self._add(where, own if number else key, text)
+                self._add(where, own if number else key, text if self.whole else _plain(text))
 
     def _rows(self, name: str, kind: str, found: Iterator[Found], *, prefix: str, noted: bool) -> None:
         good: list[tuple[str, dict[str, Any], str]] = []
@@ -194,6 +194,10 @@ class _Reader:
         if key in self.rows:
             raise InputError(f"{where}: id {key!r} stands twice: make the ids unique")
         self.rows[key] = text
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _key_field(rows: Sequence[dict[str, Any]]) -> str | None:
