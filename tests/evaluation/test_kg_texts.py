@@ -50,6 +50,7 @@ ARRAY, LINES = json.dumps(ROWS), "".join(json.dumps(row) + "\n" for row in ROWS)
         ("rows.csv", table(";")),
         ("rows.csv", table("\t")),
         ("rows.csv", "\n" + table(end="\n")),
+        ("rows.csv", table(end="\r")),
         ("rows.tsv", table("\t")),
         ("rows.txt", table()),
         ("ROWS.CSV", table()),
@@ -78,7 +79,7 @@ def test_rows_of_parquet(categories: bool, tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
     assert read_texts([tmp_path / "rows.parquet"]).rows == READ
     (tmp_path / "torn.parquet").write_bytes((tmp_path / "rows.parquet").read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"torn\.parquet is no Parquet file that can be read"):
+    with pytest.raises(InputError, match=r"torn\.parquet is not a Parquet file that can be read"):
         read_texts([tmp_path / "torn.parquet"])
 
 
@@ -140,7 +141,14 @@ def test_a_text_file_is_one_text_unless_lines_are_asked_for(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["[**2190-1-2**] No edema.", "{sic} No edema.", "Text, findings below.", "[x]"]
+    "text",
+    [
+        "No edema, " * 50_000 + "no effusion.",
+        "[**2190-1-2**] No edema.",
+        "{sic} No edema.",
+        "Text, findings below.",
+        "[x]",
+    ],
 )
 def test_reports_that_begin_like_rows_are_reports(text: str, tmp_path: Path) -> None:
     (tmp_path / "s1.txt").write_text(text + "\nNo effusion.")
@@ -176,14 +184,15 @@ BINARY = b"\x00\x01 effusion"
         ("a.json", b'"Edema."', "holds one JSON value"),
         ("a.json", b'[{"text": "Edema."}, 3]', "row 2: no JSON object"),
         ("a.json", b'[{"text": "Edema."}, {"text": ["Edema."]}]', "row 2: no text in field 'text'"),
-        ("a.json", b'[{"text": "Edema."', "line 1 is no JSON"),
-        ("a.json", b"[" * 100_000, "is no JSON"),
-        ("a.txt", b'[{"text": "Edema."', "line 1 is no JSON"),
-        ("a.txt", b"{'text': 'Edema.'}", "line 1 is no JSON"),
+        ("a.json", b'[{"text": "Edema."', "line 1 is not JSON"),
+        ("a.json", b"[" * 100_000, "is not JSON"),
+        ("a.txt", b'[{"text": "Edema."', "line 1 is not JSON"),
+        ("a.json", '[{"text": "Ödem."}]'.encode("latin-1"), "line 1: no UTF-8"),
+        ("a.txt", b"{'text': 'Edema.'}", "line 1 is not JSON"),
         ("a.csv", b"p1,No edema is seen.\n", "its columns: not printed"),
         ("a.csv", b"subject,comment\np1,Edema.\n", "its columns: subject, comment"),
         ("a.csv", b"text,text\np1,Edema.\n", "column 'text' twice"),
-        ("a.csv", b'id,text\n1,"Edema.\n2,Edema.\n', "line 2: no CSV"),
+        ("a.csv", b'id,text\n1,"Edema.\n2,Edema.\n', "line 2: not valid CSV"),
         ("a.csv", b"id,text\n1,No edema, no effusion.\n", "line 2: 3 cells under 2 columns"),
         ("a.csv", b"id,text\n1,\n", "line 2: no text in field 'text'"),
         ("a.csv", b'id,text\n1,"A\n\nB."\n2,\n', "line 5: no text"),
@@ -198,7 +207,7 @@ BINARY = b"\x00\x01 effusion"
         ("a.txt", b"PK\x03\x04...", "such as a Word document"),
         ("a.xlsx", b"Edema.", "is an Excel sheet"),
         ("a.txt", b"<?xml version='1.0'?><r>Edema.</r>", "is XML"),
-        ("a.parquet", b"Edema.", "is no Parquet file"),
+        ("a.parquet", b"Edema.", "is not a Parquet file"),
     ],
 )
 def test_what_holds_no_texts_is_one_sentence(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -207,6 +216,11 @@ def test_what_holds_no_texts_is_one_sentence(name: str, content: bytes, message:
         read_texts([tmp_path / name])
     assert "\n" not in str(raised.value)
     assert "No edema" not in str(raised.value)
+
+
+def test_line_ends_of_any_kind_are_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "s1.txt").write_bytes(b"No edema,\rno effusion.\r\nClear lungs.")
+    assert read_texts([tmp_path / "s1.txt"]).rows == [("s1", "No edema,\nno effusion.\nClear lungs.")]
 
 
 def test_a_field_of_a_plain_text_is_refused(tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ def test_entities_may_overlap_and_point_to_themselves() -> None:
     [
         ({"relations": [["located_at", "9"]]}, "entity 5 is related to entity 9, and there is none"),
         ({"relations": [["near", "1"]]}, "'near' is no relation of RadGraph"),
-        ({"relations": [["modify"]]}, "no annotation of RadGraph"),
-        ({"start_ix": None}, "no annotation of RadGraph"),
+        ({"relations": [["modify"]]}, "not an annotation of RadGraph"),
+        ({"start_ix": None}, "not an annotation of RadGraph"),
         ({"start_ix": 9, "end_ix": 8}, "entity 5 lies at words 9 to 8 of 10"),
     ],
 )
@@ -157,7 +157,7 @@ def test_what_is_none_of_radgraphs_is_one_sentence(change: dict[str, Any], messa
     "wrong", [{}, {"entities": {}}, {"text": None, "entities": {}}, {"text": "a", "entities": [1]}]
 )
 def test_other_forms_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="no annotation of RadGraph"):
+    with pytest.raises(InputError, match="not an annotation of RadGraph"):
         radgraph.read(wrong)
 
 
@@ -219,9 +219,9 @@ def test_both_figures_on_the_command_line(tmp_path: Path) -> None:
     assert (figures["n"], figures["in_one_file_only"]) == (1, 1)
     assert "as radgraph 0.1.18" in CliRunner().invoke(app, words).stdout
     for content, message in (
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "has no annotation"),
-        ('{"0": {"text": "a", "entities": {}, "x": 1}, "1": 3}', "report 1: no annotation of RadGraph"),
+        ('{"0": {"text": "a", "entities": {}, "x": 1}, "1": 3}', "report 1: not an annotation of RadGraph"),
         (json.dumps({"x": annotation()}), "share no report"),
     ):
         found.write_text(content)

@@ -29,7 +29,7 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
     try:
         found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except ValueError:
-        raise InputError(f"{path} is no JSON: save what RadGraph returned with json.dump") from None
+        raise InputError(f"{path} is not JSON: save what RadGraph returned with json.dump") from None
     rows = found.items() if isinstance(found, dict) else enumerate(found if isinstance(found, list) else ())
     annotations = {str(key): _single(row) for key, row in rows}
     if not annotations:

@@ -104,8 +104,10 @@ def _json(
             return "JSON lines", _lines(content)
         if ending != ".json" and not _BROKEN.match(content.lstrip()[:80].decode("latin-1")):
             return None
+        _decoded(name, content)
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError(f"{name}{line} is no JSON: repair it, or name it .txt if it is a text") from None
+        text = ", or name it .txt if it is a text" if ending == ".json" else ""
+        raise InputError(f"{name}{line} is not JSON: repair it{text}") from None
     if isinstance(found, list):
         return "JSON", ((f"row {at}", _item(item)) for at, item in enumerate(found, 1))
     if isinstance(found, dict) and any(str(one).strip().lower() in wanted for one in found):
@@ -153,7 +155,7 @@ def _decoded(name: str, content: bytes) -> str:
 
 def _delimiter(content: bytes, ending: str, wanted: Sequence[str]) -> str | None:
     """What separates the cells of a table; None: it is no table."""
-    first = content.lstrip().partition(b"\n")[0].decode("utf-8", "replace")
+    first = re.split(rb"[\r\n]", content.lstrip()[:10_000], maxsplit=1)[0].decode("utf-8", "replace")
     for delimiter in ",;\t|":
         names = _names(first, delimiter)
         sure = ending in _TABLES or (len(names) > 1 and all(map(_NAME.fullmatch, names)))
@@ -184,7 +186,7 @@ def _table(name: str, text: str, delimiter: str, wanted: Sequence[str]) -> Itera
                     _check_names(name, names, wanted)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{name}, line {line}: no CSV ({error}): repair the row's quotes") from None
+        raise InputError(f"{name}, line {line}: not valid CSV ({error}): repair the row's quotes") from None
 
 
 def _check_names(name: str, names: list[str], wanted: Sequence[str]) -> None:
@@ -227,5 +229,5 @@ def _parquet(name: str, content: bytes) -> Iterator[Found]:
         ]
         rows = file.read(columns=plain).to_pylist()
     except pyarrow.ArrowException as error:
-        raise InputError(f"{name} is no Parquet file that can be read: write it again") from error
+        raise InputError(f"{name} is not a Parquet file that can be read: write it again") from error
     return ((f"row {at}", row) for at, row in enumerate(rows, 1))

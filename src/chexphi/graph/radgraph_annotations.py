@@ -86,7 +86,7 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"no annotation of RadGraph ({error!r}): it has text and entities, each of them tokens, label, "
+            f"not an annotation of RadGraph ({error!r}): it has text and entities, each with tokens, label, "
             "start_ix, end_ix and relations"
         ) from None
     for key, entity in found.items():
