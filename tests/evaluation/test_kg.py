@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from chexphi import jsonl
 from chexphi.cli import app
 from chexphi.evaluation import kg
+from chexphi.evaluation.kg_texts import read_texts
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.records import from_row, to_row
 from chexphi.schema import InputError
@@ -57,7 +58,7 @@ def test_extract_writes_what_the_extractor_finds(texts: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("lines", "keys"),
     [
-        ("No effusion.\n\n{sic} Heart enlarged.\n", ["1", "3"]),
+        ("No effusion.\n\n{sic} Heart enlarged.\n", ["1"]),
         ('{"id": 7, "text": "No effusion."}\n', ["7"]),
         (
             '{"id": "p", "question": "?", "generated_text": "<think>Edema.</think><answer>yes</answer>"}\n',
@@ -93,6 +94,44 @@ def test_several_processes_write_the_same(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_graphs_on_standard_output_come_with_the_rest_on_standard_error(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    invoke("extract", texts, "--out", "kg.jsonl")
+    done = invoke("extract", texts, "--out", "-", "--json")
+    assert done.stdout == Path("kg.jsonl").read_text()
+    assert '"texts": 3' in done.stderr
+    assert "texts.jsonl: JSON lines, rows: 3, text from 'text', keys from 'id'" in done.stderr
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("extract", "texts.jsonl", "--out", "-", "--resume"), "leave --resume out"),
+        (("extract", "texts.jsonl", "--out", "texts.jsonl", "--overwrite"), "both read and written"),
+        (("extract", "texts.jsonl", "--out", ".", "--overwrite"), "is a folder"),
+        (("train", "texts.jsonl", "--encoder", "bert", "--out", "-"), "does not write to standard output"),
+    ],
+)
+def test_places_that_cannot_be_written(
+    argv: tuple[str, ...], message: str, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = texts.read_bytes()
+    done = invoke(*argv)
+    assert isinstance(done.exception, InputError), done.output
+    assert message in str(done.exception)
+    assert texts.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.jsonl"]
+
+
+def test_a_text_to_show_comes_from_standard_input() -> None:
+    shown = [invoke("show", "No effusion.", "--json"), invoke("show", "-", "--json", stdin="No effusion.\n")]
+    assert shown[0].stdout == shown[1].stdout
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -108,9 +147,10 @@ def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: 
     source = tmp_path / "texts.jsonl"
     source.write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "No effusion."}\r\n' + line + b"\n")
     with pytest.raises(InputError, match=message):
-        kg.read_texts(source)
+        read_texts([source])
     if "twice" not in message:
-        assert kg.read_texts(source, skip_bad=True) == ([("a", "No effusion.")], 1)
+        read = read_texts([source], skip_bad=True)
+        assert (read.rows, read.bad) == ([("a", "No effusion.")], 1)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +242,7 @@ def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None
 
 def test_bench_counts_distinct_sentences(tmp_path: Path) -> None:
     lines = ["Warm up.", "No effusion. Heart enlarged.", "No effusion. Edema.", "No effusion. Edema."]
-    done = invoke("bench", "-", "--json", stdin="\n".join(lines))
+    done = invoke("bench", "-", "--one-per-line", "--json", stdin="\n".join(lines))
     found = json.loads(done.stdout)
     assert (found["texts"], found["sentences"]) == (2, 3)
     assert found["sentences_per_second"] == pytest.approx(3 / found["seconds"])

@@ -73,8 +73,8 @@ def test_what_ray_says_of_a_killed_worker_is_not_the_result(
     monkeypatch.setattr(kg_engines, "on_ray", talking)
     texts = tmp_path / "texts.txt"
     texts.write_text("Possible nodule in the right upper lobe, no effusion.\n" * 3)
-    words = ["kg", "extract", str(texts), "--out", str(tmp_path / "kg.jsonl"), "--engine", "ray", "--json"]
-    done = CliRunner().invoke(app, words)
+    words = ["kg", "extract", str(texts), "--one-per-line", "--out", str(tmp_path / "kg.jsonl")]
+    done = CliRunner().invoke(app, [*words, "--engine", "ray", "--json"])
     assert json.loads(done.stdout)["texts"] == 3, done.output
     assert "(raylet)" in done.stderr
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import json
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from chexphi.cli import app
 from chexphi.graph import radgraph
+from chexphi.graph.radgraph_annotations import label_of
+from chexphi.graph.types import LABELS, Parse
 from chexphi.schema import InputError
 
 WORDS = "no small left effusion but possible edema in the lungs"
@@ -62,10 +72,93 @@ def test_short_labels_are_the_same() -> None:
     assert radgraph.read(annotation(**short)) == radgraph.read(annotation())
 
 
-@pytest.mark.parametrize("label", ["Observation", "OBS-XX", "device::definitely present", ""])
-def test_other_labels_are_refused(label: str) -> None:
-    with pytest.raises(ValueError, match="is no label of RadGraph"):
+@pytest.mark.parametrize(
+    ("kind", "certainty"),
+    [
+        *itertools.product(
+            ("Anatomy", "Observation"), ("definitely present", "definitely absent", "uncertain")
+        )
+    ],
+)
+def test_every_label_of_the_models_is_read(kind: str, certainty: str) -> None:
+    """`radgraph` has those without measurement, the XL models all but one: it is read with the others."""
+    label, uncertain = label_of(f"{kind}::{certainty}")
+    assert label in LABELS
+    assert uncertain == (certainty == "uncertain")
+    for measurement in (f"{kind}::measurement::{certainty}", f"{kind}::Measurement::{certainty}"):
+        assert label_of(measurement) == ("size", uncertain)
+
+
+def test_a_measurement_is_a_size_with_its_relations() -> None:
+    words = "tube ends 4 cm above the carina"
+    entities = {
+        "1": {"tokens": "tube", "label": "Observation::definitely present", "start_ix": 0, "end_ix": 0},
+        "2": {
+            "tokens": "4 cm above", "label": "Anatomy::measurement::definitely present",
+            "start_ix": 2, "end_ix": 4, "relations": [["modify", "3"]],
+        },
+        "3": {
+            "tokens": "carina", "label": "Anatomy::definitely present",
+            "start_ix": 6, "end_ix": 6, "relations": None,
+        },
+    }  # fmt: skip
+    parse = radgraph.read({"text": words, "entities": entities})
+    assert (("4 cm above", "size"), "modify", ("carina", "anatomy")) in parse.graph.relations
+    assert [words[m.start : m.end] for m in parse.mentions] == ["tube", "4 cm above", "carina"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Observation", "OBS-XX", "device::definitely present", "", "CHAN-NC", "measurement",
+        "Observation::size::definitely present", "Observation::measurement", None,
+    ],
+)  # fmt: skip
+def test_other_labels_are_refused(label: Any) -> None:
+    with pytest.raises(InputError, match="is no label of RadGraph"):
         radgraph.read(annotation(edema=label))
+
+
+@pytest.mark.parametrize("entities", [{}, None])
+def test_a_report_without_entities_is_empty(entities: Any) -> None:
+    assert radgraph.read({"text": "normal", "entities": entities}) == Parse("normal")
+    assert radgraph.read({"text": "", "entities": entities}) == Parse("")
+
+
+def test_entities_may_overlap_and_point_to_themselves() -> None:
+    found = annotation()
+    found["entities"]["6"] = entity("effusion", "Observation::uncertain", ["modify", "6"], ["modify", "3"])
+    found["entities"]["6"] |= {"tokens": "left effusion", "start_ix": 2}
+    parse = radgraph.read(found)
+    texts = [mention.text for mention in parse.mentions]
+    assert texts == ["small", "left", "left effusion", "effusion", "edema", "lungs"]
+    assert {(2, "modify", 2), (2, "modify", 3)} <= parse.edges
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"relations": [["located_at", "9"]]}, "entity 5 is related to entity 9, and there is none"),
+        ({"relations": [["near", "1"]]}, "'near' is no relation of RadGraph"),
+        ({"relations": [["modify"]]}, "not an annotation of RadGraph"),
+        ({"start_ix": None}, "not an annotation of RadGraph"),
+        ({"start_ix": 9, "end_ix": 8}, "entity 5 lies at words 9 to 8 of 10"),
+    ],
+)
+def test_what_is_none_of_radgraphs_is_one_sentence(change: dict[str, Any], message: str) -> None:
+    wrong = annotation()
+    wrong["entities"]["5"] |= change
+    for function in (radgraph.read, lambda found: radgraph.published_f1(found, annotation())):
+        with pytest.raises(InputError, match=message):
+            function(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"entities": {}}, {"text": None, "entities": {}}, {"text": "a", "entities": [1]}]
+)
+def test_other_forms_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="not an annotation of RadGraph"):
+        radgraph.read(wrong)
 
 
 def test_a_place_outside_the_text_is_refused() -> None:
@@ -73,6 +166,68 @@ def test_a_place_outside_the_text_is_refused() -> None:
     wrong["entities"]["5"]["end_ix"] = 10
     with pytest.raises(ValueError, match="entity 5 lies at words 9 to 10 of 10"):
         radgraph.read(wrong)
+
+
+def capitals(found: dict[str, Any], *words: str) -> dict[str, Any]:
+    entities = {
+        key: row | {"tokens": row["tokens"].title() if row["tokens"] in words else row["tokens"]}
+        for key, row in found["entities"].items()
+    }
+    return found | {"entities": entities}
+
+
+RELEASED: list[tuple[tuple[str, ...], dict[str, str], tuple[float, float, float]]] = [
+    ((), {}, (1.0, 1.0, 1.0)),
+    (("small",), {}, (0.8, 0.8, 1.0)),
+    (("left",), {}, (0.8, 0.8, 0.8)),
+    (("effusion", "left"), {}, (0.6, 0.6, 0.8)),
+    (("lungs",), {"edema": "Observation::definitely present"}, (0.6, 0.6, 0.6)),
+    (("edema",), {"small": "Observation::measurement::definitely present"}, (0.6, 0.6, 0.8)),
+]
+"""Words with a capital, labels changed, and what `compute_reward(…, "all")` of radgraph 0.1.18 returned."""
+
+
+@pytest.mark.parametrize(("words", "labels", "expected"), RELEASED)
+def test_the_published_f1_is_that_of_the_release(
+    words: tuple[str, ...], labels: dict[str, str], expected: tuple[float, ...]
+) -> None:
+    found = capitals(annotation(**labels), *words)
+    for level, value in zip(radgraph.LEVELS, expected, strict=True):
+        assert radgraph.published_f1(found, annotation(), level) == pytest.approx(value)
+        assert radgraph.published_f1(annotation(), found, level) == pytest.approx(value)
+        same = radgraph.f1(radgraph.read(annotation(**labels)), radgraph.read(annotation()), level)
+        assert radgraph.f1(radgraph.read(found), radgraph.read(annotation()), level) == same
+
+
+def test_nothing_found_earns_nothing_in_either_reading() -> None:
+    nothing = {"text": "normal", "entities": {}}
+    for level in radgraph.LEVELS:
+        assert radgraph.published_f1(nothing, nothing, level) == 0
+        assert radgraph.f1(radgraph.read(nothing), radgraph.read(nothing), level) == 0
+
+
+def test_both_figures_on_the_command_line(tmp_path: Path) -> None:
+    gold, found = tmp_path / "gold.json", tmp_path / "found.json"
+    gold.write_text(json.dumps({"0": annotation(), "1": annotation()}))
+    found.write_text(
+        json.dumps([{"0": capitals(annotation(), "left")}])
+    )  # as the library's own tests keep it
+    words = ["kg", "radgraph-f1", str(gold), str(found)]
+    figures = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert figures["any_case"] == {"simple": 1, "partial": 1, "complete": 1}
+    assert figures["published"] == pytest.approx({"simple": 0.8, "partial": 0.8, "complete": 0.8})
+    assert (figures["n"], figures["in_one_file_only"]) == (1, 1)
+    assert "as radgraph 0.1.18" in CliRunner().invoke(app, words).stdout
+    for content, message in (
+        ("{", "is not JSON"),
+        ("[]", "has no annotation"),
+        ('{"0": {"text": "a", "entities": {}, "x": 1}, "1": 3}', "report 1: not an annotation of RadGraph"),
+        (json.dumps({"x": annotation()}), "share no report"),
+    ):
+        found.write_text(content)
+        error = CliRunner().invoke(app, words).exception
+        assert isinstance(error, InputError)
+        assert message in str(error)
 
 
 def independent_f1(predicted: dict[str, Any], reference: dict[str, Any], level: str) -> float:
@@ -113,5 +268,75 @@ def test_f1_is_radgraphs_own(level: radgraph.Level) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("radgraph") is not None, reason="the library is here")
 def test_without_the_library_one_line_says_what_to_install() -> None:
-    with pytest.raises(InputError, match="pip install radgraph, in an environment of its own"):
+    with pytest.raises(
+        InputError, match="needs the library radgraph: pip install radgraph 'transformers<5' in an"
+    ):
         radgraph.RadgraphExtractor()
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[str]], Any]], None]:
+    """A stand-in for `radgraph` 0.1.18 with weights (it has an environment of its own)."""
+
+    def install(annotate: Callable[[list[str]], Any]) -> None:
+        def model(*, model_type: str) -> Callable[[list[str]], Any]:
+            print("Using device: cpu")  # noqa: T201
+            return annotate
+
+        module = types.ModuleType("radgraph")
+        module.RadGraph = model  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "radgraph", module)
+
+    return install
+
+
+def found_words(texts: Sequence[str]) -> dict[str, Any]:
+    """Every word an observation, as RadGraph numbers texts and words."""
+    return {
+        str(number): {
+            "text": text,
+            "entities": {
+                str(at + 1): {
+                    "tokens": word, "label": "Observation::definitely present", "start_ix": at, "end_ix": at,
+                }
+                for at, word in enumerate(text.split())
+            },
+        }
+        for number, text in enumerate(texts)
+    }  # fmt: skip
+
+
+def test_blank_texts_are_not_asked_for_and_prints_stay_out_of_the_result(
+    library: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    library(lambda texts: asked.extend(texts) or found_words(texts))
+    extractor = radgraph.RadgraphExtractor()
+    parses = extractor.parse(["", "Edema", " \n", "Clear lungs"])
+    assert [[m.text for m in parse.mentions] for parse in parses] == [[], ["edema"], [], ["clear", "lungs"]]
+    assert [parse.text for parse in parses] == ["", "Edema", " \n", "Clear lungs"]
+    assert asked[1:] == ["Edema", "Clear lungs"]  # the first is the trial
+    assert extractor.parse([]) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_text_that_the_library_leaves_out_is_named(library: Callable[[Any], None]) -> None:
+    library(lambda texts: {key: row for key, row in found_words(texts).items() if key != "1"})
+    with pytest.raises(InputError, match="left out text 3 of 3"):
+        radgraph.RadgraphExtractor().parse(["Edema", "", "Clear lungs"])
+
+
+def test_a_model_that_does_not_open_is_one_sentence(library: Callable[[Any], None]) -> None:
+    def annotate(texts: list[str]) -> Any:
+        raise AttributeError("BertTokenizer has no attribute encode_plus\nand more")
+
+    library(annotate)
+    with pytest.raises(
+        InputError, match=r"radgraph-xl cannot be opened \(AttributeError: .*encode_plus\)"
+    ) as e:
+        radgraph.RadgraphExtractor("radgraph-xl")
+    assert "\n" not in str(e.value)
+    with pytest.raises(
+        InputError, match="has no model 'echograph': use modern-radgraph-xl, radgraph-xl, radgraph"
+    ):
+        radgraph.RadgraphExtractor("echograph")

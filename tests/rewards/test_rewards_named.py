@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,69 +140,6 @@ def test_what_is_not_there_is_said_in_words(folder: Path, name: str, message: st
 def test_a_library_that_a_users_module_lacks_is_named(folder: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         named.check_places(["lacking:length"])
-
-
-@pytest.fixture
-def radeval(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
-    """A stand-in with 2.2.1's interface (it has an environment of its own); yields what it is asked."""
-    asked: list[tuple[Any, ...]] = []
-    keys = {"bleu": ["bleu"], "radgraph": ["radgraph_partial", "radgraph_simple"]}
-
-    def make_reward_fn(metric: str, key: str | None = None) -> Callable[..., list[float]]:
-        if metric not in keys:
-            raise ValueError(f"Unknown metric '{metric}'. Available: {sorted(keys)}")
-
-        def reward(completions: list[str], ground_truth: list[str]) -> list[float]:
-            if key is None and len(keys[metric]) > 1:
-                raise ValueError(f"Metric '{metric}' returns multiple per-sample keys: {keys[metric]}.")
-            if key is not None and key not in keys[metric]:
-                raise KeyError(f"Metric '{metric}' key={key!r} not in per-sample output keys {keys[metric]}.")
-            asked.append((metric, key, completions, ground_truth))
-            return [0.25] * len(completions)
-
-        return reward
-
-    library = types.ModuleType("radeval")
-    library.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
-    rewards = types.ModuleType("radeval.rewards")
-    rewards.make_reward_fn = make_reward_fn  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "radeval", library)
-    monkeypatch.setitem(sys.modules, "radeval.rewards", rewards)
-    named._radeval.cache_clear()
-    yield asked
-    named._radeval.cache_clear()
-
-
-def test_radeval_sees_reasoning_and_reasoning(radeval: list[tuple[Any, ...]]) -> None:
-    found = values(
-        "radeval:radgraph:radgraph_partial", [WRONG, "no", WRONG], solution=[GOLD, GOLD, "<answer>a</answer>"]
-    )
-    assert found == [0.25, 0.0, None]
-    tried = ["The lungs are clear."], ["The lungs are clear."]
-    assert radeval == [
-        ("radgraph", "radgraph_partial", *tried),
-        ("radgraph", "radgraph_partial", ["The lungs are clear."], ["There is a pleural effusion."]),
-    ]
-    named.check_places(["radeval:bleu"])
-    assert values("radeval:bleu", ["no"], solution=[GOLD]) == [0.0]
-    assert radeval[2:] == [("bleu", None, *tried)]  # loaded and tried once; then there is nothing to ask
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("radeval:blue", r"Unknown metric 'blue'. Available: \['bleu', 'radgraph'\]"),
-        ("radeval:radgraph", "returns multiple per-sample keys: .*radgraph_partial"),
-        ("radeval:radgraph:partial", "key='partial' not in .*radgraph_partial"),
-        ("radeval:bleu:bleu4", r"key='bleu4' not in .*\['bleu'\]"),
-    ],
-)
-def test_what_radeval_does_not_know_is_found_before(
-    radeval: list[tuple[Any, ...]], name: str, message: str
-) -> None:
-    with pytest.raises(InputError, match=f"^reward {name}: .*{message}") as error:
-        named.check_places([name])
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

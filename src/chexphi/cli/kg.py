@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,16 +20,39 @@ from chexphi.cli.options import (
     show,
     show_table,
 )
+from chexphi.schema import InputError
+
+if TYPE_CHECKING:
+    from chexphi.evaluation.kg_texts import Texts
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...|-",
+        help="Text files or folders of them, JSON, JSONL, CSV, TSV, Parquet; - is standard input.",
+    ),
+]
+Field = Annotated[
+    str | None,
+    typer.Option("--field", help="Field or column with the text (default: text, report, findings, ...)."),
+]
+OnePerLine = Annotated[
+    bool,
+    typer.Option(
+        "--one-per-line", "--one_per_line", help="A text file has a text a line, else it is one text."
+    ),
+]
 
 app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
 
 
 @app.command("extract")
 def extract(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
-    out: Out,
+    files: Files,
+    out: Annotated[Path, typer.Option("--out", help="kg.jsonl, or - for standard output.")],
     extractor: Extractor = "lexicon",
-    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    field: Field = None,
+    one_per_line: OnePerLine = False,
     compat: Annotated[
         str | None,
         typer.Option("--compat", help="rexkg: `seed` writes the original's graphs, faults included."),
@@ -57,15 +80,25 @@ def extract(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write the graph of every text to kg.jsonl."""
+    """Write the graph of every text to kg.jsonl, a line each.
+
+    A text file is one text, or with --one-per-line a text a line; a row of JSON or of a table is one text.
+    """
     from chexphi.evaluation import kg as stage
 
-    rows, bad = stage.read_texts(None if file == "-" else Path(file), field=field, skip_bad=skip_bad)
+    printed = str(out) == "-"
+    if printed and resume:
+        raise InputError(
+            "--out is '-', where nothing is kept to go on with: leave --resume out, or name a file"
+        )
+    if not printed and any(Path(file).exists() and out.exists() and out.samefile(file) for file in files):
+        raise InputError(f"{out} is both read and written: name another file for --out")
+    texts = _read(files, field, one_per_line, skip_bad=skip_bad, whole=compat == "seed")
     given = {"cache": cache and cache.resolve(), "compat": compat, "relations": relations, "pairs": pairs}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stage.extract(
-        rows[:limit],
-        out,
+        texts.rows[:limit],
+        None if printed else out,
         extractor=extractor,
         options=options,
         engine=engine,
@@ -73,27 +106,40 @@ def extract(
         resume=resume,
         overwrite=overwrite,
     )
-    show({"out": str(out), **counts, "bad_lines": bad}, as_json=as_json)
+    show({"out": str(out), **counts, "bad_lines": texts.bad}, as_json=as_json, error=printed)
+
+
+def _read(
+    files: list[str], field: str | None, one_per_line: bool, *, skip_bad: bool = False, whole: bool = False
+) -> Texts:
+    """The texts; how they were read is said on standard error."""
+    from chexphi.evaluation.kg_texts import read_texts
+
+    texts = read_texts(files, field=field, one_per_line=one_per_line, skip_bad=skip_bad, whole=whole)
+    for note in texts.notes:
+        typer.echo(note, err=True)
+    return texts
 
 
 @app.command("bench")
 def bench(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Texts: lines, JSONL, predictions.jsonl.")],
+    files: Files,
     extractor: Extractor = "lexicon",
-    field: Annotated[str | None, typer.Option("--field", help="Field of a row that holds the text.")] = None,
+    field: Field = None,
+    one_per_line: OnePerLine = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Sentences a second of an extractor on your texts, nothing cached."""
     from chexphi.evaluation import kg as stage
 
-    rows, _ = stage.read_texts(None if file == "-" else Path(file), field=field)
+    rows = _read(files, field, one_per_line).rows
     show(stage.bench(rows[:limit], extractor=extractor, options={}), as_json=as_json)
 
 
 @app.command("show")
 def show_text(
-    text: Annotated[str, typer.Argument(help="A text.")],
+    text: Annotated[str, typer.Argument(help="A text, or - for standard input.")],
     extractor: Extractor = "lexicon",
     as_json: Json = False,
 ) -> None:
@@ -102,6 +148,8 @@ def show_text(
     from chexphi.graph.open import open_extractor
     from chexphi.graph.records import to_row
 
+    if text == "-":
+        text = typer.get_text_stream("stdin", encoding="utf-8").read().strip()
     (parse,) = open_extractor(extractor).parse([text])
     if as_json:
         show(to_row("0", parse), as_json=True)
@@ -127,6 +175,18 @@ def audit(
 
     figures = stage.audit(reference, prediction, worst=worst, uncertain=uncertain)
     show_table(figures, graph_table, as_json=as_json)
+
+
+@app.command("radgraph-f1")
+def radgraph_f1(
+    reference: Annotated[Path, typer.Argument(help="JSON that RadGraph wrote of the references.")],
+    prediction: Annotated[Path, typer.Argument(help="The same of the predictions.")],
+    as_json: Json = False,
+) -> None:
+    """RadGraph F1 of annotations of the library radgraph: words in any case, and as it computes it."""
+    from chexphi.evaluation import kg_radgraph as stage
+
+    show_table(stage.radgraph_f1(reference, prediction), stage.f1_table, as_json=as_json)
 
 
 @app.command("eval")

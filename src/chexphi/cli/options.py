@@ -11,13 +11,25 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
+from chexphi.schema import InputError
+
+
+def named(out: Path) -> Path:
+    """Where a result goes that is no text: `-` is no name for it."""
+    if str(out) == "-":
+        raise InputError(
+            "--out is '-', and this verb does not write to standard output: name a file or folder"
+        )
+    return out
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
 ]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
-Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
+Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph[:MODEL].")]
+Out = Annotated[Path, typer.Option("--out", callback=named, help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Use the first N rows only.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -50,11 +62,11 @@ def show_table(
         Console().print(table(figures))
 
 
-def show(figures: dict[str, Any], *, as_json: bool) -> None:
-    """Print figures: as JSON on standard output, or as lines for people."""
+def show(figures: dict[str, Any], *, as_json: bool, error: bool = False) -> None:
+    """Print figures on standard output (or standard error): as JSON, or as lines for people."""
     if as_json:
-        typer.echo(json.dumps(figures, indent=2))
+        typer.echo(json.dumps(figures, indent=2), err=error)
         return
     for key, value in figures.items():
         if not isinstance(value, dict | list):
-            typer.echo(f"{key}: {value}")
+            typer.echo(f"{key}: {value}", err=error)

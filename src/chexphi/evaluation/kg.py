@@ -1,22 +1,20 @@
 """Graphs of texts, and their comparison: what `chexphi kg` runs.
 
-Texts come as plain lines, as JSONL rows with `id` and `text` (or another field), or as `predictions.jsonl`;
-graphs go to `kg.jsonl` as they are made, so an interrupted extraction goes on where it stopped.
+Graphs go to `kg.jsonl` as they are made, so an interrupted extraction goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from chexphi import jsonl, prompts, runs
+from chexphi import jsonl, runs
 from chexphi.evaluation import kg_engines
 from chexphi.evaluation.kg_engines import Lines, Row
 from chexphi.graph.audit import audit as audit_pairs
@@ -27,73 +25,12 @@ from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError
 
-FIELDS = ("text", "generated_text", "explanation")
-"""Where a row's text is looked for when no field is named."""
-
 ENGINES = ("local", "ray")
-
-
-def read_texts(
-    source: Path | None, *, field: str | None = None, skip_bad: bool = False
-) -> tuple[list[Row], int]:
-    """Texts with their keys (a row's `id`, or the line's number), and how many bad lines were left out.
-
-    Of a text with `<think>` only the reasoning is read: graphs compare reasoning with reasoning.
-
-    Args:
-        source: A file, or None for standard input.
-        field: The field of a JSONL row that holds the text.
-        skip_bad: Leave lines out that are no object or have no text, instead of stopping.
-
-    Raises:
-        InputError: For a bad line, a key that stands twice, or a source without texts.
-    """
-    name = str(source) if source else "standard input"
-    if source and not source.is_file():
-        raise InputError(f"{name} is no file: name a file of texts, or - for standard input")
-    rows: dict[str, str] = {}
-    bad, objects = 0, bool(field) or (source is not None and source.suffix == ".jsonl")
-    with source.open("rb") if source else nullcontext(sys.stdin.buffer) as lines:
-        for number, line in enumerate(lines, 1):
-            line = line.removeprefix(codecs.BOM_UTF8).strip()
-            if not line:
-                continue
-            objects = objects or (not rows and line.startswith(b"{"))
-            try:
-                key, text = _object(line, number, field) if objects else (str(number), line.decode())
-            except ValueError as error:
-                if not skip_bad:
-                    raise InputError(f"{name}, line {number}: {_words(error)}, or use --skip-bad") from None
-                bad += 1
-                continue
-            if key in rows:
-                raise InputError(f"{name}, line {number}: id {key!r} stands twice: make the ids unique")
-            rows[key] = text
-    if not rows:
-        raise InputError(f"{name} has no text: give at least one line")
-    return list(rows.items()), bad
-
-
-def _object(line: bytes, number: int, field: str | None) -> Row:
-    row = json.loads(line.decode())
-    if not isinstance(row, dict):
-        raise ValueError("no JSON object; repair the line")
-    name = field or next((name for name in FIELDS if name in row), FIELDS[0])
-    if not isinstance(row.get(name), str):
-        raise ValueError(f"no text in field {name!r}; name another with --field")
-    opened_think = name in ("generated_text", "completion") and bool(row.get("opened_think"))
-    return str(row.get("id", number)), prompts.reference_reasoning(row[name], opened_think=opened_think)
-
-
-def _words(error: ValueError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "no UTF-8; save it as UTF-8"
-    return "no JSON object; repair the line" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def extract(
     rows: Sequence[Row],
-    out: Path,
+    out: Path | None,
     *,
     extractor: str,
     options: dict[str, Any],
@@ -106,7 +43,7 @@ def extract(
 
     Args:
         rows: Texts with their keys.
-        out: `kg.jsonl`.
+        out: `kg.jsonl`; None: standard output.
         extractor: As for `open_extractor`, with its options.
         options: As for `open_extractor`.
         engine: `local` processes, or actors of a `ray` cluster.
@@ -122,21 +59,35 @@ def extract(
         raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}: use at least 1")
-    done = _done(rows, out, resume=resume, overwrite=overwrite)
+    done = _done(rows, out, resume=resume, overwrite=overwrite) if out else 0
     left = rows[done:]
     chunks = _started(left, extractor, options, engine, workers) if left else iter(())
+    output = sys.stdout
     with redirect_stdout(sys.stderr), runs.bar() as progress:  # where Ray would print of killed workers
         task = progress.add_task("extract graphs", total=len(rows), completed=done)
         first = next(chunks, [])  # what cannot be opened stops here
-        if not done:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.unlink(missing_ok=True)
-        written = jsonl.JsonLines(out)
-        for lines in chain([first], chunks):
-            written.write(*lines)
-            progress.update(task, advance=len(lines))
-        written.close()
+        for lines in _written(chain([first], chunks), out, output, anew=not done):
+            progress.update(task, advance=lines)
     return {"texts": len(rows), "new": len(left)}
+
+
+def _written(chunks: Iterable[Lines], out: Path | None, output: TextIO, *, anew: bool) -> Iterator[int]:
+    """How many lines were written, chunk by chunk."""
+    if out is None:
+        for lines in chunks:
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            output.buffer.write(text.encode("utf-8", "backslashreplace"))
+            output.flush()
+            yield len(lines)
+        return
+    if anew:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.unlink(missing_ok=True)
+    written = jsonl.JsonLines(out)
+    for lines in chunks:
+        written.write(*lines)
+        yield len(lines)
+    written.close()
 
 
 def _started(
@@ -151,6 +102,8 @@ def _started(
 
 def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
     """How many of the texts already have a graph in `out`, and keep it."""
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: name a file for --out")
     if overwrite or not out.exists():
         return 0
     if not resume:

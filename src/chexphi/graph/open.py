@@ -18,7 +18,7 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
     """A resident extractor; with `compat="seed"` the bare one, which reads texts in its own way.
 
     Args:
-        name: `lexicon`, `rexkg:FOLDER` or `radgraph`.
+        name: `lexicon`, `rexkg:FOLDER`, `radgraph` or `radgraph:MODEL`.
         cache: File of a cache on disk that processes share.
         options: Of `RexkgExtractor`.
 

@@ -1,98 +1,35 @@
-"""RadGraph's output as our graphs, its own F1, and the extractor where the library is installed.
+"""RadGraph as an extractor, where the library is installed, and its F1 in two readings.
 
-Both written forms are read: the labels of `radgraph` (`Observation::definitely present`) and their short
-forms (`OBS-DP`). Standard library only; the library itself needs numpy < 2 and an environment of its own.
+Standard library only; the library itself needs an environment of its own.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any, Literal
 
 from chexphi.graph.match import Counts
-from chexphi.graph.normalize import normalize
-from chexphi.graph.types import RELATION_TYPES, Graph, Mention, Parse
+from chexphi.graph.radgraph_annotations import entities_of, places, read
+from chexphi.graph.types import Graph, Parse
 from chexphi.schema import InputError
 
-Level = Literal["simple", "partial", "complete"]
+__all__ = ["LEVELS", "MODELS", "Level", "RadgraphExtractor", "aligned", "f1", "published_f1", "read"]
 
-_LABELS = {
-    "anatomy::definitely present": ("anatomy", False),
-    "anatomy::definitely absent": ("anatomy", False),
-    "anatomy::uncertain": ("anatomy", True),
-    "observation::definitely present": ("disorder_present", False),
-    "observation::definitely absent": ("disorder_notpresent", False),
-    "observation::uncertain": ("disorder_present", True),
-}
-_SHORT = {
-    "anat": "anatomy",
-    "obs": "observation",
-    "dp": "definitely present",
-    "da": "definitely absent",
-    "u": "uncertain",
-}
+Level = Literal["simple", "partial", "complete"]
+LEVELS: tuple[Level, ...] = ("simple", "partial", "complete")
+MODELS = ("modern-radgraph-xl", "radgraph-xl", "radgraph")
+"""Models of the library for reports of radiographs; its `echograph` reads echocardiograms."""
+
 _GAP = 20
 """Characters between two words of RadGraph at most, in the text it read: spaces, line ends, what it drops."""
-MISSING = (
-    "extractor radgraph needs the library radgraph: pip install radgraph, in an environment of its own (it "
-    "needs numpy < 2)"
-)
-
-
-def label_of(name: str) -> tuple[str, bool]:
-    """Our label, and whether it is uncertain.
-
-    >>> label_of("OBS-U")
-    ('disorder_present', True)
-
-    Raises:
-        ValueError: For a label that RadGraph has not.
-    """
-    parts = name.strip().lower().replace("::", "-", 1).split("-", 1)
-    known = "::".join(_SHORT.get(part, part) for part in parts)
-    if known not in _LABELS:
-        raise ValueError(f"{name!r} is no label of RadGraph")
-    return _LABELS[known]
-
-
-def read(annotation: Mapping[str, Any]) -> Parse:
-    """The parse of one report: `{"text", "entities": {id: {tokens, label, start_ix, end_ix, relations}}}`.
-
-    Places are those of the words of `text`, which RadGraph separates by single spaces.
-
-    Raises:
-        ValueError, KeyError: If a label, a relation or a place is none of RadGraph's.
-    """
-    text = annotation["text"]
-    words = _places(text)
-    order = sorted(annotation["entities"], key=lambda key: (annotation["entities"][key]["start_ix"], key))
-    rows = [annotation["entities"][key] for key in order]
-    mentions, edges = [], set()
-    for index, row in enumerate(rows):
-        label, uncertain = label_of(row["label"])
-        first, last = int(row["start_ix"]), int(row["end_ix"])
-        if not 0 <= first <= last < len(words):
-            raise ValueError(f"entity {order[index]} lies at words {first} to {last} of {len(words)}")
-        denied = row["label"].lower().endswith(("absent", "da"))
-        mentions.append(
-            Mention(normalize(row["tokens"]), label, words[first][0], words[last][1], uncertain, denied)
-        )
-        for kind, other in row["relations"]:
-            if kind not in RELATION_TYPES:
-                raise ValueError(f"{kind!r} is no relation of RadGraph")
-            edges.add((index, kind, order.index(other)))
-    return Parse(text, tuple(mentions), frozenset(edges))
-
-
-def _places(text: str) -> list[tuple[int, int]]:
-    places, at = [], 0
-    for word in text.split(" "):
-        places.append((at, at + len(word)))
-        at += len(word) + 1
-    return places
+_TRIED = "The lungs are clear."
+_ENVIRONMENT = "pip install radgraph 'transformers<5' in an environment of its own"
 
 
 def aligned(parse: Parse, text: str) -> Parse:
@@ -101,7 +38,7 @@ def aligned(parse: Parse, text: str) -> Parse:
     A word that does not stand near its turn keeps the place where the one before it ended.
     """
     starts, ends, at = {}, {}, 0
-    for start, end in _places(parse.text):
+    for start, end in places(parse.text):
         word = parse.text[start:end]
         found = re.compile(re.escape(word), re.IGNORECASE).search(text, at, at + len(word) + _GAP)
         starts[start], ends[end] = found.span() if found else (at, at)
@@ -111,7 +48,9 @@ def aligned(parse: Parse, text: str) -> Parse:
 
 
 def f1(predicted: Parse, reference: Parse, level: Level = "partial") -> float:
-    """RadGraph F1 of two reports (Delbrouck et al., ACL Findings 2022; Jain et al., 2021).
+    """RadGraph F1 of two reports (Delbrouck et al., EMNLP Findings 2022), words in any case.
+
+    `published_f1` gives the figure of the library as released, which tells `Effusion` from `effusion`.
 
     Args:
         predicted: From `read`.
@@ -134,27 +73,83 @@ def _items(parse: Parse, level: Level) -> set[tuple[Any, ...]]:
     return items
 
 
+def published_f1(
+    predicted: Mapping[str, Any], reference: Mapping[str, Any], level: Level = "partial"
+) -> float:
+    """RadGraph F1 as `F1RadGraph` of radgraph 0.1.18 computes it (`radgraph/rewards.py`).
+
+    Words are compared as they are written; only at level `complete`, an entity with relations and what it
+    points to are compared in lower case.
+
+    Args:
+        predicted: The library's annotation of one report, as for `read`.
+        reference: The same of the other report.
+        level: As for `f1`.
+
+    Raises:
+        InputError: As `read`.
+    """
+    return Counts.of(_published_items(predicted, level), _published_items(reference, level)).f1
+
+
+def _published_items(annotation: Mapping[str, Any], level: Level) -> set[tuple[Any, ...]]:
+    entities = entities_of(annotation)
+    items: set[tuple[Any, ...]] = set()
+    for entity in entities.values():
+        if level == "complete" and entity.relations:
+            head = (entity.tokens.lower(), entity.label)
+            items |= {(*head, kind, entities[other].tokens.lower()) for kind, other in entity.relations}
+        else:
+            items.add((entity.tokens, entity.label, level == "partial" and bool(entity.relations)))
+    return items
+
+
 class RadgraphExtractor:
     """RadGraph behind our interface; satisfies `chexphi.graph.types.Extractor`.
 
+    The model is tried on one sentence when it is opened. What the library prints goes to standard error.
+
+    Args:
+        model_type: One of `MODELS`. The first is the default of this project.
+
     Raises:
-        InputError: Where the library cannot be imported.
+        InputError: For another model, without the library, or if the library cannot open the model.
     """
 
-    def __init__(self, model_type: str = "modern-radgraph-xl") -> None:
+    def __init__(self, model_type: str = MODELS[0]) -> None:
+        if model_type not in MODELS:
+            raise InputError(f"extractor radgraph has no model {model_type!r}: use {', '.join(MODELS)}")
+        name = f"extractor radgraph:{model_type}"
         try:
             library = importlib.import_module("radgraph")
-        except ImportError:
-            raise InputError(MISSING) from None
-        self.version = f"radgraph-{getattr(library, '__version__', '?')}-{model_type}"
-        self._model = library.RadGraph(model_type=model_type)
+        except ModuleNotFoundError as error:
+            raise InputError(f"{name} needs the library {error.name}: {_ENVIRONMENT}") from None
+        self.version = f"radgraph-{_version('radgraph')}-{model_type}"
+        try:
+            with redirect_stdout(sys.stderr):
+                self._model = library.RadGraph(model_type=model_type)
+                self._model([_TRIED])
+        except Exception as error:  # whatever a library of others meets: no weights, another transformers
+            raise InputError(f"{name} cannot be opened ({_in_words(error)}): {_remedy()}") from error
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a text, in order."""
-        if not texts:
-            return []
-        found = self._model(list(texts))
-        return [aligned(read(found[str(index)]), text) for index, text in enumerate(texts)]
+        """One parse a text, in order; a blank one has nothing in it (RadGraph would read the word `None`).
+
+        Raises:
+            InputError: If RadGraph leaves a text out, or an annotation is none of its own.
+        """
+        found = {index: Parse(text) for index, text in enumerate(texts) if not text.strip()}
+        asked = [index for index in range(len(texts)) if index not in found]
+        with redirect_stdout(sys.stderr):
+            annotations = self._model([texts[index] for index in asked]) if asked else {}
+        for number, index in enumerate(asked):
+            if str(number) not in annotations:
+                raise InputError(
+                    f"RadGraph left out text {index + 1} of {len(texts)}: its message stands above; leave "
+                    "the text out, or read it with another extractor"
+                )
+            found[index] = aligned(read(annotations[str(number)]), texts[index])
+        return [found[index] for index in range(len(texts))]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order."""
@@ -163,3 +158,22 @@ class RadgraphExtractor:
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """As `parse`: for the resident service."""
         return self.parse(texts)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "?"
+
+
+def _in_words(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
+
+
+def _remedy() -> str:
+    version = _version("transformers")
+    if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) >= 5:
+        return f"radgraph 0.1.18 runs with transformers below 5, and this is {version}: {_ENVIRONMENT}"
+    return "its weights have to be in radgraph's own cache, and its tokenizer in that of transformers"

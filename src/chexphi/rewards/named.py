@@ -8,22 +8,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from chexphi import prompts
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
-from chexphi.prompts import ParseStatus
-from chexphi.rewards import seed
+from chexphi.rewards import radeval_reward, seed
 from chexphi.rewards.checked import Checked, Combined
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
-from chexphi.rewards.score import reasoning
 from chexphi.rewards.settings import RewardFields, scheme_of
-from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward, parsed_batch, texts_of
+from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward, texts_of
 from chexphi.schema import InputError
 
 
@@ -42,7 +38,7 @@ def check_places(names: Iterable[str]) -> None:
     """
     for name in names:
         if name.startswith("radeval:"):
-            _radeval(name)
+            radeval_reward.open_metric(name)
         elif ":" in name:
             find_callable(name)
 
@@ -107,7 +103,7 @@ def _open(
     if name == FORMAT:
         return FormatReward(ends)
     if name.startswith("radeval:"):
-        return RadevalReward(name, ends)
+        return radeval_reward.RadevalReward(name, ends)
     if ":" in name:
         return find_callable(name)
     trl = importlib.import_module("trl.rewards")
@@ -169,56 +165,3 @@ def find_callable(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"reward {name}: {module_name} has no function {path!r}: check its name")
     return found
-
-
-@functools.cache
-def _radeval(name: str) -> Callable[..., Any]:
-    """A metric of RadEval, loaded once and tried on one pair: it tells its keys when it has counted."""
-    metric, _, key = name.removeprefix("radeval:").partition(":")
-    if metric == "radcliq":
-        raise InputError(f"reward {name} is a distance, less is better: write a function that negates it")
-    if importlib.util.find_spec("radeval") is None:
-        raise InputError(
-            f"reward {name} needs the library radeval: pip install 'chexphi[radeval]', or drop the reward"
-        )
-    try:
-        function = importlib.import_module("radeval.rewards").make_reward_fn(metric, key=key or None)
-        function(completions=["The lungs are clear."], ground_truth=["The lungs are clear."])
-    except (ValueError, KeyError) as error:  # it lists its metrics, or the metric's keys
-        raise InputError(f"reward {name}: {error.args[0]}") from error
-    return function
-
-
-class RadevalReward:
-    """A metric of RadEval between two reasonings; a malformed completion earns 0.
-
-    Args:
-        name: `radeval:METRIC`, or `radeval:METRIC:KEY` where the metric has several values.
-        end_token_ids: A completion whose ids end otherwise is truncated.
-
-    Raises:
-        InputError: Where the library is not installed, does not know the metric or its key, or less of it is
-            better.
-    """
-
-    def __init__(self, name: str, end_token_ids: Iterable[int] = ()) -> None:
-        self.function = _radeval(name)
-        self.end_token_ids = frozenset(end_token_ids)
-
-    def __call__(
-        self,
-        completions: Sequence[Any],
-        solution: Sequence[str],
-        completion_ids: Any = None,
-        opened_think: Sequence[bool | None] | None = None,
-        **columns: Any,
-    ) -> list[float | None]:
-        """Rewards of a batch, one a row; None where the reference has no reasoning."""
-        parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think)
-        known = [prompts.reference_reasoning(text) for text in solution]
-        rows = [row for row, part in enumerate(parsed) if part.status is ParseStatus.ok and known[row]]
-        found = self.function(
-            completions=[reasoning(parsed[row]) for row in rows], ground_truth=[known[row] for row in rows]
-        ) if rows else []  # fmt: skip
-        values: dict[int, float | None] = dict(zip(rows, found, strict=True))
-        return [values.get(row, 0.0) if known[row] else None for row in range(len(parsed))]
