@@ -190,7 +190,7 @@ def parse(
             action.default, action.required = values[action.dest], False
     try:
         return tuple(parser.parse_args_into_dataclasses(args=flags, look_for_args_file=False))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{prog}: {' '.join(str(error).split())}") from error

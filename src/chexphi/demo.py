@@ -128,7 +128,7 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
     def tested(name: str, model: Path) -> pipeline.Stage:
         return evaluate_stage(name, model, test, settings, examples=settings.test_examples, seed=recipe.seed)
 
-    with runner.progress:
+    with runner:
         prepare(runner, out, settings, seed=recipe.seed, workers=recipe.workers)
         policy = start_policy(
             runner, out, settings, seed=recipe.seed, threads=recipe.workers, lr_scheduler_type="cosine"

@@ -15,7 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
 
 import yaml
 
@@ -29,6 +30,8 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """What a stage's process gets, for speed alone."""
+POLICY = "model/complete.json"
+"""What a stage that trains writes last."""
 FOLLOW = "CHEXPHI_FOLLOW_STDIN"
 """Set for a stage's process, whose standard input its runner holds open."""
 
@@ -126,7 +129,7 @@ class Stage:
     verb: tuple[str, ...]
     values: Mapping[str, Any]
     result: str
-    """A file or folder under the stage's own folder that exists once it is finished."""
+    """A file under the stage's own folder that exists once it is finished."""
     lines: str
     """The JSONL file whose rows tell the progress."""
     total: int
@@ -164,7 +167,7 @@ def sft_stage(
         "warmup_steps": min(50, steps // 10),
         "logging_steps": log_every,
     }
-    return Stage(name, ("sft",), settings | values, "model", "metrics.jsonl", steps // log_every + 1)
+    return Stage(name, ("sft",), settings | values, POLICY, "metrics.jsonl", steps // log_every + 1)
 
 
 def grpo_stage(
@@ -190,7 +193,7 @@ def grpo_stage(
         "max_completion_length": settings.max_new_tokens,
         "logging_steps": 1,
     }
-    return Stage(name, ("grpo",), values, "model", "metrics.jsonl", settings.grpo_steps)
+    return Stage(name, ("grpo",), values, POLICY, "metrics.jsonl", settings.grpo_steps)
 
 
 def evaluate_stage(
@@ -245,19 +248,35 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
 
 
 class Runner:
-    """Runs stages under one folder, at most `workers` at a time, with one progress bar each."""
+    """Runs stages under one folder, at most `workers` at a time, with one progress bar each.
+
+    A context: a signal that ends it ends the stages that run, in whichever thread.
+    """
 
     def __init__(self, root: Path, *, workers: int) -> None:
         self.root = root
         self._slots = threading.Semaphore(workers)
+        self._stopped = threading.Event()
         self.seconds: dict[str, float] = {}
         self.progress = runs.bar()
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._stopped.set()
+        self.progress.stop()
 
     def run(self, stage: Stage, *, threads: int = 1) -> Path:
         """Run one stage unless it is finished; returns its folder.
 
         Raises:
             InputError: If the command failed; its log is named.
+            SystemExit: If the runner was stopped.
         """
         folder = self.root / stage.name
         task = self.progress.add_task(stage.name, total=stage.total)
@@ -271,9 +290,11 @@ class Runner:
         argv = [sys.executable, "-m", "chexphi", *stage.verb, "--config", str(config)]
         argv += ["--overwrite", "true"] if (folder / "manifest.json").exists() else []
         with self._slots:
+            self._check_stopped()
             started = time.monotonic()
             with log.open("w", encoding="utf-8") as output:
-                process = start(argv, output, {"OMP_NUM_THREADS": str(threads)})
+                # Ctrl-C goes to the runner, which ends its stages
+                process = start(argv, output, {"OMP_NUM_THREADS": str(threads)}, start_new_session=True)
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started
         if process.returncode:
@@ -287,17 +308,27 @@ class Runner:
         try:
             while process.poll() is None:
                 time.sleep(POLL_SECONDS)
+                self._check_stopped()
                 if lines.exists():
                     with lines.open("rb") as file:
                         self.progress.update(task, completed=sum(1 for _ in file))
         finally:
             if process.poll() is None:
-                process.terminate()
+                process.kill()  # the stage begins again, with an empty folder
                 process.wait()
+
+    def _check_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise SystemExit(1)
 
     def run_all(self, stages: Sequence[Stage]) -> list[Path]:
         """Run independent stages side by side; the first failure is raised once all have ended."""
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(max_workers=max(1, len(stages))) as pool:
-            return [done.result() for done in [pool.submit(self.run, stage) for stage in stages]]
+            running = [pool.submit(self.run, stage) for stage in stages]
+            try:
+                return [done.result() for done in running]
+            except (KeyboardInterrupt, SystemExit):
+                self._stopped.set()
+                raise

@@ -154,7 +154,7 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
     settings = pipeline.limited(pipeline.QUICK if recipe.quick else STUDY, recipe.limit)
     runner = pipeline.open_loop(recipe, "study", seed=min(recipe.seeds))
     out = runner.root
-    with runner.progress, ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool:
+    with ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool, runner:
         folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}
         loops = []
         for seed, folder in folders.items():  # a seed trains while the next one's films are drawn

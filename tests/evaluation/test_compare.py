@@ -15,6 +15,7 @@ from synthetic_predictions import predictions, write
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare, compare_predictions, mcnemar, read_predictions
 from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.shares import wilson
 from chexphi.schema import InputError
 
 
@@ -93,7 +94,10 @@ def test_a_set_against_itself_does_not_differ() -> None:
     rows = predictions(40)
     found = compare_predictions(rows, rows, resamples=50)
     assert (found["wins"], found["losses"], found["mcnemar_p"]) == (0, 0, 1.0)
-    assert found["graph_f1"]["low"] == found["graph_f1"]["high"] == 0
+    graph, patients = found["graph_f1"], found["patients"]
+    assert graph["difference"] == 0
+    assert -graph["low"] == graph["high"] == pytest.approx(wilson(0.0, patients)[1])  # of so few patients
+    assert found["reasoning_words"]["low"] is None
 
 
 def test_swapping_the_sides_turns_the_sign() -> None:

@@ -134,13 +134,14 @@ def test_a_killed_sweep_takes_its_runs_along_and_goes_on(
     assert not {path.name for path in resumed} & {path.parents[1].name for path in done}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_sigterm_stops_the_runs_and_says_so(
-    engine: str, write_sweep: Callable[..., Path], tmp_path: Path
+def test_a_signal_stops_the_runs_and_says_so(
+    engine: str, number: int, write_sweep: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     sweep, _ = under_way(write_sweep, tmp_path, engine, max_steps=1000)  # Ray takes its time to cancel
-    sweep.send_signal(signal.SIGTERM)
+    sweep.send_signal(number)
     assert sweep.wait(timeout=WAIT) == 75
     assert not any(of_run(folder) for folder in out.iterdir())
     found = json.loads((out / "summary.json").read_text())["runs"]

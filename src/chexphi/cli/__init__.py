@@ -15,7 +15,7 @@ from chexphi import processes, runs
 from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Seed, recipe_argv, show, show_table
 from chexphi.schema import InputError
-from chexphi.training.stop import STOP
+from chexphi.training.stop import ROWS_KEPT, STAGES_KEPT, STOP
 
 app = typer.Typer(
     help="Train and evaluate chest-radiograph models on answers and reasoning. Research use only.",
@@ -41,18 +41,20 @@ EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 def demo(context: typer.Context) -> None:
     """The whole loop on drawn films: data, SFT, mining, GRPO, evaluation, report."""
     argv, as_json = recipe_argv(context, "chexphi.demo:DemoRecipe")
-    from chexphi import demo as stage
+    with STOP.keeping(STAGES_KEPT):
+        from chexphi import demo as stage
 
-    show(stage.main(stage.parse(argv)), as_json=as_json)
+        show(stage.main(stage.parse(argv)), as_json=as_json)
 
 
 @app.command(context_settings=RECIPE)
 def study(context: typer.Context) -> None:
     """The demo at a size that can prove something: three seeds, control arms, intervals."""
     argv, as_json = recipe_argv(context, "chexphi.study:StudyRecipe")
-    from chexphi import study as stage
+    with STOP.keeping(STAGES_KEPT):
+        from chexphi import study as stage
 
-    show(stage.main(stage.parse(argv)), as_json=as_json)
+        show(stage.main(stage.parse(argv)), as_json=as_json)
 
 
 @app.command(context_settings=RECIPE)
@@ -95,10 +97,11 @@ def sweep(context: typer.Context) -> None:
 def evaluate(context: typer.Context) -> None:
     """Answer every example and score answers and reasoning."""
     argv, as_json = recipe_argv(context, "chexphi.evaluation.evaluate:EvaluateRecipe")
-    from chexphi.evaluation import evaluate as stage
-    from chexphi.evaluation.tables import table
+    with STOP.keeping(ROWS_KEPT):
+        from chexphi.evaluation import evaluate as stage
+        from chexphi.evaluation.tables import table
 
-    summary = stage.main(stage.parse(argv))
+        summary = stage.main(stage.parse(argv))
     if not as_json:
         Console().print(table(summary))
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show
+from chexphi.training.stop import ROWS_KEPT, STOP
 
 app = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
 
@@ -16,9 +17,10 @@ app = typer.Typer(help="Score a pool with a policy; select what to train on.", n
 def score(context: typer.Context) -> None:
     """Let a policy answer a pool, several times a question."""
     argv, as_json = recipe_argv(context, "chexphi.mining.score:MineScoreRecipe")
-    from chexphi.mining import score as stage
+    with STOP.keeping(ROWS_KEPT):
+        from chexphi.mining import score as stage
 
-    show(stage.main(stage.parse(argv)), as_json=as_json)
+        show(stage.main(stage.parse(argv)), as_json=as_json)
 
 
 @app.command("select")

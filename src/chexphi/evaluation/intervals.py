@@ -1,65 +1,36 @@
-"""Percentile bootstrap intervals that resample patients, not examples.
+"""95 % intervals by patient: questions about the same patient are not independent.
 
-Questions about the same patient are not independent, so whole patients are drawn with replacement.
-Every figure is a ratio of sums (an accuracy, a micro F1, a mean), so one patient is one pair of
-numbers and all resamples are one matrix product. Figures of the same call, and the two sides of a
-paired difference, share their draws.
+Every figure is a ratio of sums (an accuracy, a micro F1, a mean). A share gets a score interval, which is
+honest at the ends (`shares`): six right of six is [0.61, 1], where resampling would say [1, 1]. Everything
+else (a mean length, a difference of two F1) is a percentile bootstrap: whole patients are drawn with
+replacement, one patient is one pair of numbers, and all resamples are one matrix product. Figures of the same
+call, and the two sides of a paired difference, share their draws. Where all resamples are alike there is no
+interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
+from chexphi.evaluation.shares import EXACT, Bounds, difference_bounds, share_bounds, taking_part
+
 Key = TypeVar("Key", bound=Hashable)
 CELLS = 4_000_000
 """Entries of a block of draws (resamples x patients): 32 MB."""
 
 
 class Estimate(TypedDict):
-    """A figure with its 95 % interval; no interval where fewer than two patients take part."""
+    """A figure with its 95 % interval; none below two patients, or where no resample differs from another."""
 
     value: float
     low: float | None
     high: float | None
     n: int
     """Examples that weigh in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A figure as sum(numerator) / sum(denominator) over examples; NaN: the example takes no part."""
-
-    numerator: Floats
-    """(examples,)"""
-    denominator: Floats
-    """(examples,)"""
-
-    @classmethod
-    def mean(cls, values: Sequence[float | None] | Floats) -> Ratio:
-        """The mean of the values that are there (neither None nor NaN)."""
-        numerator = np.array(values, dtype=np.float64)
-        return cls(numerator, np.where(np.isnan(numerator), np.nan, 1.0))
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        return ~(np.isnan(self.numerator) | np.isnan(self.denominator))
-
-    def within(self, mask: NDArray[np.bool_]) -> Ratio:
-        """The same figure over the examples of a mask."""
-        return Ratio(np.where(mask, self.numerator, np.nan), np.where(mask, self.denominator, np.nan))
-
-
-def cluster_index(clusters: Sequence[Hashable]) -> tuple[NDArray[np.intp], int]:
-    """Number the clusters in order of appearance: index of each example, and how many there are."""
-    numbers: dict[Hashable, int] = {}
-    index = [numbers.setdefault(cluster, len(numbers)) for cluster in clusters]
-    return np.array(index, dtype=np.intp), len(numbers)
 
 
 def draws(clusters: int, *, seed: int, resamples: int) -> Iterator[Floats]:
@@ -73,10 +44,10 @@ def draws(clusters: int, *, seed: int, resamples: int) -> Iterator[Floats]:
         yield counts.reshape(size, clusters).astype(np.float64)
 
 
-def percentile(values: Floats, *, level: float = 0.95) -> tuple[float, float] | None:
-    """The central interval of the resampled values that are numbers; None if there is none."""
+def percentile(values: Floats, *, level: float = 0.95) -> Bounds | None:
+    """The central interval of the resampled values that are numbers; None if there is none, or one alone."""
     finite = values[np.isfinite(values)]
-    if not finite.size:
+    if not finite.size or np.ptp(finite) <= EXACT:
         return None
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -100,14 +71,11 @@ def _columns(figures: Sequence[Ratio]) -> Floats:
     return np.stack(parts + [np.where(f.valid, f.denominator, 0.0) for f in figures], axis=1)
 
 
-def _estimate(
-    value: float, resampled: Floats, valid: NDArray[np.bool_], clusters: NDArray[np.intp]
-) -> Estimate | None:
+def _estimate(value: float, bounds: Bounds | None, count: int) -> Estimate | None:
     if not np.isfinite(value):
         return None
-    bounds = percentile(resampled) if np.unique(clusters[valid]).size > 1 else None
     low, high = bounds if bounds else (None, None)
-    return {"value": float(value), "low": low, "high": high, "n": int(valid.sum())}
+    return {"value": float(value), "low": low, "high": high, "n": count}
 
 
 def ratios(
@@ -131,10 +99,20 @@ def ratios(
     total = columns.sum(axis=0)
     values, resampled = _divide(total[:count], total[count:]), _divide(sums[:, :count], sums[:, count:])
     index, _ = cluster_index(clusters)
+
+    def bounds(figure: Ratio, drawn: Floats) -> Bounds | None:
+        if figure.is_share:
+            return share_bounds(figure, index)
+        return percentile(drawn) if taking_part(figure, index) > 1 else None
+
     return {
-        name: _estimate(values[k], resampled[:, k], figure.valid & (figure.denominator != 0), index)
+        name: _estimate(values[k], bounds(figure, resampled[:, k]), int(figure.weighs.sum()))
         for k, (name, figure) in enumerate(figures.items())
     }
+
+
+def _same_denominators(a: Ratio, b: Ratio) -> bool:
+    return bool(np.array_equal(a.denominator[a.valid], b.denominator[b.valid]))
 
 
 def paired_ratios(
@@ -161,10 +139,17 @@ def paired_ratios(
     total = columns.sum(axis=0)
     values, resampled = _divide(total[:count], total[count:]), _divide(sums[:, :count], sums[:, count:])
     index, _ = cluster_index(clusters)
+
+    def bounds(before: Ratio, after: Ratio, drawn: Floats) -> Bounds | None:
+        if before.is_share and after.is_share and _same_denominators(before, after):
+            return difference_bounds(before, after, index)
+        return percentile(drawn) if np.unique(index[before.valid]).size > 1 else None
+
     result: dict[Key, dict[str, Any] | None] = {}
     for k, name in enumerate(a):
         before, after = values[k], values[k + len(a)]
-        found = _estimate(after - before, resampled[:, k + len(a)] - resampled[:, k], left[k].valid, index)
+        drawn = resampled[:, k + len(a)] - resampled[:, k]
+        found = _estimate(after - before, bounds(left[k], right[k], drawn), int(left[k].valid.sum()))
         result[name] = found and {
             "a": float(before), "b": float(after), "difference": found["value"],
             "low": found["low"], "high": found["high"], "n": found["n"],

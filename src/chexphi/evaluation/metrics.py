@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chexphi import prompts
-from chexphi.evaluation.intervals import Estimate, Floats, Ratio, cluster_index, draws, percentile, ratios
+from chexphi.evaluation.intervals import Estimate, draws, percentile, ratios
+from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph

@@ -38,7 +38,7 @@ def number(value: float, name: str, *, sign: bool = False) -> str:
 
 
 def interval(estimate: Mapping[str, Any], name: str, *, sign: bool = False) -> str:
-    """`[low, high]`, or nothing where too few patients take part."""
+    """`[low, high]`, or nothing where there is none: one patient alone, or no spread."""
     if estimate["low"] is None:
         return ""
     return f"[{number(estimate['low'], name, sign=sign)}, {number(estimate['high'], name, sign=sign)}]"
@@ -81,7 +81,7 @@ def _summary_table(summary: Mapping[str, Any]) -> Table:
 
     def add(label: str, name: str, estimate: Mapping[str, Any] | None) -> None:
         if estimate:
-            bounds = escape(interval(estimate, name))
+            bounds = escape(interval(estimate, name)) or "none"
             found.add_row(escape(label), number(estimate["value"], name), bounds, str(estimate["n"]))
 
     for first in FIGURES:
@@ -105,7 +105,9 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
         if change:
             sides = (number(change["a"], name), number(change["b"], name))
             difference = number(change["difference"], name, sign=True)
-            found.add_row(escape(label), *sides, difference, escape(interval(change, name, sign=True)))
+            found.add_row(
+                escape(label), *sides, difference, escape(interval(change, name, sign=True)) or "none"
+            )
 
     for name, label in FIGURES.items():
         add(label, name, comparison.get(name))

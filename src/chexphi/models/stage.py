@@ -12,7 +12,7 @@ import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from chexphi import processes, run_settings, runs
-from chexphi.models import policy, trainable, zero
+from chexphi.models import openmp, policy, trainable, zero
 from chexphi.models.features import Features, Tower, has_dropout, weights_digest
 from chexphi.schema import Example, InputError
 
@@ -161,6 +161,7 @@ def begin(
     if learning:
         for line in trainable.lines(extra["trainable"]):
             logger.info(line)
+    openmp.share_cpus()
     return model, processor
 
 

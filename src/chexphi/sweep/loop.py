@@ -105,7 +105,7 @@ class Run:
 def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
     """Carry out all runs; `summary.json` is written whenever one has ended.
 
-    What interrupts it (SIGTERM, an error) stops the runs first.
+    What interrupts it (SIGTERM, Ctrl-C, an error) stops the runs first.
     """
     waiting, running = list(planned), list[Run]()
     with runs.bar() as progress:

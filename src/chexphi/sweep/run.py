@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,12 @@ from chexphi.sweep.grid import Trial
 from chexphi.sweep.loop import Record, Run, carry_out, write_summary
 from chexphi.training import grpo
 from chexphi.training.grpo import GRPORecipe
-from chexphi.training.stop import EXIT_CODE
+from chexphi.training.stop import STOP
 
 KINDS = (GRPORecipe, GRPOConfig)
 SAME = ("configs", "model", "data", "settings")
 """What a resumed sweep must have as it was; the grid may get more values."""
+RUNS_SAVE = "the runs save first, and --resume auto goes on; a second one ends at once"
 
 
 @dataclass
@@ -131,7 +131,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
 
     Raises:
         InputError: For bad settings, files or folders, before anything is started.
-        SystemExit: With code 75 if SIGTERM ended it.
+        SystemExit: With code 75 if SIGTERM or Ctrl-C ended it.
     """
     folder = Path(recipe.out) if recipe.out else runs.default_folder("sweep")
     if not recipe.dry_run:
@@ -160,7 +160,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
 def conduct(out: Path, engine: Engine, todo: Sequence[Run]) -> dict[str, Any]:
     """Carry out the runs; `summary.json` and the page are written whatever ends it."""
     try:
-        with terminated():
+        with STOP.keeping(RUNS_SAVE):  # behind Ray, which sets a handler of its own
             carry_out(todo, engine, out)
     finally:
         found = write_summary(out, todo)
@@ -203,13 +203,3 @@ def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retr
             run.note()
         found.append(run)
     return found
-
-
-@contextmanager
-def terminated() -> Iterator[None]:
-    """SIGTERM leaves the block as an exit with its own code, so that the runs are stopped, and save."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

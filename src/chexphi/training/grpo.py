@@ -25,7 +25,7 @@ from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.rewards import named, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
-from chexphi.training import dynamic, engines
+from chexphi.training import dynamic, engines, refused
 from chexphi.training.checkpoints import Checkpoint, Standing, standing
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
@@ -105,6 +105,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         InputError: For a setting or an example that the rewards cannot use.
     """
     settings.check(recipe, args.reward_weights, where="grpo")
+    refused.check(args, "grpo")
     named.check_places(recipe.rewards)
     if recipe.log_every < 1:
         raise InputError(f"grpo: log_every is {recipe.log_every}: use 1 for every step, or a greater number")
@@ -151,7 +152,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
         check(recipe, args, examples)
         run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
-        stands = standing(out) if recipe.resume else Standing()
+        stands, going_on = standing(out) if recipe.resume else Standing(), runs.goes_on(out, recipe.resume)
         if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
@@ -170,11 +171,13 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
     opened_think = opens_think(processor, **(args.chat_template_kwargs or {}))
     dataset = grpo_dataset(examples, root, processor.prepare_film, opened_think=opened_think)
-    with opened_logs(out) as (completions, callbacks):
+    explained = refused.explained(out, "grpo", resumed=going_on)
+    with explained as made, opened_logs(out) as (completions, callbacks):
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
         )  # fmt: skip
+        made.append(trainer)
         logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)

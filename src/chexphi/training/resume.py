@@ -80,7 +80,7 @@ def finish(trainer: Trainer, folder: Path) -> None:
 
 
 class Recovering(Trainer):
-    """Before a trainer among a class's bases: saves that are complete or do not count, and SIGTERM."""
+    """Before a trainer among a class's bases: saves that are complete or do not count, and stopping."""
 
     recovery_logs: Sequence[Path] = ()
     """The run's logs, whose lengths belong to a checkpoint."""
@@ -112,14 +112,15 @@ class Recovering(Trainer):
             self.control.should_log = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
         if stopping and saving:
-            logger.warning("SIGTERM: saved at step %d, --resume auto goes on", self.state.global_step)
+            said = (STOP.asked or "a signal", self.state.global_step)
+            logger.warning("%s: saved at step %d, --resume auto goes on", *said)
             raise PreemptedError
 
     def _is_stopping(self) -> bool:
         """Whether any process was asked to stop; all of them see it at the same step."""
         if self.accelerator.num_processes == 1:
-            return STOP.asked
-        asked = torch.tensor(float(STOP.asked), device=self.accelerator.device)
+            return bool(STOP.asked)
+        asked = torch.tensor(float(bool(STOP.asked)), device=self.accelerator.device)
         return bool(self.accelerator.reduce(asked, "sum").item())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

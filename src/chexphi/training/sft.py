@@ -19,6 +19,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.models import resumed
 from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.schema import Example, InputError
+from chexphi.training import refused
 from chexphi.training.checkpoints import Standing, standing
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
@@ -80,9 +81,10 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     """
     data, out = Path(recipe.data), Path(args.output_dir)
     with processes.agreed():
+        refused.check(args, "sft")
         examples = read(recipe)
         run = check_run(recipe, out, data=data, trainer=args)
-        stands = standing(out) if recipe.resume else Standing()
+        stands, going_on = standing(out) if recipe.resume else Standing(), runs.goes_on(out, recipe.resume)
     checkpoint, root = stands.checkpoint, image_root_of(data, recipe.image_root)
     if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
@@ -99,18 +101,21 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     if recipe.resume:
         cut_logs(out, stands, ["metrics.jsonl"])
     lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
-    trainer = RecoveringSFTTrainer(
-        model=model,
-        args=args,
-        train_dataset=sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags),
-        processing_class=processor,
-        callbacks=[MetricsLog(lines)],
-    )
-    trainer.recovery_logs = [out / "metrics.jsonl"]
-    trainer.data_collator = Later(trainer.data_collator)
-    logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
-    quiet(trainer)
-    trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    dataset = sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags)
+    with refused.explained(out, "sft", resumed=going_on) as made:
+        trainer = RecoveringSFTTrainer(
+            model=model,
+            args=args,
+            train_dataset=dataset,
+            processing_class=processor,
+            callbacks=[MetricsLog(lines)],
+        )
+        made.append(trainer)
+        trainer.recovery_logs = [out / "metrics.jsonl"]
+        trainer.data_collator = Later(trainer.data_collator)
+        logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
+        quiet(trainer)
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     finish(trainer, out / "model")
     lines.close()
     return out

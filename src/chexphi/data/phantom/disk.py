@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -30,7 +31,14 @@ def draw_films(
     with contextlib.ExitStack() as stack:
         if workers > 1:
             context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            # Ctrl-C goes to the processes of a terminal: this one alone says so
+            pool = ProcessPoolExecutor(
+                workers,
+                mp_context=context,
+                initializer=signal.signal,
+                initargs=(signal.SIGINT, signal.SIG_IGN),
+            )
+            stack.callback(pool.shutdown, cancel_futures=True)
             drawn = pool.map(_draw, tasks, chunksize=64)
         else:
             drawn = map(_draw, tasks)

@@ -1,0 +1,114 @@
+"""95 % intervals of shares, and of their differences, by patient.
+
+A share is a ratio whose numerator lies between 0 and its denominator in every example. It gets Wilson's
+score interval (JASA 22, 1927) at its effective sample size: the number of independent yes-or-no answers that
+would vary as much as the share does between patients. The difference of two shares over the same examples is
+gains minus losses, two shares whose intervals are joined as Zou and Donner do (Stat. Med. 27, 2008).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chexphi.evaluation.ratio import Floats, Ratio
+
+Bounds = tuple[float, float]
+Z = 1.959963984540054
+"""Of a normal distribution, 95 % lie within this many standard deviations."""
+EXACT = 1e-12
+"""Differences below this are rounding."""
+
+
+def wilson(value: float, size: float) -> Bounds:
+    """Wilson's interval of a share seen in `size` independent answers; it holds the value, within 0 and 1.
+
+    >>> [round(bound, 3) for bound in wilson(1.0, 6)]
+    [0.61, 1.0]
+    """
+    middle = (value + Z * Z / (2 * size)) / (1 + Z * Z / size)
+    half = Z / (1 + Z * Z / size) * np.sqrt(value * (1 - value) / size + Z * Z / (4 * size * size))
+    return float(max(0.0, min(middle - half, value))), float(min(1.0, max(middle + half, value)))
+
+
+def _per_cluster(values: Floats, cluster: NDArray[np.intp]) -> Floats:
+    return np.bincount(cluster, weights=values).astype(np.float64)
+
+
+def _deviations(figure: Ratio, index: NDArray[np.intp]) -> Floats:
+    """(clusters that take part,): what each adds to the figure's error; they add up to 0."""
+    top, bottom, cluster = _weighing(figure, index)
+    return _per_cluster(top - top.sum() / bottom.sum() * bottom, cluster) / bottom.sum()
+
+
+def _weighing(figure: Ratio, index: NDArray[np.intp]) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Numerators, denominators and clusters (numbered anew) of the examples that weigh in a figure."""
+    weighs = figure.weighs
+    _, cluster = np.unique(index[weighs], return_inverse=True)
+    return figure.numerator[weighs], figure.denominator[weighs], cluster
+
+
+def effective_size(figure: Ratio, index: NDArray[np.intp]) -> float:
+    """How many independent yes-or-no answers vary as much as a share does.
+
+    The design effect, variance between clusters over variance between examples, is at least 1. The more
+    clusters disagree with the rest, the better it is known: it is averaged with that of clusters which agree
+    wholly in themselves, which weighs as much as one cluster (our choice, measured by `bench/intervals.py`).
+    Where all examples agree there is nothing else to go by.
+
+    Args:
+        figure: A share, in which at least two clusters take part.
+        index: (examples,) the cluster of each.
+    """
+    top, bottom, cluster = _weighing(figure, index)
+    value, examples, clusters = top.sum() / bottom.sum(), len(top), int(cluster.max()) + 1
+    tops, bottoms = _per_cluster(top, cluster), _per_cluster(bottom, cluster)
+    whole = float(bottoms @ bottoms) / float(bottom @ bottom)
+    errors = top - value * bottom
+    plain = float(errors @ errors)
+    if plain <= EXACT * float(bottom @ bottom):
+        return float(bottom.sum() ** 2 / (bottoms @ bottoms))
+    sums = tops - value * bottoms
+    between = float(sums @ sums) * clusters / (clusters - 1) * (examples - 1) / examples
+    disagree = min(int((tops < bottoms).sum()), int((tops > 0).sum()))
+    seen = max(1.0, between / plain)
+    effect = max(seen, (disagree * seen + whole) / (disagree + 1))
+    return float(value * (1 - value) * bottom.sum() ** 2 / (plain * effect))
+
+
+def taking_part(figure: Ratio, index: NDArray[np.intp]) -> int:
+    """How many clusters have an example that weighs in the figure."""
+    return np.unique(index[figure.weighs]).size
+
+
+def share_bounds(figure: Ratio, index: NDArray[np.intp]) -> Bounds | None:
+    """The interval of a share; None where fewer than two clusters take part."""
+    if taking_part(figure, index) < 2:
+        return None
+    weighs = figure.weighs
+    value = float(figure.numerator[weighs].sum() / figure.denominator[weighs].sum())
+    return wilson(value, effective_size(figure, index))
+
+
+def difference_bounds(a: Ratio, b: Ratio, index: NDArray[np.intp]) -> Bounds | None:
+    """The interval of B - A, two shares with the same denominators; None as in `share_bounds`."""
+    change = b.numerator - a.numerator
+    gains, losses = (Ratio(np.maximum(sign * change, 0.0), a.denominator) for sign in (1, -1))
+    gained, lost = share_bounds(gains, index), share_bounds(losses, index)
+    if gained is None or lost is None:
+        return None
+    total = a.denominator[a.weighs].sum()
+    gain, loss = (float(side.numerator[a.weighs].sum() / total) for side in (gains, losses))
+    together = _correlation(_deviations(gains, index), _deviations(losses, index))
+
+    def reach(first: float, second: float) -> float:
+        return float(np.sqrt(max(0.0, first**2 + second**2 - 2 * together * first * second)))
+
+    low = gain - loss - reach(gain - gained[0], lost[1] - loss)
+    high = gain - loss + reach(gained[1] - gain, loss - lost[0])
+    return max(-1.0, low), min(1.0, high)
+
+
+def _correlation(first: Floats, second: Floats) -> float:
+    scale = float(np.sqrt((first @ first) * (second @ second)))
+    return float(np.clip(first @ second / scale, -1.0, 1.0)) if scale > 0 else 0.0

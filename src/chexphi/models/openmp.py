@@ -1,0 +1,112 @@
+"""OpenMP's threads on a machine that others use, too.
+
+libgomp's threads spin while they wait for each other, which makes two a good deal faster than one on a
+quiet machine. Beside another busy process the thread that is waited for may not be running: then two threads
+are many times slower than one. The environment (OMP_WAIT_POLICY, GOMP_SPINCOUNT) chooses once for a whole
+run. But while there are more OpenMP threads than CPUs, libgomp spins a hundred times only, and then sleeps
+(its manual, GOMP_SPINCOUNT). So while this process's threads have to wait for a CPU, idle threads are held
+that make it so. Nothing that is computed changes: each operation keeps its number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""The user's own, with which nothing is done here."""
+LOOK_SECONDS = 0.5
+BUSY, QUIET = 0.35, 0.2
+"""Seconds a second that all threads wait for a CPU: others are there, others are gone (`docs/log.md`)."""
+QUIET_LOOKS = 6
+"""Looks in a row that have to be quiet."""
+PARALLEL = 1 << 17
+"""Elements that torch divides among threads."""
+TASKS = Path("/proc/self/task")
+
+
+def share_cpus(environment: Mapping[str, str] = os.environ) -> None:
+    """Watch over this process from now on, where it has OpenMP threads and Linux says how long they wait."""
+    if _WATCHED.is_set() or torch.get_num_threads() == 1 or any(name in environment for name in SETTINGS):
+        return
+    if (TASKS / str(threading.get_native_id()) / "schedstat").exists():
+        _WATCHED.set()
+        threading.Thread(target=_watch, name="openmp", daemon=True).start()
+
+
+_WATCHED = threading.Event()
+
+
+def helpers(cpus: int, threads: int) -> int:
+    """How many idle threads, each with a team of `threads`, it takes to have more of them than CPUs.
+
+    >>> helpers(2, 2), helpers(16, 2), helpers(16, 16)
+    (1, 15, 1)
+    """
+    return math.ceil(max(1, cpus + 1 - threads) / (threads - 1))
+
+
+def waited() -> dict[str, int]:
+    """Nanoseconds that each thread of this process was ready to run, and waited for a CPU."""
+    found = {}
+    for task in TASKS.iterdir():
+        with contextlib.suppress(OSError):  # it has ended since
+            found[task.name] = int((task / "schedstat").read_text().split()[1])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether others use the machine, by how long this process's threads waited for a CPU."""
+
+    busy: bool = False
+    quiet_looks: int = 0
+
+    def after(self, share: float) -> Verdict:
+        """The verdict after one more look.
+
+        >>> Verdict().after(0.5).busy, Verdict().after(0.3).busy, Verdict(busy=True).after(0.1).busy
+        (True, False, True)
+        """
+        quiet = self.quiet_looks + 1 if share < QUIET else 0
+        return Verdict(share > BUSY or (self.busy and quiet < QUIET_LOOKS), quiet)
+
+
+class Crowd:
+    """Idle threads with OpenMP teams of their own, until they `leave`."""
+
+    def __init__(self) -> None:
+        self._end = threading.Event()
+        for _ in range(helpers(len(os.sched_getaffinity(0)), torch.get_num_threads())):
+            threading.Thread(target=self._wait, name="openmp-idle", daemon=True).start()
+
+    def _wait(self) -> None:
+        torch.zeros(PARALLEL).add_(1)  # makes the team, which ends with this thread
+        self._end.wait()
+
+    def leave(self) -> None:
+        self._end.set()
+
+
+def _watch() -> None:
+    crowd: Crowd | None = None
+    verdict, before, when = Verdict(), waited(), time.monotonic()
+    while True:
+        time.sleep(LOOK_SECONDS)
+        now, then = waited(), time.monotonic()
+        nanoseconds = sum(total - before.get(name, 0) for name, total in now.items())
+        verdict = verdict.after(nanoseconds / 1e9 / (then - when))
+        before, when = now, then
+        if verdict.busy and crowd is None:
+            crowd = Crowd()
+        elif crowd is not None and not verdict.busy:
+            crowd.leave()
+            crowd = None
