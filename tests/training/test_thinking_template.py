@@ -17,7 +17,7 @@ from PIL import Image
 
 from chexphi import jsonl
 from chexphi.data import rewarded
-from chexphi.evaluation import ask, evaluate, kg
+from chexphi.evaluation import ask, evaluate, kg_texts
 from chexphi.evaluation.compare import read_predictions
 from chexphi.mining import score
 from chexphi.models import policy
@@ -114,9 +114,8 @@ def test_evaluation_mining_and_ask_read_them_too(taught: Path, data: Path, tmp_p
         assert f"<think>{prediction.generated_text}" == prediction.explanation
         assert prediction.extra["answer_probabilities"][prediction.answer[0]] > 0.9
         assert reading("arm", prediction)["reasoning"]
-    texts, _ = kg.read_texts(tmp_path / "evaluate" / "predictions.jsonl")
-    references, _ = kg.read_texts(tmp_path / "evaluate" / "predictions.jsonl", field="explanation")
-    assert texts == references
+    written = [str(tmp_path / "evaluate" / "predictions.jsonl")]
+    assert kg_texts.read_texts(written).rows == kg_texts.read_texts(written, field="explanation").rows
     mined = run(score, taught, data, tmp_path / "mine", *flags, "--samples=2", "--temperature=0.1")
     assert mined["always_right"] == 4
     for question, answer in QUESTIONS.items():

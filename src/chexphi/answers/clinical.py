@@ -52,6 +52,7 @@ _LETTER = re.compile(
 _CLAUSE_END = re.compile(r"[,;:()\n]|\.(?!\d)")
 _DENIED = re.compile(r"\b(?:is|are|was|were|has|have|see|shows?|demonstrates?) no\b|^no \w")
 _OTHERWISE = re.compile(rf"\bor (?:{'|'.join(replies.NEGATIONS | replies.VERBS)}|there|it)\b|\bor$")
+_ASSENT = re.compile(r"(?:that|this|it)(?:'s| is) (?:right|correct)\W*")
 _WORD = re.compile(r"[^\W_]+")
 _YES, _NO = re.compile(replies.YES), re.compile(replies.NO)
 
@@ -143,6 +144,8 @@ def _plain(text: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def _meanings_of(text: str) -> frozenset[Meaning]:
     text = _unwrap(text)
+    if _ASSENT.fullmatch(text):  # no side
+        return frozenset({Meaning("", "that is right")})
     if known := _yes_or_no(text):
         return frozenset({Meaning("", known)})
     parts = items(_BOTH.sub("", _AND.sub(",", text)))
@@ -157,8 +160,9 @@ def meanings(answer: str | Iterable[str]) -> frozenset[Meaning]:
     """
     parts = [answer] if isinstance(answer, str) else answer
     together = frozenset(meaning for part in parts for meaning in _meanings_of(part))
-    sides = frozenset({Meaning("", "left"), Meaning("", "right")})
-    return together - sides | {Meaning("", "bilateral")} if sides <= together else together
+    sides, both = frozenset({Meaning("", "left"), Meaning("", "right")}), Meaning("", "bilateral")
+    joined = sides <= together and both not in together  # `left, right, both` lists what there is to choose
+    return together - sides | {both} if joined else together
 
 
 def same(first: str | Iterable[str], second: str | Iterable[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chexphi.data import mimic_vqa_cot, nih_labels, vqa_rad
+from chexphi.data import mimic_vqa_cot, nih_labels, publish, vqa_rad
 from chexphi.schema import InputError
 
 FORMATS = {
@@ -49,7 +49,8 @@ def convert(
         See `publish.publish`; also `rows_read` and `left_out`, rows by the reason why they are not written.
 
     Raises:
-        InputError: If the format or a choice is unknown, `out` exists, or the source is not as expected.
+        InputError: If the format or a choice is unknown, `out` exists or holds the source, or the source is
+            not as expected.
     """
     for name, choice, known in (
         ("--empty-answer", empty_answer, EMPTY_ANSWERS),
@@ -59,6 +60,7 @@ def convert(
             raise InputError(f"{name} is {choice!r}: use {', '.join(known[:-1])} or {known[-1]}")
     if form not in FORMATS:
         raise InputError(f"unknown format {form!r}: use one of {', '.join(FORMATS)}")
+    publish.refuse_source(source, out)
     taken = out.exists() and (out.is_file() or any(out.iterdir()))
     if taken and not overwrite:
         raise InputError(f"output {out} exists: replace it with --overwrite or choose another --out")

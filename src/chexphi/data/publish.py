@@ -78,6 +78,19 @@ def _refuse_missing(placed: Sequence[tuple[str, Example]], image_root: Path) -> 
             ) from None
 
 
+def refuse_source(source: Path, out: Path) -> None:
+    """Refuse to write into what is read: the source's rows would be lost.
+
+    Raises:
+        InputError: If the output is the source, or a file of the output's layout is.
+    """
+    read = source.resolve()
+    written = out.resolve()
+    inside = out.suffix.lower() not in FORMS and read.is_file() and written in read.parents
+    if read == written or inside:
+        raise InputError(f"{out} holds what is read from {source}: choose another --out")
+
+
 def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[str, Any]:
     """Check every film, then write the files; nothing is written if a film is bad, no image is copied.
 

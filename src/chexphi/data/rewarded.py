@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def setup(
     if names := [word for word in words if word not in files]:
         values |= {"rewards": names}
     kinds = {field.name for field in dataclasses.fields(RewardFields)}
+    _refuse_near_misses(values, kinds)
     ours = {key: value for key, value in values.items() if key in kinds}
     ours |= {key: value for key, value in changes.items() if value is not None}
     where = " over ".join(reversed(files)) or "rewards"
@@ -76,6 +78,18 @@ def setup(
     settings.check(fields, weights, where=where)
     named.check_places(fields.rewards)
     return Setup(fields, weights, values.get("max_completion_length"))
+
+
+def _refuse_near_misses(values: Mapping[str, Any], known: Set[str]) -> None:
+    """A config of `grpo` has keys that are no reward's; one that is nearly a reward's is a slip.
+
+    Raises:
+        InputError: For the first such key.
+    """
+    for key in values:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        if key not in known and near:
+            raise InputError(f"unknown key {key!r} among the rewards' settings: did you mean {near[0]!r}?")
 
 
 def numbers(text: str | None) -> list[float] | None:

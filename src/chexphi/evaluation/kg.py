@@ -148,12 +148,16 @@ def read_graphs(path: Path) -> dict[str, Graph]:
             key, graph = from_row(row)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"{path}, line {number} is no graph ({error!r}): repair or remove the line"
+                f"{path}, line {number} is no graph ({_fault(error)}): repair or remove the line"
             ) from None
         if key in graphs:
             raise InputError(f"{path}, line {number}: doc_key {key!r} stands twice")
         graphs[key] = graph
     return graphs
+
+
+def _fault(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or "wrong form"
 
 
 def audit(reference: Path, prediction: Path, *, worst: int = 10, uncertain: bool = False) -> dict[str, Any]:

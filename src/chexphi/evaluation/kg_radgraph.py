@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from chexphi.evaluation.kg_tables import texts_compared
 from chexphi.graph.radgraph import LEVELS, f1, published_f1, read
 from chexphi.schema import InputError
 
@@ -36,7 +37,7 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
         raise InputError(f"{path} has no annotation: save what RadGraph returned with json.dump")
     for key, row in annotations.items():
         try:
-            read(row)
+            _check(row)
         except InputError as error:
             raise InputError(f"{path}, report {key}: {error}") from None
     return annotations
@@ -47,6 +48,12 @@ def _single(row: Any) -> Annotation:
     if isinstance(row, dict) and "entities" not in row and len(row) == 1:
         (row,) = row.values()
     return row if isinstance(row, dict) else {}
+
+
+def _check(row: Annotation) -> None:
+    if "entities" not in row:
+        raise InputError("it has no entities: save what RadGraph returned with json.dump")
+    read(row)
 
 
 def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
@@ -77,7 +84,9 @@ def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
 
 def f1_table(figures: Mapping[str, Any]) -> Table:
     """The figures for people."""
-    table = Table("level", "F1, words in any case", "F1, as radgraph 0.1.18", title=f"{figures['n']} reports")
+    table = Table(
+        "level", "F1, words in any case", "F1, as radgraph 0.1.18", title=texts_compared(figures, "reports")
+    )
     for level in LEVELS:
         table.add_row(level, f"{figures['any_case'][level]:.4f}", f"{figures['published'][level]:.4f}")
     return table

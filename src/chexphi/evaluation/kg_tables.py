@@ -106,9 +106,15 @@ def _name(entity: Entity, graph: Graph) -> Text:
     return Text(named(entity, graph), COLOURS[entity[1]])
 
 
+def texts_compared(figures: Mapping[str, Any], what: str = "texts") -> str:
+    """How many were compared, and how many were not, for they stand in one file only."""
+    single = figures.get("in_one_file_only")
+    return f"{figures['n']} {what}" + (f"; {single} in one file only, not compared" if single else "")
+
+
 def graph_table(figures: Mapping[str, Any]) -> Table:
     """The table of an audit or of an evaluation on annotated sentences."""
-    found = Table("part", "precision", "recall", "F1", "macro F1", "n", title=f"{figures['n']} texts")
+    found = Table("part", "precision", "recall", "F1", "macro F1", "n", title=texts_compared(figures))
     for name in ("typed", "untyped", "tokens", "entities", "relations", "presence", "pairs"):
         if name in figures and figures[name]["n"]:
             _add(found, name, figures[name])

@@ -181,6 +181,8 @@ class _Reader:
             number = where.partition(" ")[2]
             key = row.get(key_field) if key_field else None
             self._add(f"{name}, {where}", f"{prefix}{number}" if key in (None, "") else str(key), text)
+        if silent := sum(not text.strip() for *_, text in good):
+            self.notes.append(f"{name}: {silent} rows have no reasoning that can be read, so no graph")
         if noted:
             names = ", ".join(repr(one) for one, _ in fields.most_common(3))
             keys = f"keys from {key_field!r}" if key_field else "keys are the rows' numbers"

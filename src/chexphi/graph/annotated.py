@@ -75,7 +75,11 @@ def read_annotated(path: Path) -> list[Annotated]:
             try:
                 rows += _rows(json.loads(line), str(number))
             except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise InputError(f"{path}, line {number}: no annotated sentence ({error!r})") from None
+                fault = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                raise InputError(
+                    f"{path}, line {number}: no annotated sentence ({fault}): give JSON lines with tokens "
+                    "and entities, or the folder of the IU reports"
+                ) from None
     if not rows:
         raise InputError(f"{path} has no annotated sentence")
     return rows

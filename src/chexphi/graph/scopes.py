@@ -48,7 +48,8 @@ def scope(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope:
         end = _phrase_end(tokens, spans, after)
         return (after, after) if _named(spans, after, end) else (after, end)
     if where == "all":
-        open_end = found.cue.words[-1] == "any" and tokens[after : after + 1] not in ([], ["."], [","])
+        ended = tokens[after : after + 1] in ([], ["."], [","], [";"])
+        open_end = found.cue.words[-1] in ("any", "not") and not ended
         return (at, at) if open_end else (0, at)
     if where == "rest":
         return at, len(tokens)

@@ -13,7 +13,7 @@ _ASKED = re.compile(
         |past\ medical\ history
         |(?:reason|indication)\ for\ (?:the\ |this\ )?(?:exam(?:ination)?|study|visit|request|test|referral)
         |reason|(?:chief|presenting)\ complaints?|complaints?|symptoms|plan|recommendations?)
-    | (?P<question>questions?(?:\ asked)?|query|prompt|options|(?:answer\ )?choices
+    | (?P<question>questions?(?:\ asked)?|q|query|prompt|options|(?:answer\ )?choices
         |(?:possible|candidate)\ answers))
     [ \t*_]*(?::|[-\u2013]\s)[ \t*_]*""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,

@@ -10,6 +10,7 @@ that make it so. Nothing that is computed changes: each operation keeps its numb
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
@@ -39,10 +40,20 @@ def share_cpus(environment: Mapping[str, str] = os.environ) -> None:
         return
     if (TASKS / str(threading.get_native_id()) / "schedstat").exists():
         _WATCHED.set()
-        threading.Thread(target=_watch, name="openmp", daemon=True).start()
+        watcher = threading.Thread(target=_watch, name="openmp", daemon=True)
+        watcher.start()
+        atexit.register(_stop, watcher)
 
 
-_WATCHED = threading.Event()
+_WATCHED, _STOPPED = threading.Event(), threading.Event()
+STOP_SECONDS = 5.0
+"""How long the end of the process waits for its idle threads."""
+
+
+def _stop(watcher: threading.Thread) -> None:
+    """A thread that is inside torch while the interpreter ends aborts the process."""
+    _STOPPED.set()
+    watcher.join(STOP_SECONDS)
 
 
 def helpers(cpus: int, threads: int) -> int:
@@ -85,8 +96,12 @@ class Crowd:
 
     def __init__(self) -> None:
         self._end = threading.Event()
-        for _ in range(helpers(len(os.sched_getaffinity(0)), torch.get_num_threads())):
-            threading.Thread(target=self._wait, name="openmp-idle", daemon=True).start()
+        count = helpers(len(os.sched_getaffinity(0)), torch.get_num_threads())
+        self._threads = [
+            threading.Thread(target=self._wait, name="openmp-idle", daemon=True) for _ in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _wait(self) -> None:
         torch.zeros(PARALLEL).add_(1)  # makes the team, which ends with this thread
@@ -94,13 +109,14 @@ class Crowd:
 
     def leave(self) -> None:
         self._end.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
 
 
 def _watch() -> None:
     crowd: Crowd | None = None
     verdict, before, when = Verdict(), waited(), time.monotonic()
-    while True:
-        time.sleep(LOOK_SECONDS)
+    while not _STOPPED.wait(LOOK_SECONDS):
         now, then = waited(), time.monotonic()
         nanoseconds = sum(total - before.get(name, 0) for name, total in now.items())
         verdict = verdict.after(nanoseconds / 1e9 / (then - when))
@@ -110,3 +126,5 @@ def _watch() -> None:
         elif crowd is not None and not verdict.busy:
             crowd.leave()
             crowd = None
+    if crowd is not None:
+        crowd.leave()

@@ -57,6 +57,21 @@ def _is_turn(turn: Any) -> bool:
     return isinstance(content, str | None) or all(isinstance(part, Mapping) for part in content)
 
 
+def flags(name: str, values: Any, count: int, columns: Mapping[str, Any]) -> list[bool]:
+    """A column of true and false, one a row; without the column, or a row's value, false.
+
+    Raises:
+        InputError: If it is no list, of another length, or a value is neither; it names the row.
+    """
+    if values is None:
+        return [False] * count
+    rows = [_plain(value) for value in column(name, values, count)]
+    for row, value in enumerate(rows):
+        if not isinstance(value, bool | None):
+            raise InputError(f"{row_name(row, columns)}: {name} is {_kind(value)}: give true or false")
+    return [bool(value) for value in rows]
+
+
 def solution_texts(solutions: Any, count: int, columns: Mapping[str, Any]) -> list[str]:
     """The reference of each row; empty where it is missing.
 

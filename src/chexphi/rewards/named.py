@@ -122,13 +122,13 @@ def _seed(name: str, fields: RewardFields, extractor: Extractor) -> Callable[...
     function: Callable[..., Any] = graph if name == GRAPH else seed.external_r1v_acc
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float]:
-        return function(completions=texts_of(completions, columns.get("opened_think")), **columns)
+        return function(completions=texts_of(completions, columns.get("opened_think"), columns), **columns)
 
     return reward
 
 
 def _as_conversations(function: Callable[..., Any], completions: Sequence[Any], **columns: Any) -> Any:
-    texts = texts_of(completions, columns.get("opened_think"))
+    texts = texts_of(completions, columns.get("opened_think"), columns)
     turns = [[{"role": "assistant", "content": text}] for text in texts]
     return function(completions=turns, **columns)
 

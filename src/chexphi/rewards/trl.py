@@ -35,7 +35,11 @@ def truncated(
     return [not ids or ids[-1] not in end_token_ids for ids in completion_ids]
 
 
-def texts_of(completions: Sequence[Any], opened_think: Sequence[bool | None] | None) -> list[str]:
+def texts_of(
+    completions: Sequence[Any],
+    opened_think: Sequence[bool | None] | None,
+    columns: Mapping[str, Any] | None = None,
+) -> list[str]:
     """The text of every completion, with the `<think>` that its prompt ended in.
 
     Args:
@@ -43,9 +47,9 @@ def texts_of(completions: Sequence[Any], opened_think: Sequence[bool | None] | N
         opened_think: The column of that name: whether a row's prompt ended in an open `<think>`, as
             `chexphi.prompts.opens_think` says of a rendered one. A row without a value, or no column: no.
     """
-    column = [False] * len(completions) if opened_think is None else opened_think
+    column = read.flags("opened_think", opened_think, len(completions), columns or {})
     return [
-        prompts.with_prompt(text_of(text), opened_think=bool(value))
+        prompts.with_prompt(text_of(text), opened_think=value)
         for text, value in zip(completions, column, strict=True)
     ]
 
@@ -62,7 +66,7 @@ def parsed_batch(
     Raises:
         InputError: For a completion that is neither text nor chat messages; `columns` has its `id`.
     """
-    texts = texts_of(read.completion_texts(completions, columns or {}), opened_think)
+    texts = texts_of(read.completion_texts(completions, columns or {}), opened_think, columns)
     if completion_ids is not None:
         completion_ids = read.column("completion_ids", completion_ids, len(texts))
     cut = truncated(completion_ids, end_token_ids, len(texts))
