@@ -252,6 +252,8 @@ OTHER: dict[str, list[tuple[str, list[str]]]] = {
         ("either", ["left"]),
         ("left or right", ["left"]),
         ("left and right", ["left"]),
+        ("left, right, both", ["both"]),
+        ("That's right", ["right"]),
         ("left, right", ["right"]),
         ("left/right", ["left"]),
         ("left right", ["left"]),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from chexphi.data import importers
 from chexphi.data.mimic_vqa_cot import convert
 from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.schema import InputError
@@ -192,6 +193,17 @@ def test_an_images_folder_of_something_else_is_left_alone(source: Path, tmp_path
     assert summary["image_root_needed"]
     assert image_root_of(tmp_path / "out" / "a.json") == other
     assert len(read_examples(tmp_path / "out" / "a.json", image_root=summary["image_root"])) == 6
+
+
+def test_what_is_read_is_not_written(source: Path) -> None:
+    file = source / "annotations" / "eval" / "test_basic_vqa.json"
+    before = file.read_bytes()
+    for out in (file, source / "annotations"):
+        with pytest.raises(InputError, match="holds what is read"):
+            importers.convert("mimic-vqa-cot", file, out, overwrite=True)
+    with pytest.raises(InputError, match="does not exist"):
+        importers.convert("vqa-rad", source / "nine", source / "out")
+    assert file.read_bytes() == before
 
 
 EMPTY = [

@@ -89,6 +89,7 @@ def test_a_limit_counts_films(tmp_path: Path) -> None:
         (LINES, HEAD.replace("view", "position"), "lacks the column view"),
         ((LINES[0], "b.png,train,1"), HEAD, "line 3 has no gender"),
         (("a.png,train,1,0,80,M,PA,Efusion",), HEAD, "line 2: unknown finding 'Efusion'"),
+        (("a.png,train,1,0,80,M,PA,No Finding|Mass",), HEAD, "findings name 'No Finding' beside others"),
         (("a.png,train,1,0,80,M,LL,Mass",), HEAD, "unknown view 'LL': use one of PA, AP"),
         (("a.png,train,1,0,80,X,PA,Mass",), HEAD, "unknown gender 'X'"),
         ((LINES[0], LINES[0]), HEAD, "a film twice"),

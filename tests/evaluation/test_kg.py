@@ -190,7 +190,10 @@ def test_audit_matches_by_key_and_names_the_worst(texts: Path, tmp_path: Path) -
     assert found["entities"]["recall"] == pytest.approx(1 - 1 / found["entities"]["n"])
     assert found["entities"]["macro_f1"] == pytest.approx((2 * 2 / (2 * 2 + 2) + 1 + 1) / 3)
     assert "pneumothorax" not in json.dumps(found)  # figures and keys, no text
-    assert invoke("audit", reference, prediction).exit_code == 0
+    shown = invoke("audit", reference, prediction)
+    assert shown.exit_code == 0
+    single = found["in_one_file_only"]
+    assert (f"{single} in one file only" in " ".join(shown.stdout.split())) == bool(single)
 
 
 def test_audit_compares_doubt_when_asked(texts: Path, tmp_path: Path) -> None:

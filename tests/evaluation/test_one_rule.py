@@ -1,4 +1,4 @@
-"""One rule says when an answer is right: the reward, `evaluate`, `ask` and `mine score` agree."""
+"""One rule says when an answer is right: the reward, `evaluate` and `ask` agree."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_the_reward_and_what_evaluates_agree(status: ParseStatus, text: str) -> 
     (graph,) = reader.extract([""])
     compared = ask.compare(generation(status, text), graph, ask.read_reference(GOLD, reader))
     assert compared.is_correct == row.is_correct
-    assert mining.scored(EXAMPLE, [generation(status, text)]).correct == (row.is_correct,)
+    # mining asks what the policy knows
+    assert mining.scored(EXAMPLE, [generation(status, text)]).correct == (row.correct_no_format_gate,)
 
 
 def test_the_figures_are_named_and_older_files_are_read_by_the_same_rule(tmp_path: Path) -> None:

@@ -49,16 +49,17 @@ def test_a_killed_scoring_goes_on(tiny_model_dir: Path, pool: Path, tmp_path: Pa
     assert (out / "scored.jsonl").read_text() == whole  # the same samples, the batch that was cut included
 
 
-def test_what_is_right_counts_and_what_is_malformed_does_not() -> None:
+def test_an_answer_counts_wherever_it_can_be_read() -> None:
     example = Example("a", (), "?", ("yes",), question_type="presence")
     texts = [
         "<think>a</think><answer>Yes.</answer>",
         "<think>a</think><answer>no</answer>",
         "<answer>yes</answer>",
+        "yes",
     ]
     samples = [Generation(text, (1, 2), ("a", "b"), (-1.0, -1.0), False, "") for text in texts]
     row = score.scored(example, samples)
-    assert row.correct == (1.0, 0.0, 0.0)
+    assert row.correct == (1.0, 0.0, 1.0, 0.0)
     assert row.confidence == pytest.approx(0.36787944)
 
 

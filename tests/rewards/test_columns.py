@@ -119,6 +119,12 @@ def test_references_that_are_refused(solution: Any, kind: str) -> None:
         ({"solution": [GOLD] * 2, "answer": {"a": 1, "b": 2}}, "column answer is a dict"),
         ({"solution": [GOLD] * 2, "answer": [["no"]]}, "column answer has 1 rows for 2"),
         ({"solution": [GOLD] * 2, "completion_ids": [[1]]}, "column completion_ids has 1 rows for 2"),
+        ({"solution": [GOLD] * 2, "opened_think": True}, "column opened_think is a bool"),
+        ({"solution": [GOLD] * 2, "opened_think": [True]}, "column opened_think has 1 rows for 2"),
+        (
+            {"solution": [GOLD] * 2, "opened_think": [None, "false"]},
+            "row 2 of the batch: opened_think is a str: give true or false",
+        ),
         ({"completions": GOLD, "solution": [GOLD] * 2}, "column completions is a str"),
         ({"completions": [GOLD, None], "solution": [GOLD] * 2}, "row 2 of the batch: the completion is None"),
         ({"completions": [GOLD, 2], "solution": [GOLD] * 2}, "row 2 of the batch: the completion is an int"),

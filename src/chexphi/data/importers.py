@@ -60,6 +60,8 @@ def convert(
             raise InputError(f"{name} is {choice!r}: use {', '.join(known[:-1])} or {known[-1]}")
     if form not in FORMATS:
         raise InputError(f"unknown format {form!r}: use one of {', '.join(FORMATS)}")
+    if not source.exists():
+        raise InputError(f"{source} does not exist: name the dataset's folder or file")
     publish.refuse_source(source, out)
     taken = out.exists() and (out.is_file() or any(out.iterdir()))
     if taken and not overwrite:

@@ -131,7 +131,10 @@ def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -
     empty = [column for name, column in names.items() if cells.is_missing(name, values[name] or None)]
     if empty:
         raise InputError(f"{where} has no {empty[0]}: complete or remove the line")
-    labels = set(values["findings"].split("|")) - {NONE}
+    labels = set(values["findings"].split("|"))
+    if NONE in labels and len(labels) > 1:
+        raise InputError(f"{where}: findings name {NONE!r} beside others: correct the row")
+    labels -= {NONE}
     for field, value, known in (
         ("view", values["view"], VIEWS),
         ("gender", values["gender"], tuple(GENDERS)),

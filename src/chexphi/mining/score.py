@@ -50,14 +50,17 @@ def parse(argv: Sequence[str]) -> MineScoreRecipe:
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
-    """What the samples say about one question; a malformed one is wrong, as in the reward.
+    """What the samples say about one question; an answer counts wherever it can be read.
+
+    So a question is hard if the policy does not know its answer, and not if it forgets a tag: the reward and
+    `evaluate` count otherwise (`rewards.score.accuracy`).
 
     Confidence is the mean probability of a generated token: exp of the mean log-probability (CheXPO's
     token-level confidence, arXiv 2507.06959), averaged over the samples.
     """
     right = []
     for sample in samples:
-        right.append(accuracy(sample.parsed, example.answer) or 0.0)
+        right.append(accuracy(sample.parsed, example.answer, format_gate=False) or 0.0)
     return ScoredRow(
         id=example.id,
         kind=example.kind,
