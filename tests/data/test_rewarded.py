@@ -193,7 +193,9 @@ def test_bad_words_are_refused(words: dict[str, Any], message: str) -> None:
 def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
     file = tmp_path / "grpo.yaml"
     file.write_text("mattch: clinical\nlearning_rate: 1.0e-6\n")
-    with pytest.raises(InputError, match="unknown key 'mattch' among the rewards' settings: did you mean 'match'"):
+    with pytest.raises(
+        InputError, match="unknown key 'mattch' among the rewards' settings: did you mean 'match'"
+    ):
         rewarded.setup([str(file)])
 
 
