@@ -52,7 +52,9 @@ def _single(row: Any) -> Annotation:
 
 def _check(row: Annotation) -> None:
     if "entities" not in row:
-        raise InputError("it has no entities: save what RadGraph returned with json.dump")
+        raise InputError(
+            "not an annotation of RadGraph, for it has no entities: save what it returned with json.dump"
+        )
     read(row)
 
 

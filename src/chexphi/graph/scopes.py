@@ -48,8 +48,7 @@ def scope(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> Scope:
         end = _phrase_end(tokens, spans, after)
         return (after, after) if _named(spans, after, end) else (after, end)
     if where == "all":
-        ended = tokens[after : after + 1] in ([], ["."], [","], [";"])
-        open_end = found.cue.words[-1] in ("any", "not") and not ended
+        open_end = found.cue.words[-1] == "any" and tokens[after : after + 1] not in ([], ["."], [","])
         return (at, at) if open_end else (0, at)
     if where == "rest":
         return at, len(tokens)
