@@ -27,8 +27,6 @@ MEANINGS = {
     "strict accuracy": "the answer, read from its tags, equals the reference as a set of labels, in a "
     "completion that is not malformed: what the answer reward pays",
     "clinical accuracy": "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
-    "strict accuracy, no format gate": "strict accuracy, also of malformed completions whose answer "
-    "can be read",
     "substring accuracy": "a reference label occurs anywhere in the text (the original's metric)",
     "graph F1": "mean over examples: the entities and relations of the reasoning against the reference's",
     "entity F1": "all examples' entities added up; a finding and its negation are two entities",
@@ -38,6 +36,8 @@ MEANINGS = {
     "malformed": "completions whose reasoning or answer cannot be read, or that were cut off",
     "reasoning, words": "mean length of the reasoning",
 }
+TERMINAL_ONLY = ("accuracy_no_format_gate",)
+"""Figures that the page has no room for; they stand in summary.json."""
 
 
 def _cell(arm: Arm, name: str) -> dict[str, str]:
@@ -55,7 +55,8 @@ def _cell(arm: Arm, name: str) -> dict[str, str]:
 
 def _rows(arms: Sequence[Arm], baseline: str) -> list[dict[str, Any]]:
     """The results table: figures that some arm has, arms in their order."""
-    names = [name for name in tables.FIGURES if any(arm.summary.get(name) for arm in arms)]
+    shown = (name for name in tables.FIGURES if name not in TERMINAL_ONLY)
+    names = [name for name in shown if any(arm.summary.get(name) for arm in arms)]
     return [
         {
             "arm": arm.name,
