@@ -44,7 +44,7 @@ _CONCLUDES = _words(
     """makes make argues argue excludes suggests favors favours indicates means supports speaks eliminates
     confirms rules"""
 )
-_RELATIVE = _words("to that which would could may might not and or would")
+_RELATIVE = _words("to that which would could may might not and or")
 _STATED = _words("typical consistent compatible due characteristic")
 """After `is`: the statement goes on about what is there."""
 _SEEN = _words(

@@ -40,8 +40,10 @@ _NARROWEST = 40
 """Characters of the longest line of a paragraph that was wrapped."""
 _LONG = 55
 """Characters of a line from which its end is a wrap if the next one goes on in lower case."""
+ABBREVIATIONS = words("dr mr mrs ms prof st vs approx fig cf e.g i.e ca resp incl")
+"""What a sentence goes on after."""
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:dr|mr|mrs|ms|prof|st|vs|approx|fig|no|cf|e\.g|i\.e|ca|resp|incl)\.$", re.I
+    rf"(?:^|[\s(])(?:{'|'.join(map(re.escape, sorted(ABBREVIATIONS)))})\.$", re.IGNORECASE
 )
 _ANSWER = re.compile(
     r"""[-*_>\s\u2192]*(?:(?:the\s|final\s)*(?:a|answer)(?:\sis)?\s*[:*]*\s*)?

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from chexphi.graph.cues import words
-from chexphi.graph.lines import Layout, is_answer
+from chexphi.graph.lines import ABBREVIATIONS, Layout, is_answer
 from chexphi.graph.sections import unclaimed_sections
 from chexphi.graph.types import Mention, Parse, claimed
 
@@ -21,8 +20,6 @@ _BREAK = re.compile(
 )
 """What may end a sentence; never a point inside `1.5`. Possessive, so that no text takes quadratic time."""
 _LAST_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*$")
-_TITLES = words("dr mr mrs ms prof st vs approx fig cf e.g i.e ca resp incl")
-"""Abbreviations that a sentence goes on after."""
 _MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
 _LONGEST = 1500
@@ -92,7 +89,7 @@ def _goes_on(text: str, at: int, after: int) -> bool:
         return False
     name = word[0].lower()
     dotted = "." in name and not text[after : after + 4].lstrip()[:1].isupper()
-    return name in _TITLES or dotted
+    return name in ABBREVIATIONS or dotted
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

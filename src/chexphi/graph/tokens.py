@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 _APOSTROPHES = re.compile(r"[`\u2019\u02bc\u2032\u00b4]")
 _NOT = re.compile(
-    r"(?P<verb>is|are|was|were|do|does|did|has|have|had|could|would|should|might|must|need)(?P<rest>n'?t)"
+    r"(?P<verb>is|are|was|were|do|does|did|has|have|had|could|would|should|might|must|need)n'?t"
 )
 """`isn't`, also dictated without its apostrophe."""
 _IRREGULAR = {
