@@ -17,6 +17,21 @@ class InputError(ValueError):
     """
 
 
+MAX_SHOWN = 80
+"""Characters of a value that a message shows: one that is longer may be the text of a report."""
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it; one that is long is only measured."""
+    if isinstance(value, str | bytes) and len(value) > MAX_SHOWN:
+        return f"a text of {len(value)} characters"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists within lists
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= MAX_SHOWN else f"a {type(value).__name__} of {len(text)} characters"
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One question about zero, one or two films, with its reference reasoning and answer."""

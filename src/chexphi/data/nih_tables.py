@@ -15,8 +15,7 @@ from pathlib import Path
 
 from chexphi.data import cells
 from chexphi.data.read import image_root_of
-from chexphi.data.rows import shown
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 TABLES = ("labels.csv", "Data_Entry_2017*.csv")
 PUBLISHED = {

@@ -18,8 +18,8 @@ from chexphi.data import forms
 from chexphi.data.cells import Repairs
 from chexphi.data.forms import FORMS
 from chexphi.data.images import check_image, load_image
-from chexphi.data.rows import label, shown, to_example
-from chexphi.schema import Example, InputError
+from chexphi.data.rows import label, to_example
+from chexphi.schema import Example, InputError, shown
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from chexphi import prompts
 from chexphi.data import cells, foreign_forms
 from chexphi.data.images import is_film, with_suffix
-from chexphi.schema import KINDS, Example, InputError, Kind
+from chexphi.schema import KINDS, Example, InputError, Kind, shown
 
-MAX_SHOWN = 80
-"""Characters of an id or a kind that a message shows: one that is longer may be the text of a report."""
 _EMPTY_PART = re.compile(r">\s*(?:-?nan|<na>|nat|none|null|#?n/a|na)\s*<", re.IGNORECASE)
 """What may be an empty cell between tags; other explanations are not parsed for it."""
 _PLACEHOLDER = re.compile(r"<image>|<\|image_\d+\|>", re.IGNORECASE)
@@ -112,12 +110,6 @@ def kind_of(stem: str, images: int) -> Kind:
     """The kind of a row that names none: from the file (`test_compare_vqa`), else two films are compared."""
     named = [kind for kind in KINDS if kind in stem.lower()]
     return named[0] if len(named) == 1 else "compare" if images == 2 else "basic"
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it; one that is long is only measured."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"a text of {len(text)} characters"
 
 
 def label(where: str, raw: Any) -> str:
