@@ -22,8 +22,9 @@ from transformers.initialization import no_init_weights
 from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer import utils as trl_utils
 
+from chexphi.files import read_object
+from chexphi.model_folder import reading
 from chexphi.models import adapter, phi4, trainable
-from chexphi.schema import InputError
 
 
 def full_size() -> Phi4MultimodalConfig:
@@ -43,12 +44,9 @@ def read_config(base: Path) -> Phi4MultimodalConfig:
     Raises:
         InputError: If it cannot be read.
     """
-    try:
-        return Phi4MultimodalConfig.from_pretrained(base, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{base}/config.json is no configuration of a model ({error}): copy it again"
-        ) from error
+    read_object(base / "config.json")
+    with reading(base, "the configuration of a model"):
+        return Phi4MultimodalConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
 
 
 def blank(

@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from chexphi import model_folder
 from chexphi.files import read_object
-from chexphi.models import prefill
+from chexphi.models import described, prefill, trial
+from chexphi.models.checkpoint import headers
 from chexphi.models.features import Tower, without_empty_films
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
 """The usual modules that carry a LoRA, of the language layers: bare suffixes would hit the vision tower."""
+
+
+ADAPTER = "adapter_config.json"
+"""With this file in it a folder is an adapter's, and the library would look for the base that it names."""
 
 
 class Head(nn.Linear):
@@ -168,26 +173,32 @@ def load(
         InputError: The folder holds no such model, or not all of its weights, chat template or end tokens.
     """
     folder = Path(folder).absolute()  # what an adapter names as its base
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
+    beside = Path(processor_folder or folder)
     kind, config = model_class.config_class.model_type, folder / "config.json"
     if not config.is_file() or read_object(config).get("model_type") != kind:
         raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
-    try:
+    if (folder / ADAPTER).is_file():
+        raise InputError(f"{folder} is a base and has an {ADAPTER} of its own: move the adapter elsewhere")
+    for place in {folder, beside.absolute()}:
+        model_folder.check(place)
+        trial.check_films(place)
+    described.check(model_class, folder, headers.read(folder))
+    with model_folder.reading(folder, f"a {model_class.__name__}"):
         model, info = model_class.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),
             attn_implementation=attn_implementation,
             use_safetensors=True,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
-        processor = processor_class.from_pretrained(processor_folder or folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder} cannot be read as a {model_class.__name__}: {error}") from error
     if info["missing_keys"]:
         raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
-    _set_turns(model, processor, processor_folder or folder)
+    with model_folder.reading(beside, f"a {processor_class.__name__}"):
+        processor = processor_class.from_pretrained(beside, local_files_only=True, trust_remote_code=False)
+    _set_turns(model, processor, beside)
+    trial.check_generation(model, folder)
     return model.eval(), processor
 
 

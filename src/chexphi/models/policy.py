@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from chexphi import model_folder
 from chexphi.files import read_object
-from chexphi.models import adapter, gemma3, phi4, qwen_vl
-from chexphi.models.checkpoint import headers
+from chexphi.models import adapter, gemma3, phi4, qwen_vl, trial
 from chexphi.schema import InputError
 
 VISION_ADAPTER = "vision-lora"
@@ -92,14 +92,16 @@ def load(
     if dynamic_hd is not None:
         _check_crops(dynamic_hd, place.kind)
         settings["dynamic_hd"] = dynamic_hd
-    headers.read(place.base)  # damage is said before anything is loaded
     own_processor = (Path(folder) / "tokenizer.json").is_file()
     settings["processor_folder"] = Path(folder) if own_processor else place.base
     model, processor = FAMILIES[place.kind](place.base, **settings)
     if place.adapter is not None:
+        model_folder.check(place.adapter)
         model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
     where = device or PartialState(cpu=not torch.cuda.is_available()).device
-    return model.to(where).eval().requires_grad_(False), processor
+    model = model.to(where).eval().requires_grad_(False)
+    trial.check(model, processor, settings["processor_folder"])
+    return model, processor
 
 
 def _check_settings(dtype: str, attention: str) -> None:

@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from chexphi.model_folder import reading
 from chexphi.models import adapter
 from chexphi.models.checkpoint import headers
 from chexphi.schema import InputError
@@ -58,7 +59,14 @@ def load(model: Any, folder: Path) -> None:
     """
     if check(model, folder):
         # float32 holds what other types do
-        again = type(model).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        with reading(folder, "a checkpoint of this model"):
+            again = type(model).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
         model.load_state_dict(again.state_dict())
         return
     own = _tensors(model)

@@ -19,9 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
-from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
+from transformers import AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
 
-from chexphi import jsonl, runs
+from chexphi import jsonl, model_folder, runs
+from chexphi.files import read_object
 from chexphi.graph.annotated import Annotated, evaluate
 from chexphi.graph.rexkg.batch import scores
 from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS, default_device
@@ -29,7 +30,7 @@ from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids, unused_markers
 from chexphi.graph.types import LABELS, RELATION_TYPES
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 from chexphi.training.kg_rows import Example, Plan, entity_plan, relation_plan
 
 HEAD, WIDTH = 150, 150
@@ -109,7 +110,10 @@ def main(
     }
     torch.manual_seed(settings.seed)
     device = default_device()
-    bert = BertModel.from_pretrained(encoder, local_files_only=True, use_safetensors=True)
+    with model_folder.reading(encoder, "a BERT encoder"):
+        bert = BertModel.from_pretrained(
+            encoder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
     entity = EntityModel(config, labels=len(LABELS) + 1, head=HEAD, width=WIDTH)
     relation = RelationModel(config, labels=len(RELATION_TYPES) + 1)
     with runs.bar() as progress:
@@ -141,12 +145,12 @@ def _encoder(folder: Path) -> tuple[BertConfig, Any]:
         raise InputError(f"encoder {folder} is no model folder: it has no config.json")
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"encoder {folder} has no {WEIGHTS}: convert its weights to safetensors first")
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    if not isinstance(config, BertConfig):
-        raise InputError(
-            f"encoder {folder} is of type {config.model_type!r}: the published layout needs bert"
-        )
-    return config, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model_folder.check(folder)
+    if (kind := read_object(folder / "config.json").get("model_type")) != "bert":
+        raise InputError(f"encoder {folder} is of type {shown(kind)}: the published layout needs bert")
+    with model_folder.reading(folder, "a BERT encoder"):
+        config = BertConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return config, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def rngs(settings: Settings) -> list[random.Random]:

@@ -13,9 +13,9 @@ from typing import Any
 from PIL import Image
 from trl import GRPOConfig, SFTConfig
 
-from chexphi import config
+from chexphi import config, model_folder
 from chexphi.files import read_object
-from chexphi.models import adapter, dry, phi4, policy, trainable
+from chexphi.models import adapter, dry, phi4, policy, trainable, trial
 from chexphi.models.phi4_processor import check_crops
 from chexphi.schema import InputError
 from chexphi.training.grpo import DEFAULTS as GRPO_DEFAULTS
@@ -206,7 +206,12 @@ def film(model: Path | None, size: tuple[int, int], dynamic_hd: int | None) -> t
     base = policy.locate(model).base if model else None
     for folder in (model, base):
         if folder and any((folder / name).is_file() for name in PROCESSOR_FILES):
-            processor = phi4.Phi4MultimodalImageProcessor.from_pretrained(folder, local_files_only=True)
+            model_folder.check(folder)
+            trial.check_films(folder)
+            with model_folder.reading(folder, "a Phi4MultimodalImageProcessor"):
+                processor = phi4.Phi4MultimodalImageProcessor.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
             break
     else:
         vision = model_config(model).vision_config

@@ -18,9 +18,11 @@ from transformers import BertConfig, BertTokenizer
 from chexphi.files import read_object
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.types import LABELS, RELATION_TYPES
+from chexphi.model_folder import check, reading
 from chexphi.schema import InputError
 
 ENTITY, RELATION, TOKENIZER = "run_entity", "run_relation", "BiomedNLP"
+CONFIG = "config.json"
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 Model = TypeVar("Model", bound=nn.Module)
 _TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
@@ -97,9 +99,17 @@ def digest(folder: str | Path) -> str:
 
 
 def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
+    check(folder)
     config, weights = _config(folder), _weights(folder)
-    model = build(folder, config, weights)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if config.num_hidden_layers > len(weights):
+        raise InputError(
+            f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has {len(weights)} "
+            "tensors: take all files from the same model"
+        )
+    with reading(folder, "a BERT"), torch.device("meta"):  # its sizes are compared before they take memory
+        expected = {
+            name: tuple(value.shape) for name, value in build(folder, config, weights).state_dict().items()
+        }
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
         what, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
@@ -110,7 +120,9 @@ def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]
                 f"{folder / WEIGHTS} has {name} of shape {tuple(weights[name].shape)}, and {shape} follows "
                 "from config.json and the other weights: take all files from the same model"
             )
-    model.load_state_dict(weights)
+    with reading(folder, "a BERT"):
+        model = build(folder, config, weights)
+        model.load_state_dict(weights)
     return model.eval()
 
 
@@ -144,7 +156,7 @@ def _check_labels(folder: Path, found: int, labels: tuple[str, ...]) -> None:
 
 
 def _config(folder: Path) -> BertConfig:
-    path = folder / "config.json"
+    path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
     values = read_object(path)
@@ -152,7 +164,8 @@ def _config(folder: Path) -> BertConfig:
         raise InputError(
             f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
         )
-    return BertConfig(**values)
+    with reading(folder, "the configuration of a BERT"):
+        return BertConfig(**values)
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
@@ -167,7 +180,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     try:
         tensors = load_file(path)
     except SafetensorError as error:
-        raise InputError(f"{path} is no whole safetensors file ({error}): copy it again") from error
+        raise InputError(f"{path} is not a whole safetensors file ({error}): copy it again") from error
     return {name: value for name, value in tensors.items() if name not in _BUFFERS}
 
 
@@ -192,7 +205,11 @@ def _tokenizer(folder: Path, pieces: int) -> Any:
             f"no tokenizer in {folder} ({' or '.join(_TOKENIZER_FILES)}): the entity model reads that of "
             f"{ENTITY}/, the relation model that of {TOKENIZER}/"
         )
-    tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True, do_lower_case=True)
+    check(folder)
+    with reading(folder, "a BERT tokenizer"):
+        tokenizer = BertTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, do_lower_case=True
+        )
     if len(tokenizer) > pieces:
         raise InputError(
             f"the tokenizer in {folder} has {len(tokenizer)} pieces and its model only {pieces}: "

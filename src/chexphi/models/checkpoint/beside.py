@@ -10,6 +10,7 @@ from typing import Any
 from peft import LoraConfig
 from transformers import GenerationConfig, Phi4MultimodalFeatureExtractor, PreTrainedTokenizerFast
 
+from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.models.checkpoint.names import TARGETS
 from chexphi.models.phi4_processor import (
@@ -36,13 +37,16 @@ def read_tokenizer(source: Path) -> Any:
     """
     if not (source / "tokenizer.json").is_file():
         raise InputError(f"{source} has no tokenizer.json: copy the source's tokenizer beside the weights")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(
-        source,
-        extra_special_tokens={"image_token": IMAGE, "audio_token": AUDIO},
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        local_files_only=True,
-    )
+    model_folder.check(source)
+    with model_folder.reading(source, "a tokenizer"):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            source,
+            extra_special_tokens={"image_token": IMAGE, "audio_token": AUDIO},
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
     known = tokenizer.get_vocab()
     if missing := [token for token in (IMAGE, AUDIO, *ENDS) if token not in known]:
         raise InputError(f"{source / 'tokenizer.json'} does not know {missing[0]}: it is another model's")

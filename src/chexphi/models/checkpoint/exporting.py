@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import Phi4MultimodalConfig
 
+from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.models import adapter, policy
 from chexphi.models.checkpoint import headers
@@ -60,13 +61,14 @@ def export(
     shapes.setdefault(HEAD, shapes[EMBEDDING])  # tied: it has no tensor, but an adapter may have one
     for path in folders.values():
         adapter.check(path, shapes, TARGETS)
+    native = _native_config(place.base)
     tensors = _tensors(place.base, folders)
     outputs = _shards(tensors, target)
     begin(target, outputs)
     write_all(outputs, progress)
     write_index(target, outputs)
     own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
-    _write_texts(place.base, folders, target, own_head=own_head)
+    _write_texts(place.base, native, folders, target, own_head=own_head)
     (target / JOURNAL).unlink()
     return {
         "out": str(target),
@@ -104,13 +106,21 @@ def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
     return [Output(target / name, tuple(part)) for name, part in zip(names, shards, strict=True)]
 
 
-def _write_texts(base: Path, adapters: Mapping[str, Path], target: Path, *, own_head: bool) -> None:
+def _native_config(base: Path) -> dict[str, Any]:
+    model_folder.check(base)
+    with model_folder.reading(base, "the configuration of a model"):
+        config = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    return config.to_dict()
+
+
+def _write_texts(
+    base: Path, native: Mapping[str, Any], adapters: Mapping[str, Path], target: Path, *, own_head: bool
+) -> None:
     """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
     kept = base / ORIGINAL
     for file in texts(kept if kept.is_dir() else base):
         if file.name not in ("config.json", JOURNAL):
             shutil.copyfile(file, target / file.name)
-    native = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True).to_dict()
     loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
     imported = read_object(kept / "config.json") if kept.is_dir() else _fresh_config(native, loras)
     config = {key: value for key, value in imported.items() if key.removesuffix("_lora") not in ADAPTERS}
@@ -140,5 +150,5 @@ def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, An
 
 
 def _lora_settings(folder: Path) -> dict[str, Any]:
-    config = read_object(folder / adapter.CONFIG)
-    return {"r": config["r"], "lora_alpha": config["lora_alpha"], "dp": config.get("lora_dropout", 0.0)}
+    settings = adapter.settings(folder)
+    return {"r": settings["r"], "lora_alpha": settings["lora_alpha"], "dp": settings["lora_dropout"]}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from chexphi.files import read_object
-from chexphi.schema import InputError
+from chexphi.files import parse_json, read_object
+from chexphi.model_folder import outside
+from chexphi.schema import InputError, shown
 
 INDEX = "model.safetensors.index.json"
 
@@ -72,9 +72,10 @@ def read_file(path: Path) -> dict[str, Header]:
             pass  # the library checks that header and data fit each other and the file
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            entries = json.loads(file.read(length))
+            content = file.read(length)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or cut short ({error}): copy it again") from None
+    entries = parse_json(content, f"the header of {path}", advice="copy the file again")
     entries.pop("__metadata__", None)
     data = 8 + length
     return {
@@ -90,14 +91,22 @@ def read_file(path: Path) -> dict[str, Header]:
 
 
 def _check_index(folder: Path, found: dict[str, Header]) -> None:
+    """The index names, for every tensor, the file of this folder that holds it: the library opens what it names."""
     index = folder / INDEX
     if not index.is_file():
         return
-    content = read_object(index)
-    try:
-        listed = dict(content["weight_map"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{index} is no index of weights ({error!r}): copy it again") from None
+    listed = read_object(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise InputError(f"{index} is not an index of weights (it has no weight_map): copy it again")
     for name, file in listed.items():
+        if not isinstance(file, str) or outside(file) or "/" in file:
+            raise InputError(
+                f"{index} names {shown(file)} for {shown(name)}, and only files in its folder are read: copy it "
+                "again"
+            )
         if name not in found:
             raise InputError(f"{index} names {name} in {file}, which is not there: copy {file} again")
+        if found[name].file != file:
+            raise InputError(
+                f"{index} names {name} in {file}, and it is in {found[name].file}: copy it again"
+            )

@@ -1,0 +1,138 @@
+"""A folder of weights that somebody else may have made: its small files, and the loads that read it.
+
+Its files may name code, files and models. Code is never run, a file that is named has to lie in the folder,
+and what the libraries then say of the folder is one sentence. Standard library only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any
+
+from chexphi.files import read_object
+from chexphi.schema import InputError, shown
+
+logger = logging.getLogger(__name__)
+
+SETTINGS = (
+    *("config.json", "generation_config.json", "adapter_config.json", "audio_tokenizer_config.json"),
+    *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "chat_template.json"),
+)
+"""Files in which the libraries look for settings; each is an object."""
+TABLES = ("tokenizer.json", "vocab.json", "added_tokens.json")
+"""Files of tokens: they name no file, no class and no model."""
+RECORDS = ("special_tokens_map_file", "tokenizer_file")
+"""Where a file once was, on the machine that made the folder: no library opens it."""
+MAX_REASON = 200
+"""Characters of a library's own message that a sentence shows."""
+
+
+def check(folder: Path) -> None:
+    """Refuse a folder whose small files are damaged, or name files or models outside it.
+
+    Raises:
+        InputError: For the first such entry.
+    """
+    for name in (*SETTINGS, *TABLES):
+        if (path := folder / name).is_file():
+            content = read_object(path)
+            if name in SETTINGS:
+                _check_names(path, content)
+    if (code := own_code(folder)) is not None:
+        logger.warning("%s names code of its own, %s: it is not run, the library's own class is taken", *code)
+
+
+def outside(name: str) -> bool:
+    """Whether a file's name inside a folder leads out of it.
+
+    >>> [outside(name) for name in ("model.safetensors", "onnx/model.bin", "../model.bin", "/model.bin")]
+    [False, False, True, True]
+    """
+    path = PurePath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts
+
+
+def _entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of an object with its value, those of objects inside it too."""
+    if isinstance(content, dict):
+        yield from content.items()
+    below = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    for value in below:
+        yield from _entries(value)
+
+
+def _check_names(path: Path, content: dict[str, Any]) -> None:
+    for key, value in _entries(content):
+        names = value if isinstance(value, list) else [value]
+        texts = [name for name in names if isinstance(name, str)]
+        if key.endswith(("_file", "_files")) and key not in RECORDS:
+            for name in filter(outside, texts):
+                raise InputError(
+                    f"{path}: {key} names {shown(name)}, which is outside the folder: only files in it are read"
+                )
+        if key.endswith("_implementation") and any("/" in name for name in texts):
+            raise InputError(f"{path}: {key} names code of another place, {shown(value)}: remove the entry")
+        if key.startswith("audio_tokenizer") and value is not None:
+            raise InputError(f"{path}: {key} names a second model, and only one is read: remove the entry")
+
+
+def own_code(folder: Path) -> tuple[Path, str] | None:
+    """The first file of a folder that names a class of its own (`auto_map`), and the class."""
+    for path in (folder / name for name in SETTINGS):
+        for key, value in _entries(read_object(path)) if path.is_file() else ():
+            if key == "auto_map" and value:
+                values = list(value.values()) if isinstance(value, dict) else [value]
+                return path, shown(values[0])
+    return None
+
+
+@contextmanager
+def reading(folder: Path, what: str) -> Iterator[None]:
+    """Around the calls with which libraries load a folder: what they raise is one sentence.
+
+    Only such calls may be inside: the folder is blamed for every error but a lack of memory on a GPU.
+
+    Args:
+        folder: That of the files.
+        what: As what it is read.
+
+    Raises:
+        InputError: In place of the library's error.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except BaseException as error:
+        if not _of_the_folder(error):
+            raise
+        if "trust_remote_code" in str(error) and (code := own_code(folder)):
+            raise InputError(
+                f"{code[0]} names a class of its own, {code[1]}, whose code is not run, and the library has "
+                f"none for it: use a folder that can be read as {what} without code"
+            ) from error
+        raise InputError(
+            f"{folder} cannot be read as {what} ({reason(error)}): copy its files again"
+        ) from error
+
+
+def _of_the_folder(error: BaseException) -> bool:
+    """Whether a library refused the folder: also by a panic of Rust code, which is no `Exception`."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return False
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, cut.
+
+    >>> reason(KeyError("vocab"))
+    "KeyError: 'vocab'"
+    """
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = f"{type(error).__name__}: {line}".removesuffix(":").removesuffix(": ")
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 3]}..."

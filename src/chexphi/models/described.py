@@ -1,0 +1,66 @@
+"""Whether a folder's settings describe the model that its weights are: told from headers, before it is built.
+
+A size that is wrong in `config.json` would else be found when memory for it is asked for, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.initialization import no_init_weights
+
+from chexphi.files import read_object
+from chexphi.model_folder import reading
+from chexphi.models.checkpoint.headers import Header
+from chexphi.schema import InputError, shown
+
+REPEATED = ("layers", "blocks", "depth")
+"""What counts modules, each with tensors of its own, has one of these in its name."""
+BUFFERS = 50_000_000
+"""Numbers of all tables that are computed and not saved (positions, rotations), at most."""
+
+
+def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None:
+    """Refuse settings that describe a much larger model than the weights beside them.
+
+    Weights that are missing one by one are named when the model is loaded.
+
+    Args:
+        model_class: Of the family.
+        folder: With `config.json`.
+        tensors: Headers of the weights in it.
+
+    Raises:
+        InputError: For that, or if no such model can be built.
+    """
+    config_file = folder / "config.json"
+    for key, value in _settings(read_object(config_file)):
+        if any(word in key for word in REPEATED) and isinstance(value, int) and value > len(tensors):
+            raise InputError(
+                f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it again"
+            )
+    with reading(folder, f"a {model_class.__name__}"):
+        config = model_class.config_class.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        with torch.device("meta"), no_init_weights():
+            model = model_class(config)
+    described = sum(parameter.numel() for parameter in model.parameters())
+    held = sum(header.count for header in tensors.values())
+    computed = sum(buffer.numel() for buffer in model.buffers())
+    if described > 2 * held or computed > BUFFERS:
+        raise InputError(
+            f"{config_file} describes a model of {described:,} numbers and tables of {computed:,}, and the "
+            f"weights beside it are {held:,}: one of the two belongs to another model"
+        )
+
+
+def _settings(content: Any) -> Iterator[tuple[str, Any]]:
+    """Every entry of a configuration and of the parts in it."""
+    for key, value in content.items():
+        yield key, value
+        if isinstance(value, dict):
+            yield from _settings(value)
