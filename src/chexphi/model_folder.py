@@ -72,7 +72,8 @@ def _check_names(path: Path, content: dict[str, Any]) -> None:
         if key.endswith(("_file", "_files")) and key not in RECORDS:
             for name in filter(outside, texts):
                 raise InputError(
-                    f"{path}: {key} names {shown(name)}, which is outside the folder: only files in it are read"
+                    f"{path}: {key} names {shown(name)}, which is outside the folder: only files in it are "
+                    "read"
                 )
         if key.endswith("_implementation") and any("/" in name for name in texts):
             raise InputError(f"{path}: {key} names code of another place, {shown(value)}: remove the entry")

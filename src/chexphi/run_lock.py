@@ -15,7 +15,8 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from chexphi.schema import InputError
+from chexphi.files import parse_json
+from chexphi.schema import MAX_SHOWN, InputError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ def _lock(file: IO[str], out: Path) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in _TAKEN:
-            logger.warning("%s: its disk has no locks (%s): see to it that one run writes there", out, error)
+            logger.warning(
+                "%s: its disk has no locks (%s): make sure that only one run writes there", out, error
+            )
             return
         file.seek(0)
         raise InputError(
@@ -73,7 +76,10 @@ def _holds(out: Path) -> bool:
 
 def _holder(text: str) -> str:
     try:
-        who = json.loads(text)
-        return f"process {who['pid']} on {who['host']}"
-    except (ValueError, KeyError, TypeError):
+        who = parse_json(text, NAME)
+    except InputError:
         return "another process"
+    pid, host = (who.get("pid"), who.get("host")) if isinstance(who, dict) else (None, None)
+    if type(pid) is not int or not isinstance(host, str) or len(host) > MAX_SHOWN:
+        return "another process"
+    return f"process {pid} on {host}"

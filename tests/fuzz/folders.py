@@ -127,5 +127,7 @@ def mutated_folders(source: Path, into: Path, rng: random.Random) -> Iterator[Pa
                 shutil.copyfile(path, folder / path.name)
         changed = rng.choice(texts)
         (folder / changed.name).write_bytes(mutated(changed, rng))
-        yield folder
-        shutil.rmtree(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)

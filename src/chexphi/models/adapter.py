@@ -21,6 +21,8 @@ from torch import Tensor
 
 from chexphi.files import read_object
 from chexphi.model_folder import reading
+from chexphi.models import adapter_settings
+from chexphi.models.adapter_settings import CONFIG as CONFIG
 from chexphi.models.checkpoint import headers
 from chexphi.models.checkpoint.accounts import PREFIX
 from chexphi.models.checkpoint.headers import Header
@@ -30,26 +32,7 @@ from chexphi.schema import InputError, shown
 logger = logging.getLogger(__name__)
 
 NAME = "default"
-CONFIG = "adapter_config.json"
 HEAD = "lm_head"
-DEFAULTS: dict[str, Any] = {
-    "r": None,
-    "lora_alpha": 8,
-    "lora_dropout": 0.0,
-    "use_rslora": False,
-    "modules_to_save": [],
-}
-"""What is read of an adapter's settings, with PEFT's own values where they are left out."""
-UNUSED = frozenset(
-    (
-        *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
-        *("auto_mapping", "target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"),
-        *("init_lora_weights", "ensure_weight_tying", "qalora_group_size", "megatron_core"),
-    )
-)
-"""Its other settings that change nothing: the modules follow from the base, the values from the file."""
-UNCHANGED = {"bias": "none"}
-"""Further settings with the value that leaves the adapter plain LoRA."""
 _LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
 
 
@@ -66,7 +49,8 @@ def base_of(folder: Path) -> Path:
     named = read_object(folder / CONFIG).get("base_model_name_or_path") or ""
     if not isinstance(named, str) or "\0" in named:
         raise InputError(
-            f"{folder / CONFIG}: base_model_name_or_path is {shown(named)}: write the folder of the base there"
+            f"{folder / CONFIG}: base_model_name_or_path is {shown(named)}: write the folder of the base "
+            "there"
         )
     places = _places(folder.absolute(), Path(named)) if named else ()
     found = next((place for place in places if (place / "config.json").is_file()), None)
@@ -89,38 +73,6 @@ def _places(folder: Path, named: Path) -> Iterator[Path]:
         yield from (above / rest for above in (folder, *folder.parents))
 
 
-def settings(folder: Path) -> dict[str, Any]:
-    """What of an adapter's settings counts here; PEFT is told nothing else of them.
-
-    Returns:
-        `r`, `lora_alpha`, `lora_dropout`, `use_rslora` and `modules_to_save`.
-
-    Raises:
-        InputError: If it is not LoRA, a value is not one, or another setting asks for more than LoRA.
-    """
-    path = folder / CONFIG
-    found = read_object(path)
-    if found.get("peft_type") != "LORA":
-        raise InputError(f"{path} does not describe a LoRA adapter: only LoRA is read")
-    values = DEFAULTS | {name: found[name] for name in DEFAULTS if found.get(name) is not None}
-    if type(values["r"]) is not int or values["r"] < 1:
-        raise InputError(f"{path}: r is {shown(values['r'])}: it is the rank, a whole number from 1")
-    alpha, dropout = values["lora_alpha"], values["lora_dropout"]
-    if type(alpha) not in (int, float) or not 0 < alpha < float("inf"):
-        raise InputError(f"{path}: lora_alpha is {shown(alpha)}: use a number above 0")
-    if type(dropout) not in (int, float) or not 0 <= dropout < 1:
-        raise InputError(f"{path}: lora_dropout is {shown(dropout)}: use a share from 0 to below 1")
-    if type(values["use_rslora"]) is not bool:
-        raise InputError(f"{path}: use_rslora is {shown(values['use_rslora'])}: use true or false")
-    modules = values["modules_to_save"]
-    if not isinstance(modules, list) or not all(isinstance(name, str) and name for name in modules):
-        raise InputError(f"{path}: modules_to_save is {shown(modules)}: use a list of names of modules")
-    for name, value in found.items():
-        if value and name not in DEFAULTS and name not in UNUSED and value != UNCHANGED.get(name):
-            raise InputError(f"{path}: {name} is {shown(value)}, and only plain LoRA is read: merge it first")
-    return values
-
-
 def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> None:
     """Refuse an adapter that does not fit its base; nothing but headers is read.
 
@@ -133,7 +85,7 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
         InputError: For a file that is missing or damaged, a tensor of no place in the base, a missing half or
             layer, or a shape that does not fit.
     """
-    config = settings(folder)
+    config = adapter_settings.read(folder)
     tensors = {name.removeprefix(PREFIX): header for name, header in headers.read(folder).items()}
     expected = adapter_shapes(shapes, targets, config["r"])
     _check_whole(folder, tensors, config["modules_to_save"])
@@ -172,14 +124,14 @@ def _check_whole(folder: Path, names: Iterable[str], modules: Sequence[str]) -> 
     for module in modules:
         if not any(name == module or name.endswith(f".{module}") for name in whole):
             raise InputError(
-                f"{folder / CONFIG}: modules_to_save names {shown(module)}, and the adapter has no weights of "
-                "it: copy it again"
+                f"{folder / CONFIG}: modules_to_save names {shown(module)}, and the adapter has no weights "
+                "of it: copy it again"
             )
     for name in sorted(whole):
         if not any(name == module or name.endswith(f".{module}") for module in modules):
             raise InputError(
-                f"the adapter {folder} has weights of {name}, which modules_to_save in {CONFIG} does not name: "
-                "copy it again"
+                f"the adapter {folder} has weights of {name}, which modules_to_save in {CONFIG} does not "
+                "name: copy it again"
             )
 
 
@@ -197,7 +149,7 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
         InputError: As `check`.
     """
     check(folder, {name: tuple(value.shape) for name, value in base.state_dict().items()}, targets)
-    values = settings(folder)
+    values = adapter_settings.read(folder)
     saved = sorted({*values.pop("modules_to_save"), *((HEAD,) if with_head else ())})
     config = LoraConfig(
         **values, modules_to_save=saved or None, target_modules=targets, task_type="CAUSAL_LM"

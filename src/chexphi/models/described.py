@@ -40,7 +40,8 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
     for key, value in _settings(read_object(config_file)):
         if any(word in key for word in REPEATED) and isinstance(value, int) and value > len(tensors):
             raise InputError(
-                f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it again"
+                f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "
+                "again"
             )
     with reading(folder, f"a {model_class.__name__}"):
         config = model_class.config_class.from_pretrained(

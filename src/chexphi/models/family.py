@@ -20,16 +20,13 @@ from torch import Tensor, nn
 from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.models import described, prefill, trial
+from chexphi.models.adapter_settings import CONFIG
 from chexphi.models.checkpoint import headers
 from chexphi.models.features import Tower, without_empty_films
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
 """The usual modules that carry a LoRA, of the language layers: bare suffixes would hit the vision tower."""
-
-
-ADAPTER = "adapter_config.json"
-"""With this file in it a folder is an adapter's, and the library would look for the base that it names."""
 
 
 class Head(nn.Linear):
@@ -177,8 +174,8 @@ def load(
     kind, config = model_class.config_class.model_type, folder / "config.json"
     if not config.is_file() or read_object(config).get("model_type") != kind:
         raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
-    if (folder / ADAPTER).is_file():
-        raise InputError(f"{folder} is a base and has an {ADAPTER} of its own: move the adapter elsewhere")
+    if (folder / CONFIG).is_file():  # the library would load what it names
+        raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
     for place in {folder, beside.absolute()}:
         model_folder.check(place)
         trial.check_films(place)

@@ -114,7 +114,8 @@ def _check_ids(causal: Any, ids: Tensor, films: list[int], folder: Path) -> None
     rows = causal.get_input_embeddings().num_embeddings
     if (highest := int(ids.max())) >= rows:
         raise InputError(
-            f"the tokenizer of {folder} has the token {highest} and its model {rows}: take both from one model"
+            f"the tokenizer of {folder} has the token {highest} and its model {rows} tokens: take both "
+            "from one model"
         )
     if films != [1]:
         raise InputError(

@@ -19,10 +19,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from chexphi.files import read_object
-from chexphi.schema import InputError
+from chexphi.model_folder import outside
+from chexphi.schema import InputError, shown
+from chexphi.training import saved_state
 
 MARKER = "complete.json"
-STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,17 @@ def _sync(path: Path) -> None:
 
 def marker(folder: Path) -> dict[str, Any] | str:
     """What `complete.json` says, if the folder agrees with it; otherwise why it does not."""
-    try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        sizes = found["files"].items()
-    except FileNotFoundError:
+    if not (folder / MARKER).is_file():
         return f"it has no {MARKER}: it was not written to its end"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    try:
+        found = read_object(folder / MARKER)
+    except InputError:
         return f"its {MARKER} is damaged"
-    for name, size in sizes:
+    if not _is_marker(found):
+        return f"its {MARKER} is damaged"
+    for name, size in found["files"].items():
+        if outside(name):
+            return f"its {MARKER} names {shown(name)}, which is outside it"
         path = folder / name
         if not path.is_file():
             return f"its {name} is missing"
@@ -85,14 +89,27 @@ def marker(folder: Path) -> dict[str, Any] | str:
     return found
 
 
+def _is_marker(found: dict[str, Any]) -> bool:
+    """Whether it says all that `mark` writes."""
+    step, parts = found.get("step"), (found.get("files"), found.get("logs"))
+    if type(step) is not int or step < 0 or type(found.get("weights_only")) is not bool:
+        return False
+    return all(
+        isinstance(part, dict) and all(type(size) is int and size >= 0 for size in part.values())
+        for part in parts
+    )
+
+
 def read(folder: Path) -> Checkpoint | str:
-    """A checkpoint to go on from, or why the folder is none."""
+    """A checkpoint to go on from, or why the folder is none, by its marker and the Trainer's state."""
     found = marker(folder)
     if isinstance(found, str):
         return found
     if found["weights_only"]:
         return "it holds weights alone (save_only_model)"
-    state = read_object(folder / STATE)
+    state = saved_state.trainer_state(folder)
+    if isinstance(state, str):
+        return state
     epochs, last = math.floor(state.get("epoch") or 0), found["step"] >= state["max_steps"]
     return Checkpoint(folder, found["step"], epochs, last, found["logs"])
 
@@ -128,7 +145,10 @@ def newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     for _, path in _folders(run):
         found = read(path)
         if isinstance(found, Checkpoint):
-            return found, skipped
+            names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+            if (why := saved_state.why_unreadable(path, names)) is None:
+                return found, skipped
+            found = why
         skipped.append(f"{path.name} is skipped: {found}")
     return None, skipped
 

@@ -10,10 +10,24 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from chexphi.files import read_json
 from chexphi.runs import atomic_write
+from chexphi.schema import InputError
 from chexphi.training.dynamic import Draws, Outcomes
+from chexphi.training.saved_state import STATE
 
 logger = logging.getLogger(__name__)
+
+
+def is_outcomes(counts: Any) -> bool:
+    """Whether a value of a checkpoint is what `Outcomes` counts."""
+    return isinstance(counts, dict) and all(
+        isinstance(row, list)
+        and len(row) == 3
+        and all(type(value) in (int, float) for value in row)
+        and row[0] >= 1
+        for row in counts.values()
+    )
 
 
 class DrawnOn(TrainerCallback, ExportableState):
@@ -29,12 +43,25 @@ class DrawnOn(TrainerCallback, ExportableState):
     @classmethod
     def begin(cls, prompts: int, seed: int, checkpoint: Path | None) -> DrawnOn:
         """At the start of a run, or where a checkpoint stopped."""
-        taken, counts = 0, {}
+        taken, counts = 0, dict[str, list[float]]()
         if checkpoint is not None:
-            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-            kept = state["stateful_callbacks"][cls.__name__]["attributes"]
-            taken, counts = kept["taken"], kept["outcomes"]
+            taken, counts = cls._saved(checkpoint)
         return cls(Draws(prompts, seed + 1, taken), Outcomes(counts))
+
+    @classmethod
+    def _saved(cls, checkpoint: Path) -> tuple[int, Any]:
+        """Places taken and outcomes, as `state` gave them."""
+        path = checkpoint / STATE
+        part: Any = read_json(path, nan=True)
+        for key in ("stateful_callbacks", cls.__name__, "attributes"):
+            part = part.get(key) if isinstance(part, dict) else None
+        taken, counts = (part.get("taken"), part.get("outcomes")) if isinstance(part, dict) else (None, None)
+        if type(taken) is not int or taken < 0 or not is_outcomes(counts):
+            raise InputError(
+                f"{path} does not say where dynamic sampling was: remove this checkpoint, and go on from the "
+                "one before it"
+            )
+        return taken, counts
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -18,6 +18,7 @@ from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from chexphi import jsonl, processes
+from chexphi.model_folder import reading
 from chexphi.models import fsdp, resumed
 from chexphi.training import checkpoints
 from chexphi.training.checkpoints import Standing
@@ -115,6 +116,14 @@ class Recovering(Trainer):
             said = (STOP.asked or "a signal", self.state.global_step)
             logger.warning("%s: saved at step %d, --resume auto goes on", *said)
             raise PreemptedError
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with reading(Path(checkpoint or "."), "a checkpoint of this run"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with reading(Path(checkpoint or "."), "a checkpoint of this run"):
+            super()._load_rng_state(checkpoint)
 
     def _is_stopping(self) -> bool:
         """Whether any process was asked to stop; all of them see it at the same step."""

@@ -103,8 +103,8 @@ def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]
     config, weights = _config(folder), _weights(folder)
     if config.num_hidden_layers > len(weights):
         raise InputError(
-            f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has {len(weights)} "
-            "tensors: take all files from the same model"
+            f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has "
+            f"{len(weights)} tensors: take all files from the same model"
         )
     with reading(folder, "a BERT"), torch.device("meta"):  # its sizes are compared before they take memory
         expected = {

@@ -15,7 +15,7 @@ from transformers import Phi4MultimodalConfig
 
 from chexphi import model_folder
 from chexphi.files import read_object
-from chexphi.models import adapter, policy
+from chexphi.models import adapter, adapter_settings, policy
 from chexphi.models.checkpoint import headers
 from chexphi.models.checkpoint.accounts import EMBEDDING, HEAD, PREFIX
 from chexphi.models.checkpoint.beside import ORIGINAL, texts
@@ -150,5 +150,5 @@ def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, An
 
 
 def _lora_settings(folder: Path) -> dict[str, Any]:
-    settings = adapter.settings(folder)
+    settings = adapter_settings.read(folder)
     return {"r": settings["r"], "lora_alpha": settings["lora_alpha"], "dp": settings["lora_dropout"]}

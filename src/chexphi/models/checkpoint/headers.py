@@ -91,7 +91,7 @@ def read_file(path: Path) -> dict[str, Header]:
 
 
 def _check_index(folder: Path, found: dict[str, Header]) -> None:
-    """The index names, for every tensor, the file of this folder that holds it: the library opens what it names."""
+    """The library opens what the index names: it has to be the file of this folder with the tensor."""
     index = folder / INDEX
     if not index.is_file():
         return
@@ -101,8 +101,8 @@ def _check_index(folder: Path, found: dict[str, Header]) -> None:
     for name, file in listed.items():
         if not isinstance(file, str) or outside(file) or "/" in file:
             raise InputError(
-                f"{index} names {shown(file)} for {shown(name)}, and only files in its folder are read: copy it "
-                "again"
+                f"{index} names {shown(file)} for {shown(name)}, and only files in its folder are read: copy "
+                "it again"
             )
         if name not in found:
             raise InputError(f"{index} names {name} in {file}, which is not there: copy {file} again")

@@ -1,0 +1,61 @@
+"""What counts of an adapter's `adapter_config.json`: PEFT is told nothing else of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chexphi.files import read_object
+from chexphi.schema import InputError, shown
+
+CONFIG = "adapter_config.json"
+DEFAULTS: dict[str, Any] = {
+    "r": None,
+    "lora_alpha": 8,
+    "lora_dropout": 0.0,
+    "use_rslora": False,
+    "modules_to_save": [],
+}
+"""What is read of an adapter's settings, with PEFT's own values where they are left out."""
+UNUSED = frozenset(
+    (
+        *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
+        *("auto_mapping", "target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"),
+        *("init_lora_weights", "ensure_weight_tying", "qalora_group_size", "megatron_core"),
+    )
+)
+"""Its other settings that change nothing: the modules follow from the base, the values from the file."""
+UNCHANGED = {"bias": "none"}
+"""Further settings with the value that leaves the adapter plain LoRA."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The settings of a LoRA adapter.
+
+    Returns:
+        `r`, `lora_alpha`, `lora_dropout`, `use_rslora` and `modules_to_save`.
+
+    Raises:
+        InputError: If it is not LoRA, a value is not one, or another setting asks for more than LoRA.
+    """
+    path = folder / CONFIG
+    found = read_object(path)
+    if found.get("peft_type") != "LORA":
+        raise InputError(f"{path} does not describe a LoRA adapter: only LoRA is read")
+    values = DEFAULTS | {name: found[name] for name in DEFAULTS if found.get(name) is not None}
+    if type(values["r"]) is not int or values["r"] < 1:
+        raise InputError(f"{path}: r is {shown(values['r'])}: it is the rank, a whole number from 1")
+    alpha, dropout = values["lora_alpha"], values["lora_dropout"]
+    if type(alpha) not in (int, float) or not 0 < alpha < float("inf"):
+        raise InputError(f"{path}: lora_alpha is {shown(alpha)}: use a number above 0")
+    if type(dropout) not in (int, float) or not 0 <= dropout < 1:
+        raise InputError(f"{path}: lora_dropout is {shown(dropout)}: use a share from 0 to below 1")
+    if type(values["use_rslora"]) is not bool:
+        raise InputError(f"{path}: use_rslora is {shown(values['use_rslora'])}: use true or false")
+    modules = values["modules_to_save"]
+    if not isinstance(modules, list) or not all(isinstance(name, str) and name for name in modules):
+        raise InputError(f"{path}: modules_to_save is {shown(modules)}: use a list of names of modules")
+    for name, value in found.items():
+        if value and name not in DEFAULTS and name not in UNUSED and value != UNCHANGED.get(name):
+            raise InputError(f"{path}: {name} is {shown(value)}, and only plain LoRA is read: merge it first")
+    return values
