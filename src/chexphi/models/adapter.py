@@ -8,6 +8,7 @@ model is `default`: TRL copies the adapter of that name as the reference policy.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,13 +48,13 @@ def base_of(folder: Path) -> Path:
         InputError: If there is none.
     """
     named = read_object(folder / CONFIG).get("base_model_name_or_path") or ""
-    if not isinstance(named, str) or "\0" in named:
+    if not isinstance(named, str):
         raise InputError(
             f"{folder / CONFIG}: base_model_name_or_path is {shown(named)}: write the folder of the base "
             "there"
         )
     places = _places(folder.absolute(), Path(named)) if named else ()
-    found = next((place for place in places if (place / "config.json").is_file()), None)
+    found = next((place for place in places if os.path.isfile(place / "config.json")), None)
     if found is None:
         raise InputError(
             f"the adapter {folder} names its base {shown(named)}, where no model is: write the folder of the "

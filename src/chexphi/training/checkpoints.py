@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from chexphi.files import read_object
 from chexphi.model_folder import outside
-from chexphi.schema import InputError, shown
+from chexphi.schema import MAX_SHOWN, InputError, shown
 from chexphi.training import saved_state
 
 MARKER = "complete.json"
@@ -82,8 +82,8 @@ def marker(folder: Path) -> dict[str, Any] | str:
         if outside(name):
             return f"its {MARKER} names {shown(name)}, which is outside it"
         path = folder / name
-        if not path.is_file():
-            return f"its {name} is missing"
+        if not os.path.isfile(path):  # also of a name that no disk takes
+            return f"its {name[:MAX_SHOWN]} is missing"
         if (there := path.stat().st_size) != size:
             return f"its {name} has {there:,} bytes of {size:,}"
     return found

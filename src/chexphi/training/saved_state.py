@@ -31,7 +31,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "rng_state": frozenset({"python", "numpy", "cpu"}),
 }
 """Beginning of a file's name -> what it holds at least."""
-IN_PARTS = ("global_step", "optimizer_", "pytorch_model_fsdp")
+IN_PARTS = ("global_step", "optimizer_", "optimizer.bin", "pytorch_model_fsdp")
 """Names begin so where DeepSpeed or FSDP keep the optimiser; those files are theirs to read."""
 
 
@@ -71,12 +71,11 @@ def why_unreadable(folder: Path, names: list[str]) -> str | None:
         names: Of its files, relative to it.
     """
     in_parts = any(name.startswith(IN_PARTS) for name in names)
-    for start in () if in_parts else KEYS:
-        if not any(name.startswith(start) for name in names):
+    for start, keys in KEYS.items():
+        files = [name for name in names if name.startswith(start)]
+        if not files and not in_parts:
             return f"it has no {start}"
-    for name in names:
-        keys = next((keys for start, keys in KEYS.items() if name.startswith(start)), None)
-        if keys is not None and not in_parts and (why := _why_no_state(folder / name, keys)):
+        for why in filter(None, (_why_no_state(folder / name, keys) for name in files)):
             return why
     try:
         if any(folder.glob("*.safetensors")):

@@ -1,0 +1,332 @@
+"""Folders of weights that somebody else made: read without their code, or refused in one sentence."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_families
+from fuzz.folders import mutated_folders
+from safetensors.torch import load_file, save_file
+
+from chexphi.models import adapter, policy
+from chexphi.schema import InputError
+
+FAMILIES = ("phi4_multimodal", *tiny_families.BUILDERS)
+SETTINGS = (
+    *("config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json"),
+    *("video_preprocessor_config.json", "tokenizer_config.json", "adapter_config.json"),
+)
+OWN_CLASSES = {
+    "auto_map": {
+        "AutoConfig": "own.Own",
+        "AutoModelForCausalLM": "own.Own",
+        "AutoModelForImageTextToText": "own.Own",
+        "AutoProcessor": "own.Own",
+        "AutoImageProcessor": "own.Own",
+        "AutoVideoProcessor": "own.Own",
+        "AutoFeatureExtractor": "own.Own",
+        "AutoTokenizer": ["own.Own", "own.Own"],
+    }
+}
+OWN_CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nclass Own: ...\n"
+
+
+@pytest.fixture(scope="module")
+def sources(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of each family; never changed."""
+    made = {kind: tiny_families.folder(kind, tmp_path_factory) for kind in tiny_families.BUILDERS}
+    return {"phi4_multimodal": tiny_folder, **{kind: path for kind, path in made.items() if path}}
+
+
+@pytest.fixture(scope="module")
+def adapters(sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An adapter of each, with its processor."""
+    folder = tmp_path_factory.mktemp("adapters")
+    for kind, source in sources.items():
+        model, processor = policy.load(source)
+        model = adapter.fresh(model, targets=model.lora_targets, rank=2, alpha=4, with_head=True)
+        model.save_pretrained(folder / kind)
+        processor.save_pretrained(folder / kind)
+    return {kind: folder / kind for kind in sources}
+
+
+@pytest.fixture
+def copy(sources: dict[str, Path], adapters: dict[str, Path], tmp_path: Path) -> Callable[..., Path]:
+    def make(kind: str, *, adapted: bool = False) -> Path:
+        source = (adapters if adapted else sources)[kind]
+        return shutil.copytree(source, tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}")
+
+    return make
+
+
+def change(path: Path, **values: Any) -> None:
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(content | values))
+
+
+def name_own_classes(folder: Path, *names: str) -> None:
+    """The files name classes of a module in the folder that leaves a mark when it is run."""
+    for name in names:
+        change(folder / name, **OWN_CLASSES)
+    for part in (folder, folder / "custom_generate"):
+        part.mkdir(exist_ok=True)
+        (part / "own.py").write_text(OWN_CODE)
+        (part / "generate.py").write_text(OWN_CODE)
+
+
+def refusal(folder: Path) -> str | None:
+    """The one sentence with which a folder is refused; None if it is read."""
+    try:
+        policy.load(folder)
+    except InputError as error:
+        text = str(error)
+        assert "\n" not in text
+        assert len(text) < 600
+        assert "trust_remote_code" not in text
+        return text
+    return None
+
+
+@pytest.mark.parametrize("answer", ["y\n" * 20, ""], ids=["yes", "closed"])
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_code_of_a_folder_is_neither_asked_about_nor_run(
+    copy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, kind: str, answer: str
+) -> None:
+    """Every file names a class of its own, then each alone, for a model and for an adapter."""
+    cases = [(adapted, SETTINGS) for adapted in (False, True)]
+    cases += [(name == "adapter_config.json", (name,)) for name in SETTINGS if answer]
+    for adapted, names in cases:
+        typed = io.StringIO(answer)
+        monkeypatch.setattr(sys, "stdin", typed)
+        folder = copy(kind, adapted=adapted)
+        own = [name for name in names if adapted or name != "adapter_config.json"]
+        name_own_classes(folder, *own)
+        said = refusal(folder)
+        assert typed.tell() == 0
+        assert not list(folder.rglob("ran"))
+        assert said is None or "names a class of its own" in said or "auto_map" in said, said
+
+
+def test_a_class_that_the_library_lacks_is_refused_by_the_command_line(copy: Callable[..., Path]) -> None:
+    """As a whole process, with a `y` on standard input."""
+    folder = copy("phi4_multimodal")
+    name_own_classes(folder, "tokenizer_config.json")
+    change(folder / "tokenizer_config.json", tokenizer_class="Own")
+    command = [sys.executable, "-m", "chexphi", "checkpoint", "merge", str(folder), str(folder / "out")]
+    assert (
+        subprocess.run(command, input="y\n" * 9, text=True, capture_output=True, timeout=300).returncode == 2
+    )
+    change(folder / "adapter_config.json", base_model_name_or_path=str(folder))
+    assert not list(folder.rglob("ran"))
+
+
+def test_weights_named_outside_the_folder_are_not_opened(copy: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("../outside.safetensors", str(tmp_path / "outside.safetensors"), "sub/x.safetensors", 7):
+        folder = copy("qwen2_5_vl")
+        weights = folder / "model.safetensors"
+        tensors = load_file(weights)
+        first = min(tensors)
+        (folder / "sub").mkdir()
+        save_file({first: tensors.pop(first)}, tmp_path / "outside.safetensors")
+        save_file(tensors, weights)
+        index = {"weight_map": dict.fromkeys(tensors, weights.name) | {first: name}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        said = refusal(folder)
+        assert said is not None
+        assert "only files in its folder are read" in said
+        assert str(name) in said
+
+
+def test_an_index_that_names_another_file_of_the_folder_is_refused(copy: Callable[..., Path]) -> None:
+    folder = copy("gemma3")
+    tensors = load_file(folder / "model.safetensors")
+    first, *rest = sorted(tensors)
+    (folder / "model.safetensors").unlink()
+    save_file({first: tensors[first]}, folder / "a.safetensors")
+    save_file({name: tensors[name] for name in rest}, folder / "b.safetensors")
+    index = dict.fromkeys(tensors, "b.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert "and it is in a.safetensors" in (refusal(folder) or "")
+    index[first] = "a.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert refusal(folder) is None
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_folder_of_links_is_read(sources: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """As the hub's cache: plain names in `snapshots/`, which are links to `../../blobs/`."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    for number, path in enumerate(sorted(sources[kind].iterdir())):
+        shutil.copyfile(path, blobs / str(number))
+        (snapshot / path.name).symlink_to(os.path.relpath(blobs / str(number), snapshot))
+    assert refusal(snapshot) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [
+        ("tokenizer_config.json", {"vocab_file": "../vocab.txt"}),
+        ("tokenizer_config.json", {"merges_file": "/etc/hostname"}),
+        ("tokenizer_config.json", {"fast_tokenizer_files": ["../elsewhere/tokenizer.1.json"]}),
+        ("tokenizer_config.json", {"gguf_file": "a/../../b.gguf"}),
+        ("processor_config.json", {"audio_tokenizer": {"audio_tokenizer_name_or_path": "../model"}}),
+        ("audio_tokenizer_config.json", {"audio_tokenizer_name_or_path": "org/model"}),
+        ("config.json", {"text_config": {"attn_implementation": "org/kernel"}}),
+        ("config.json", {"_attn_implementation": "org/kernel"}),
+    ],
+)
+def test_a_file_or_model_named_outside_is_refused(
+    copy: Callable[..., Path], file: str, values: dict[str, Any]
+) -> None:
+    folder = copy("qwen3_vl")
+    change(folder / file, **values)
+    said = refusal(folder)
+    assert said is not None
+    assert said.startswith(f"{folder / file}: ")
+
+
+def test_records_of_another_machine_do_no_harm(copy: Callable[..., Path]) -> None:
+    """As published folders of 2021 have them."""
+    folder = copy("phi4_multimodal")
+    records = dict.fromkeys(("special_tokens_map_file", "tokenizer_file"), "/root/.cache/x.json")
+    change(folder / "tokenizer_config.json", name_or_path="/root/model", **records)
+    assert refusal(folder) is None
+
+
+def test_a_base_that_is_an_adapter_as_well_is_refused(copy: Callable[..., Path]) -> None:
+    """The library would load the adapter, and look for the base that it names."""
+    base, folder = copy("phi4_multimodal"), copy("phi4_multimodal", adapted=True)
+    change(folder / "adapter_config.json", base_model_name_or_path=str(base))
+    assert refusal(folder) is None
+    shutil.copyfile(folder / "adapter_config.json", base / "adapter_config.json")
+    assert "has an adapter_config.json of its own" in (refusal(folder) or "")
+
+
+DAMAGE: list[tuple[str, dict[str, Any] | str, str]] = [
+    ("config.json", "{", "is not JSON"),
+    ("config.json", "[]", "is not a JSON object"),
+    ("config.json", {"dtype": "float99"}, "cannot be read as"),
+    ("config.json", {"vocab_size": 10**9}, "one of the two belongs to another model"),
+    ("generation_config.json", "[]", "is not a JSON object"),
+    ("generation_config.json", {"pad_token_id": 10**6}, "use ids of tokens"),
+    ("generation_config.json", {"bos_token_id": -1}, "use ids of tokens"),
+    ("generation_config.json", {"suppress_tokens": ["a"]}, "use ids of tokens"),
+    ("generation_config.json", {"temperature": "hot", "do_sample": True}, "generation_config|cannot be read"),
+    ("generation_config.json", {"num_beams": 4}, "num_beams is 4, which is not read"),
+    ("tokenizer_config.json", "null", "is not a JSON object"),
+    ("tokenizer_config.json", {"eos_token": 7}, "cannot be read as"),
+    ("tokenizer_config.json", {"extra_special_tokens": 7}, "cannot be read as"),
+    ("tokenizer.json", "", "is not JSON"),
+    ("tokenizer.json", "{}", "cannot be read as"),
+    ("tokenizer.json", {"model": {"type": "Other"}}, "cannot be read as"),
+    ("processor_config.json", {"image_processor": {"size": {"height": 0, "width": 0}}}, "the size of a film"),
+    ("processor_config.json", {"image_processor": {"size": {"longest_edge": -4}}}, "the size of a film"),
+    ("processor_config.json", {"image_processor": {"size": "big"}}, "the size of a film"),
+]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_damage_is_one_sentence_that_names_the_folder(copy: Callable[..., Path], kind: str) -> None:
+    for file, values, message in DAMAGE:
+        folder = copy(kind)
+        if isinstance(values, str):
+            (folder / file).write_text(values)
+        else:
+            change(folder / file, **values)
+        with pytest.raises(InputError, match=message) as caught:
+            policy.load(folder)
+        assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", tiny_families.BUILDERS)
+@pytest.mark.parametrize(
+    "template", ["", "{% for x in messages %}", "{{ messages[9].content.a }}", "only words", "{{ 1 / 0 }}"]
+)
+def test_a_chat_template_that_cannot_ask_is_refused(
+    copy: Callable[..., Path], kind: str, template: str
+) -> None:
+    folder = copy(kind)
+    (folder / "chat_template.jinja").write_text(template)
+    said = refusal(folder)
+    assert said is not None
+    assert str(folder) in said
+
+
+def test_a_chat_template_reaches_nothing_but_the_conversation(copy: Callable[..., Path]) -> None:
+    """The library renders it in a sandbox; the classes of Python are out of reach."""
+    folder = copy("qwen3_vl")
+    (folder / "chat_template.jinja").write_text("{{ messages.__class__.__base__.__subclasses__() }}")
+    assert "SecurityError" in (refusal(folder) or "")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"r": 0}, "r is 0: it is the rank"),
+        ({"r": "4"}, "it is the rank"),
+        ({"r": 3}, "where its base and rank ask for"),
+        ({"lora_alpha": "high"}, "lora_alpha is 'high'"),
+        ({"lora_alpha": -1}, "lora_alpha is -1"),
+        ({"lora_dropout": 1}, "lora_dropout is 1"),
+        ({"use_rslora": "yes"}, "use_rslora is 'yes'"),
+        ({"use_dora": True}, "use_dora is True, and only plain LoRA"),
+        ({"megatron_config": {"a": 1}}, "megatron_config"),
+        ({"bias": "all"}, "bias is 'all'"),
+        ({"modules_to_save": "lm_head"}, "use a list of names"),
+        ({"modules_to_save": []}, "has weights of lm_head"),
+        ({"modules_to_save": ["lm_head", "norm"]}, "modules_to_save names 'norm'"),
+        ({"peft_type": "LOHA"}, "only LoRA is read"),
+        ({"base_model_name_or_path": ["a"]}, "base_model_name_or_path is"),
+        ({"base_model_name_or_path": "org/model"}, "where no model is"),
+        ({"base_model_name_or_path": "a" * 5000}, "where no model is"),
+        ({"base_model_name_or_path": "a\0"}, "where no model is"),
+    ],
+)
+def test_settings_of_an_adapter_are_checked(
+    copy: Callable[..., Path], values: dict[str, Any], message: str
+) -> None:
+    folder = copy("phi4_multimodal", adapted=True)
+    change(folder / "adapter_config.json", **values)
+    assert message in (refusal(folder) or "")
+
+
+@pytest.mark.parametrize("adapted", [False, True], ids=["model", "adapter"])
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_changed_folder_is_read_or_refused(
+    sources: dict[str, Path], adapters: dict[str, Path], tmp_path: Path, kind: str, adapted: bool
+) -> None:
+    source = (adapters if adapted else sources)[kind]
+    folders = mutated_folders(source, tmp_path, random.Random(f"{kind} {adapted}"))
+    said = [refusal(folder) for folder in itertools.islice(folders, 12)]
+    assert any(said)
+    assert not all(said)
+
+
+def test_a_processor_of_another_size_is_found_before_a_run(copy: Callable[..., Path]) -> None:
+    folder = copy("gemma3")
+    settings = json.loads((folder / "processor_config.json").read_text())
+    settings["image_processor"]["size"] = {"height": 64, "width": 64}
+    change(folder / "processor_config.json", **settings)
+    assert "cannot be read as a policy that answers" in (refusal(folder) or "")
+
+
+def test_weights_that_are_not_numbers_are_refused(copy: Callable[..., Path]) -> None:
+    folder = copy("qwen3_vl")
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("language_model.norm.weight"))
+    tensors[name].fill_(float("nan"))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "not finite" in (refusal(folder) or "")
