@@ -514,3 +514,14 @@ def test_a_written_file_is_one_that_the_library_reads(imported: Path) -> None:
         assert {name: tuple(value.shape) for name, value in tensors.items()} == {
             name: header.shape for name, header in headers.items()
         }
+
+
+@pytest.mark.parametrize("lora", [{}, [], {"r": 4}, {"r": "4", "lora_alpha": 8}, {"r": 0, "lora_alpha": 8}])
+def test_settings_of_an_original_adapter_are_checked_before_anything_is_written(
+    source: Path, tmp_path: Path, lora: Any
+) -> None:
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"vision_lora": lora}))
+    with pytest.raises(InputError, match="vision_lora has no r, lora_alpha and dp that are numbers"):
+        importing.convert(source, tmp_path / "native")
+    assert not (tmp_path / "native").exists()

@@ -99,12 +99,12 @@ def test_the_verb_prints_for_people_and_for_programs(original_folder: Path) -> N
     ("file", "content", "message"),
     [
         ("config.json", None, "has no config.json"),
-        ("config.json", b"{", "config.json is no JSON"),
-        ("config.json", b"[]", "config.json is no JSON object"),
+        ("config.json", b"{", "config.json is not JSON"),
+        ("config.json", b"[]", "config.json is not a JSON object"),
         ("config.json", b'{"model_type": "llava"}', "type 'llava'"),
         ("model-1.safetensors", None, r"names .* in model-1.safetensors, which is not there"),
         ("model-1.safetensors", b"", "is damaged or cut short"),
-        ("model.safetensors.index.json", b"{}", "is no index of weights"),
+        ("model.safetensors.index.json", b"{}", "is not an index of weights"),
     ],
 )
 def test_damage_is_one_sentence(

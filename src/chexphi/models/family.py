@@ -171,6 +171,8 @@ def load(
     """
     folder = Path(folder).absolute()  # what an adapter names as its base
     beside = Path(processor_folder or folder)
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
     kind, config = model_class.config_class.model_type, folder / "config.json"
     if not config.is_file() or read_object(config).get("model_type") != kind:
         raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")

@@ -13,7 +13,7 @@ from accelerate import PartialState
 from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.models import adapter, gemma3, phi4, qwen_vl, trial
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 VISION_ADAPTER = "vision-lora"
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
@@ -86,7 +86,7 @@ def load(
     place = locate(Path(folder))
     if place.kind not in FAMILIES:
         raise InputError(
-            f"{place.base} holds a model of type {place.kind!r}: {', '.join(FAMILIES)} are what is read"
+            f"{place.base} holds a model of type {shown(place.kind)}: {', '.join(FAMILIES)} are what is read"
         )
     settings: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
     if dynamic_hd is not None:
@@ -116,6 +116,6 @@ def _check_settings(dtype: str, attention: str) -> None:
 def _check_crops(dynamic_hd: int, kind: str) -> None:
     if kind != "phi4_multimodal":
         raise InputError(
-            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {kind!r}: "
+            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {shown(kind)}: "
             "leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
         )

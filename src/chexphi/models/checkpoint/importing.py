@@ -51,9 +51,9 @@ def convert(
     tokenizer = beside.read_tokenizer(source)
     image, audio, *ends = tokenizer.convert_tokens_to_ids([beside.IMAGE, beside.AUDIO, *beside.ENDS])
     config = to_native(original, image_token=image, audio_token=audio, ends=ends)
+    ranks = _ranks(original)
     with pickles.readable(source, target, allow=allow_pickle) as weights:
         tensors = headers.read(weights)
-        ranks = {name: original[f"{name}_lora"]["r"] for name in ADAPTERS if f"{name}_lora" in original}
         plan = make_plan(tensors, native_shapes(config), ranks)
         config["tie_word_embeddings"] = _tied(original, tensors, weights)
         base = _base_outputs(plan, tensors, weights, target)
@@ -92,6 +92,22 @@ def read_original(source: Path) -> dict[str, Any]:
             "Phi-4-multimodal, is what is imported"
         )
     return config
+
+
+def _ranks(original: Mapping[str, Any]) -> dict[str, int]:
+    """The rank of each adapter, whose other settings are written when its weights are."""
+    found: dict[str, int] = {}
+    for name in (name for name in ADAPTERS if f"{name}_lora" in original):
+        settings = original[f"{name}_lora"]
+        values = settings if isinstance(settings, dict) else {}
+        rank, alpha, dropout = values.get("r"), values.get("lora_alpha"), values.get("dp", 0.0)
+        numbers = type(alpha) in (int, float) and type(dropout) in (int, float)
+        if type(rank) is not int or rank < 1 or not numbers:
+            raise InputError(
+                f"config.json: {name}_lora has no r, lora_alpha and dp that are numbers: copy it again"
+            )
+        found[name] = rank
+    return found
 
 
 def native_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
