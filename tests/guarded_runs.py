@@ -45,7 +45,7 @@ LEFT_TO_THEIR_DEFAULTS = (
     "DISABLE_TELEMETRY", "DO_NOT_TRACK", "RAY_USAGE_STATS_ENABLED", "VLLM_NO_USAGE_STATS", "CI",
 )  # fmt: skip
 """Variables with which nothing would be sent, whatever we do."""
-SECONDS = 300
+SECONDS = 1200  # only where one hangs
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -7,7 +7,9 @@ What they say and every file that they write is searched for the marks.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ MARK = re.compile(f"zq({'|'.join(MARKS)})".encode(), re.IGNORECASE)
 RECORDS = (
     "data/*", "damaged/*", "mine.py",  # what went in
     "*/completions.jsonl", "*/predictions.jsonl", "*/scored.jsonl", "*/kg.jsonl",
-    "subset.json", "rows.parquet", "report.html", "*/graphs.sqlite*",
+    "subset.json", "rows.parquet", "report.html", "watch/commands.json", "no.parquet", "no.jsonl",
     "said/ask.out",  # the reply to a question, which is what was asked for
 )  # fmt: skip
 """What holds patients' texts, as docs/formats.md says."""
@@ -35,6 +37,8 @@ GRPO = f"grpo --data data/rows.json {TRAIN} --num_generations 2 --max_completion
 GRAPH_ALONE = "--rewards external_kg_jac"
 REWARDS = '''
 import json
+import time
+from pathlib import Path
 
 
 def text(completions, solution, **columns):
@@ -60,8 +64,9 @@ def never(completions, **columns):
 
 
 def endless(completions, trainer_state, **columns):
-    if trainer_state.global_step:
-        import time
+    """Does not come in the second step, the first time."""
+    if trainer_state.global_step and not Path("begun").exists():
+        Path("begun").touch()
         time.sleep(600)
     return [0.1 * i for i in range(len(completions))]
 '''
@@ -83,6 +88,49 @@ def row(number: int, *, scorable: bool = True, **changes: Any) -> dict[str, Any]
     }
 
 
+CELLS: dict[str, list[Any]] = {
+    "id": ["row-1", "", ["zqquestion"], {"zqquestion": 1}, None],
+    "images": [["missing.png"], [["zqquestion"]], ["../above.png"]],  # a film's name is named
+    "question": [["zqquestion"], {"zqquestion": 1}, None, "zqquestion " * 9999, "zqquestion\ud800"],
+    "answer": [{"zqanswer": 1}, [["zqanswer"]], [{"zqanswer": 1}], None, 7],
+    "explanation": [["zqreasoning"], {"zqreasoning": 1}, "zqreasoning", "<think>zqreasoning", 7],
+    "subject_id": [["zqsubject"], {"zqsubject": 1}, True],
+    "study_id": [["zqstudy"], {"zqstudy": 1}],
+    "graph": ["zqreasoning", {"zqreasoning": 1}, {"entities": "zqreasoning"}, [["zqreasoning"]]],
+    "scene": ["zqreasoning", {"zqreasoning": 1}, ["zqreasoning"], [{"zqreasoning": [1]}]],
+    "kind": [["zqquestion"], {"zqquestion": 1}],
+    "messages": ["zqquestion", [{"role": "user", "content": {"zqquestion": 1}}]],
+    "solution": [{"zqreasoning": 1}],
+    "zqquestion": ["zqquestion"],
+}
+"""Values of one cell that are wrong, or odd, in a row that is right otherwise."""
+
+
+def damage(folder: Path) -> None:
+    """Files that cannot be read as they should: by a cell, by a row, and by their form."""
+    folder.mkdir()
+    good = [row(number, images=[]) for number in range(4)]
+    files = {
+        f"cell {name} {number}.json": json.dumps([*good[:2], good[2] | {name: value}, good[3]])
+        for name, values in CELLS.items()
+        for number, value in enumerate(values)
+    }
+    lines = "".join(json.dumps(one) + "\n" for one in good)
+    files |= {
+        "twice.json": json.dumps([*good, good[1]]),
+        "key twice.jsonl": lines + '{"id": "a", "question": "zqquestion", "question": "zqquestion b"}\n',
+        "nan.jsonl": lines.replace('"zqsubject2"', "NaN"),
+        "cut.jsonl": lines[: len(lines) - 40],
+        "cut.json": json.dumps(good)[:-40],
+        "no object.json": json.dumps(["zqquestion", "zqreasoning"]),
+        "words.json": "zqquestion zqreasoning",
+        "words.jsonl": "zqquestion\nzqreasoning\n",
+        "columns.json": json.dumps({"zqquestion": good}),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Path:
     """A user's working folder: a model, marked data, a module of rewards, settings of a sweep."""
@@ -101,6 +149,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> Pa
     texts = [{"doc_key": r["id"], "sentence": f"{FINDINGS}zqsentence"} for r in rows]
     (folder / "data" / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
     (folder / "mine.py").write_text(REWARDS)
+    damage(folder / "damaged")
     sweep = {
         "model": "model", "data": "data/rows.json", "grid": {"learning_rate": [1e-3]}, "retries": 0,
         "settings": {"trainable": "all", "max_steps": 1, "per_device_train_batch_size": 4,
@@ -173,4 +222,74 @@ def test_no_stage_asks_for_the_network(folder: Path, stages: dict[str, int]) -> 
 
 
 def test_no_stage_lets_a_text_out(folder: Path, stages: dict[str, int]) -> None:
+    assert list(leaks(folder)) == []
+
+
+READERS = (
+    f"sft --data '{{}}' {TRAIN} --out no",
+    "evaluate --model nowhere --data '{}' --out no",
+    "mine score --model nowhere --data '{}' --out no",
+    "rewards probe '{}' --rewards format",
+    "verl-rows '{}' --out no.parquet",
+    "rewards score '{}'",
+    "kg extract '{}' --out no.jsonl --overwrite",
+    "kg audit '{}' '{}'",
+    "compare '{}' '{}'",
+    "mine select '{}' '{}' --out no.json",
+    "data import mimic-vqa-cot '{}' --out no",
+)
+
+
+def readings(folder: Path, each: int) -> dict[str, str]:
+    """`data check` of every damaged file, and `each` of the other readers, by turns."""
+    commands: dict[str, str] = {}
+    for number, file in enumerate(sorted((folder / "damaged").iterdir())):
+        turns = [READERS[(number + 3 * turn) % len(READERS)] for turn in range(each)]
+        for turn, words in enumerate(["data check '{}'", *turns]):
+            commands[f"reading {number} {turn}"] = words.replace("{}", f"damaged/{file.name}")
+    return commands
+
+
+RUNS = {
+    "text": f"{GRPO} --rewards mine:text --out text",
+    "deep": f"{GRPO} --rewards mine:deep external_kg_jac --combine product --out deep",
+    "whole rows": f"{GRPO} --rewards mine:whole_rows --out whole",
+    "seldom": f"{GRPO} --rewards mine:seldom --dynamic_sample true --out seldom",
+    "never": f"{GRPO} --rewards mine:never --out never",
+    "refused": f"{GRPO} {GRAPH_ALONE} --unscorable refuse --out refused",
+    "all": f"{GRPO} {GRAPH_ALONE} --data data/unscorable.json --out all",
+    "unknown": f"{GRPO} --out unknown --learning_rat 1",
+    "upload": f"{GRPO} --push_to_hub true --out upload",
+    "print": f"{GRPO} --log_completions true --out print",
+    "long": f"sft --data data/rows.json {TRAIN} --max_length 9 --out long",
+    "killed": f"{GRPO} --rewards mine:endless --save_steps 1 --out killed",
+    "resumed": f"{GRPO} --rewards mine:endless --save_steps 1 --out killed --resume auto",
+    "cut": f"{STAGES['grpo']} --resume true",
+}
+EXPECTED = {
+    "text": 1, "deep": 1, "whole rows": 2, "seldom": 0, "never": 0, "refused": 2, "all": 2, "unknown": 2,
+    "upload": 2, "print": 2, "long": 2, "killed": -9, "resumed": 0, "cut": 0,
+}  # fmt: skip
+
+
+def test_runs_that_fail_say_no_word_of_the_data(folder: Path, stages: dict[str, int]) -> None:
+    weights = folder / "grpo" / "checkpoint-2" / "adapter_model.safetensors"
+    os.truncate(weights, weights.stat().st_size // 2)
+    shutil.rmtree(folder / "grpo" / "model")
+    codes = carry_out(folder, RUNS, kill="killed")
+    assert codes == EXPECTED, {
+        name: said(folder, name)[-900:] for name in codes if codes[name] != EXPECTED[name]
+    }
+    assert "checkpoint-2 is skipped" in said(folder, "cut")
+    assert list(leaks(folder)) == []
+    assert not (folder / "attempts.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "each", [1, pytest.param(len(READERS), marks=pytest.mark.slow)], ids=["by turns", "all"]
+)
+def test_data_that_cannot_be_read_is_not_quoted(folder: Path, stages: dict[str, int], each: int) -> None:
+    commands = readings(folder, each)
+    codes = carry_out(folder, commands)
+    assert [commands[name] for name in codes if "Traceback" in said(folder, name)] == []
     assert list(leaks(folder)) == []

@@ -47,7 +47,7 @@ EXAMPLES = [
         ({"rewards": ["external_r1v_acc"]}, ["graph alone", "neither", "nothing"]),
         ({"rewards": ["external_r1v_acc", "external_kg_jac"]}, ["neither", "nothing"]),
         ({"rewards": ["external_kg_jac", "external_r1v_acc"], "combine": "product"}, ["neither", "nothing"]),
-        ({"rewards": ["external_kg_jac"], "empty": "one"}, ["answer alone", "neither", "nothing"]),
+        ({"rewards": ["external_kg_jac"], "empty": "one"}, []),  # two empty graphs are equal
         ({"rewards": ["external_kg_jac", "format"]}, []),
         ({"rewards": ["external_kg_jac", "soft_overlong"]}, []),
         ({"rewards": ["external_kg_jac"], "compat": "seed"}, []),
@@ -59,11 +59,14 @@ def test_what_is_known_before_training(changes: dict[str, Any], expected: list[s
     assert [example.id for example in found] == expected
 
 
+@pytest.mark.parametrize("empty", ["skip", "one", "zero"])
 @pytest.mark.parametrize("name", ["external_kg_jac", "external_r1v_acc"])
 @pytest.mark.parametrize("completion", ["", "lorem ipsum", WITH_GRAPH, WITHOUT])
-def test_no_completion_is_worth_anything_where_an_empty_one_is_not(name: str, completion: str) -> None:
+def test_no_completion_is_worth_anything_where_an_empty_one_is_not(
+    name: str, completion: str, empty: str
+) -> None:
     """So that it is enough to ask for one."""
-    recipe = GRPORecipe(rewards=[name])
+    recipe = GRPORecipe(rewards=[name], empty=empty)
     left_out = {e.id for e in unscorable.find(recipe, LexiconExtractor(), EXAMPLES)}
     (reward,) = named.open_rewards(recipe, LexiconExtractor())
     values = reward(
