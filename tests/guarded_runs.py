@@ -67,18 +67,22 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def carry_out(folder: Path, commands: dict[str, str], *, kill: str = "") -> dict[str, int]:
+def carry_out(
+    folder: Path, commands: dict[str, str], *, kill: dict[str, str] | None = None
+) -> dict[str, int]:
     """Run named commands in `folder`; returns their exit codes by name.
 
     Args:
         folder: Where they run; what they say is in `said/NAME.out` and `said/NAME.err`.
         commands: The words after `chexphi`.
-        kill: One that is stopped by SIGKILL once its run has logged a step.
+        kill: Of some of them a file, at whose appearance the command is stopped by SIGKILL.
     """
     (folder / "said").mkdir(exist_ok=True)
     plan = folder / "watch" / "commands.json"
     settings = environment(folder)
-    plan.write_text(json.dumps({"commands": {n: shlex.split(c) for n, c in commands.items()}, "kill": kill}))
+    plan.write_text(
+        json.dumps({"commands": {n: shlex.split(c) for n, c in commands.items()}, "kill": kill or {}})
+    )
     with (folder / "said" / "all.err").open("ab") as file:
         subprocess.run(
             [sys.executable, __file__, str(plan)], cwd=folder, env=settings, stdin=subprocess.DEVNULL,
@@ -95,7 +99,7 @@ def _main(plan: Path) -> None:
             file = os.open(f"said/{name}.{kind}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(file, descriptor)
             os.close(file)
-        codes[name] = _killed(argv) if name == wanted["kill"] else _run(argv)
+        codes[name] = _killed(argv, Path(wanted["kill"][name])) if name in wanted["kill"] else _run(argv)
         sys.stdout.flush()
         sys.stderr.flush()
     plan.with_name("codes.json").write_text(json.dumps(codes))
@@ -116,10 +120,9 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _killed(argv: list[str]) -> int:
+def _killed(argv: list[str], moment: Path) -> int:
     process: Any = subprocess.Popen([sys.executable, "-m", "chexphi", *argv])
-    metrics = Path(argv[argv.index("--out") + 1]) / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+    while process.poll() is None and not moment.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     return process.wait()

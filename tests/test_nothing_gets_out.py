@@ -111,8 +111,8 @@ def damage(folder: Path) -> None:
     folder.mkdir()
     good = [row(number, images=[]) for number in range(4)]
     files = {
-        f"cell {name} {number}.json": json.dumps([*good[:2], good[2] | {name: value}, good[3]])
-        for name, values in CELLS.items()
+        f"cell {place} {number}.json": json.dumps([*good[:2], good[2] | {name: value}, good[3]])
+        for place, (name, values) in enumerate(CELLS.items())
         for number, value in enumerate(values)
     }
     lines = "".join(json.dumps(one) + "\n" for one in good)
@@ -276,7 +276,7 @@ def test_runs_that_fail_say_no_word_of_the_data(folder: Path, stages: dict[str, 
     weights = folder / "grpo" / "checkpoint-2" / "adapter_model.safetensors"
     os.truncate(weights, weights.stat().st_size // 2)
     shutil.rmtree(folder / "grpo" / "model")
-    codes = carry_out(folder, RUNS, kill="killed")
+    codes = carry_out(folder, RUNS, kill={"killed": "begun"})
     assert codes == EXPECTED, {
         name: said(folder, name)[-900:] for name in codes if codes[name] != EXPECTED[name]
     }
