@@ -88,7 +88,7 @@ def test_no_completion_is_worth_anything_where_an_empty_one_is_not(
 def test_they_are_refused_by_id(choice: str, examples: list[Example], expected: str) -> None:
     recipe = GRPORecipe(rewards=["external_kg_jac"], unscorable=choice)
     with pytest.raises(InputError, match=expected) as caught:
-        unscorable.split(recipe, LexiconExtractor(), examples)
+        unscorable.leave_out(recipe, LexiconExtractor(), examples, {})
     assert "zqword" not in str(caught.value)
 
 

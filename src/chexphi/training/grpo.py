@@ -144,25 +144,6 @@ def read_pools(recipe: GRPORecipe) -> list[Example]:
     return [example for pool in pools for example in pool]
 
 
-def scorable(
-    recipe: GRPORecipe,
-    args: GRPOConfig,
-    extractor: Extractor,
-    examples: Sequence[Example],
-    facts: dict[str, Any],
-) -> list[Example]:
-    """The examples that some reward can score; the ids of the others go into `facts`, for the manifest.
-
-    Raises:
-        InputError: As `unscorable.split`, or if too few are left for a step.
-    """
-    kept, left_out = unscorable.split(recipe, extractor, examples)
-    if left_out:
-        check(recipe, args, kept)
-        facts["unscorable"] = [example.id for example in left_out]
-    return kept
-
-
 def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     """Run one GRPO stage; returns the run folder, whose `model/` is the trained policy.
 
@@ -180,7 +161,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
-        examples = scorable(recipe, args, extractor, examples, run.facts)
+        examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
+        check(recipe, args, examples)  # enough are left
     if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out

@@ -69,10 +69,10 @@ def find(fields: RewardFields, extractor: Extractor, examples: Sequence[Example]
     return unscored
 
 
-def split(
-    fields: Any, extractor: Extractor, examples: Sequence[Example]
-) -> tuple[list[Example], list[Example]]:
-    """The examples to train on, and those to leave out.
+def leave_out(
+    fields: Any, extractor: Extractor, examples: Sequence[Example], facts: dict[str, Any]
+) -> list[Example]:
+    """The examples to train on; the ids of the others go into `facts`, for the manifest.
 
     Raises:
         InputError: If some cannot be scored and `unscorable` is `refuse`, or if none can be scored.
@@ -84,8 +84,11 @@ def split(
             f"({', '.join(fields.rewards)}), the first is {left_out[0].id}: their references have no answer "
             "or no graph; add a reward that they have, or remove them"
         )
-    ids = {example.id for example in left_out}
-    return [example for example in examples if example.id not in ids], left_out
+    if not left_out:
+        return list(examples)
+    facts["unscorable"] = [example.id for example in left_out]
+    ids = set(facts["unscorable"])
+    return [example for example in examples if example.id not in ids]
 
 
 class Watch:
