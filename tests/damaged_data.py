@@ -45,7 +45,7 @@ def damage(folder: Path, good: list[dict[str, Any]]) -> None:
         "no object.json": json.dumps(["zqquestion", "zqreasoning"]),
         "words.json": "zqquestion zqreasoning",
         "words.jsonl": "zqquestion\nzqreasoning\n",
-        "columns.json": json.dumps({"zqquestion": good}),
+        "columns.json": json.dumps({"rows": good}),
     }
     for name, text in files.items():
         (folder / name).write_text(text)

@@ -25,7 +25,7 @@ MARK = re.compile(f"zq({'|'.join(MARKS)})".encode(), re.IGNORECASE)
 RECORDS = (
     "data/*", "damaged/*", "mine.py",  # what went in
     "*/completions.jsonl", "*/predictions.jsonl", "*/scored.jsonl", "*/kg.jsonl",
-    "subset.json", "rows.parquet", "report.html", "watch/commands.json", "no.parquet", "no.jsonl",
+    "subset.json", "rows.parquet", "report.html", "watch/commands.json", "no/*", "no.parquet", "no.jsonl",
     "said/ask.out",  # the reply to a question, which is what was asked for
 )  # fmt: skip
 """What holds patients' texts, as docs/formats.md says."""
