@@ -48,6 +48,14 @@ def uneven(completions: list[Any], id: Sequence[str], **_: Any) -> list[float]:
     ]
 
 
+def partly(completions: list[Any], id: Sequence[str], **_: Any) -> list[float | None]:
+    """A reward that has a value for about two of three prompts."""
+    texts = [completion[0]["content"] for completion in completions]
+    return [
+        None if hash_of(name) % 3 == 0 else len(set(text)) / 40 for text, name in zip(texts, id, strict=True)
+    ]
+
+
 def endless(completions: list[Any], **_: Any) -> list[float]:
     """A reward that does not come."""
     os.write(1, b"scoring")

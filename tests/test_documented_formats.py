@@ -134,6 +134,10 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
                 "--combine=product", "--loss_type=cispo", "--pools", str(valid))  # fmt: skip
     spread = run(grpo, "spread", *groups, "--max_steps=2", "--soft_overlong_share=1",
                  "--rewards", "external_kg_jac", "soft_overlong")  # fmt: skip
+    without_graph = {**json.loads(pool.read_text())[0], "id": "without", "explanation": "As asked."}
+    more = pool.with_name("more.json")
+    more.write_text(json.dumps([*json.loads(pool.read_text()), without_graph]))
+    alone = run(grpo, "alone", *groups, "--max_steps=1", "--rewards", "external_kg_jac", "--data", str(more))
     imitated = run(sft, "sft", *small, "--max_steps=1", "--logging_steps=1")
     told = run(evaluate, "evaluate", "--max_new_tokens=4", "--tokens", "--answer_samples=1")
     plain = run(evaluate, "plain", "--max_new_tokens=4", "--limit=3")
@@ -162,7 +166,8 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
         "scored.jsonl": lines(mined / "scored.jsonl"),
         "kg.jsonl": lines(folder / "kg.jsonl"),
         "manifest.json": [
-            json.loads((out / "manifest.json").read_text()) for out in (*trained, told, mined, probed, swept)
+            json.loads((out / "manifest.json").read_text())
+            for out in (*trained, alone, told, mined, probed, swept)
         ],
         "rows of rewards score": scorable,
         "rewards score": [scored],

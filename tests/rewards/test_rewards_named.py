@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
+import traceback
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -178,9 +180,13 @@ def test_a_reward_that_raises_names_the_row() -> None:
             raise KeyError(completions[0])
         return [1.0] * len(completions)
 
-    with pytest.raises(RewardError, match=r"^reward mine raised KeyError on row b$") as raised:
+    with pytest.raises(RewardError, match=r"^reward mine raised KeyError on row b \(") as raised:
         Checked("mine", reward)([GOLD] * 3, log_metric=lambda *metric: logged.append("call"), **BATCH)
-    assert isinstance(raised.value.__cause__, KeyError)
+    assert f"({__file__}:{reward.__code__.co_firstlineno + 3})" in str(raised.value)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert GOLD not in shown
+    assert "direct cause" not in shown
+    assert GOLD in str(raised.value.__context__)  # for who catches it
     assert len(logged) == 1  # the search for the row logs nothing
 
     def by_size(completions: list[str], **columns: Any) -> list[float]:
@@ -190,6 +196,27 @@ def test_a_reward_that_raises_names_the_row() -> None:
 
     with pytest.raises(RewardError, match="a batch of 3 rows, of which none raises alone"):
         Checked("mine", by_size)([GOLD] * 3, **BATCH)
+
+
+@pytest.mark.parametrize(("depth", "lines"), [(0, 1), (2, 3), (40, 5)])
+def test_a_reward_that_raises_names_its_lines_the_first_and_the_last(depth: int, lines: int) -> None:
+    def deeper(left: int) -> float:
+        return deeper(left - 1) if left else float("no number")
+
+    def reward(completions: list[str], **columns: Any) -> list[float]:
+        return [deeper(depth - 1) if depth else float("no number")]
+
+    with pytest.raises(RewardError) as raised:
+        Checked("mine", reward)([GOLD], id=["a"])
+    steps = re.search(r"on row a \((.*?)\): its message", str(raised.value))
+    assert steps
+    assert len(steps[1].split(" > ")) == lines
+    assert f"{__file__}:{reward.__code__.co_firstlineno + 1}" in steps[1]
+
+
+def test_a_reward_that_cannot_be_called_has_no_line() -> None:
+    with pytest.raises(RewardError, match=r"raised TypeError on row a \(in its call\)"):
+        Checked("mine", lambda completions: [1.0])([GOLD], id=["a"])
 
 
 def test_a_combined_reward_has_its_parts_beside_it() -> None:

@@ -77,6 +77,17 @@ def test_weights_spread_with_fsdp_train_as_one_process(
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("flags", [[], ["--dynamic_sample=true"]])
+def test_rows_without_a_reward_are_skipped_as_on_one_process(
+    both: Both, tiny_model_dir: Path, flags: list[str]
+) -> None:
+    one, two = both(tiny_model_dir, ["--trainable=all", "--rewards", "killed_runs:partly", *flags], 4)
+    same_runs(one, two)
+    skipped = [row.rewards["killed_runs:partly"] is None for row in rows_of(two)]
+    assert {True, False} == {*skipped}
+
+
+@pytest.mark.faults
 def test_an_untied_head_spread_with_fsdp_trains_as_on_one_process(both: Both, tmp_path: Path) -> None:
     """FSDP gathers Phi-4's with the last norm, and Qwen's by itself."""
     model = tmp_path / "qwen"

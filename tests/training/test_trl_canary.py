@@ -10,11 +10,14 @@ from transformers import Trainer
 from trl import GRPOTrainer, SFTTrainer
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.kernels.chunked_logprob import ChunkedLogProbFunction
+from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import add_fused_lm_head
 
+from chexphi.training.outward import KeptHere
 from chexphi.training.resample import ResamplingGRPOTrainer
 from chexphi.training.resume import Recovering
 from chexphi.training.trainer import LoggedGRPOTrainer
+from chexphi.training.unscorable import SkipsUnscorable
 
 OVERRIDDEN = {
     "_prepare_inputs": ["self", "generation_batch"],
@@ -33,6 +36,8 @@ OVERRIDDEN = {
         "learning_rate",
     ],
     "_save_checkpoint": ["self", "model", "trial"],
+    "_send_telemetry": ["self"],
+    "create_model_card": ["self", "model_name", "dataset_name", "tags"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [
@@ -56,7 +61,7 @@ def test_overridden_methods_have_the_signature_we_wrap(name: str) -> None:
 def test_nothing_else_is_overridden() -> None:
     ours = {
         name
-        for kind in (Recovering, LoggedGRPOTrainer, ResamplingGRPOTrainer)
+        for kind in (Recovering, KeptHere, SkipsUnscorable, LoggedGRPOTrainer, ResamplingGRPOTrainer)
         for name in vars(kind)
         if hasattr(GRPOTrainer, name) and not name.startswith("__")
     }
@@ -82,6 +87,7 @@ def test_nothing_else_is_overridden() -> None:
         "eos_and_pad = [*self.eos_token_ids, self._tokenizer.pad_token_id]",
         "num_items_in_batch = self.accelerator.gather(loss_mask.sum()).sum()",
         "unscorable_mask = torch.isnan(rewards_per_func).all(dim=1)",
+        "if torch.isnan(rewards_per_func).all(dim=1).any():",  # then it prints the row
         "if images is None:\n            images = dataset_images",
     ],
 )
@@ -131,6 +137,13 @@ def test_the_vllm_backend_has_what_is_replaced_on_it() -> None:
     assert all(f"self.{name} =" in source for name in ("model", "_dist", "generation_kwargs"))
     assert '"generation_kwargs": self.generation_kwargs' in source  # the server's
     assert "generation_kwargs.update(self.generation_kwargs)" in source  # colocated
+
+
+def test_what_trl_sends_and_writes_goes_through_the_two_methods_that_we_replace() -> None:
+    source = inspect.getsource(_BaseTrainer)
+    assert source.count("send_telemetry(") == 3  # the method, its call in __init__, and the library's
+    assert "def create_model_card" in source
+    assert all("self.create_model_card(" in inspect.getsource(kind) for kind in (GRPOTrainer, SFTTrainer))
 
 
 def test_helpers_take_what_we_pass() -> None:

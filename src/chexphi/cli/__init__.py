@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from chexphi import processes, runs
-from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards
+from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Seed, recipe_argv, show, show_table
+from chexphi.rewards.checked import RewardError
 from chexphi.schema import InputError
 from chexphi.training.stop import ROWS_KEPT, STAGES_KEPT, STOP
 
@@ -184,8 +185,9 @@ def verl_rows(
 def main() -> None:
     """Run the command line; bad input is one sentence on standard error and exit code 2.
 
-    So is training that stopped at a value that is not finite, with exit code 1.
+    So is training that stopped at a value that is not finite, or at a reward that raised, with exit code 1.
     """
+    telemetry.turn_off()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # TRL sets the old name by default, and reads it
     warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
@@ -198,7 +200,7 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except FloatingPointError as error:
+    except (FloatingPointError, RewardError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
     except OSError as error:  # a path that is a folder, a file, not ours to write, or on a full disk

@@ -8,7 +8,8 @@ file of your own (the README has one).
 
 A `solution` that is None or NaN cannot be scored; one that is a dict or a list is refused, with its row.
 A reward that cannot be given is `None`, of which Swift makes 0 in the sum. Where that is so of all rewards,
-Swift logs the row with its text: `chexphi data check` finds rows without an answer before.
+Swift logs the row with its text: use both rewards, then a row that has an answer has one. `chexphi data
+check` finds rows without an answer, and with `--rewards external_kg_jac` counts references without a graph.
 """
 
 from __future__ import annotations

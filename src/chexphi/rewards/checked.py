@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,11 @@ from chexphi.schema import InputError
 
 
 class RewardError(RuntimeError):
-    """A reward raised; its own error is the cause."""
+    """A reward raised; says which row, and where in the code. Its own error is the context, not shown.
+
+    The message of a reward's error may hold the completion or the reference, so that neither the message nor
+    a traceback with it is printed or logged.
+    """
 
 
 class Checked:
@@ -40,8 +45,11 @@ class Checked:
         except InputError:
             raise
         except Exception as error:
-            where = self._culprit(completions, columns)
-            raise RewardError(f"reward {self.__name__} raised {type(error).__name__} on {where}") from error
+            row = self._culprit(completions, columns)
+            raise RewardError(
+                f"reward {self.__name__} raised {type(error).__name__} on {row} ({_lines(error)}): its "
+                "message may hold patients' texts and is not shown, call the reward on that row to read it"
+            ) from None
         return checked_values(self.__name__, found, len(completions), columns)
 
     def _call(self, completions: Sequence[Any], columns: Mapping[str, Any]) -> Any:
@@ -57,6 +65,14 @@ class Checked:
             except Exception:
                 return row_name(row, columns)
         return f"a batch of {count} rows, of which none raises alone"
+
+
+def _lines(error: Exception) -> str:
+    """The lines that led to an error, from the reward's own on; of a long way the first and the last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    steps = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename != __file__]
+    short = steps if len(steps) <= 4 else [*steps[:2], "…", *steps[-2:]]
+    return " > ".join(short) or "in its call"
 
 
 def _one_row(columns: Mapping[str, Any], row: int, count: int) -> dict[str, Any]:

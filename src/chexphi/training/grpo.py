@@ -25,7 +25,7 @@ from chexphi.models.stage import LearningFields, begin, check_run
 from chexphi.rewards import named, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.schema import Example, InputError
-from chexphi.training import dynamic, engines, refused
+from chexphi.training import dynamic, engines, refused, unscorable
 from chexphi.training.checkpoints import Checkpoint, Standing, standing
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
@@ -71,6 +71,10 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
+    unscorable: str = field(
+        default="leave_out",
+        metadata={"help": "examples that none of the rewards can score: leave_out (counted) or refuse"},
+    )
     logp_difference: float = field(
         default=0.05,
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
@@ -106,6 +110,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     """
     settings.check(recipe, args.reward_weights, where="grpo")
     refused.check(args, "grpo")
+    unscorable.check(recipe)
     named.check_places(recipe.rewards)
     if recipe.log_every < 1:
         raise InputError(f"grpo: log_every is {recipe.log_every}: use 1 for every step, or a greater number")
@@ -156,6 +161,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
+        examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
+        check(recipe, args, examples)  # enough are left
     if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
@@ -178,6 +185,8 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             processing_class=processor, completions=completions, callbacks=callbacks,
         )  # fmt: skip
         made.append(trainer)
+        if left_out := run.facts.get("unscorable"):
+            logger.warning("%d examples that no reward can score are left out", len(left_out))
         logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
@@ -206,6 +215,7 @@ def make_trainer(
         "log_every": recipe.log_every,
         "limits": _limits(recipe),
         "share_prefix": recipe.share_prefix,
+        "refuse_unscorable": recipe.unscorable == "refuse",
         "epochs_done": checkpoint.epochs if checkpoint else 0,
         "logs": [Path(args.output_dir) / name for name in LOGS],
     }

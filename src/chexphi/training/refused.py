@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from chexphi import processes
 from chexphi.schema import InputError
-from chexphi.training import foreign_code, trackers
+from chexphi.training import foreign_code, outward, trackers
 
 LEAST = {
     "per_device_train_batch_size": 1,
@@ -42,6 +42,7 @@ def check(args: Any, verb: str) -> None:
     """
     trackers.check(args.report_to)
     foreign_code.check(args, verb)
+    outward.check(args, verb)
     for name, least in LEAST.items():
         if (value := getattr(args, name, None)) is not None and value < least:
             raise InputError(f"{verb}: {name} is {value}: use at least {least}")

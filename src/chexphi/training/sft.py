@@ -23,6 +23,7 @@ from chexphi.training import refused
 from chexphi.training.checkpoints import Standing, standing
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
+from chexphi.training.outward import KeptHere
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import Recovering, cut_logs, finish
 from chexphi.training.stop import RESUME_HELP
@@ -63,7 +64,7 @@ def read(recipe: SFTRecipe) -> list[Example]:
     return examples
 
 
-class RecoveringSFTTrainer(Recovering, SFTTrainer):
+class RecoveringSFTTrainer(Recovering, KeptHere, SFTTrainer):
     """TRL's, which saves what it can go on from, and goes on counting tokens."""
 
     def _run_epoch(self, **arguments: Any) -> None:

@@ -24,7 +24,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from transformers.integrations import is_deepspeed_zero3_enabled
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 from trl.models import prepare_deepspeed
 from trl.trainer.utils import (
     add_fused_lm_head,
@@ -40,14 +40,16 @@ from chexphi.prompts import text_of
 from chexphi.schema import InputError
 from chexphi.training import dynamic, engines, masks, shared
 from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
+from chexphi.training.outward import KeptHere
 from chexphi.training.resume import Recovering
+from chexphi.training.unscorable import SkipsUnscorable
 
 logger = logging.getLogger(__name__)
 
 ROW = "row_index"
 
 
-class LoggedGRPOTrainer(Recovering, GRPOTrainer):
+class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
     """GRPO with a `completions.jsonl`; the dataset has the columns `id` and `prompt`.
 
     Args:

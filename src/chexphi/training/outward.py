@@ -1,0 +1,89 @@
+"""What would carry a run's texts or files away: settings that are refused, and what TRL does unasked.
+
+A run's folder holds patients' texts (`completions.jsonl`, `predictions.jsonl`), so nothing uploads it. A
+tracker that `report_to` names gets figures and TRL's settings, no text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import Trainer
+
+from chexphi.schema import InputError
+
+HUB = (
+    "push_to_hub", "hub_model_id", "hub_token", "hub_always_push", "hub_revision", "log_completions_hub_repo",
+)  # fmt: skip
+"""Settings that upload; TRL would make a public repository of the whole folder."""
+FOLDER_UPLOADS = {
+    "comet_ml": ("COMET_LOG_ASSETS", ("1", "true")),
+    "dagshub": ("HF_DAGSHUB_LOG_ARTIFACTS", ("1", "true", "yes", "on")),
+    "dvclive": ("HF_DVCLIVE_LOG_MODEL", ("all",)),
+}
+"""Trackers of which a variable of the environment makes transformers hand over the whole run folder."""
+TELEMETRY = "HF_HUB_DISABLE_TELEMETRY"
+_FALSE = ("0", "false", "no", "off")
+
+
+def check(args: Any, verb: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse settings that would print patients' texts or send them to somebody else.
+
+    Args:
+        args: TRL's config.
+        verb: Of the stage, for the message.
+        environment: Where trackers find what they upload.
+
+    Raises:
+        InputError: For the first such setting; values are not shown, one of them is a password.
+    """
+    if name := next((name for name in HUB if getattr(args, name, None)), None):
+        raise InputError(
+            f"{verb}: {name} is set, which would upload the run's folder with its patients' texts: leave it "
+            "out, and upload the finished policy alone: hf upload USER/NAME RUN/model --private"
+        )
+    if getattr(args, "log_completions", False):
+        raise InputError(
+            f"{verb}: log_completions is true, which would print patients' texts and send them to trackers: "
+            "leave it out, completions.jsonl has every completion"
+        )
+    for tracker in args.report_to:
+        _check_tracker(tracker, args, verb, environment)
+
+
+def _check_tracker(tracker: str, args: Any, verb: str, environment: Mapping[str, str]) -> None:
+    variable, values = FOLDER_UPLOADS.get(tracker, ("", ()))
+    if variable and environment.get(variable, "").lower() in values:
+        raise InputError(
+            f"{verb}: {variable} is {environment[variable]}, with which {tracker} would upload the run's "
+            "folder with its patients' texts: unset it"
+        )
+    space = args.trackio_space_id or args.trackio_bucket_id or environment.get("TRACKIO_SPACE_ID")
+    if tracker == "trackio" and space and not args.hub_private_repo:
+        raise InputError(
+            f"{verb}: trackio would make a public Space of the run's figures: set hub_private_repo to true, "
+            "or leave out trackio_space_id and trackio_bucket_id"
+        )
+
+
+class KeptHere(Trainer):
+    """Before a trainer of TRL's among a class's bases: it says nothing about itself, and writes no card.
+
+    It does not matter whether TRL was imported before this package: its own variable, which is read at that
+    moment, is not needed.
+    """
+
+    def __init__(self, *arguments: Any, args: Any, **kwargs: Any) -> None:
+        if getattr(args, "use_vllm", False):
+            os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # read when its engine starts
+        super().__init__(*arguments, args=args, **kwargs)
+
+    def _send_telemetry(self) -> None:
+        """Send what TRL would send to the hub, only where the user turned that on: the variable is 0."""
+        if os.environ.get(TELEMETRY, "").lower() in _FALSE:
+            super()._send_telemetry()
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: TRL would write a card of a model with no name into every run's folder."""
