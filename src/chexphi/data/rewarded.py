@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, jsonl, prompts
+from chexphi import config, field_values, jsonl, prompts
 from chexphi.graph.types import Extractor
 from chexphi.rewards import named, settings
 from chexphi.rewards.checked import Checked, totals
@@ -72,7 +72,7 @@ def setup(
     ours = {key: value for key, value in values.items() if key in kinds}
     ours |= {key: value for key, value in changes.items() if value is not None}
     where = " over ".join(reversed(files)) or "rewards"
-    fields = RewardFields(**config.check_values(ours, [RewardFields], where))
+    fields = RewardFields(**field_values.check_values(ours, [RewardFields], where))
     if weights is None and not names:
         weights = values.get("reward_weights")
     settings.check(fields, weights, where=where)
