@@ -149,8 +149,10 @@ def _parser(kinds: Sequence[type], prog: str, values: Mapping[str, Any]) -> HfAr
         if action.dest in values:
             action.default, action.required = values[action.dest], False
             if action.choices and isinstance(action.default, str) and action.default not in action.choices:
-                known = ", ".join(map(str, action.choices))
-                raise InputError(f"{prog}: {action.dest} is {shown(action.default)}: use one of {known}")
+                known = [str(choice) for choice in action.choices]
+                near = difflib.get_close_matches(action.default[:100], known, n=5) or known
+                hint = _cut(f"use one of {', '.join(near)}")
+                raise InputError(f"{prog}: {action.dest} is {shown(action.default)}: {hint}")
     return parser
 
 

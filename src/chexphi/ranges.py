@@ -75,7 +75,11 @@ def check(settings: Mapping[str, Any], ranges: Mapping[str, Range], where: str) 
 
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        yield value if abs(value) < 2**1000 else math.inf  # more than a float holds
+        yield (
+            value
+            if isinstance(value, float) or value.bit_length() < 1000
+            else math.inf * (1 if value > 0 else -1)
+        )
     elif isinstance(value, Mapping | list | tuple):
         for part in value.values() if isinstance(value, Mapping) else value:
             yield from _numbers(part)

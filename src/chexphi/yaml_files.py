@@ -26,6 +26,8 @@ _WORDS |= dict.fromkeys(("null", "Null", "NULL"), None)
 _WORDS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
 _EITHER = re.compile(r"yes|no|on|off", re.IGNORECASE)
 """Texts to us, booleans to other readers of YAML."""
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""Of Unicode: PyYAML writes them within other texts so that it reads a space."""
 
 
 def read_yaml(path: Path, *, what: str = "config file") -> dict[str, Any]:
@@ -90,7 +92,8 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_text(self, data: str) -> yaml.ScalarNode:
         plain = INTEGER.fullmatch(data) or FLOAT.fullmatch(data) or _EITHER.fullmatch(data)
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style="'" if plain else None)
+        style = '"' if _LINE_ENDS.search(data) else "'" if plain else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)

@@ -13,7 +13,7 @@ from accelerate import PartialState
 from chexphi.files import read_object
 from chexphi.models import adapter, gemma3, phi4, qwen_vl
 from chexphi.models.checkpoint import headers
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 VISION_ADAPTER = "vision-lora"
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
@@ -104,9 +104,9 @@ def load(
 
 def _check_settings(dtype: str, attention: str) -> None:
     if dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}: use {', '.join(DTYPES)}")
+        raise InputError(f"dtype is {shown(dtype)}: use {', '.join(DTYPES)}")
     if attention not in ATTENTION:
-        raise InputError(f"attn_implementation is {attention!r}: use {', '.join(ATTENTION)}")
+        raise InputError(f"attn_implementation is {shown(attention)}: use {', '.join(ATTENTION)}")
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise InputError("flash_attention_2 needs the package flash-attn, which is not installed: use sdpa")
 

@@ -64,7 +64,7 @@ def check(args: Any, verb: str) -> None:
         if isinstance(value := getattr(args, name, None), str):
             raise InputError(f"{verb}: {name} is {shown(value)}: give a mapping")
     template = getattr(args, "chat_template_path", None)
-    if template is not None and not Path(template).exists():
+    if template is not None and not (template and Path(template).exists()):
         raise InputError(
             f"{verb}: chat_template_path {shown(template)} does not exist: correct it, or leave it out"
         )

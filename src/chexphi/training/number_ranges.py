@@ -40,7 +40,7 @@ TRANSFORMERS: dict[str, Range] = {
     "weight_decay": NOT_NEGATIVE,
     "adam_beta1": BELOW_ONE,
     "adam_beta2": BELOW_ONE,
-    "adam_epsilon": NOT_NEGATIVE,
+    "adam_epsilon": POSITIVE,  # with 0 a weight without a gradient becomes NaN
     # trainer.py clips where it is above 0
     "max_grad_norm": Range(0, note="0: gradients are not clipped"),
     # trainer_pt_utils.LabelSmoother weighs two losses with it

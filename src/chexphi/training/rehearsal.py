@@ -13,10 +13,13 @@ import torch
 from transformers import GenerationConfig, Trainer
 from transformers.optimization import get_scheduler
 
+from chexphi import ranges
 from chexphi.schema import InputError, shown
+from chexphi.training.number_ranges import GRPO
 
 LAYERWISE = ("galore", "apollo", "lomo", "adalomo")
 """Beginnings of the names of optimisers that look for their layers in the model itself."""
+SAMPLING = {name: GRPO[name] for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")}
 STEPS = 100
 """Of a run whose number of steps its data decide."""
 
@@ -77,6 +80,7 @@ def _schedule(args: Any, optimizer: torch.optim.Optimizer) -> None:
 
 
 def _check_generation(arguments: dict[str, Any], verb: str) -> None:
+    ranges.check(arguments, SAMPLING, f"{verb}: generation_kwargs")
     known = GenerationConfig().to_dict()
     if unknown := next((name for name in arguments if name not in known), None):
         near = difflib.get_close_matches(unknown, known, n=1)
