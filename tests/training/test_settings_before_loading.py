@@ -71,6 +71,8 @@ BOTH: list[tuple[str, Any, str]] = [
     ("accelerator_config", {"unheard_of": 1}, "unheard_of"),
     ("accelerator_config", "nowhere.json", "'nowhere.json' cannot be read (No such file or directory)"),
     ("gradient_checkpointing_kwargs", "x", "give a mapping"),
+    ("remove_unused_columns", True, "remove_unused_columns is true, and rows are made of columns"),
+    ("dataloader_persistent_workers", True, "needs dataloader_num_workers of at least 1"),
     # libraries and machines that are not there
     (
         "use_liger_kernel",

@@ -68,9 +68,24 @@ def check(args: Any, verb: str) -> None:
         raise InputError(
             f"{verb}: chat_template_path {shown(template)} does not exist: correct it, or leave it out"
         )
+    _check_beside(args, verb)
+
+
+def _check_beside(args: Any, verb: str) -> None:
+    """Refuse what needs a library, a GPU or another setting that is not there."""
     if getattr(args, "activation_offloading", False) and not torch.cuda.is_available():
         raise InputError(
             f"{verb}: activation_offloading moves activations off a GPU, and there is none: leave it out"
+        )
+    if args.remove_unused_columns:
+        raise InputError(
+            f"{verb}: remove_unused_columns is true, and rows are made of columns that TRL does not know: "
+            "leave it out"
+        )
+    if args.dataloader_persistent_workers and not args.dataloader_num_workers:
+        raise InputError(
+            f"{verb}: dataloader_persistent_workers needs dataloader_num_workers of at least 1: set it, or "
+            "leave both out"
         )
     if args.use_liger_kernel and importlib.util.find_spec("liger_kernel") is None:
         raise InputError(
