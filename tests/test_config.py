@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chexphi import config
+from chexphi.ranges import COUNT
 from chexphi.runs import Resume
 from chexphi.schema import InputError
 
@@ -22,6 +25,8 @@ class Recipe:
     rewards: list[str] = field(default_factory=lambda: ["a"])
     overwrite: bool = False
     resume: Resume = False
+    numbers: list[float] | None = None
+    level: str = field(default="a", metadata={"choices": ["a", "b"]})
 
 
 def parse(tmp_path: Path, yaml: str, *flags: str) -> Recipe:
@@ -48,8 +53,8 @@ def test_flags_override_yaml_in_every_spelling(tmp_path: Path) -> None:
         ("model: 3", [], "model is 3"),
         ("rewards: a", [], "rewards is 'a'"),
         ("learning_rat: 1", [], "did you mean 'learning_rate'"),
-        ("- a", [], "no mapping"),
-        ("a: [", [], "no valid YAML"),
+        ("- a", [], "does not hold a mapping"),
+        ("a: [", [], "not valid YAML"),
         ("limit: 3", ["--limits", "4"], "did you mean 'limit'"),
         ("limit: 3", ["--limit", "many"], "limit"),
         ("resume: perhaps", [], "resume is 'perhaps'"),
@@ -114,3 +119,94 @@ def test_a_missing_file_is_named_with_what_there_is(tmp_path: Path) -> None:
 def test_two_files_behind_one_flag_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"more\.yaml"):
         parse(tmp_path, "limit: 3\n", "more.yaml")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["010", "1_000", "0x1F", "1:30", "0b1", "'010'", "1e", "--1", "2026-11-30", "yes", ".inf.", "1 000"],
+)
+@pytest.mark.parametrize("name", ["limit", "learning_rate", "numbers"])
+def test_a_number_is_read_as_json_reads_it_or_not_at_all(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(
+        InputError, match=f"{name} is .*, which is not (int|float|list).*: give a value of that"
+    ):
+        parse(
+            tmp_path, f"{name}: {value}" if name != "numbers" else f"numbers: [1, '{value.strip(chr(39))}']"
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("6e-5", 6e-5), ("1e5", 1e5), ("'1e-3'", 1e-3), ("1", 1.0), ("-0.5", -0.5), ("1E2", 100.0)],
+)
+def test_a_number_is_read_with_or_without_quotes(tmp_path: Path, value: str, number: float) -> None:
+    read = parse(tmp_path, f"learning_rate: {value}\nnumbers: [{value}]")
+    assert (read.learning_rate, read.numbers) == (number, [number])
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [(word, True) for word in ("true", "True", "yes", "on", "YES", "1", "'true'")]
+    + [(word, False) for word in ("false", "FALSE", "no", "Off", "0", "'no'")],
+)
+def test_a_field_that_is_true_or_false_takes_the_words_that_users_write(
+    tmp_path: Path, word: str, expected: bool
+) -> None:
+    assert parse(tmp_path, f"overwrite: {word}").overwrite is expected
+    assert parse(tmp_path, f"resume: {word}").resume is expected
+
+
+def test_a_text_keeps_the_words_that_other_readers_take_for_true(tmp_path: Path) -> None:
+    assert [parse(tmp_path, f"model: {word}").model for word in ("no", "Yes", "on")] == ["no", "Yes", "on"]
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1e999", "'nan'", "inf", "NaN"])
+def test_no_number_is_infinite_or_not_a_number(tmp_path: Path, value: str) -> None:
+    for name in ("learning_rate", "numbers"):
+        with pytest.raises(InputError, match=rf"{name} is \[?'?-?(nan|inf|NaN|1e999)'?\]?"):
+            parse(tmp_path, f"{name}: {value}" if name != "numbers" else f"numbers: [{value}]")
+    with pytest.raises(InputError, match="learning_rate is nan: use a finite number"):
+        config.parse(["--learning_rate", "nan"], Recipe, prog="chexphi sft")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda file: file.write_bytes("model: Größe".encode("latin-1")), "is not UTF-8"),
+        (lambda file: file.write_bytes("model: a".encode("utf-16")), "is not UTF-8"),
+        (lambda file: file.mkdir(), "is not a file: check the path"),
+        (lambda file: file.write_text("x" * 100_000 + ": 1"), "has more than 50,000 bytes"),
+        (lambda file: file.write_text("x" * 1_000 + ": 1"), "unknown key a text of 1000 characters"),
+        (
+            lambda file: file.write_text("limit: " + "x" * 40_000),
+            "limit is a text of 40000 characters, which is not",
+        ),
+        (lambda file: file.write_text("limit: [" + "1," * 999 + "1]"), "limit is a list of 3000 characters"),
+        (
+            lambda file: file.write_text("level: " + "x" * 40_000),
+            "level is a text of 40000 characters: use one of a",
+        ),
+    ],
+)
+def test_a_file_that_is_no_settings_is_one_short_sentence(
+    tmp_path: Path, write: Callable[[Path], Any], message: str
+) -> None:
+    write(tmp_path / "run.yaml")
+    with pytest.raises(InputError, match=message) as refused:
+        config.parse(["--config", str(tmp_path / "run.yaml")], Recipe, prog="chexphi sft")
+    assert len(str(refused.value)) < 600
+
+
+def test_long_words_on_the_command_line_are_cut() -> None:
+    for words in (["--limit", "x" * 99_000], ["--" + "x" * 99_000, "1"], ["--level", "x" * 99_000]):
+        with pytest.raises(InputError) as refused:
+            config.parse(words, Recipe, prog="chexphi sft")
+        assert len(str(refused.value)) < 600
+
+
+def test_a_range_is_held_against_what_came_out_of_files_and_flags(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("limit: 0\n")
+    words, allowed = ["--config", str(tmp_path / "run.yaml")], {"limit": COUNT}
+    with pytest.raises(InputError, match=r"^sft: limit is 0: use at least 1$"):
+        config.parse(words, Recipe, prog="chexphi sft", allowed=allowed)
+    assert config.parse([*words, "--limit", "2"], Recipe, prog="chexphi sft", allowed=allowed)[0].limit == 2

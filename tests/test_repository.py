@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chexphi import config
+from chexphi import config, field_values
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
@@ -120,7 +120,7 @@ def test_every_config_loads(path: Path) -> None:
     """
     verb = "grpo" if path in PRESETS else path.stem.split("_")[0].replace("mine", "mine score")
     kinds = recipe_kinds(verb)
-    values = config.check_values(config.read_yaml(path), kinds, str(path))
+    values = field_values.check_values(config.read_yaml(path), kinds, str(path))
     assert values
     if len(kinds) == 1:
         config.parse(["--config", str(path)], *kinds, prog="chexphi")

@@ -10,16 +10,21 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import pydantic
-import yaml
-
+from chexphi import ranges, yaml_files
+from chexphi.field_values import check_values, fields_of
+from chexphi.ranges import Range
 from chexphi.runs import Resume
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
+
+if TYPE_CHECKING:
+    from transformers import HfArgumentParser
+
+MAX_MESSAGE = 400
+"""Characters of a library's message that ours shows."""
 
 
 def normalize_flags(argv: Sequence[str]) -> list[str]:
@@ -60,91 +65,32 @@ def split_configs(flags: Sequence[str], prog: str) -> tuple[list[Path], list[str
     return files, others
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """YAML whose mappings name a key once: of two values the library would keep the last, and say nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if twice := next((key for key in keys if keys.count(key) > 1), None):
-            line = node.start_mark.line + 1
-            raise InputError(
-                f"config file {self.name}: key {twice!r} stands twice in the mapping at line {line}: keep one"
-            )
-        return super().construct_mapping(node, deep)
-
-
 def as_text(value: Any) -> str:
     """A value of a setting as it stands on a command line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """The mapping in a YAML file of settings; see `yaml_files`.
 
     Raises:
-        InputError: If the file is missing (with those of its folder), broken, no mapping, or one that names a
-            key twice.
+        InputError: If the file is missing (with those of its folder), or as `yaml_files`.
     """
-    if not path.is_file():
+    if not path.exists():
         there = sorted(file.stem for file in path.parent.glob("*.yaml"))
         near = difflib.get_close_matches(path.stem, there) or there
         names = ", ".join(f"{stem}.yaml" for stem in near)
         hint = f"{path.parent} has {names}" if names else "check the path after --config"
         raise InputError(f"config file {path} does not exist: {hint}")
-    try:
-        with path.open(encoding="utf-8") as file:
-            values = yaml.load(file, _OnceLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        raise InputError(f"config file {path} is no valid YAML{place}: correct it") from None
-    if not isinstance(values, dict):
-        raise InputError(f"config file {path} holds no mapping: write one `key: value` a line")
-    return values
-
-
-def fields_of(kinds: Sequence[type]) -> dict[str, Any]:
-    """The types of all fields of dataclasses, by name."""
-    hints: dict[str, Any] = {}
-    for kind in kinds:
-        found = typing.get_type_hints(kind)
-        hints.update({field.name: found[field.name] for field in dataclasses.fields(kind) if field.init})
-    return hints
-
-
-def check_values(values: dict[str, Any], kinds: Sequence[type], source: str) -> dict[str, Any]:
-    """Convert each value to its field's type ("6e-5" is text to YAML, a number to us).
-
-    Raises:
-        InputError: For an unknown key (with the nearest known one) or a value that does not fit.
-    """
-    hints = fields_of(kinds)
-    checked: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `--help` for the known ones"
-            raise InputError(f"{source}: unknown key {key!r}: {hint}")
-        checked[key] = _converted(key, value, hints[key], source)
-    return checked
-
-
-def _converted(key: str, value: Any, hint: Any, source: str) -> Any:
-    options = {hint, *typing.get_args(hint)}
-    name = getattr(hint, "__name__", None) if not typing.get_args(hint) else str(hint).replace("typing.", "")
-    message = f"{source}: {key} is {value!r}, which is no {name or hint}: give a value of that type"
-    if isinstance(value, bool) and bool not in options and not options & {Any, object, str, dict}:
-        raise InputError(message)
-    try:
-        return pydantic.TypeAdapter(hint).validate_python(value)
-    except pydantic.ValidationError:
-        raise InputError(message) from None
-    except pydantic.PydanticSchemaGenerationError:
-        return value
+    return yaml_files.read_yaml(path)
 
 
 def parse(
-    argv: Sequence[str], *kinds: type, prog: str, defaults: Mapping[str, Any] | None = None
+    argv: Sequence[str],
+    *kinds: type,
+    prog: str,
+    defaults: Mapping[str, Any] | None = None,
+    allowed: Mapping[str, Range] | None = None,
 ) -> tuple[Any, ...]:
     """Build one instance of each dataclass from `argv` and the YAML files it names.
 
@@ -153,10 +99,32 @@ def parse(
         kinds: Our recipe dataclass, then at most one TRL config.
         prog: The verb, as `--help` shows it.
         defaults: Our values for fields of TRL's config, below YAML and flags.
+        allowed: The range of each number that has one; NaN and infinity are in none.
 
     Raises:
         InputError: For anything the user has to correct.
     """
+    files, flags = split_configs(normalize_flags(argv), prog)
+    values: dict[str, Any] = dict(defaults or {})
+    for path in files:
+        values |= check_values(read_yaml(path), kinds, str(path))
+    known = fields_of(kinds)
+    for flag in (word for word in flags if word.startswith("--")):
+        if flag[2:].removeprefix("no_") not in known and flag[2:] not in known:
+            check_values({flag[2:]: None}, kinds, prog)
+    parser = _parser(kinds, prog, values)
+    try:
+        given = vars(parser.parse_args(flags))
+        ranges.check({name: given[name] for name in known}, allowed or {}, prog.removeprefix("chexphi "))
+        return tuple(parser.parse_args_into_dataclasses(args=flags, look_for_args_file=False))
+    except InputError:
+        raise
+    except Exception as error:  # of TRL's config, which looks at its values in many ways
+        raise InputError(f"{prog}: {_sentence(error)}") from error
+
+
+def _parser(kinds: Sequence[type], prog: str, values: Mapping[str, Any]) -> HfArgumentParser:
+    """The parser of all fields, whose defaults are these values."""
     from transformers import HfArgumentParser
     from transformers.hf_argparser import string_to_bool
 
@@ -174,30 +142,43 @@ def parse(
                 HfArgumentParser._parse_dataclass_field(parser, field)
 
         def error(self, message: str) -> NoReturn:
-            raise InputError(f"{prog}: {message} (see `{prog} --help`)")
+            raise InputError(f"{prog}: {_cut(message)} (see `{prog} --help`)")
 
-    files, flags = split_configs(normalize_flags(argv), prog)
-    values: dict[str, Any] = dict(defaults or {})
-    for path in files:
-        values |= check_values(read_yaml(path), kinds, str(path))
     parser = Parser(kinds, prog=prog, add_help=False, allow_abbrev=False)
-    known = fields_of(kinds)
-    for flag in (word for word in flags if word.startswith("--")):
-        if flag[2:].removeprefix("no_") not in known and flag[2:] not in known:
-            check_values({flag[2:]: None}, kinds, prog)
     for action in parser._actions:
         if action.dest in values:
             action.default, action.required = values[action.dest], False
-    try:
-        return tuple(parser.parse_args_into_dataclasses(args=flags, look_for_args_file=False))
-    except (ValueError, TypeError, ImportError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{prog}: {' '.join(str(error).split())}") from error
+            if action.choices and isinstance(action.default, str) and action.default not in action.choices:
+                known = [str(choice) for choice in action.choices]
+                near = difflib.get_close_matches(action.default[:100], known, n=5) or known
+                hint = _cut(f"use one of {', '.join(near)}")
+                raise InputError(f"{prog}: {action.dest} is {shown(action.default)}: {hint}")
+    return parser
+
+
+def _sentence(error: Exception) -> str:
+    """What a library says of a setting, with its kind where that says more than the text."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{shown(error.filename)} cannot be read ({error.strerror}): correct the path"
+    return _cut(
+        str(error) if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {error}"
+    )
+
+
+def _cut(message: str) -> str:
+    """A library's message as one line, at most as long as is read."""
+    text = " ".join(message.split())
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
 def parse_training(
-    argv: Sequence[str], recipe: type, trl: type, *, verb: str, defaults: Mapping[str, Any]
+    argv: Sequence[str],
+    recipe: type,
+    trl: type,
+    *,
+    verb: str,
+    defaults: Mapping[str, Any],
+    allowed: Mapping[str, Range],
 ) -> tuple[Any, Any]:
     """Read a training recipe and TRL's config; `--out` is the short name of TRL's `output_dir`.
 
@@ -216,7 +197,9 @@ def parse_training(
             "bf16": torch.cuda.is_available(),
             "use_cpu": not torch.cuda.is_available(),
         }
-        ours, args = parse(argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults})
+        ours, args = parse(
+            argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults}, allowed=allowed
+        )
     args.output_dir = str(ours.out or args.output_dir or runs.default_folder(verb))
     return ours, args
 

@@ -45,7 +45,7 @@ class DemoRecipe:
 
 def parse(argv: Sequence[str]) -> DemoRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, DemoRecipe, prog="chexphi demo")[0]
+    return config.parse(argv, DemoRecipe, prog="chexphi demo", allowed=pipeline.RANGES)[0]
 
 
 def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, workers: int) -> Path:

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-import yaml
-
-from chexphi import runs
+from chexphi import ranges, runs
+from chexphi.ranges import COUNT, PROCESSES, SEED
 from chexphi.schema import InputError
+from chexphi.yaml_files import dump_yaml
 
 POLL_SECONDS = 0.5
 ENVIRONMENT = {
@@ -109,15 +109,9 @@ QUICK = Settings(
 
 
 def limited(settings: Settings, limit: int | None) -> Settings:
-    """The same loop with at most `limit` test examples.
-
-    Raises:
-        InputError: If the limit is below 1.
-    """
+    """The same loop with at most `limit` test examples."""
     if limit is None:
         return settings
-    if limit < 1:
-        raise InputError(f"limit is {limit}: use at least 1")
     return dataclasses.replace(settings, test_examples=min(limit, settings.test_examples))
 
 
@@ -224,6 +218,10 @@ def mine_stage(name: str, model: Path, data: Path, settings: Settings, *, seed: 
     return Stage(name, ("mine", "score"), values, "summary.json", "scored.jsonl", settings.pool_examples)
 
 
+RANGES = {"workers": PROCESSES, "limit": COUNT, "seed": SEED, "seeds": SEED}
+"""Of the numbers of demo and study."""
+
+
 class LoopRecipe(Protocol):
     """The fields that demo and study share."""
 
@@ -239,8 +237,7 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
     Raises:
         InputError: If the folder is taken or there is nobody to work.
     """
-    if recipe.workers < 1:
-        raise InputError(f"{name}: workers is {recipe.workers}: use at least 1")
+    ranges.check(vars(recipe), RANGES, name)
     folder = Path(recipe.out) if recipe.out else runs.default_folder(name)
     out = runs.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     runs.write_manifest(out, config=runs.plain(recipe), data=None, seed=seed, stage=name)
@@ -286,7 +283,7 @@ class Runner:
         folder.parent.mkdir(parents=True, exist_ok=True)
         config, log = folder.with_suffix(".yaml"), folder.with_suffix(".log")
         values = {**stage.values, "out": str(folder)}
-        runs.atomic_write(config, yaml.safe_dump(values, sort_keys=True))
+        runs.atomic_write(config, dump_yaml(values))
         argv = [sys.executable, "-m", "chexphi", *stage.verb, "--config", str(config)]
         argv += ["--overwrite", "true"] if (folder / "manifest.json").exists() else []
         with self._slots:

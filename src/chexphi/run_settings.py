@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from chexphi.files import read_object
 from chexphi.schema import InputError
+from chexphi.yaml_files import read_yaml
 
 MAY_DIFFER = (
     "out", "output_dir", "resume", "overwrite", "resume_from_checkpoint",
@@ -57,10 +57,9 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
     if not (out / "manifest.json").is_file() or not (out / "config.yaml").is_file():
         return
     try:
-        before = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError):
-        raise InputError(f"the settings of the run in {out} cannot be read: begin anew, elsewhere") from None
+        before, manifest = read_yaml(out / "config.yaml"), read_object(out / "manifest.json")
+    except InputError as error:
+        raise InputError(f"the run in {out} cannot go on ({error}): begin again with another --out") from None
     found = differing(_flat(before), _flat(config))
     found += differing(
         {name: manifest[name] for name in FACTS if name in manifest},
@@ -76,7 +75,9 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's settings and TRL's, whose names never meet."""
-    return {name: value for name, value in config.items() if name != "trainer"} | config.get("trainer", {})
+    trainer = config.get("trainer")
+    rest = {name: value for name, value in config.items() if name != "trainer"}
+    return rest | (trainer if isinstance(trainer, dict) else {})
 
 
 def _text(value: Any) -> str:

@@ -21,12 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chexphi import __version__, processes, run_lock
+from chexphi import __version__, processes, replaced_run, run_lock
 from chexphi.schema import InputError
+from chexphi.yaml_files import dump_yaml
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
 
@@ -90,8 +90,16 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
             raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
 
 
-def open_run(out: Path, *, resume: Resume = False, overwrite: bool = False) -> Path:
+def open_run(
+    out: Path, *, resume: Resume = False, overwrite: bool = False, keep_replaced: bool = False
+) -> Path:
     """Make the folder of a run and take it; one that holds a run is only touched when the user says how.
+
+    Args:
+        out: The folder.
+        resume: Go on with the run in it.
+        overwrite: Replace the run in it.
+        keep_replaced: With `overwrite`, only move that run beside `out`, until `replaced_run.drop`.
 
     Raises:
         InputError: As `check_folder`, or if the folder cannot be made.
@@ -100,7 +108,10 @@ def open_run(out: Path, *, resume: Resume = False, overwrite: bool = False) -> P
     try:
         if overwrite and out.exists():
             run_lock.acquire(out)
-            shutil.rmtree(out)
+            if keep_replaced:
+                replaced_run.move_aside(out)
+            else:
+                shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
         run_lock.acquire(out)
     except OSError as error:
@@ -143,7 +154,7 @@ def write_manifest(
     out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any
 ) -> None:
     """Write `config.yaml` and `manifest.json`."""
-    atomic_write(out / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
+    atomic_write(out / "config.yaml", dump_yaml(dict(config)))
     manifest = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

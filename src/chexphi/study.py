@@ -20,7 +20,7 @@ from chexphi.evaluation.tables import arms_table
 from chexphi.mining import subset
 from chexphi.pipeline import Runner, Settings, Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.report.build import build_from_runs
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 CONTROLS = ("sft_continued", "sft_references")
 ARMS = (*demo.ARMS, *CONTROLS)
@@ -69,7 +69,7 @@ STUDY = Settings(
 
 def parse(argv: Sequence[str]) -> StudyRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, StudyRecipe, prog="chexphi study")[0]
+    return config.parse(argv, StudyRecipe, prog="chexphi study", allowed=pipeline.RANGES)[0]
 
 
 def evaluations(
@@ -150,7 +150,7 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
         InputError: For a setting that cannot be, or if a stage failed.
     """
     if not recipe.seeds or len(set(recipe.seeds)) < len(recipe.seeds):
-        raise InputError(f"study: seeds is {recipe.seeds}: name at least one, each once")
+        raise InputError(f"study: seeds is {shown(recipe.seeds)}: name at least one, each once")
     settings = pipeline.limited(pipeline.QUICK if recipe.quick else STUDY, recipe.limit)
     runner = pipeline.open_loop(recipe, "study", seed=min(recipe.seeds))
     out = runner.root

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chexphi.graph.match import score as graph_score
 from chexphi.graph.types import Graph
 from chexphi.rewards import AccuracyReward, GraphReward, score
+from chexphi.rewards.combine import Scheme
+from chexphi.rewards.seed import SeedGraphReward
 from chexphi.schema import InputError
 
 
@@ -136,3 +139,33 @@ def test_a_crash_is_no_reward_of_zero() -> None:
 def test_uneven_batches_are_refused() -> None:
     with pytest.raises(InputError, match="solution has 1 rows for 2 completions"):
         AccuracyReward()([GOLD, GOLD], [GOLD])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GraphReward(WordExtractor(), "dice"), "external_kg_jac: measure is 'dice': use jaccard, f1"),
+        (lambda: GraphReward(WordExtractor(), empty="none"), "empty is 'none': use skip, one, zero"),
+        (
+            lambda: GraphReward(WordExtractor(), contradictions="no"),
+            "contradictions is 'no': use discount, ignore",
+        ),
+        (lambda: GraphReward(WordExtractor(), repetitions=""), "repetitions is '': use discount, ignore"),
+        (lambda: AccuracyReward("fuzzy"), "external_r1v_acc: match is 'fuzzy': use exact, clinical, f1, any"),
+        (lambda: AccuracyReward("substring"), "match is 'substring'"),  # of the evaluation alone
+        (lambda: AccuracyReward("x" * 9000), "match is a text of 9000 characters"),
+        (lambda: SeedGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
+        (lambda: Scheme(combine="mean"), "combine is 'mean': use sum, product, gated"),
+        (lambda: Scheme(weights=(1.0,)), "1 reward_weights for 2 rewards: one each"),
+        (lambda: Scheme(combine="gated", gate="format"), "gate is 'format': use one of"),
+        (lambda: score(GOLD, GOLD, measure="dice"), "measure is 'dice'"),
+        (lambda: score(GOLD, GOLD, match="fuzzy"), "match is 'fuzzy'"),
+        (lambda: score(GOLD, GOLD, compat="old"), "compat is 'old': use default, seed"),
+        (lambda: graph_score(Graph(), Graph(), measure="dice"), "measure is 'dice'"),
+        (lambda: graph_score(Graph(), Graph(), empty="none"), "empty is 'none'"),
+    ],
+)
+def test_a_setting_in_python_is_refused_as_on_the_command_line(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        make()
+    assert message in str(refused.value)

@@ -53,7 +53,7 @@ def test_a_file_that_one_process_lacks_ends_all(tiny_model_dir: Path, pool: Path
         (["grpo", "--out", "taken"], "already holds a run"),
         (["grpo", "--model", "nowhere"], "nowhere is not a model folder"),
         (["evaluate", "--model", "nowhere"], "nowhere is not a model folder"),
-        (["mine", "score", "--batch_size=0"], "must be at least 1"),
+        (["mine", "score", "--batch_size=0"], "batch_size is 0: use at least 1"),
         (["demo"], "chexphi demo runs in one process"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
+from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
 
@@ -28,7 +29,7 @@ Json = Annotated[
 ]
 Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph[:MODEL].")]
 Out = Annotated[Path, typer.Option("--out", callback=named, help="Where the result goes.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.most), help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, jsonl, prompts
+from chexphi import config, field_values, jsonl, prompts, ranges
 from chexphi.graph.types import Extractor
+from chexphi.ranges import COUNT
 from chexphi.rewards import named, settings
 from chexphi.rewards.checked import Checked, totals
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.score import gold_answer
 from chexphi.rewards.settings import RewardFields
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, shown
 
 GARBAGE = (
     "",
@@ -47,6 +48,14 @@ class Setup:
         return named.open_rewards(self.fields, reader, max_completion_length=self.max_completion_length)
 
 
+@dataclasses.dataclass
+class _TrlFields:
+    """What rewards read of TRL's own settings, which stand in the same file."""
+
+    reward_weights: list[float] | None = None
+    max_completion_length: int | None = None
+
+
 def setup(
     rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: str | None
 ) -> Setup:
@@ -72,12 +81,17 @@ def setup(
     ours = {key: value for key, value in values.items() if key in kinds}
     ours |= {key: value for key, value in changes.items() if value is not None}
     where = " over ".join(reversed(files)) or "rewards"
-    fields = RewardFields(**config.check_values(ours, [RewardFields], where))
+    fields = RewardFields(**field_values.check_values(ours, [RewardFields], where))
+    trl: dict[str, Any] = {
+        key: values[key] for key in ("reward_weights", "max_completion_length") if key in values
+    }
+    beside = _TrlFields(**field_values.check_values(trl, [_TrlFields], where))
+    ranges.check(vars(beside), {"max_completion_length": COUNT}, where)
     if weights is None and not names:
-        weights = values.get("reward_weights")
+        weights = beside.reward_weights
     settings.check(fields, weights, where=where)
     named.check_places(fields.rewards)
-    return Setup(fields, weights, values.get("max_completion_length"))
+    return Setup(fields, weights, beside.max_completion_length)
 
 
 def _refuse_near_misses(values: Mapping[str, Any], known: Set[str]) -> None:
@@ -87,9 +101,11 @@ def _refuse_near_misses(values: Mapping[str, Any], known: Set[str]) -> None:
         InputError: For the first such key.
     """
     for key in values:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.85)
         if key not in known and near:
-            raise InputError(f"unknown key {key!r} among the rewards' settings: did you mean {near[0]!r}?")
+            raise InputError(
+                f"unknown key {shown(key)} among the rewards' settings: did you mean {near[0]!r}?"
+            )
 
 
 def numbers(text: str | None) -> list[float] | None:
@@ -101,7 +117,7 @@ def numbers(text: str | None) -> list[float] | None:
     try:
         return None if text is None else [float(word) for word in text.split(",")]
     except ValueError:
-        raise InputError(f"weights are {text!r}: give numbers with commas between them") from None
+        raise InputError(f"weights are {shown(text)}: give numbers with commas between them") from None
 
 
 def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:

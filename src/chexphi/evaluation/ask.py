@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from chexphi import answers, prompts
+from chexphi import answers, prompts, ranges
 from chexphi.data.images import load_image
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
@@ -20,6 +20,7 @@ from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
+from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
 from chexphi.rewards.score import Score, accuracy, gold_answer, judge
 from chexphi.schema import InputError
 
@@ -198,6 +199,13 @@ def main(
     Raises:
         InputError: For bad words, films or references, before the model is loaded, and for a bad model.
     """
+    limits = {
+        "max_new_tokens": COUNT,
+        "temperature": NOT_NEGATIVE if temperature == 0 else TEMPERATURE,
+        "seed": SEED,
+    }
+    given = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+    ranges.check(given, limits, "ask")
     images, question = split_words(words)
     films = read_films(images)
     opened = open_extractor(extractor)

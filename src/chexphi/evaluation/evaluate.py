@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, jsonl, processes, prompts, runs
+from chexphi import answers, config, jsonl, processes, prompts, ranges, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
@@ -31,7 +31,8 @@ from chexphi.evaluation.compare import read_predictions
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
+from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
+from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError, Prediction
 
@@ -71,9 +72,14 @@ class EvaluateRecipe(ModelFields):
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
+RANGES = MODEL_RANGES | {
+    "batch_size": COUNT, "max_new_tokens": COUNT, "answer_samples": COUNT_OR_NONE, "seed": SEED,
+}  # fmt: skip
+
+
 def parse(argv: Sequence[str]) -> EvaluateRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate")[0]
+    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", allowed=RANGES)[0]
 
 
 def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
@@ -85,10 +91,7 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     source = recipe.annotation_file or recipe.data
     if not recipe.model or not source:
         raise InputError("evaluate needs --model and --data (or --annotation_file): give both")
-    if min(recipe.batch_size, recipe.max_new_tokens, recipe.answer_samples + 1) < 1:
-        raise InputError(
-            "evaluate: batch_size and max_new_tokens must be at least 1, answer_samples 0 or more"
-        )
+    ranges.check(vars(recipe), RANGES, "evaluate")
     path = Path(source)
     if not path.is_dir():
         return (

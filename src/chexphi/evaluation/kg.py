@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from chexphi import jsonl, runs
+from chexphi import jsonl, ranges, runs
 from chexphi.evaluation import kg_engines
 from chexphi.evaluation.kg_engines import Lines, Row
 from chexphi.graph.audit import audit as audit_pairs
@@ -23,6 +23,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
+from chexphi.ranges import PROCESSES
 from chexphi.schema import InputError
 
 ENGINES = ("local", "ray")
@@ -57,8 +58,7 @@ def extract(
     """
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}: use at least 1")
+    ranges.check({"workers": workers}, {"workers": PROCESSES}, "kg extract")
     done = _done(rows, out, resume=resume, overwrite=overwrite) if out else 0
     left = rows[done:]
     chunks = _started(left, extractor, options, engine, workers) if left else iter(())

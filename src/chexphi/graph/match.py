@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from chexphi.graph.types import Graph
+from chexphi.schema import InputError, shown
 
 Measure = Literal["jaccard", "f1"]
 Empty = Literal["skip", "one", "zero"]
 Compat = Literal["default", "seed"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+EMPTIES: tuple[Empty, ...] = get_args(Empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,13 @@ def score(
 
     Returns:
         A value in [0, 1], or None where the reference has nothing to compare with.
+
+    Raises:
+        InputError: If `measure` or `empty` is unknown.
     """
+    for name, value, known in (("measure", measure, MEASURES), ("empty", empty, EMPTIES)):
+        if value not in known:
+            raise InputError(f"score: {name} is {shown(value)}: use {', '.join(known)}")
     if compat == "seed":
         empty = "one" if measure == "jaccard" else "zero"
     if not reference and empty == "skip":

@@ -11,12 +11,13 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import config, jsonl, processes, runs
+from chexphi import config, jsonl, processes, ranges, runs
 from chexphi.data.films import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import ModelFields, begin, check_run, films_together, open_batches
+from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
+from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError
 
@@ -44,9 +45,14 @@ class MineScoreRecipe(ModelFields):
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
+RANGES = MODEL_RANGES | {
+    "samples": COUNT, "temperature": TEMPERATURE, "batch_size": COUNT, "max_new_tokens": COUNT, "seed": SEED,
+}  # fmt: skip
+
+
 def parse(argv: Sequence[str]) -> MineScoreRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score")[0]
+    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
@@ -78,10 +84,7 @@ def check(recipe: MineScoreRecipe) -> None:
     """
     if not recipe.model or not recipe.data:
         raise InputError("mine score needs --model and --data: give both, in the config or as flags")
-    if min(recipe.samples, recipe.batch_size, recipe.max_new_tokens) < 1 or recipe.temperature <= 0:
-        raise InputError(
-            "mine score: samples, batch_size, max_new_tokens must be at least 1, temperature above 0"
-        )
+    ranges.check(vars(recipe), RANGES, "mine score")
 
 
 def main(recipe: MineScoreRecipe) -> dict[str, Any]:

@@ -106,9 +106,9 @@ def load(
 
 def _check_settings(dtype: str, attention: str) -> None:
     if dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}: use {', '.join(DTYPES)}")
+        raise InputError(f"dtype is {shown(dtype)}: use {', '.join(DTYPES)}")
     if attention not in ATTENTION:
-        raise InputError(f"attn_implementation is {attention!r}: use {', '.join(ATTENTION)}")
+        raise InputError(f"attn_implementation is {shown(attention)}: use {', '.join(ATTENTION)}")
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
         raise InputError("flash_attention_2 needs the package flash-attn, which is not installed: use sdpa")
 
@@ -116,6 +116,6 @@ def _check_settings(dtype: str, attention: str) -> None:
 def _check_crops(dynamic_hd: int, kind: str) -> None:
     if kind != "phi4_multimodal":
         raise InputError(
-            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {shown(kind)}: "
-            "leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
+            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {shown(kind)}"
+            ": leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
         )

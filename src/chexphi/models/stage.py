@@ -14,6 +14,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from chexphi import processes, run_settings, runs
 from chexphi.models import openmp, policy, trainable, zero
 from chexphi.models.features import Features, Tower, has_dropout, weights_digest
+from chexphi.ranges import COUNT, Range
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class LearningFields(ModelFields):
     )
     lora_rank: int = field(default=256, metadata={"help": "rank of the LoRA where the model has none"})
     lora_alpha: int = field(default=512, metadata={"help": "alpha of the LoRA where the model has none"})
+
+
+MODEL_RANGES = {"limit": COUNT}
+LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Range(1, 2**24)}
+"""A LoRA of a greater rank is larger than any matrix that it changes."""
 
 
 class ModelRecipe(Protocol):
@@ -148,7 +154,7 @@ def begin(
     if suits is not None:
         suits(model, processor)
     if processes.is_main():
-        runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite)
+        runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite, keep_replaced=learning)
         runs.log_to(out)
         runs.write_manifest(
             out, config=run.config, data=run.data, seed=seed, stage=stage, examples=examples, **extra

@@ -17,7 +17,7 @@ import torch
 
 from chexphi.models import adapter
 from chexphi.models.checkpoint.accounts import PREFIX
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 SETTINGS = ("vision_lora", "vision_lora+lm_head", "all")
 DEFAULT = "vision_lora+lm_head"
@@ -28,11 +28,13 @@ def setting(asked: str, environment: Mapping[str, str] = os.environ) -> str:
     """What learns, after the original's environment variable.
 
     Raises:
-        InputError: If `FREEZE_NON_VISION_PARAMS=1` is set beside another choice.
+        InputError: If nothing is asked for, or `FREEZE_NON_VISION_PARAMS=1` is set beside another choice.
     """
+    if not asked.strip():
+        raise InputError(f"trainable is empty: use {', '.join(SETTINGS)} or a pattern of parameter names")
     if environment.get("FREEZE_NON_VISION_PARAMS") == "1" and asked not in SETTINGS[:2]:
         raise InputError(
-            f"trainable is {asked!r} and FREEZE_NON_VISION_PARAMS=1 freezes all but the vision LoRA and "
+            f"trainable is {shown(asked)} and FREEZE_NON_VISION_PARAMS=1 freezes all but the vision LoRA and "
             "lm_head: unset the variable or choose vision_lora+lm_head"
         )
     return asked
@@ -97,12 +99,12 @@ def select(names: Iterable[str], asked: str) -> list[str]:
         chosen = [name for name in names if re.search(asked, name)]
     except re.error as error:
         raise InputError(
-            f"trainable is {asked!r}, which is no regular expression ({error}): correct it"
+            f"trainable is {shown(asked)}, which is not a regular expression ({error}): correct it"
         ) from None
     if not chosen:
         raise InputError(
-            f"trainable is {asked!r}, which names no parameter: use {', '.join(SETTINGS)} or a pattern of "
-            f"names like {names[-1]}"
+            f"trainable is {shown(asked)}, which names no parameter: use {', '.join(SETTINGS)} or a "
+            f"pattern of names like {names[-1]}"
         )
     return chosen
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from chexphi.schema import InputError, shown
+
 ACCURACY, GRAPH, FORMAT = "external_r1v_acc", "external_kg_jac", "format"
 PENALTIES = ("soft_overlong", "repetition")
 """Rewards in [-1, 0]: added to whatever the others make, never multiplied and never behind a gate."""
@@ -35,6 +37,16 @@ class Scheme:
     gate: str = ""
     """Name of the reward that opens the others; empty: the first that is no penalty."""
     gate_at: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.combine not in COMBINES:
+            raise InputError(f"rewards: combine is {shown(self.combine)}: use {', '.join(COMBINES)}")
+        if self.weights and len(self.weights) != len(self.rewards):
+            raise InputError(
+                f"rewards: {len(self.weights)} reward_weights for {len(self.rewards)} rewards: one each"
+            )
+        if self.gate and self.gate not in self.rewards:
+            raise InputError(f"rewards: gate is {shown(self.gate)}: use one of {', '.join(self.rewards)}")
 
     def weight(self) -> dict[str, float]:
         """The weight of each reward by its name."""

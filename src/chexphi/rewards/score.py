@@ -19,6 +19,7 @@ from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns, seed
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
+from chexphi.rewards.settings import check_choices
 from chexphi.schema import InputError
 
 Contradictions = Literal["discount", "ignore"]
@@ -172,9 +173,13 @@ def score(
             effect.
 
     Raises:
-        InputError: If `scheme` names a reward that is not among the parts of a `Score`, or for a completion,
-            reference or answer of a wrong type.
+        InputError: For an unknown value of a setting, if `scheme` names a reward that is not among the parts
+            of a `Score`, or for a completion, reference or answer of a wrong type.
     """
+    check_choices(
+        "score", match=match, measure=measure, empty=empty, contradictions=contradictions,
+        repetitions=repetitions, compat=compat,
+    )  # fmt: skip
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()
     reference = columns.solution_text(reference, "score: the reference")

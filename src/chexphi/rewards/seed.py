@@ -13,6 +13,7 @@ from typing import Any
 from chexphi.graph import match
 from chexphi.graph.match import Measure
 from chexphi.graph.types import Extractor
+from chexphi.rewards.settings import check_choices
 
 _THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>")
@@ -30,6 +31,7 @@ class SeedGraphReward:
     __name__ = "external_kg_jac"
 
     def __init__(self, extractor: Extractor, measure: Measure = "jaccard") -> None:
+        check_choices(self.__name__, measure=measure)
         self.extractor = extractor
         self.measure: Measure = measure
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chexphi import ranges
 from chexphi.answers import REWARD_MATCHES
+from chexphi.ranges import COUNT, FINITE, Range
 from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
 CHOICES = {
@@ -20,6 +21,13 @@ CHOICES = {
     "repetitions": ("discount", "ignore"),
     "combine": COMBINES,
     "compat": ("default", "seed"),
+}
+
+RANGES = {
+    "gate_at": Range(0, 1, open="least"),
+    "soft_overlong_share": Range(0, 1, open="least"),
+    "repetition_ngram": COUNT,
+    "reward_weights": FINITE,
 }
 
 
@@ -83,6 +91,17 @@ class RewardFields:
     )
 
 
+def check_choices(where: str, **values: str) -> None:
+    """Refuse a setting that is not one of its known values: `measure`, `match` and the others of `CHOICES`.
+
+    Raises:
+        InputError: For the first such setting; `where` is the beginning of the message.
+    """
+    for name, value in values.items():
+        if value not in CHOICES[name]:
+            raise InputError(f"{where}: {name} is {shown(value)}: use {', '.join(CHOICES[name])}")
+
+
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
     """How the rewards make the total."""
     return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
@@ -96,28 +115,20 @@ def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where
     """
     for name in fields.rewards:
         check_name(name, where)
-    for key, known in CHOICES.items():
-        if (value := getattr(fields, key)) not in known:
-            raise InputError(f"{where}: {key} is {value!r}: use {', '.join(known)}")
+    check_choices(where, **{name: getattr(fields, name) for name in CHOICES})
+    ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, where)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):
-        raise InputError(f"{where}: rewards is {fields.rewards}: name each reward once")
+        raise InputError(f"{where}: rewards is {shown(fields.rewards)}: name each reward once")
     if weights is not None and len(weights) != len(fields.rewards):
         raise InputError(
             f"{where}: {len(weights)} reward_weights for {len(fields.rewards)} rewards: one each"
         )
     _check_combination(fields, weights or (), where)
-    if not 0 < fields.soft_overlong_share <= 1 or fields.repetition_ngram < 1:
-        raise InputError(
-            f"{where}: soft_overlong_share is {fields.soft_overlong_share} and repetition_ngram "
-            f"{fields.repetition_ngram}: give a share above 0 and up to 1, and at least 1 token"
-        )
 
 
 def _check_combination(fields: RewardFields, weights: Sequence[float], where: str) -> None:
-    if bad := next(
-        (w for w in weights if not math.isfinite(w) or (fields.combine == "product" and w < 0)), None
-    ):
-        raise InputError(f"{where}: a reward weight is {bad}: give finite ones, in a product at least 0")
+    if fields.combine == "product" and any(weight < 0 for weight in weights):
+        raise InputError(f"{where}: reward_weights is {shown(list(weights))}: in a product give at least 0")
     if fields.combine == "sum":
         return
     joined = [name for name in fields.rewards if name not in PENALTIES]
@@ -127,9 +138,7 @@ def _check_combination(fields: RewardFields, weights: Sequence[float], where: st
             f"{' and '.join(PENALTIES)}, or use sum"
         )
     if fields.combine == "gated" and (fields.gate or joined[0]) not in joined:
-        raise InputError(f"{where}: gate is {fields.gate!r}: use one of {', '.join(joined)}")
-    if fields.combine == "gated" and not 0 < fields.gate_at <= 1:
-        raise InputError(f"{where}: gate_at is {fields.gate_at}: give a value above 0, at most 1")
+        raise InputError(f"{where}: gate is {shown(fields.gate)}: use one of {', '.join(joined)}")
     if fields.compat == "seed":
         raise InputError(f"{where}: compat seed knows only combine sum: leave one of them out")
 
@@ -142,8 +151,8 @@ def check_name(name: str, where: str) -> None:
     """
     if name in NAMES or ":" in name:
         return
-    near = difflib.get_close_matches(name, NAMES, n=2, cutoff=0.4) or NAMES
+    near = difflib.get_close_matches(name[:100], NAMES, n=2, cutoff=0.4) or NAMES
     raise InputError(
-        f"{where}: rewards names {name!r}: did you mean {' or '.join(near)}? A function of your own is "
+        f"{where}: rewards names {shown(name)}: did you mean {' or '.join(near)}? A function of your own is "
         "package.module:callable, one of RadEval radeval:METRIC"
     )

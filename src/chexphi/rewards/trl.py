@@ -20,6 +20,7 @@ from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
 from chexphi.rewards import columns as read
 from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
+from chexphi.rewards.settings import check_choices
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class AccuracyReward:
     def __init__(
         self, match: Match = "exact", end_token_ids: Iterable[int] = (), *, format_gate: bool = True
     ) -> None:
+        check_choices(self.__name__, match=match)
         self.match: Match = match
         self.format_gate = format_gate
         self.end_token_ids = frozenset(end_token_ids)
@@ -158,6 +160,13 @@ class GraphReward:
         contradictions: Contradictions = "discount",
         repetitions: Repetitions = "discount",
     ) -> None:
+        check_choices(
+            self.__name__,
+            measure=measure,
+            empty=empty,
+            contradictions=contradictions,
+            repetitions=repetitions,
+        )
         self.extractor = extractor
         self.measure: Measure = measure
         self.empty: Empty = empty

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chexphi import config
+from chexphi import field_values
 from chexphi.config import as_text
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 OWN = ("out", "output_dir", "resume", "overwrite")
 """Settings of a run that the sweep gives itself."""
+MOST_RUNS = 10_000
+"""Of a grid: all are checked before the first begins."""
 PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 200
 """Characters of a run's name: file systems take 255 bytes, with `.log` behind."""
@@ -44,45 +47,56 @@ def read_grid(grid: Mapping[str, Any], data: str, taken: Sequence[str], kinds: S
         kinds: The dataclasses of a run's settings.
 
     Raises:
-        InputError: For an unknown key, a list that is none, is empty or names a value twice.
+        InputError: For an unknown key, a list that is none, is empty or names a value twice, or too many
+            runs.
     """
     if not grid:
         raise InputError("sweep: the grid is empty: name at least one key with its values")
-    places, known = PLACE.findall(data), config.fields_of(kinds)
+    places, known = PLACE.findall(data), field_values.fields_of(kinds)
     if missing := [name for name in places if name not in grid]:
         raise InputError(
-            f"sweep: data is {data} and the grid has no key {missing[0]!r}: add it with its values"
+            f"sweep: data is {data} and the grid has no key {shown(missing[0])}: add it with its values"
         )
     read: Grid = {}
     for key, values in grid.items():
         if key not in known and key not in places:
             where = f"and data ({data or 'not given'}) has no {{{key}}}"
             near = _nearest(key, [*known, *places])
-            raise InputError(f"sweep: grid key {key!r} is no setting of grpo, {where}: {near}")
+            raise InputError(f"sweep: grid key {shown(key)} is no setting of grpo, {where}: {near}")
         if key in OWN or key in taken:
             where = "what the sweep itself gives each run" if key in OWN else "set for every run as well"
-            raise InputError(f"sweep: grid key {key!r} is {where}: name it once")
+            raise InputError(f"sweep: grid key {shown(key)} is {where}: name it once")
         read[key] = _values(key, values, kinds=kinds if key in known else ())
+    if (count := math.prod(map(len, read.values()))) > MOST_RUNS:
+        raise InputError(f"sweep: the grid has {count:,} runs: cut its lists to at most {MOST_RUNS:,}")
     return read
 
 
 def _values(key: str, values: Any, *, kinds: Sequence[type]) -> list[Any]:
     """The values of a key, each in its field's type; text or numbers where there are no `kinds`."""
     if not isinstance(values, list) or not values:
-        raise InputError(f"sweep: grid key {key!r} is {values!r}: give a list of at least one value")
+        raise InputError(
+            f"sweep: grid key {shown(key)} is {shown(values)}: give a list of at least one value"
+        )
     for value in values:
         if value is None or not (kinds or isinstance(value, str | int | float)):
-            raise InputError(f"sweep: grid key {key!r} has the value {value!r}: give a text or a number")
+            raise InputError(
+                f"sweep: grid key {shown(key)} has the value {shown(value)}: give a text or a number"
+            )
     if kinds:
-        values = [config.check_values({key: value}, kinds, "sweep: grid")[key] for value in values]
-    texts = [as_text(value) for value in values]
-    if twice := next((text for text in texts if texts.count(text) > 1), None):
-        raise InputError(f"sweep: grid key {key!r} has {twice} twice: name each value once")
+        values = [field_values.check_values({key: value}, kinds, "sweep: grid")[key] for value in values]
+    seen: dict[str, Any] = {}
+    for value in values:
+        if (text := as_text(value)) in seen:
+            raise InputError(
+                f"sweep: grid key {shown(key)} has {shown(seen[text])} twice: name each value once"
+            )
+        seen[text] = value
     return values
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(key), known, n=3)
+    near = difflib.get_close_matches(str(key)[:100], known, n=3)
     return (
         f"did you mean {', '.join(near)}?" if near else "`chexphi grpo --help` and TRL's GRPOConfig name them"
     )

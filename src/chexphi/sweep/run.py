@@ -17,10 +17,11 @@ from typing import Any
 
 from trl import GRPOConfig
 
-from chexphi import config, runs
+from chexphi import config, field_values, ranges, runs
 from chexphi.models import policy
+from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
 from chexphi.report import sweep as report
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, shown
 from chexphi.sweep import grid as grids
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine, Local, OnRay
@@ -34,6 +35,14 @@ KINDS = (GRPORecipe, GRPOConfig)
 SAME = ("configs", "model", "data", "settings")
 """What a resumed sweep must have as it was; the grid may get more values."""
 RUNS_SAVE = "the runs save first, and --resume auto goes on; a second one ends at once"
+
+
+RANGES = {
+    "workers": PROCESSES,
+    "retries": COUNT_OR_NONE,
+    "num_cpus": Range(0, 1024, open="least"),
+    "num_gpus": Range(0, 1, note="a run is one process"),
+}
 
 
 @dataclass
@@ -73,7 +82,7 @@ class SweepRecipe:
 
 def parse(argv: Sequence[str]) -> SweepRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, SweepRecipe, prog="chexphi sweep")[0]
+    return config.parse(argv, SweepRecipe, prog="chexphi sweep", allowed=RANGES)[0]
 
 
 def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
@@ -83,13 +92,13 @@ def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
         InputError: For the first thing that one of them could not start with.
     """
     check(recipe)
-    settings = config.check_values(dict(recipe.settings), KINDS, "sweep: settings")
+    settings = field_values.check_values(dict(recipe.settings), KINDS, "sweep: settings")
     if named := next((key for key in settings if key in (*grids.OWN, "model", "data")), None):
-        raise InputError(f"sweep: settings has {named!r}, which has a place of its own: leave it out")
+        raise InputError(f"sweep: settings has {shown(named)}, which has a place of its own: leave it out")
     fixed = {"model": recipe.model, **settings} if recipe.model else settings
     taken = [*fixed, *(["data"] if recipe.data else [])]
     grid = grids.read_grid(recipe.grid, recipe.data, taken, KINDS)
-    found = grids.trials(recipe.configs, grid, recipe.data, fixed, [*config.fields_of(KINDS)])
+    found = grids.trials(recipe.configs, grid, recipe.data, fixed, [*field_values.fields_of(KINDS)])
     pools: dict[tuple[Any, ...], list[Example]] = {}
     return [(trial, checked(trial, pools)) for trial in found]
 
@@ -97,15 +106,8 @@ def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
 def check(recipe: SweepRecipe) -> None:
     """Refuse settings of the sweep itself that cannot be."""
     if recipe.engine not in ("local", "ray"):
-        raise InputError(f"sweep: engine is {recipe.engine!r}: use local or ray")
-    if recipe.workers is not None and recipe.workers < 1:
-        raise InputError(f"sweep: workers is {recipe.workers}: use at least 1")
-    if recipe.num_cpus <= 0:
-        raise InputError(f"sweep: num_cpus is {recipe.num_cpus}: use more than 0")
-    if not 0 <= (recipe.num_gpus or 0) <= 1:
-        raise InputError(f"sweep: num_gpus is {recipe.num_gpus}: a run is one process, with 0 to 1 GPU")
-    if recipe.retries < 0:
-        raise InputError(f"sweep: retries is {recipe.retries}: use 0 or more")
+        raise InputError(f"sweep: engine is {shown(recipe.engine)}: use local or ray")
+    ranges.check(vars(recipe), RANGES, "sweep")
 
 
 def checked(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOConfig:

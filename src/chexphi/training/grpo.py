@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from chexphi import config, jsonl, processes, runs
+from chexphi import config, jsonl, processes, ranges, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, resumed, trainable
@@ -30,6 +30,7 @@ from chexphi.training.checkpoints import Checkpoint, Standing, standing
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.drawn import DrawnOn
+from chexphi.training.number_ranges import GRPO_RUN
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resample import ResamplingGRPOTrainer
 from chexphi.training.resume import cut_logs, finish
@@ -98,7 +99,9 @@ DEFAULTS: dict[str, Any] = {
 
 def parse(argv: Sequence[str]) -> tuple[GRPORecipe, GRPOConfig]:
     """Read the recipe and TRL's config from the command line."""
-    recipe, args = config.parse_training(argv, GRPORecipe, GRPOConfig, verb="grpo", defaults=DEFAULTS)
+    recipe, args = config.parse_training(
+        argv, GRPORecipe, GRPOConfig, verb="grpo", defaults=DEFAULTS, allowed=GRPO_RUN
+    )
     return recipe, args
 
 
@@ -108,12 +111,11 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     Raises:
         InputError: For a setting or an example that the rewards cannot use.
     """
+    ranges.check(vars(recipe), GRPO_RUN, "grpo")
     settings.check(recipe, args.reward_weights, where="grpo")
     refused.check(args, "grpo")
     unscorable.check(recipe)
     named.check_places(recipe.rewards)
-    if recipe.log_every < 1:
-        raise InputError(f"grpo: log_every is {recipe.log_every}: use 1 for every step, or a greater number")
     if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
         raise InputError(
             f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
@@ -173,13 +175,11 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             resumed.check(model, checkpoint.path)
 
     model, processor = begin(recipe, run, stage="grpo", seed=args.seed, examples=len(examples), suits=suits)
-    if recipe.resume:
-        cut_logs(out, stands, LOGS)
-    rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
-    opened_think = opens_think(processor, **(args.chat_template_kwargs or {}))
-    dataset = grpo_dataset(examples, root, processor.prepare_film, opened_think=opened_think)
     explained = refused.explained(out, "grpo", resumed=going_on)
-    with explained as made, opened_logs(out) as (completions, callbacks):
+    with explained as made, opened_logs(out, stands, cut=bool(recipe.resume)) as (completions, callbacks):
+        rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
+        opened_think = opens_think(processor, **(args.chat_template_kwargs or {}))
+        dataset = grpo_dataset(examples, root, processor.prepare_film, opened_think=opened_think)
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
@@ -195,8 +195,12 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
 
 
 @contextmanager
-def opened_logs(out: Path) -> Iterator[tuple[jsonl.JsonLines, list[TrainerCallback]]]:
-    """The run's completions, and what writes its metrics and diagnostics."""
+def opened_logs(
+    out: Path, stands: Standing, *, cut: bool
+) -> Iterator[tuple[jsonl.JsonLines, list[TrainerCallback]]]:
+    """The run's completions, and what writes its metrics and diagnostics; `cut` back where a run goes on."""
+    if cut:
+        cut_logs(out, stands, LOGS)
     completions, metrics = (jsonl.JsonLines(jsonl.own_log(out / name)) for name in LOGS[:2])
     diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:

@@ -6,6 +6,7 @@ the published layout. Each epoch is saved; a resumed training gives the same wei
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 from transformers import AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
 
-from chexphi import jsonl, model_folder, runs
+from chexphi import jsonl, model_folder, ranges, runs
 from chexphi.files import read_object
 from chexphi.graph.annotated import Annotated, evaluate
 from chexphi.graph.rexkg.batch import scores
@@ -30,6 +31,7 @@ from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids, unused_markers
 from chexphi.graph.types import LABELS, RELATION_TYPES
+from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, SHARE
 from chexphi.schema import InputError, shown
 from chexphi.training.kg_rows import Example, Plan, entity_plan, relation_plan
 
@@ -57,12 +59,24 @@ class Settings:
     seed: int = 0
 
 
+RANGES = {
+    "epochs": COUNT,
+    "batch_tokens": COUNT,
+    "encoder_rate": NOT_NEGATIVE,
+    "head_rate": NOT_NEGATIVE,
+    "warmup": SHARE,
+    "exact_share": SHARE,
+    "seed": SEED,
+}
+
+
 def split(rows: Sequence[Annotated], share: float, *, seed: int) -> tuple[list[Annotated], list[Annotated]]:
     """Sentences to train on, and those of a share of the groups (patients) that is held out.
 
     Raises:
         InputError: If nothing is left on one side.
     """
+    ranges.check({"hold_out": share}, {"hold_out": SHARE}, "kg train")
     groups = sorted({row.group for row in rows})
     random.Random(seed).shuffle(groups)
     held = set(groups[: round(share * len(groups))])
@@ -88,6 +102,7 @@ def main(
     Raises:
         InputError: If the encoder or a setting cannot be used, before anything is written.
     """
+    ranges.check(dataclasses.asdict(settings), RANGES, "kg train")
     config, tokenizer = _encoder(encoder)
     vocabulary = Vocabulary(tokenizer)
     related = [row for row in rows if row.links is not None]
@@ -194,6 +209,7 @@ def fit(
             schedule.step()
             averaged.update_parameters(model)
             progress.update(task, advance=1)
+        _check_finite(averaged.module, folder.name, epoch)
         metrics.write({"epoch": epoch, "loss": sum(losses) / len(losses)})
         _keep(folder / STATE, epoch, *parts)
     metrics.close()
@@ -201,6 +217,20 @@ def fit(
     save_file({k: value.contiguous() for k, value in averaged.module.state_dict().items()}, temporary)
     temporary.replace(folder / WEIGHTS)
     (folder / STATE).unlink()
+
+
+def _check_finite(model: torch.nn.Module, name: str, epoch: int) -> None:
+    """Stop before weights with NaN or infinity are saved.
+
+    Raises:
+        FloatingPointError: If there are some.
+    """
+    bad = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
+    if bad:
+        raise FloatingPointError(
+            f"kg train: {bad} of the {name} model is not finite after epoch {epoch}: nothing of it is saved; "
+            "lower encoder_rate and head_rate"
+        )
 
 
 def _average(mean: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:

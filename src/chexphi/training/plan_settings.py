@@ -17,9 +17,11 @@ from chexphi import config, model_folder
 from chexphi.files import read_object
 from chexphi.models import adapter, dry, phi4, policy, trainable, trial
 from chexphi.models.phi4_processor import check_crops
-from chexphi.schema import InputError
+from chexphi.ranges import COUNT, POSITIVE, Range
+from chexphi.schema import InputError, shown
 from chexphi.training.grpo import DEFAULTS as GRPO_DEFAULTS
 from chexphi.training.grpo import GRPORecipe
+from chexphi.training.number_ranges import GRPO_RUN, SFT_RUN
 from chexphi.training.sft import DEFAULTS as SFT_DEFAULTS
 from chexphi.training.sft import SFTRecipe
 
@@ -40,6 +42,11 @@ class PlanFields:
     films: int = field(default=1, metadata={"help": "films a prompt"})
     prompt_tokens: int = field(default=64, metadata={"help": "tokens of a prompt without its films"})
     answer_tokens: int = field(default=256, metadata={"help": "tokens of an explanation to imitate (sft)"})
+
+
+RANGES = {
+    "films": Range(0, 1000), "prompt_tokens": COUNT, "answer_tokens": COUNT, "memory": POSITIVE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,10 @@ def parse(argv: Sequence[str]) -> tuple[PlanFields, Settings]:
     stage = stage_of(*config.split_configs(flags, "chexphi plan"))
     recipe, trl = (SFTRecipe, SFTConfig) if stage == "sft" else (GRPORecipe, GRPOConfig)
     defaults = (SFT_DEFAULTS if stage == "sft" else GRPO_DEFAULTS) | {"bf16": True, "use_cpu": True}
-    fields, ours, args = config.parse(flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults)
+    allowed = (SFT_RUN if stage == "sft" else GRPO_RUN) | RANGES
+    fields, ours, args = config.parse(
+        flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults, allowed=allowed
+    )
     _check(fields, ours, args)
     fields.stage = stage
     return fields, settings(fields, ours, args)
@@ -103,7 +113,7 @@ def stage_of(files: Sequence[Path], flags: Sequence[str]) -> str:
     if "--stage" in flags[:-1]:
         asked = flags[flags.index("--stage") + 1]
         if asked not in ("sft", "grpo"):
-            raise InputError(f"plan: stage is {asked!r}: use sft or grpo")
+            raise InputError(f"plan: stage is {shown(asked)}: use sft or grpo")
         return asked
     keys = {flag[2:] for flag in flags if flag.startswith("--")}
     for file in files:
@@ -117,17 +127,14 @@ def stage_of(files: Sequence[Path], flags: Sequence[str]) -> str:
 
 def _check(fields: PlanFields, recipe: Any, args: Any) -> None:
     if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", fields.image_size):
-        raise InputError(f"plan: image_size is {fields.image_size!r}: write width x height, as 2544x3056")
+        raise InputError(
+            f"plan: image_size is {shown(fields.image_size)}: write width x height, as 2544x3056"
+        )
     for name, known in (("dtype", policy.DTYPES), ("attn_implementation", policy.ATTENTION)):
         if getattr(recipe, name) not in known:
-            raise InputError(f"plan: {name} is {getattr(recipe, name)!r}: use {', '.join(known)}")
+            raise InputError(f"plan: {name} is {shown(getattr(recipe, name))}: use {', '.join(known)}")
     if recipe.dynamic_hd is not None:
         check_crops(recipe.dynamic_hd)
-    for name, least in (("films", 0), ("prompt_tokens", 1), ("answer_tokens", 1)):
-        if getattr(fields, name) < least:
-            raise InputError(f"plan: {name} is {getattr(fields, name)}: use at least {least}")
-    if fields.memory is not None and not fields.memory > 0:
-        raise InputError(f"plan: memory is {fields.memory}: give the GB of the GPU")
     if (optim := _name(args.optim)) not in OPTIMISERS:
         raise InputError(f"plan: the state of optim {optim!r} is not known: use {', '.join(OPTIMISERS)}")
     if getattr(args, "use_vllm", False):

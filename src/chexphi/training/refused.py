@@ -11,23 +11,15 @@ from typing import Any
 
 from transformers import Trainer
 
-from chexphi import processes
+from chexphi import processes, ranges, replaced_run
 from chexphi.schema import InputError
-from chexphi.training import foreign_code, outward, trackers
+from chexphi.training import choices, foreign_code, outward, rehearsal, trackers
+from chexphi.training.number_ranges import GRPO_RUN, SFT_RUN
 
-LEAST = {
-    "per_device_train_batch_size": 1,
-    "gradient_accumulation_steps": 1,
-    "dataloader_num_workers": 0,
-    "seed": 0,
-    "learning_rate": 0,
-    "max_completion_length": 1,
-    "num_iterations": 1,
-}
-ABOVE_ZERO = ("temperature", "repetition_penalty")
 LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "numpy")
 REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
 """What these libraries raise for a setting."""
+RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
 
 
 def check(args: Any, verb: str) -> None:
@@ -43,29 +35,26 @@ def check(args: Any, verb: str) -> None:
     trackers.check(args.report_to)
     foreign_code.check(args, verb)
     outward.check(args, verb)
-    for name, least in LEAST.items():
-        if (value := getattr(args, name, None)) is not None and value < least:
-            raise InputError(f"{verb}: {name} is {value}: use at least {least}")
-    for name in ABOVE_ZERO:
-        if (value := getattr(args, name, None)) is not None and value <= 0:
-            raise InputError(f"{verb}: {name} is {value}: use more than 0")
+    ranges.check(vars(args), RANGES[verb], verb)
+    choices.check(args, verb)
     if args.eval_strategy != "no" or args.eval_on_start:
         raise InputError(
             f"{verb} has no data to evaluate on while it trains: leave out eval_strategy and eval_on_start, "
             "and give its checkpoints to chexphi evaluate"
         )
-    template = getattr(args, "chat_template_path", None)
-    if template and not Path(template).exists():
-        raise InputError(f"{verb}: chat_template_path {template} does not exist: correct it, or leave it out")
     if args.save_strategy == "best":
         raise InputError(f"{verb} evaluates nothing while it trains: save_strategy is no, steps or epoch")
+    if args.save_strategy == "steps" and not args.save_steps:
+        raise InputError(f"{verb}: save_steps is 0: use at least 1, or save_strategy no")
+    rehearsal.check(args, verb)
 
 
 @contextmanager
 def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]:
     """Around making a trainer and training: what a library refuses until the first step ends is one sentence.
 
-    The run has nothing yet, so its folder goes, and the corrected command finds it free.
+    The run has nothing yet, so its folder goes, and the corrected command finds it free. Whatever ends a run
+    before its first step has ended, a run that it was to replace is put back.
 
     Args:
         out: The run's folder.
@@ -81,12 +70,16 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
     made: list[Trainer] = []
     try:
         yield made
-    except REFUSALS as error:
+    except Exception as error:
         begun = resumed or any(trainer.state.global_step for trainer in made)
-        if begun or isinstance(error, InputError) or not is_refusal(error):
-            raise
-        if processes.is_main():
+        ours = isinstance(error, InputError)
+        refuses = not begun and (ours or (isinstance(error, REFUSALS) and is_refusal(error)))
+        main = processes.is_main()
+        put_back = main and not resumed and replaced_run.put_back(out)
+        if main and refuses and not put_back:
             shutil.rmtree(out, ignore_errors=True)
+        if ours or not refuses:
+            raise
         text = " ".join(str(error).split())
         raise InputError(f"{verb}: these settings cannot train: {type(error).__name__}: {text}") from error
 

@@ -17,10 +17,10 @@ import torch
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from chexphi import jsonl, processes
+from chexphi import jsonl, processes, replaced_run
 from chexphi.model_folder import reading
 from chexphi.models import fsdp, resumed
-from chexphi.training import checkpoints
+from chexphi.training import checkpoints, finite
 from chexphi.training.checkpoints import Standing
 from chexphi.training.stop import STOP, PreemptedError
 
@@ -62,7 +62,11 @@ def completed(trainer: Trainer, folder: Path, **said: Any) -> Iterator[None]:
         trainer: Whose it is.
         folder: What a killed run left there is removed first.
         said: For `checkpoints.mark`.
+
+    Raises:
+        FloatingPointError: If what is trained is not finite; nothing is touched.
     """
+    finite.check(trainer)
     if trainer.args.should_save:
         checkpoints.remove(folder)
     trainer.accelerator.wait_for_everyone()
@@ -112,6 +116,8 @@ class Recovering(Trainer):
         if saving:  # what is saved is looked at first: the last checkpoint is a good one
             self.control.should_log = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
+        if self.args.should_save:
+            replaced_run.drop(Path(self.args.output_dir))
         if stopping and saving:
             said = (STOP.asked or "a signal", self.state.global_step)
             logger.warning("%s: saved at step %d, --resume auto goes on", *said)

@@ -14,7 +14,7 @@ from typing import Any
 
 from trl import SFTConfig, SFTTrainer
 
-from chexphi import config, jsonl, processes, runs
+from chexphi import config, jsonl, processes, ranges, runs
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models import resumed
 from chexphi.models.stage import LearningFields, begin, check_run
@@ -23,6 +23,7 @@ from chexphi.training import refused
 from chexphi.training.checkpoints import Standing, standing
 from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
+from chexphi.training.number_ranges import SFT_RUN
 from chexphi.training.outward import KeptHere
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.resume import Recovering, cut_logs, finish
@@ -56,6 +57,7 @@ def read(recipe: SFTRecipe) -> list[Example]:
     """
     if not recipe.model or not recipe.data:
         raise InputError("sft needs --model and --data: give both, in the config or as flags")
+    ranges.check(vars(recipe), SFT_RUN, "sft")
     examples = read_examples(Path(recipe.data), image_root=recipe.image_root, limit=recipe.limit)
     if missing := next((example.id for example in examples if not example.explanation), None):
         raise InputError(
@@ -99,11 +101,11 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
             resumed.check(model, checkpoint.path)
 
     model, processor = begin(recipe, run, stage="sft", seed=args.seed, examples=len(examples), suits=suits)
-    if recipe.resume:
-        cut_logs(out, stands, ["metrics.jsonl"])
-    lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
-    dataset = sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags)
     with refused.explained(out, "sft", resumed=going_on) as made:
+        if recipe.resume:
+            cut_logs(out, stands, ["metrics.jsonl"])
+        lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
+        dataset = sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags)
         trainer = RecoveringSFTTrainer(
             model=model,
             args=args,
@@ -134,4 +136,4 @@ DEFAULTS: dict[str, Any] = {
 
 def parse(argv: Sequence[str]) -> tuple[SFTRecipe, SFTConfig]:
     """Read the recipe and TRL's config from the command line."""
-    return config.parse_training(argv, SFTRecipe, SFTConfig, verb="sft", defaults=DEFAULTS)
+    return config.parse_training(argv, SFTRecipe, SFTConfig, verb="sft", defaults=DEFAULTS, allowed=SFT_RUN)

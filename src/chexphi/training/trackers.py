@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from transformers.integrations import integration_utils as native
 
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 TRACKERS = {
     "azure_ml": (native.is_azureml_available, "azureml-sdk"),
@@ -40,7 +40,7 @@ def check(report_to: Sequence[str]) -> None:
         if name not in TRACKERS:
             known = f"use none, all or a list of {', '.join(TRACKERS)}"
             hint = "use it alone" if name in ("all", "none") else known
-            raise InputError(f"report_to names {name!r}: {hint}")
+            raise InputError(f"report_to names {shown(name)}: {hint}")
         is_available, package = TRACKERS[name]
         if is_available():
             continue

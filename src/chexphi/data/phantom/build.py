@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chexphi import ranges
 from chexphi.data.phantom import disk
 from chexphi.data.phantom.disk import Film, Progress
 from chexphi.data.phantom.draw import MAX_SIZE, MIN_SIZE, contact_sheet
@@ -33,6 +34,7 @@ from chexphi.data.phantom.language import Explanation, caption, explain
 from chexphi.data.phantom.perceive import perturb
 from chexphi.data.phantom.questions import Question, ask, ask_caption
 from chexphi.data.phantom.scene import Scene, evolve, sample_build, sample_scene
+from chexphi.ranges import PROCESSES, Range
 from chexphi.schema import Example, InputError, Kind
 
 KIND_CYCLE: tuple[Kind, ...] = (
@@ -41,6 +43,8 @@ KIND_CYCLE: tuple[Kind, ...] = (
 """Basic 60 %, region 20 %, compare 20 %."""
 UNIFORM = (1000, 2000, 5000)
 """Sizes of the uniform samples of the pool, as in the original, as far as the pool allows."""
+EXAMPLES = Range(0, 10_000_000)
+"""Of a part; all are held in memory."""
 TRIES = 20
 """Draws for a question not yet asked about the same films."""
 
@@ -122,7 +126,7 @@ def build(
     Raises:
         InputError: If `out` holds files already, or a number is out of range.
     """
-    _check(out, size, counts, overwrite=overwrite)
+    _check(out, size, counts, workers, overwrite=overwrite)
     part_folder = out.with_name(out.name + ".part")
     shutil.rmtree(part_folder, ignore_errors=True)
     files: dict[str, list[dict[str, Any]]] = {}
@@ -144,12 +148,11 @@ def build(
     return {name: len(rows) for name, rows in files.items()}
 
 
-def _check(out: Path, size: int, counts: Sizes, *, overwrite: bool) -> None:
+def _check(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool) -> None:
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"film size {size} is out of range: use {MIN_SIZE} to {MAX_SIZE} pixels")
-    for name, number in dataclasses.asdict(counts).items():
-        if number < 0:
-            raise InputError(f"the number of {name} examples is {number}: use 0 or more")
+    ranges.check(dataclasses.asdict(counts), dict.fromkeys(dataclasses.asdict(counts), EXAMPLES), "phantom")
+    ranges.check({"workers": workers}, {"workers": PROCESSES}, "phantom")
     if out.exists() and not out.is_dir():
         raise InputError(f"output {out} is a file: name a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
