@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import Phi4MultimodalConfig
 
+from chexphi import atomic
 from chexphi.files import read_object
 from chexphi.models import adapter, policy
 from chexphi.models.checkpoint import headers
@@ -21,7 +22,7 @@ from chexphi.models.checkpoint.beside import ORIGINAL, texts
 from chexphi.models.checkpoint.config import to_native, to_original
 from chexphi.models.checkpoint.names import ADAPTERS, TARGETS, original, original_lora
 from chexphi.models.checkpoint.stream import Copy, Output
-from chexphi.models.checkpoint.writing import JOURNAL, begin, shard_names, write_all, write_index
+from chexphi.models.checkpoint.writing import GO_ON, JOURNAL, begin, shard_names, write_all, write_index
 from chexphi.runs import write_json
 from chexphi.schema import InputError
 
@@ -64,10 +65,11 @@ def export(
     outputs = _shards(tensors, target)
     begin(target, outputs)
     write_all(outputs, progress)
-    write_index(target, outputs)
     own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
-    _write_texts(place.base, folders, target, own_head=own_head)
-    (target / JOURNAL).unlink()
+    with atomic.writing(target, remedy=GO_ON):
+        write_index(target, outputs)
+        _write_texts(place.base, folders, target, own_head=own_head)
+        (target / JOURNAL).unlink()
     return {
         "out": str(target),
         "tensors": len(tensors),
