@@ -2,15 +2,18 @@
 
 import sys
 
+CTRL_C = 130
+"""Exit code, as typer and shells have it."""
+
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is still read is one line, too."""
+    """Run the command line; Ctrl-C while it is imported is one line, too."""
     try:
         from chexphi.cli import main as command_line
         from chexphi.pipeline import end_with_parent
     except KeyboardInterrupt:
         sys.stderr.write("Ctrl-C: ended\n")
-        sys.exit(130)
+        sys.exit(CTRL_C)
     end_with_parent()
     command_line()
 

@@ -218,10 +218,11 @@ def main() -> None:
             raise
         typer.echo(f"error: {error.filename}: {error.strerror}: choose another path", err=True)
         sys.exit(2)
-    except SystemExit as ended:
-        if ended.code == CTRL_C:
-            typer.echo("Ctrl-C: ended", err=True)
-        raise
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != CTRL_C:
+            raise
+        typer.echo("Ctrl-C: ended", err=True)
+        sys.exit(CTRL_C)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -63,12 +63,13 @@ def export(
         adapter.check(path, shapes, TARGETS)
     tensors = _tensors(place.base, folders)
     outputs = _shards(tensors, target)
+    own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
+    config = _config(place.base, folders, own_head=own_head)
     begin(target, outputs)
     write_all(outputs, progress)
-    own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
     with atomic.writing(target, remedy=GO_ON):
         write_index(target, outputs)
-        _write_texts(place.base, folders, target, own_head=own_head)
+        _write_texts(place.base, target, config)
         (target / JOURNAL).unlink()
     return {
         "out": str(target),
@@ -106,22 +107,28 @@ def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
     return [Output(target / name, tuple(part)) for name, part in zip(names, shards, strict=True)]
 
 
-def _write_texts(base: Path, adapters: Mapping[str, Path], target: Path, *, own_head: bool) -> None:
+def _write_texts(base: Path, target: Path, config: Mapping[str, Any]) -> None:
     """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
     kept = base / ORIGINAL
     for file in texts(kept if kept.is_dir() else base):
         if file.name not in ("config.json", JOURNAL):
             shutil.copyfile(file, target / file.name)
+    if kept.is_dir() and config == read_object(kept / "config.json"):
+        shutil.copyfile(kept / "config.json", target / "config.json")
+    else:
+        write_json(target / "config.json", config)
+
+
+def _config(base: Path, adapters: Mapping[str, Path], *, own_head: bool) -> dict[str, Any]:
+    """The original's configuration, as it was imported or a fresh one, with the adapters that are written."""
+    kept = base / ORIGINAL
     native = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True).to_dict()
     loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
     imported = read_object(kept / "config.json") if kept.is_dir() else _fresh_config(native, loras)
     config = {key: value for key, value in imported.items() if key.removesuffix("_lora") not in ADAPTERS}
     config |= {f"{name}_lora": imported.get(f"{name}_lora", {}) | own for name, own in loras.items()}
     config["tie_word_embeddings"] = native["tie_word_embeddings"] and not own_head
-    if kept.is_dir() and config == imported:
-        shutil.copyfile(kept / "config.json", target / "config.json")
-    else:
-        write_json(target / "config.json", config)
+    return config
 
 
 def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
     if place.adapter is None:
         raise InputError(f"{folder} has no adapter: there is nothing to merge")
     runs.check_folder(target)
+    atomic.check_place(target.absolute().parent)
     atomic.check_room(target, sum(header.size for header in headers.read(place.base).values()))
     model, processor = policy.load(folder, device="cpu")
     model = adapter.merged(model)
