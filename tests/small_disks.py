@@ -1,4 +1,4 @@
-"""Disks that take no more: a limit on the size of a file, which every user may set, and small file systems."""
+"""Disks that take no more: a limit on a file's size, which every user may set, and small file systems."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+ENOUGH = 1 << 30
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import ast
 import errno
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import safetensors.torch
 import tokenizers
 import torch
 from PIL import Image
+from small_disks import file_size, mounted, tree
 
 from chexphi import atomic
 from chexphi.schema import InputError
-from small_disks import file_size, mounted, tree
 
 SOURCES = Path(atomic.__file__).parent
 BIG = 300_000
@@ -72,11 +73,16 @@ def test_what_is_not_the_disks_goes_on_and_leaves_nothing(
 ) -> None:
     (tmp_path / "file").write_text("earlier")
     before = tree(tmp_path)
+
+    def fail_inside(whole: Callable[[Path], AbstractContextManager[Path]], name: str) -> None:
+        with whole(tmp_path / name) as part:
+            (part / "inside" if part.is_dir() else part).write_text("half")
+            raise raised
+
     for whole in (atomic.whole_file, atomic.whole_folder):
         for name in ("file", "new/folder/file"):
-            with pytest.raises(raised), whole(tmp_path / name) as part:
-                (part if part.is_file() or not part.exists() else part / "inside").write_text("half")
-                raise raised
+            with pytest.raises(raised):
+                fail_inside(whole, name)
     assert tree(tmp_path) == before
 
 
@@ -95,9 +101,12 @@ def test_a_folder_is_whole_and_keeps_what_has_no_new_version(tmp_path: Path) -> 
             (part / "note").write_text(text)
         (out / "own").write_text("own")
     assert tree(out) == {"films": None, "films/2": b"2", "note": b"2", "own": b"own"}
-    with pytest.raises(InputError, match="out cannot be written"), file_size(10):
-        with atomic.whole_folder(out) as part:
-            (part / "note").write_text("x" * 20)
+    with (
+        pytest.raises(InputError, match="out cannot be written"),
+        file_size(10),
+        atomic.whole_folder(out) as part,
+    ):
+        (part / "note").write_text("x" * 20)
     assert tree(tmp_path / "new") == {f"out/{name}": data for name, data in tree(out).items()} | {"out": None}
 
 
@@ -175,7 +184,6 @@ PLAIN = {
     "atomic.py": "the writer itself",
     "cli/launched.py": "the null device",
     "data/forms.py": "within a whole file",
-    "data/phantom/build.py": "within a whole folder",
     "data/phantom/disk.py": "within a whole folder",
     "data/phantom/draw.py": "within a whole folder",
     "graph/cache.py": "the lock of a database",
@@ -210,13 +218,13 @@ def writes(module: ast.Module) -> list[ast.Call]:
 
 
 def _writes(call: ast.Call) -> bool:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in WRITES:
-        return False
-    texts = [argument for argument in call.args if isinstance(argument, ast.Constant)]
     called = ast.unparse(call.func)
-    if call.func.attr == "replace":  # of a path, with one argument; of a text or a record there are others
-        return not texts and len(call.args) == 1 and not call.keywords and called != "dataclasses.replace"
-    return called != "atomic.write_text"
+    name = called.rpartition(".")[2]
+    if name == "replace":  # of a path, with one argument; of a text or a record there are others
+        texts = [argument for argument in call.args if isinstance(argument, ast.Constant)]
+        ours = called in ("replace", "dataclasses.replace")
+        return not texts and not ours and len(call.args) == 1 and not call.keywords
+    return name in WRITES and called != "atomic.write_text"
 
 
 def _opens(call: ast.Call) -> bool:
@@ -248,6 +256,8 @@ def test_all_that_is_written_goes_through_the_one_writer() -> None:
         ("open(path)", 0),
         ("path.open('rb')", 0),
         ("part.replace(path)", 1),
+        ("save_file(tensors, path)", 1),
+        ("replace(record, name=1)", 0),
         ("text.replace('a', 'b')", 0),
         ("with atomic.whole_file(path) as part:\n    part.write_text(text)", 0),
         ("with atomic.writing(path):\n    path.write_text(text)", 1),

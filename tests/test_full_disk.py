@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import original_checkpoint
 import psutil
 import pytest
 import synthetic_predictions
-import yaml
+from small_disks import ENOUGH, tree
 
-from chexphi.cli import main
 from chexphi.data.phantom import build as phantom
-from chexphi.models import tiny
-from chexphi.models.checkpoint.importing import convert
 from chexphi.pipeline import Runner, Stage
 from chexphi.schema import InputError
-from small_disks import file_size, mounted, tree
-
-TEXTS = ["Is there an effusion?", "<think>The left lung is clear.</think><answer>no</answer>"]
 
 
 @pytest.fixture(scope="module")
@@ -38,51 +31,46 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "scored.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scored))
     run.mkdir()
     synthetic_predictions.write(run / "predictions.jsonl", synthetic_predictions.predictions(12))
-    original_checkpoint.write(folder / "original", tiny.train_tokenizer(TEXTS, vocab_size=400))
-    convert(folder / "original", folder / "native")
-    names = {"DATA": data, "POOL": pool, "SCORED": folder / "scored.jsonl", "RUN": run}
-    return {key: str(path) for key, path in names.items()} | {
-        "ORIGINAL": str(folder / "original"),
-        "NATIVE": str(folder / "native"),
+    names = {
+        "DATA": data,
+        "POOL": pool,
+        "SCORED": folder / "scored.jsonl",
+        "RUN": run,
+        "IMAGES": data / "images",
     }
+    return {name: str(path) for name, path in names.items()}
 
 
 @pytest.fixture
 def chexphi(
-    inputs: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    inputs: dict[str, str], limited: Callable[..., tuple[int, str]]
 ) -> Callable[..., tuple[int, str]]:
-    """chexphi("verb --out out", limit) -> exit code and what standard error has; in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+    """chexphi("verb DATA --out out", limit) -> exit code and what standard error has; in an empty folder."""
 
-    def run(command: str, limit: int) -> tuple[int, str]:
-        words = [inputs.get(word, word) for word in command.split()]
-        monkeypatch.setattr(sys, "argv", ["chexphi", *words])
-        with pytest.raises(SystemExit) as ended, file_size(limit):
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().err
+    def run(command: str, limit: int = ENOUGH) -> tuple[int, str]:
+        return limited([inputs.get(word, word) for word in command.split()], limit)
 
     return run
+
+
+def stages() -> list[psutil.Process]:
+    """Processes of this one in which a verb runs."""
+    return [child for child in psutil.Process().children(recursive=True) if "chexphi" in child.cmdline()]
 
 
 VERBS = [
     ("data phantom --out out --train 4 --pool 4 --valid 4 --test 4", 2000, "out"),
     ("data phantom --out out --train 4 --pool 4 --valid 4 --test 4 --workers 2", 2000, "out"),
-    ("data import mimic-vqa-cot DATA --out out", 5000, "out/pool/train.json"),  # the others are smaller
+    ("data import mimic-vqa-cot DATA --out out", 5000, "out/eval/test_basic_vqa.json"),
     ("data import mimic-vqa-cot DATA --out new/out.json", 5000, "out.json"),
     ("data import mimic-vqa-cot DATA --out out.jsonl", 5000, "out.jsonl"),
     ("data import mimic-vqa-cot DATA --out out.parquet", 3000, "out.parquet"),
     ("mine select SCORED POOL --number 8 --out out.json", 500, "out.json"),
-    ("verl-rows POOL --out new/out.parquet --image-root DATA/images", 2000, "out.parquet"),
+    ("verl-rows POOL --out new/out.parquet --image-root IMAGES", 2000, "out.parquet"),
     ("report RUN --out new/out.html", 5000, "out.html"),
     ("rewards probe POOL --rewards format --limit 4 --out out", 100, "out/config.yaml"),
-    ("checkpoint import ORIGINAL out", 50, "out/conversion.json"),
-    ("checkpoint export NATIVE out", 50, "out/conversion.json"),
-    ("checkpoint merge NATIVE out", 5000, "out"),
-    ("demo --quick --out out", 100, "out/config.yaml"),
-    ("study --quick --out out", 100, "out/config.yaml"),
+    ("demo --quick --out out", 100, "out/manifest.json"),
+    ("study --quick --out out", 50, "out/config.yaml"),
 ]
 
 
@@ -97,7 +85,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     assert f"{file} cannot be written (File too large): make room" in lines[0]
     assert "Traceback" not in said
     assert tree(tmp_path) == {}
-    assert psutil.Process().children(recursive=True) == [] or "phantom" in command  # its pool's tracker
+    assert stages() == []
 
 
 @pytest.mark.parametrize(
@@ -115,40 +103,38 @@ def test_an_earlier_result_is_untouched(
     words = command.split()
     out = tmp_path / words[words.index("--out") + 1]
     path = out if out.suffix else out / "annotations" / "pool" / "train.json"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("earlier")
     before = tree(tmp_path)
     if "report" not in words:
-        code, said = chexphi(command, 1 << 30)
+        code, said = chexphi(command)
         assert code == 2
         assert "--overwrite" in said
         command += " --overwrite"
     assert chexphi(command, limit)[0] == 2
     assert tree(tmp_path) == before
-    assert chexphi(command, 1 << 30)[0] == 0
+    code, said = chexphi(command)
+    assert code == 0, said
     assert tree(tmp_path) != before
-
-
-def test_weights_leave_what_the_same_command_goes_on_from(
-    chexphi: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    for verb in ("import ORIGINAL", "export NATIVE"):
-        command = f"checkpoint {verb} {verb.split()[0]}"
-        code, said = chexphi(command, 5000)
-        assert (code, "give the same command again" in said) == (2, True), said
-        assert [path.name for path in (tmp_path / verb.split()[0]).iterdir()] == ["conversion.json"]
-        assert chexphi(command, 1 << 30)[0] == 0
 
 
 def test_a_graph_cache_and_a_log_that_cannot_grow(
     chexphi: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    texts = "kg extract POOL --field explanation --one-per-line --out"
-    code, said = chexphi(f"{texts} kg.jsonl", 20)
+    lines = [f"There is a left effusion of {number} mm and no nodule.\n" for number in range(400)]
+    (tmp_path / "texts.txt").write_text("".join(lines))
+    extract = "kg extract texts.txt --one-per-line --out"
+    code, said = chexphi(f"{extract} kg.jsonl", 20_000)
     assert (code, "kg.jsonl cannot be written (File too large): make room" in said) == (2, True), said
-    code, said = chexphi(f"{texts} other.jsonl --cache cache.sqlite", 40_000)
-    assert (code, "graph cache " in said, "Traceback" in said) == (2, True, False), said
-    assert chexphi(f"{texts} kg.jsonl --resume", 1 << 30)[0] == 0
+    code, said = chexphi(f"{extract} other.jsonl --cache cache.sqlite", 60_000)
+    assert (code, "cache.sqlite cannot be used" in said, "Traceback" in said) == (
+        2,
+        True,
+        False,
+    ), said
+    assert chexphi(f"{extract} kg.jsonl --resume")[0] == 0
+    assert chexphi(f"{extract} other.jsonl --cache cache.sqlite --overwrite")[0] == 0
+    assert (tmp_path / "kg.jsonl").read_bytes() == (tmp_path / "other.jsonl").read_bytes()
 
 
 def test_films_that_cannot_be_drawn_leave_a_run_that_goes_on(
@@ -173,33 +159,26 @@ def test_a_sweep_that_cannot_write_leaves_no_run(
     code, said = chexphi("sweep --config sweep.yaml --out out", 300)
     assert (code, "cannot be written (File too large)" in said, "Traceback" in said) == (2, True, False), said
     assert tree(tmp_path) == before
-    assert psutil.Process().children(recursive=True) == []
+    assert stages() == []
 
 
 def test_an_error_ends_the_stages_that_run(tmp_path: Path) -> None:
     stage = Stage("sft", ("sft",), {"model": "nowhere", "data": "nowhere.json"}, "model", "m.jsonl", 1)
     runner = Runner(tmp_path, workers=1)
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(InputError, match="of another seed"), runner:
-            running = pool.submit(runner.run, stage)
-            while not psutil.Process().children() and not running.done():
-                pass
-            raise InputError("of another seed")
-        assert isinstance(running.exception(), SystemExit)  # stopped, before it could say what is wrong
-    assert psutil.Process().children() == []
 
+        def fail_beside_it() -> None:
+            with runner:
+                running.append(pool.submit(runner.run, stage))
+                while not stages() and not running[0].done():
+                    time.sleep(0.01)
+                raise InputError("of another seed")
 
-def test_a_merge_needs_room_and_says_so_before(inputs: dict[str, str], tmp_path: Path) -> None:
-    from chexphi.models.checkpoint.exporting import export
-    from chexphi.models.checkpoint.merging import merge
-
-    with mounted(tmp_path / "small", "size=1m") as small:
-        for convert_ in (merge, export):
-            with pytest.raises(InputError, match=r"out needs 0\.1 GB and its disk has 0\.0 GB: make room"):
-                convert_(Path(inputs["NATIVE"]), small / "out")
-        with pytest.raises(InputError, match=r"out needs 0\.1 GB and its disk has 0\.0 GB: make room"):
-            convert(Path(inputs["ORIGINAL"]), small / "out")
-        assert tree(small) == {}
+        running: list[Future[Path]] = []
+        with pytest.raises(InputError, match="of another seed"):
+            fail_beside_it()
+        assert isinstance(running[0].exception(), SystemExit)  # stopped, before it could say what is wrong
+    assert stages() == []
 
 
 def test_what_is_read_is_not_written(
@@ -207,12 +186,12 @@ def test_what_is_read_is_not_written(
 ) -> None:
     pool = Path(shutil.copy(inputs["POOL"], tmp_path / "pool.json"))
     before = pool.read_bytes()
-    code, said = chexphi("mine select SCORED pool.json --number 2 --out pool.json --overwrite", 1 << 30)
+    code, said = chexphi("mine select SCORED pool.json --number 2 --out pool.json --overwrite")
     assert (code, "holds what is read from" in said) == (2, True)
-    code, said = chexphi("report RUN --out pool.json", 1 << 30)
+    code, said = chexphi("report RUN --out pool.json")
     assert (code, "not an HTML page" in said) == (2, True)
     assert pool.read_bytes() == before
     for form in ("table.csv", "rows.ndjson"):
-        code, said = chexphi(f"data import mimic-vqa-cot DATA --out {form}", 1 << 30)
+        code, said = chexphi(f"data import mimic-vqa-cot DATA --out {form}")
         assert (code, "has an unknown form" in said) == (2, True)
-    assert yaml.safe_load(before) and [path.name for path in tmp_path.iterdir()] == ["pool.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pool.json"]

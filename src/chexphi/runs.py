@@ -110,11 +110,11 @@ def open_run(out: Path, *, resume: Resume = False, overwrite: bool = False) -> P
     return out
 
 
-def _leave(out: Path) -> None:
-    """Take away a folder in which no run has begun; one that holds more than its beginning stays."""
+def _leave(out: Path, *written: str) -> None:
+    """Take away a folder in which no run has begun; one that holds more than what was written stays."""
     if not (out / "manifest.json").exists():
         with contextlib.suppress(OSError):
-            for name in (run_lock.NAME, "train.log"):
+            for name in (run_lock.NAME, "train.log", *written):
                 (out / name).unlink(missing_ok=True)
             out.rmdir()
 
@@ -169,11 +169,13 @@ def write_manifest(
         "processes": processes.count(),
         **extra,
     }
+    written: list[str] = []
     try:
         atomic_write(out / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
+        written.append("config.yaml")
         write_json(out / "manifest.json", manifest)
     except InputError:
-        _leave(out)
+        _leave(out, *written)
         raise
 
 
