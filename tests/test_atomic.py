@@ -191,6 +191,7 @@ PLAIN = {
     "models/checkpoint/beside.py": "within atomic.writing, in a folder that is whole with its config.json",
     "models/checkpoint/exporting.py": "within atomic.writing, in a folder that is whole with its config.json",
     "models/checkpoint/pickles.py": "within atomic.writing, in a folder that goes away",
+    "models/features.py": "into memory",
     "models/tiny.py": "within a whole folder",
     "pipeline.py": "the log of a process",
     "report/films.py": "into memory",
