@@ -103,3 +103,26 @@ def swept(tmp_path_factory: pytest.TempPathFactory, write_sweep: Callable[..., P
     file = write_sweep(folder, grid, workers=2, retries=0, settings={"weight_decay": 0.1})
     run.main(run.parse(["--config", str(file), "--out", str(folder / "out")]))
     return folder / "out"
+
+
+@pytest.fixture
+def limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str], int], tuple[int, str]]:
+    """limited(words, limit) -> exit code and standard error of `chexphi WORDS`, in the empty `tmp_path`.
+
+    No file that it writes may grow beyond `limit` bytes.
+    """
+    from small_disks import file_size
+
+    from chexphi.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(words: list[str], limit: int) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["chexphi", *words])
+        with pytest.raises(SystemExit) as ended, file_size(limit):
+            main()
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run

@@ -1,8 +1,22 @@
-"""`python -m chexphi`."""
+"""`python -m chexphi`, and `chexphi`."""
 
-from chexphi.cli import main
-from chexphi.pipeline import end_with_parent
+import sys
+
+CTRL_C = 130
+"""Exit code, as typer and shells have it."""
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is imported is one line, too."""
+    try:
+        from chexphi.cli import main as command_line
+        from chexphi.pipeline import end_with_parent
+    except KeyboardInterrupt:
+        sys.stderr.write("Ctrl-C: ended\n")
+        sys.exit(CTRL_C)
+    end_with_parent()
+    command_line()
+
 
 if __name__ == "__main__":
-    end_with_parent()
     main()

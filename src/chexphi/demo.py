@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, pipeline, runs
+from chexphi import atomic, config, pipeline, runs
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.evaluation.compare import compare
@@ -73,7 +73,8 @@ def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, worker
         examples = read_examples(data / "annotations" / "sight" / "train.json", check_images=False)
         examples += read_examples(data / "annotations" / "sft" / "train.json", check_images=False)
         texts = [text for example in examples for text in (example.question, example.explanation)]
-        tiny.build(root / "untrained", texts, seed=seed, image_size=settings.image_size)
+        with atomic.whole_folder(root / "untrained") as folder:
+            tiny.build(folder, texts, seed=seed, image_size=settings.image_size)
     return data
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi import processes, runs
+from chexphi import atomic, processes, runs
 from chexphi.schema import InputError
+
+GO_ON = "make room, then go on with --resume"
 
 
 def own_log(path: Path) -> Path:
@@ -28,13 +30,9 @@ class JsonLines:
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def write(self, *rows: Mapping[str, Any]) -> None:
-        try:
+        with atomic.writing(self.path, remedy=GO_ON):
             self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             self._file.flush()
-        except OSError as error:  # which names no file
-            raise InputError(
-                f"{self.path} cannot be written ({error.strerror}): make room, then go on with --resume"
-            ) from None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # of lines that `write` failed on
@@ -47,7 +45,7 @@ def repair(path: Path) -> None:
         return
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
+        os.truncate(path, content.rfind(b"\n") + 1)  # written again it would be lost on a full disk
 
 
 def read(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
@@ -81,11 +79,22 @@ def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
             JsonLines(path).close()
             for part in processes.parts_of(path):
                 repair(part)
-                with path.open("ab") as file:
-                    file.write(part.read_bytes())
+                _append(path, part.read_bytes())
                 part.unlink()
             if ids:
                 put_in_order(path, ids)
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Add lines to a file, all or none."""
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with atomic.writing(path, remedy=GO_ON), path.open("ab") as file:
+            file.write(content)
+    except InputError:
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
+        raise
 
 
 def put_in_order(path: Path, ids: Sequence[str]) -> None:

@@ -247,7 +247,7 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
 class Runner:
     """Runs stages under one folder, at most `workers` at a time, with one progress bar each.
 
-    A context: a signal that ends it ends the stages that run, in whichever thread.
+    A context: what ends it early, an error or a signal, ends the stages that run, in whichever thread.
     """
 
     def __init__(self, root: Path, *, workers: int) -> None:
@@ -264,7 +264,7 @@ class Runner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and not issubclass(kind, Exception):
+        if kind is not None:
             self._stopped.set()
         self.progress.stop()
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -24,9 +25,11 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chexphi import __version__, processes, replaced_run, run_lock
+from chexphi import __version__, atomic, processes, replaced_run, run_lock
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
 
@@ -69,11 +72,7 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
     if out.exists() and not out.is_dir():
         raise InputError(f"output folder {out} is a file: choose another --out")
     going_on = goes_on(out, resume)
-    above = next((folder for folder in (out, *out.absolute().parents) if folder.exists()), out)
-    if not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
-        raise InputError(
-            f"output folder {out} cannot be written ({above} is read-only): choose another --out"
-        )
+    atomic.check_place(out)
     if not out.exists():
         return
     run_lock.check(out)
@@ -115,10 +114,20 @@ def open_run(
         out.mkdir(parents=True, exist_ok=True)
         run_lock.acquire(out)
     except OSError as error:
+        _leave(out)
         raise InputError(
-            f"output folder {out} cannot be made ({error.strerror}): choose another --out"
+            f"output folder {out} cannot be made ({error.strerror}): make room, or choose another --out"
         ) from None
     return out
+
+
+def _leave(out: Path, *written: str) -> None:
+    """Take away a folder in which no run has begun; one that holds more than what was written stays."""
+    if not (out / "manifest.json").exists():
+        with contextlib.suppress(OSError):
+            for name in (run_lock.NAME, "train.log", *written):
+                (out / name).unlink(missing_ok=True)
+            out.rmdir()
 
 
 def sha256(path: Path) -> str:
@@ -153,8 +162,11 @@ def _versions() -> dict[str, str]:
 def write_manifest(
     out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any
 ) -> None:
-    """Write `config.yaml` and `manifest.json`."""
-    atomic_write(out / "config.yaml", dump_yaml(dict(config)))
+    """Write `config.yaml` and `manifest.json`.
+
+    Raises:
+        InputError: If one cannot be written; a folder in which no run has begun yet is taken away.
+    """
     manifest = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -168,18 +180,27 @@ def write_manifest(
         "processes": processes.count(),
         **extra,
     }
-    write_json(out / "manifest.json", manifest)
+    written: list[str] = []
+    try:
+        atomic_write(out / "config.yaml", dump_yaml(dict(config)))
+        written.append("config.yaml")
+        write_json(out / "manifest.json", manifest)
+    except InputError:
+        _leave(out, *written)
+        raise
 
 
 def atomic_write(path: Path, text: str) -> None:
-    """Write a whole file or none of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a whole file or none of it.
+
+    Raises:
+        InputError: If the disk is full, or not the user's to write.
+    """
+    atomic.write_text(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a whole JSON file or none of it."""
+    """Write a whole JSON file or none of it; errors as `atomic_write`."""
     atomic_write(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -189,6 +210,20 @@ def plain(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(rows, default=str))
 
 
+class _LogFile(logging.FileHandler):
+    """`train.log`; where the disk takes no more, that is said once, and the run goes on without it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not (reason := atomic.disk_trouble(error)):
+            super().handleError(record)
+            return
+        logging.getLogger("chexphi").removeHandler(self)
+        with contextlib.suppress(OSError):
+            self.close()
+        logger.warning("%s cannot be written (%s): the run goes on without it", self.baseFilename, reason)
+
+
 def log_to(out: Path) -> None:
     """Send the package's log lines to `train.log` as well (no report text, no patient id is ever logged)."""
     logger = logging.getLogger("chexphi")
@@ -196,7 +231,7 @@ def log_to(out: Path) -> None:
     for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
         logger.removeHandler(handler)
         handler.close()
-    handler = logging.FileHandler(out / "train.log", encoding="utf-8")
+    handler = _LogFile(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
 

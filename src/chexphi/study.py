@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,7 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
         for seed, folder in folders.items():  # a seed trains while the next one's films are drawn
             demo.prepare(runner, folder, settings, seed=seed, workers=recipe.workers)
             loops.append(pool.submit(loop, runner, folder, settings, seed=seed))
-        for done in loops:
+        for done in as_completed(loops):
             done.result()
     seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
     for folder, found in zip(folders.values(), seeds.values(), strict=True):

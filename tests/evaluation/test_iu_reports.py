@@ -55,7 +55,7 @@ def test_figures_of_made_up_reports(tmp_path: Path) -> None:
 
 def test_a_report_that_is_no_xml_is_named(tmp_path: Path) -> None:
     data = folder(tmp_path, {"1": ("<b>", [], set())})
-    with pytest.raises(InputError, match=r"1\.xml is no XML"):
+    with pytest.raises(InputError, match=r"1\.xml is not XML"):
         iu_reports.read_reports(data)
 
 
@@ -94,6 +94,26 @@ def test_the_published_folder_alone_gives_presence_by_its_codes(tmp_path: Path) 
 def test_reports_without_codes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "1.xml").write_text(XML.format("A nodule.", "<major>No Indexing</major>"))
     with pytest.raises(InputError, match="holds no IU report with MeSH codes"):
+        iu_reports.read_reports(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("2.xml", b"<eCitation><MedlineCitation>", r"2\.xml is not XML that can be read"),
+        ("2.xml", b"\x89PNG\r\n", r"2\.xml is not XML that can be read"),
+        ("2.xml", b"", r"2\.xml is not XML that can be read"),
+        ("2.xml", b"<?xml version='1.0' encoding='none-such'?><a/>", r"2\.xml is not XML that can be read"),
+        (iu_reports.GOLD, b"", "has no column filename: fetch it again"),
+        (iu_reports.GOLD, b"filename,Mass\nCXR1,1\n", "has no column [A-Z]"),
+        (iu_reports.GOLD, b"\xff\xfe\x00", "cannot be read as a table"),
+    ],
+)
+def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / "1.xml").write_text(XML.format("A nodule.", "<major>Nodule/lung</major>"))
+    assert len(iu_reports.read_reports(tmp_path)) == 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
         iu_reports.read_reports(tmp_path)
 
 

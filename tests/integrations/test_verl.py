@@ -201,7 +201,7 @@ def test_rows_as_verl_reads_them(tmp_path: Path, examples: list[Example]) -> Non
 
 
 def test_rows_go_into_parquet_only(tmp_path: Path, examples: list[Example]) -> None:
-    with pytest.raises(InputError, match=r"rows.json is no Parquet file: end its name in .parquet"):
+    with pytest.raises(InputError, match=r"rows.json is not a Parquet file: end its name in .parquet"):
         verl.write_rows(tmp_path / "rows.json", examples, tmp_path)
 
 

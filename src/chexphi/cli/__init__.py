@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chexphi import processes, runs
-from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, telemetry
-from chexphi.cli.options import RECIPE, Json, Limit, Out, Seed, recipe_argv, show, show_table
+from chexphi import atomic, processes, runs
+from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
+from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
 from chexphi.rewards.checked import RewardError
 from chexphi.schema import InputError
 from chexphi.training.stop import ROWS_KEPT, STAGES_KEPT, STOP
@@ -31,6 +31,8 @@ app.add_typer(kg.app, name="kg")
 app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
 
+CTRL_C = 130
+"""Typer's exit code for it, as shells have it."""
 EXTRAS = dict.fromkeys(
     ("torch", "torchvision", "safetensors", "transformers", "trl", "accelerate", "datasets", "pyarrow"),
     "train",
@@ -146,8 +148,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """One HTML page that opens offline: figures, curves, films, reasoning and graphs."""
-    from chexphi.report.build import build_from_runs
+    from chexphi.report.build import build_from_runs, check_page
 
+    check_page(out)
     build_from_runs(folders, out)
     show({"out": str(out)}, as_json=as_json)
 
@@ -171,12 +174,17 @@ def verl_rows(
         str, typer.Option("--data-source", help="The name under which veRL reports them.")
     ] = "chexphi",
     limit: Limit = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write examples as the Parquet rows that veRL trains on."""
+    from chexphi.data.publish import refuse_source
     from chexphi.data.read import image_root_of, read_examples
     from chexphi.integrations import verl
 
+    verl.check_form(out)
+    refuse_source(data, out)
+    atomic.check_file(out, overwrite=overwrite)
     examples = read_examples(data, image_root=image_root, limit=limit)
     verl.write_rows(out, examples, image_root_of(data, image_root), data_source=data_source)
     show({"out": str(out), "rows": len(examples)}, as_json=as_json)
@@ -193,21 +201,30 @@ def main() -> None:
     warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
     if not processes.is_main():
         launched.quiet()
+    standard_output.guard()
     try:
         with processes.agreed():
             launched.check_verb(sys.argv[1:])
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            standard_output.flush()
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except (FloatingPointError, RewardError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except OSError as error:  # a path that is a folder, a file, not ours to write, or on a full disk
+    except OSError as error:  # a path that is a folder, a file, or not ours to read or write
         if error.filename is None:
             raise
         typer.echo(f"error: {error.filename}: {error.strerror}: choose another path", err=True)
         sys.exit(2)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != CTRL_C:
+            raise
+        typer.echo("Ctrl-C: ended", err=True)
+        sys.exit(CTRL_C)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -215,4 +232,5 @@ def main() -> None:
         typer.echo(f"error: this verb needs {error.name}: pip install 'chexphi[{extra}]'", err=True)
         sys.exit(2)
     finally:
+        standard_output.drop_rest()
         processes.leave()

@@ -87,6 +87,11 @@ def extract(
     from chexphi.evaluation import kg as stage
 
     printed = str(out) == "-"
+    if printed and as_json:
+        raise InputError(
+            "--out is '-', and graphs go to standard output, where --json has its object: name a file for "
+            "--out, or leave --json out"
+        )
     if printed and resume:
         raise InputError(
             "--out is '-', where nothing is kept to go on with: leave --resume out, or name a file"

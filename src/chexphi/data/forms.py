@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from chexphi import runs
+from chexphi import atomic
 from chexphi.data import foreign_forms
 from chexphi.schema import Example, InputError
 
@@ -102,24 +103,45 @@ def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
     return {".json": _json_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}[path.suffix.lower()](path)
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, all or none; a JSON array has one row a line.
+def check_form(path: Path) -> None:
+    """Refuse a name that says no form that rows are written in.
 
     Raises:
-        InputError: If the suffix is unknown, or Parquet is wanted without pyarrow.
+        InputError: If so, or if Parquet is wanted without pyarrow.
     """
-    suffix = path.suffix.lower()
-    if suffix not in FORMS:
+    if path.suffix.lower() not in FORMS:
         raise InputError(f"output {path} has an unknown form: end its name in {', '.join(FORMS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".parquet":
+        _pyarrow()
+
+
+def write_files(files: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
+    """Write rows into files, all of them or none; a JSON array has one row a line.
+
+    Raises:
+        InputError: As `check_form`, or if a file cannot be written.
+    """
+    for path in files:
+        check_form(path)
+    with contextlib.ExitStack() as stack:  # the files get their names when the last of them is written
+        for path, rows in files.items():
+            _write_rows(stack.enter_context(atomic.whole_file(path)), path.suffix.lower(), rows)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one file; as `write_files`."""
+    write_files({path: rows})
+
+
+def _write_rows(part: Path, suffix: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if suffix == ".parquet":
-        _write_parquet(path, rows)
+        _write_parquet(part, rows)
         return
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     text = (
         "[\n" + ",\n".join(lines) + "\n]\n" if suffix == ".json" else "".join(line + "\n" for line in lines)
     )
-    runs.atomic_write(path, text)
+    part.write_text(text, encoding="utf-8")
 
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -133,6 +155,4 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in rows
     ]
-    temporary = path.with_name(path.name + ".part")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), temporary)
-    temporary.replace(path)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), path)

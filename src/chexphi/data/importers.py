@@ -63,9 +63,7 @@ def convert(
     if not source.exists():
         raise InputError(f"{source} does not exist: name the dataset's folder or file")
     publish.refuse_source(source, out)
-    taken = out.exists() and (out.is_file() or any(out.iterdir()))
-    if taken and not overwrite:
-        raise InputError(f"output {out} exists: replace it with --overwrite or choose another --out")
+    publish.check_output(out, overwrite=overwrite)
     return FORMATS[form](
         source,
         out,

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi.data.forms import FORMS
+from chexphi import atomic
+from chexphi.data.forms import FORMS, check_form, write_files
 from chexphi.data.images import check_image, is_film
-from chexphi.data.read import image_errors, image_root_of, write_examples
+from chexphi.data.read import image_errors, image_root_of
 from chexphi.schema import Example, InputError
 
+OTHER_FORMS = (".csv", ".tsv", ".ndjson", ".txt", ".xlsx", ".arrow", ".gz")
+"""Endings of tables that are not written, and hardly meant as names of folders."""
 MAX_NAME = 60
 """Characters of a name or a label that figures show; our choice."""
 
@@ -91,6 +94,27 @@ def refuse_source(source: Path, out: Path) -> None:
         raise InputError(f"{out} holds what is read from {source}: choose another --out")
 
 
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Refuse, before anything is read, a file or folder that could not be written; nothing is touched.
+
+    Raises:
+        InputError: If it holds something and may not be replaced, cannot be written, or is named as a table
+            of another form.
+    """
+    if out.is_dir() and out.suffix.lower() not in FORMS:
+        if any(out.iterdir()) and not overwrite:
+            raise InputError(f"output {out} exists: replace it with --overwrite or choose another --out")
+        atomic.check_place(out)
+        return
+    if out.suffix.lower() in FORMS:
+        check_form(out)
+    elif out.suffix.lower() in OTHER_FORMS or out.exists():
+        raise InputError(
+            f"output {out} has an unknown form: end its name in {', '.join(FORMS)}, or name a folder"
+        )
+    atomic.check_file(out, overwrite=overwrite)
+
+
 def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[str, Any]:
     """Check every film, then write the files; nothing is written if a film is bad, no image is copied.
 
@@ -102,7 +126,7 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
         the link could not be made: then give `--image_root`) and `majority` (see `majorities`).
 
     Raises:
-        InputError: If there is nothing to write, or for the first bad film.
+        InputError: If there is nothing to write, for the first bad film, or if a file cannot be written.
     """
     placed = [(f"example {example.id!r}", example) for examples in files.values() for example in examples]
     if not placed:
@@ -110,8 +134,7 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
     _refuse_missing(placed, image_root)
     for error in image_errors(placed, image_root):
         raise error
-    for path, rows in files.items():
-        write_examples(path, rows)
+    write_files({path: [example.to_dict() for example in rows] for path, rows in files.items()})
     examples = [example for _, example in placed]
     return {
         "files": {str(path): len(rows) for path, rows in files.items()},

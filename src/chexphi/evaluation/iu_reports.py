@@ -63,12 +63,11 @@ def read_reports(folder: Path) -> list[Report]:
     With `findings14_gold.csv` in the folder, those that it names.
 
     Raises:
-        InputError: If a report is no XML, or none has codes.
+        InputError: If a report or the table cannot be read, or no report has codes.
     """
     reports = [_report(path) for path in _files(folder)]
     if (folder / GOLD).is_file():
-        with (folder / GOLD).open(encoding="utf-8", newline="") as file:
-            gold = {row["filename"].removeprefix("CXR"): row for row in csv.DictReader(file)}
+        gold = _gold(folder / GOLD)
         named = [(report, gold[report.key]) for report in reports if report.key in gold]
         reports = [
             replace(report, present=frozenset(name for name in FINDINGS if row[name] == "1"))
@@ -79,6 +78,20 @@ def read_reports(folder: Path) -> list[Report]:
     if not reports:
         raise InputError(f"{folder} holds no IU report with MeSH codes: give the published ecgen-radiology")
     return reports
+
+
+def _gold(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of the table by the number of their report."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file)
+            lacking = [name for name in ("filename", *FINDINGS) if name not in (table.fieldnames or ())]
+            rows = list(table)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise InputError(f"{path} cannot be read as a table: fetch it again") from None
+    if lacking:
+        raise InputError(f"{path} has no column {lacking[0]}: fetch it again")
+    return {row["filename"].removeprefix("CXR"): row for row in rows}
 
 
 def _coded(codes: Sequence[Sequence[str]]) -> bool:
@@ -97,8 +110,8 @@ def _present(codes: Sequence[Sequence[str]]) -> frozenset[str]:
 def _report(path: Path) -> Report:
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path} is no XML ({error}): fetch the report again") from None
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        raise InputError(f"{path} is not XML that can be read ({error}): fetch the report again") from None
     parts = [part.text or "" for part in root.iter("AbstractText") if part.get("Label") in SECTIONS]
     codes = [tuple(word.strip() for word in (code.text or "").split("/")) for code in root.iter("major")]
     return Report(path.stem.removeprefix("CXR"), "\n\n".join(parts), _present(codes), tuple(codes))

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from chexphi import jsonl, ranges, runs
+from chexphi import atomic, jsonl, ranges, runs
 from chexphi.evaluation import kg_engines
 from chexphi.evaluation.kg_engines import Lines, Row
 from chexphi.graph.audit import audit as audit_pairs
@@ -59,6 +59,8 @@ def extract(
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
     ranges.check({"workers": workers}, {"workers": PROCESSES}, "kg extract")
+    if out is None and sys.stdout is None:
+        raise InputError("--out is '-', and standard output is closed: name a file for --out")
     done = _done(rows, out, resume=resume, overwrite=overwrite) if out else 0
     left = rows[done:]
     chunks = _started(left, extractor, options, engine, workers) if left else iter(())
@@ -76,8 +78,9 @@ def _written(chunks: Iterable[Lines], out: Path | None, output: TextIO, *, anew:
     if out is None:
         for lines in chunks:
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            output.buffer.write(text.encode("utf-8", "backslashreplace"))
-            output.flush()
+            with atomic.writing("standard output"):
+                output.buffer.write(text.encode("utf-8", "backslashreplace"))
+                output.flush()
             yield len(lines)
         return
     if anew:
@@ -102,8 +105,7 @@ def _started(
 
 def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
     """How many of the texts already have a graph in `out`, and keep it."""
-    if out.is_dir():
-        raise InputError(f"{out} is a folder: name a file for --out")
+    atomic.check_file(out, overwrite=True)
     if overwrite or not out.exists():
         return 0
     if not resume:

@@ -7,7 +7,8 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from chexphi.graph.records import parse_of, plain
@@ -49,11 +50,9 @@ class DiskCache:
     def __init__(self, path: Path, *, limit: int = 1 << 30) -> None:
         self.path, self.limit = path, limit
         self._local = threading.local()
-        try:
+        with self._usable():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._open().close()
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise InputError(f"graph cache {path} cannot be used ({error}): name another file") from None
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The values that are there."""
@@ -61,15 +60,14 @@ class DiskCache:
         for first in range(0, len(keys), _AT_ONCE):
             part = keys[first : first + _AT_ONCE]
             marks = ",".join("?" * len(part))
-            found |= dict(
-                self._connection.execute(f"SELECT key, value FROM parses WHERE key IN ({marks})", part)
-            )
+            query = f"SELECT key, value FROM parses WHERE key IN ({marks})"
+            with self._usable():
+                found |= dict(self._connection.execute(query, part))
         return found
 
     def put(self, values: Mapping[bytes, str]) -> None:
         """Add values, all or none; those of known keys stay as they are."""
-        connection = self._connection
-        with connection:
+        with self._usable(), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR IGNORE INTO parses (key, value) VALUES (?, ?)", values.items())
             while self._bytes() > self.limit:  # a tenth at a time: not at every entry again
@@ -77,6 +75,16 @@ class DiskCache:
                     "DELETE FROM parses WHERE number IN (SELECT number FROM parses ORDER BY number "
                     "LIMIT (SELECT 1 + count(*) / 10 FROM parses))"
                 )
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """A file that is damaged, on a full disk or not the user's is one sentence."""
+        try:
+            yield
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise InputError(
+                f"graph cache {self.path} cannot be used ({error}): make room, or name another file"
+            ) from None
 
     def _bytes(self) -> int:
         return int(self._connection.execute("SELECT bytes FROM total").fetchone()[0])

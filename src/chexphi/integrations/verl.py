@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi import prompts
+from chexphi import atomic, prompts
 from chexphi.answers import Match
 from chexphi.graph.match import Measure
 from chexphi.graph.open import open_extractor
@@ -125,20 +126,29 @@ def to_row(example: Example, image_root: Path, index: int, *, data_source: str) 
     }
 
 
+def check_form(path: Path) -> None:
+    """Refuse a file that is not Parquet.
+
+    Raises:
+        InputError: If the name does not end in `.parquet`, or pyarrow is missing.
+    """
+    if path.suffix.lower() != ".parquet":
+        raise InputError(f"output {path} is not a Parquet file: end its name in .parquet")
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError("veRL's rows need pyarrow: install it with pip install pyarrow")
+
+
 def write_rows(
     path: Path, examples: Sequence[Example], image_root: Path, *, data_source: str = "chexphi"
 ) -> None:
     """Write veRL's Parquet file, whole or not at all; films stay where they are, under absolute paths.
 
     Raises:
-        InputError: If pyarrow is missing, or the name does not end in `.parquet`.
+        InputError: As `check_form`, or if the file cannot be written.
     """
-    if path.suffix.lower() != ".parquet":
-        raise InputError(f"output {path} is no Parquet file: end its name in .parquet")
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("veRL's rows need pyarrow: install it with pip install pyarrow") from None
+    check_form(path)
+    import pyarrow.parquet
+
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
     columns = {
         "data_source": text,
@@ -148,7 +158,5 @@ def write_rows(
         "extra_info": pyarrow.struct({"index": pyarrow.int64(), "id": text, "answer": texts}),
     }
     rows = [to_row(example, image_root, i, data_source=data_source) for i, example in enumerate(examples)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(columns)), temporary)
-    temporary.replace(path)
+    with atomic.whole_file(path) as part:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(columns)), part)

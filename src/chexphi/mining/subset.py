@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chexphi import jsonl
+from chexphi import atomic, jsonl
+from chexphi.data.forms import check_form
+from chexphi.data.publish import refuse_source
 from chexphi.data.read import read_examples, write_examples
 from chexphi.mining.select import ScoredRow, is_hard, select
 from chexphi.schema import InputError
@@ -32,13 +34,16 @@ def main(
         limit: Choose among the first rows of the pool only.
 
     Raises:
-        InputError: If a file is missing, the two do not belong together, or `out` exists.
+        InputError: If a file is missing, the two do not belong together, or `out` exists, is one of them or
+            cannot be written.
     """
     file = scored / "scored.jsonl" if scored.is_dir() else scored
     if not file.is_file():
         raise InputError(f"scored pool {file} does not exist: run `chexphi mine score` first")
-    if out.exists() and not overwrite:
-        raise InputError(f"output {out} exists: replace it with --overwrite or choose another --out")
+    check_form(out)
+    for source in (file, pool):
+        refuse_source(source, out)
+    atomic.check_file(out, overwrite=overwrite)
     examples = {example.id: example for example in read_examples(pool, check_images=False, limit=limit)}
     rows = [ScoredRow.from_dict(row) for row in jsonl.read(file)]
     if limit is not None:

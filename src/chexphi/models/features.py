@@ -9,7 +9,6 @@ keeps nothing, and one that drops values at random reads every film for itself.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from chexphi import atomic
 from chexphi.models.prefix import same_films
 
 logger = logging.getLogger(__name__)
@@ -94,9 +94,8 @@ class Features:
         self._remember(key, features)
         if self._folder is not None:
             content = save({_NAME: features.cpu()}, metadata={"digest": digest(features)})
-            part = self._folder / f"{key}.{uuid.uuid4().hex}.part"
-            part.write_bytes(content)
-            part.replace(self._path(key))
+            with atomic.whole_file(self._path(key), shared=True) as part:
+                part.write_bytes(content)
 
     def clear(self) -> None:
         """Forget what is in memory."""

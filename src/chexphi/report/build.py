@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from chexphi import __version__
+from chexphi import __version__, atomic
 from chexphi import runs as run_folders
 from chexphi.evaluation import tables
 from chexphi.evaluation.kg_tables import GROUPS
@@ -165,9 +165,19 @@ def build(
             "groups": GROUPS,
         },
     )  # fmt: skip
-    out_html.parent.mkdir(parents=True, exist_ok=True)
     run_folders.atomic_write(out_html, page)
     return out_html
+
+
+def check_page(out: Path) -> None:
+    """Refuse, before the runs are read, a file that the page may not be written to; an older page may go.
+
+    Raises:
+        InputError: If it is there and not an HTML page, or cannot be written.
+    """
+    if out.is_file() and out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"output {out} exists and is not an HTML page: choose another --out")
+    atomic.check_file(out, overwrite=True)
 
 
 def build_from_runs(runs: Sequence[Path], out: Path, *, title: str = "Evaluation", count: int = 12) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from chexphi import runs
+from chexphi import atomic, runs
 from chexphi.pipeline import POLL_SECONDS
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine
@@ -66,9 +66,10 @@ class Run:
             record.state = "finished"
             return False
         words = ["grpo", *self.trial.words, "--out", str(folder), "--resume", "auto"]
-        with Path(record.log).open("a", encoding="utf-8") as log:
-            log.write(f"== chexphi {shlex.join(words)}\n")
-        self.job = engine.start([sys.executable, "-m", "chexphi", *words], Path(record.log))
+        log = Path(record.log)
+        with atomic.writing(log), log.open("a", encoding="utf-8") as lines:
+            lines.write(f"== chexphi {shlex.join(words)}\n")
+        self.job = engine.start([sys.executable, "-m", "chexphi", *words], log)
         self.task = progress.add_task(label_of(self.trial.values), total=100)
         self.began = time.monotonic()
         self.tries_left -= 1

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from chexphi import atomic
 from chexphi.files import read_object
 from chexphi.model_folder import outside
 from chexphi.schema import MAX_SHOWN, InputError, shown
@@ -52,10 +51,7 @@ def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bo
         "files": {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
         "logs": {path.name: path.stat().st_size for path in present},
     }
-    part = folder / f"{MARKER}.part"
-    part.write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
-    _sync(part)
-    part.replace(folder / MARKER)
+    atomic.write_text(folder / MARKER, json.dumps(marker, indent=1) + "\n")
     _sync(folder)
     _sync(folder.parent)
 
@@ -196,23 +192,11 @@ def written(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if not (reason := disk_trouble(error)):
+    except Exception as error:
+        if not (reason := atomic.disk_trouble(error) or atomic.disk_trouble(error.__cause__)):
             raise
         remove(folder)
         raise InputError(
             f"{folder} cannot be written ({reason}): make room, then go on with --resume auto from the "
             "checkpoint before it"
         ) from error
-
-
-def disk_trouble(error: BaseException) -> str | None:
-    """What the disk said, if it is the disk's error and no other."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    text = str(error)
-    if isinstance(error, SafetensorError):
-        return text.splitlines()[0]
-    if "PytorchStreamWriter" in text or "unexpected pos" in text:
-        return "the disk took less than was written"
-    return None

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 from transformers import AutoTokenizer, BertConfig, BertModel, get_linear_schedule_with_warmup
 
-from chexphi import jsonl, model_folder, ranges, runs
+from chexphi import atomic, jsonl, model_folder, ranges, runs
 from chexphi.files import read_object
 from chexphi.graph.annotated import Annotated, evaluate
 from chexphi.graph.rexkg.batch import scores
@@ -136,7 +136,8 @@ def main(
             model.bert.load_state_dict(bert.state_dict())
             if not (out / folder / WEIGHTS).exists():
                 fit(model.to(device), plans[folder], out / folder, settings, vocabulary.pad, progress)
-                config.save_pretrained(out / folder)
+                with atomic.writing(out / folder):
+                    config.save_pretrained(out / folder)
     _write_tokenizers(out, tokenizer, settings.markers)
     figures: dict[str, Any] = {"out": str(out), "sentences": len(rows), "held_out": len(held_out)}
     if held_out:
@@ -148,7 +149,8 @@ def main(
 
 def _write_tokenizers(out: Path, tokenizer: Any, markers: Markers) -> None:
     for folder in (ENTITY, TOKENIZER):
-        tokenizer.save_pretrained(out / folder)
+        with atomic.writing(out / folder):
+            tokenizer.save_pretrained(out / folder)
     if markers == "unused":
         runs.atomic_write(
             out / RELATION / "special_tokens.json", json.dumps(unused_markers(), indent=2) + "\n"
@@ -213,9 +215,8 @@ def fit(
         metrics.write({"epoch": epoch, "loss": sum(losses) / len(losses)})
         _keep(folder / STATE, epoch, *parts)
     metrics.close()
-    temporary = folder / (WEIGHTS + ".part")
-    save_file({k: value.contiguous() for k, value in averaged.module.state_dict().items()}, temporary)
-    temporary.replace(folder / WEIGHTS)
+    with atomic.whole_file(folder / WEIGHTS) as part:
+        save_file({k: value.contiguous() for k, value in averaged.module.state_dict().items()}, part)
     (folder / STATE).unlink()
 
 
@@ -252,9 +253,8 @@ def _step(
 
 
 def _keep(path: Path, epoch: int, *parts: Any) -> None:
-    temporary = path.with_name(path.name + ".part")
-    torch.save({"epoch": epoch, "parts": [part.state_dict() for part in parts]}, temporary)
-    temporary.replace(path)
+    with atomic.whole_file(path, remedy="make room, then go on with --resume") as part:
+        torch.save({"epoch": epoch, "parts": [one.state_dict() for one in parts]}, part)
 
 
 def _restored(path: Path, *parts: Any) -> int:

@@ -19,13 +19,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chexphi import ranges
+from chexphi import atomic, ranges
 from chexphi.data.phantom import disk
 from chexphi.data.phantom.disk import Film, Progress
 from chexphi.data.phantom.draw import MAX_SIZE, MIN_SIZE, contact_sheet
@@ -124,11 +123,9 @@ def build(
         Rows of each annotation file, by its path below `annotations`.
 
     Raises:
-        InputError: If `out` holds files already, or a number is out of range.
+        InputError: If `out` holds files already or cannot be written, or a number is out of range.
     """
     _check(out, size, counts, workers, overwrite=overwrite)
-    part_folder = out.with_name(out.name + ".part")
-    shutil.rmtree(part_folder, ignore_errors=True)
     files: dict[str, list[dict[str, Any]]] = {}
     films: dict[str, Film] = {}
     for part in _PARTS:
@@ -138,13 +135,13 @@ def build(
             films |= _films(patient, asked)
     if "pool/train.json" in files:
         files |= _uniform(files["pool/train.json"], seed)
-    disk.draw_films(films, part_folder / "images", size, workers=workers, progress=progress)
-    for name, rows in files.items():
-        disk.write_rows(part_folder / "annotations" / name, rows)
-    contact_sheet(part_folder / "contact_sheet.png", size=size, seed=seed)
     settings = {"size": size, "seed": seed, "counts": dataclasses.asdict(counts)}
-    (part_folder / "phantom.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    disk.move(part_folder, out)
+    with atomic.whole_folder(out) as folder:
+        disk.draw_films(films, folder / "images", size, workers=workers, progress=progress)
+        for name, rows in files.items():
+            disk.write_rows(folder / "annotations" / name, rows)
+        contact_sheet(folder / "contact_sheet.png", size=size, seed=seed)
+        (folder / "phantom.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     return {name: len(rows) for name, rows in files.items()}
 
 
@@ -157,6 +154,7 @@ def _check(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool
         raise InputError(f"output {out} is a file: name a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise InputError(f"output folder {out} already holds files: name another folder or give --overwrite")
+    atomic.check_place(out.absolute().parent)
 
 
 def _file(part: _Part, row: dict[str, Any]) -> str:

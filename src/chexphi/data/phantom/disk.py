@@ -1,11 +1,10 @@
-"""Writing a drawn dataset: its films, its rows, and the folder they go to."""
+"""Writing a drawn dataset: its films and its rows."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import multiprocessing
-import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -51,17 +50,6 @@ def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
     path, scene, box, size = task
     boxes = [zone_box(*box, scene.build)] if box else []
     render(scene, size, boxes=boxes).save(path, compress_level=1)
-
-
-def move(folder: Path, out: Path) -> None:
-    """Put the finished parts in place; what else lies in `out` is left alone."""
-    out.mkdir(parents=True, exist_ok=True)
-    for item in sorted(folder.iterdir()):
-        target = out / item.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        item.replace(target)
-    folder.rmdir()
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

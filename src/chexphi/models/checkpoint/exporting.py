@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import Phi4MultimodalConfig
 
-from chexphi import model_folder
+from chexphi import atomic, model_folder
 from chexphi.files import read_object
 from chexphi.models import adapter, adapter_settings, policy
 from chexphi.models.checkpoint import headers
@@ -22,7 +22,7 @@ from chexphi.models.checkpoint.beside import ORIGINAL, texts
 from chexphi.models.checkpoint.config import to_native, to_original
 from chexphi.models.checkpoint.names import ADAPTERS, TARGETS, original, original_lora
 from chexphi.models.checkpoint.stream import Copy, Output
-from chexphi.models.checkpoint.writing import JOURNAL, begin, shard_names, write_all, write_index
+from chexphi.models.checkpoint.writing import GO_ON, JOURNAL, begin, shard_names, write_all, write_index
 from chexphi.runs import write_json
 from chexphi.schema import InputError
 
@@ -64,12 +64,14 @@ def export(
     native = _native_config(place.base)
     tensors = _tensors(place.base, folders)
     outputs = _shards(tensors, target)
+    own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
+    config = _config(place.base, native, folders, own_head=own_head)
     begin(target, outputs)
     write_all(outputs, progress)
-    write_index(target, outputs)
-    own_head = place.adapter is not None and PREFIX + HEAD in headers.read(place.adapter)
-    _write_texts(place.base, native, folders, target, own_head=own_head)
-    (target / JOURNAL).unlink()
+    with atomic.writing(target, remedy=GO_ON):
+        write_index(target, outputs)
+        _write_texts(place.base, target, config)
+        (target / JOURNAL).unlink()
     return {
         "out": str(target),
         "tensors": len(tensors),
@@ -113,23 +115,29 @@ def _native_config(base: Path) -> dict[str, Any]:
     return config.to_dict()
 
 
-def _write_texts(
-    base: Path, native: Mapping[str, Any], adapters: Mapping[str, Path], target: Path, *, own_head: bool
-) -> None:
+def _write_texts(base: Path, target: Path, config: Mapping[str, Any]) -> None:
     """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
     kept = base / ORIGINAL
     for file in texts(kept if kept.is_dir() else base):
         if file.name not in ("config.json", JOURNAL):
             shutil.copyfile(file, target / file.name)
+    if kept.is_dir() and config == read_object(kept / "config.json"):
+        shutil.copyfile(kept / "config.json", target / "config.json")
+    else:
+        write_json(target / "config.json", config)
+
+
+def _config(
+    base: Path, native: Mapping[str, Any], adapters: Mapping[str, Path], *, own_head: bool
+) -> dict[str, Any]:
+    """The original's configuration, as it was imported or a fresh one, with the adapters that are written."""
+    kept = base / ORIGINAL
     loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
     imported = read_object(kept / "config.json") if kept.is_dir() else _fresh_config(native, loras)
     config = {key: value for key, value in imported.items() if key.removesuffix("_lora") not in ADAPTERS}
     config |= {f"{name}_lora": imported.get(f"{name}_lora", {}) | own for name, own in loras.items()}
     config["tie_word_embeddings"] = native["tie_word_embeddings"] and not own_head
-    if kept.is_dir() and config == imported:
-        shutil.copyfile(kept / "config.json", target / "config.json")
-    else:
-        write_json(target / "config.json", config)
+    return config
 
 
 def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi import atomic
 from chexphi.files import read_object
 from chexphi.models.checkpoint import beside, headers, pickles, stream
 from chexphi.models.checkpoint.accounts import EMBEDDING, HEAD, Plan, make_plan
@@ -18,7 +19,7 @@ from chexphi.models.checkpoint.config import to_native
 from chexphi.models.checkpoint.headers import Header
 from chexphi.models.checkpoint.names import ADAPTERS
 from chexphi.models.checkpoint.stream import Copy, Output
-from chexphi.models.checkpoint.writing import begin, shard_names, write_all, write_index
+from chexphi.models.checkpoint.writing import GO_ON, begin, shard_names, write_all, write_index
 from chexphi.runs import write_json
 from chexphi.schema import InputError
 
@@ -60,11 +61,12 @@ def convert(
         adapters = _adapter_outputs(plan, tensors, weights, target)
         begin(target, [*base, *adapters], dropped=plan.dropped)
         write_all([*base, *adapters], progress)
-    for name in plan.adapters:
-        beside.write_adapter_config(target / f"{name}-lora", original[f"{name}_lora"])
-    beside.write(source, target, tokenizer, config)
-    write_index(target, base)
-    write_json(target / "config.json", config)
+    with atomic.writing(target, remedy=GO_ON):
+        for name in plan.adapters:
+            beside.write_adapter_config(target / f"{name}-lora", original[f"{name}_lora"])
+        beside.write(source, target, tokenizer, config)
+        write_index(target, base)
+        write_json(target / "config.json", config)
     return {
         "out": str(target),
         "tensors": len(plan.base),

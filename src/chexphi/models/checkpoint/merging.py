@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from chexphi import runs
+from chexphi import atomic, runs
 from chexphi.models import adapter, policy
+from chexphi.models.checkpoint import headers
 from chexphi.schema import InputError
 
 
@@ -24,18 +24,17 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
         `out` and `parameters`.
 
     Raises:
-        InputError: If there is no adapter, or the target is not empty.
+        InputError: If there is no adapter, the target is not empty, or the disk too small or not writable.
     """
-    if policy.locate(folder).adapter is None:
+    place = policy.locate(folder)
+    if place.adapter is None:
         raise InputError(f"{folder} has no adapter: there is nothing to merge")
     runs.check_folder(target)
+    atomic.check_place(target.absolute().parent)
+    atomic.check_room(target, sum(header.size for header in headers.read(place.base).values()))
     model, processor = policy.load(folder, device="cpu")
     model = adapter.merged(model)
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    processor.save_pretrained(part)
-    if target.exists():
-        target.rmdir()
-    part.replace(target)
+    with atomic.whole_folder(target) as part:
+        model.save_pretrained(part)
+        processor.save_pretrained(part)
     return {"out": str(target), "parameters": sum(parameter.numel() for parameter in model.parameters())}

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from chexphi import atomic
 from chexphi.schema import InputError
 
 
@@ -24,7 +25,8 @@ def readable(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
         allow: Whether pickles may be read at all.
 
     Raises:
-        InputError: If there are only pickles and they may not be read, or hold more than tensors.
+        InputError: If there are only pickles and they may not be read, or hold more than tensors; if the
+            copies cannot be written.
     """
     files = sorted(source.glob("*.bin"))
     if any(source.glob("*.safetensors")) or not files:
@@ -35,14 +37,16 @@ def readable(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
             f"{source} has its weights in {files[0].name}, a pickle, which can run code when it is read: get "
             "safetensors, or trust the file and give --allow-pickle"
         )
+    atomic.check_room(target, 2 * sum(file.stat().st_size for file in files))
     folder = target.with_name(target.name + ".pickles")
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        for file in files:
-            _convert(file, folder / f"{file.stem}.safetensors")
+        with atomic.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                _convert(file, folder / f"{file.stem}.safetensors")
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _convert(source: Path, target: Path) -> None:

@@ -7,12 +7,13 @@ type, shape and place of each tensor; then the data, without gaps.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chexphi import atomic
 from chexphi.models.checkpoint.headers import Header
+from chexphi.schema import InputError
 
 CHUNK = 16 << 20
 """Bytes held at once."""
@@ -40,30 +41,23 @@ class Output:
         return sum(tensor.header.size for tensor in self.tensors)
 
 
-def write(output: Output, progress: Callable[[int], None]) -> None:
-    """Write a whole file or none: the data go to `NAME.part`, which takes the name when all is on disk.
+def write(output: Output, progress: Callable[[int], None], *, remedy: str = atomic.REMEDY) -> None:
+    """Write a whole file or none.
 
     Args:
         output: The file; its folder is made.
         progress: Is told the bytes of each chunk.
+        remedy: What the user can do where it cannot be written.
 
     Raises:
-        OSError: As the file system does, a full disk for instance; the partial file is removed.
+        InputError: If it cannot be written.
     """
-    output.path.parent.mkdir(parents=True, exist_ok=True)
-    part = output.path.with_name(output.path.name + ".part")
-    try:
-        with part.open("wb") as target:
-            target.write(_header(output.tensors))
-            for tensor in output.tensors:
-                for chunk in chunks(tensor.source, tensor.header):
-                    target.write(chunk)
-                    progress(len(chunk))
-            target.flush()
-            os.fsync(target.fileno())
-        part.replace(output.path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic.whole_file(output.path, remedy=remedy) as part, part.open("wb") as target:
+        target.write(_header(output.tensors))
+        for tensor in output.tensors:
+            for chunk in chunks(tensor.source, tensor.header):
+                target.write(chunk)
+                progress(len(chunk))
 
 
 def chunks(source: Path, header: Header) -> Iterator[bytes]:
@@ -74,7 +68,7 @@ def chunks(source: Path, header: Header) -> Iterator[bytes]:
         while left:
             chunk = file.read(min(CHUNK, left))
             if not chunk:
-                raise OSError(f"{source} ends inside a tensor")
+                raise InputError(f"{source} ends inside a tensor: copy it again")
             left -= len(chunk)
             yield chunk
 

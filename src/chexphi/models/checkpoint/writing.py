@@ -6,11 +6,11 @@ A file gets its name when it is whole, and the folder its `config.json` last.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from chexphi import atomic
 from chexphi.files import read_object
 from chexphi.models.checkpoint import stream
 from chexphi.models.checkpoint.headers import INDEX
@@ -19,8 +19,7 @@ from chexphi.runs import write_json
 from chexphi.schema import InputError
 
 JOURNAL = "conversion.json"
-SPARE = 64 << 20
-"""Bytes of disk beside the weights: tokenizer, configuration, index."""
+GO_ON = "make room and give the same command again, it goes on from here"
 
 
 def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
@@ -47,13 +46,7 @@ def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
         )
     if target.exists() and not journal.is_file() and any(target.iterdir()):
         raise InputError(f"{target} is not empty: choose another folder")
-    target.mkdir(parents=True, exist_ok=True)
-    needed = SPARE + sum(output.size for output in outputs if not output.path.exists())
-    free = shutil.disk_usage(target).free
-    if needed > free:
-        raise InputError(
-            f"{target} needs {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB: make room"
-        )
+    atomic.check_room(target, sum(output.size for output in outputs if not output.path.exists()))
     if not journal.is_file():
         write_json(journal, {"sources": digest, **notes})
 
@@ -75,13 +68,7 @@ def write_all(outputs: Sequence[Output], progress: Callable[[int, int], None]) -
         if output.path.exists():  # it got its name when it was whole
             advance(output.size)
             continue
-        try:
-            stream.write(output, advance)
-        except OSError as error:
-            raise InputError(
-                f"{output.path} cannot be written ({error.strerror or error}): make room and give the same "
-                "command again, it goes on from here"
-            ) from error
+        stream.write(output, advance, remedy=GO_ON)
 
 
 def shard_names(count: int) -> list[str]:
