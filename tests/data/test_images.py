@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexphi.data import images
-from chexphi.data.images import check_image, load_image, with_suffix
+from chexphi.data import images, references
+from chexphi.data.images import check_image, load_image
+from chexphi.data.references import with_suffix
 from chexphi.schema import InputError
 
 
@@ -164,7 +165,7 @@ def test_a_bad_data_uri_is_refused_without_being_shown(tmp_path: Path, ref: str)
 
 
 def test_a_data_uri_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_URI_CHARACTERS", 100)
+    monkeypatch.setattr(references, "MAX_URI_CHARACTERS", 100)
     with pytest.raises(InputError, match="longer than 100"):
         load_image("data:image/png;base64," + "A" * 200, tmp_path)
 

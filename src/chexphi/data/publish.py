@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data.forms import FORMS
-from chexphi.data.images import check_image, is_film
+from chexphi.data.images import check_image
 from chexphi.data.read import image_errors, image_root_of, write_examples
+from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError
 
 MAX_NAME = 60
