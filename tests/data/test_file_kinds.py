@@ -82,7 +82,9 @@ def test_the_kind_is_named_and_the_film_refused(tmp_path: Path, content: bytes, 
     (tmp_path / name).write_bytes(content)
     example = Example(id="r", images=(name,), question="q", answer=("a",))
     (error,) = image_errors([("data.json, row 3", example)], tmp_path)
-    assert str(error).startswith(f"data.json, row 3: image '{name}' is not an image that is read here, it is {found}: ")
+    assert str(error).startswith(
+        f"data.json, row 3: image '{name}' is not an image that is read here, it is {found}: "
+    )
     assert "\n" not in str(error)
 
 

@@ -68,9 +68,7 @@ def sound_films() -> dict[str, bytes]:
     numbers = Image.fromarray(np.asarray(film).astype(np.float32) / 7)
     alpha = Image.merge("LA", (film, film.transpose(Image.Transpose.ROTATE_180)))
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="3"/></x:xmpmeta>'
-    films = {
-        f"png {mode}": saved(film.convert(mode), "PNG") for mode in ("L", "1", "P", "RGB", "RGBA")
-    }
+    films = {f"png {mode}": saved(film.convert(mode), "PNG") for mode in ("L", "1", "P", "RGB", "RGBA")}
     films |= {
         "png LA": saved(alpha, "PNG"),
         "png 16": saved(deep, "PNG"),
@@ -164,7 +162,8 @@ def odd_films() -> dict[str, bytes]:
         "pages": saved(film, "TIFF", save_all=True, append_images=[other] * 3),
         "many pages": saved(film, "TIFF", save_all=True, append_images=[film] * 300),
         "Lab": saved(film.convert("RGB").convert("LAB"), "TIFF") if "LAB" in Image.MODES else b"",
-        "a mistaken size of BMP": b"BM" + struct.pack("<IIIIiiHHIIiiII", 90, 0, 54, 40, -9, 9, 1, 8, *[0] * 6),
+        "a mistaken size of BMP": b"BM"
+        + struct.pack("<IIIIiiHHIIiiII", 90, 0, 54, 40, -9, 9, 1, 8, *[0] * 6),
         "an EXIF of nothing": saved(film, "JPEG", exif=b"Exif\0\0"),
         "an EXIF of zeros": saved(film, "JPEG", exif=b"Exif\0\0" + bytes(40)),
         "an EXIF of words": saved(film, "WEBP", exif=b"Exif\0\0 not an EXIF block"),

@@ -11,11 +11,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 from synthetic_predictions import graph, predictions, with_images, write
 
+from chexphi.data.images import load_image
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.metrics import summarize

@@ -12,7 +12,7 @@ import logging
 import warnings
 from typing import BinaryIO
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, _imaging
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
 """What films are read from. Several pictures in a JPEG, as cameras write them (MPO), are opened as JPEG."""
@@ -23,7 +23,7 @@ SUFFIXES = (
 """Of the names of such files."""
 MAX_PIXELS = 89_478_485
 """Largest film, 9459 x 9459; Pillow's own bound, which any library can lift. Chest films have up to 20 M."""
-_MESSAGES = ("ignore", None, Warning, r"PIL\.")
+_PILLOW = r"PIL\."
 
 
 def open_film(file: BinaryIO) -> ImageFile.ImageFile:
@@ -54,14 +54,15 @@ def _silence() -> None:
     put back the warnings.
     """
     if not any(_is_ours(entry) for entry in warnings.filters):
-        warnings.filterwarnings(_MESSAGES[0], category=_MESSAGES[2], module=_MESSAGES[3])
+        warnings.filterwarnings("ignore", module=_PILLOW)
     _silence_libraries()
 
 
 def _is_ours(entry: tuple[object, ...]) -> bool:
     action, message, category, module, _ = entry
-    pattern = getattr(module, "pattern", module)
-    return (action, message, category, pattern) == _MESSAGES
+    return (action, message, category) == ("ignore", None, Warning) and getattr(
+        module, "pattern", None
+    ) == _PILLOW
 
 
 @functools.cache
@@ -71,7 +72,7 @@ def _silence_libraries() -> None:
         logger.setLevel(logging.CRITICAL)
     try:
         # Looked up in Pillow's own module and in what it was linked with, wherever that lies.
-        set_handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (OSError, AttributeError):  # a Pillow without libtiff, or one that hides it
         return
     set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p

@@ -66,12 +66,15 @@ KINDS = (
         rb"(?s).{4}ftyp(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])",
         (".heic", ".heif", ".avif"),
     ),
-    FileKind(
-        "a PostScript drawing (EPS)", _TO_PNG, rb"\s*%!PS|\xc5\xd0\xd3\xc6", (".eps", ".ps")
-    ),
+    FileKind("a PostScript drawing (EPS)", _TO_PNG, rb"\s*%!PS|\xc5\xd0\xd3\xc6", (".eps", ".ps")),
     FileKind("a Windows metafile", _TO_PNG, rb"(?s)\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", (".wmf", ".emf")),
     FileKind("a Photoshop file", _TO_PNG, rb"8BPS\0[\x01\x02]", (".psd", ".psb")),
-    FileKind("a PNM picture (PGM, PPM)", _TO_PNG, rb"P[1-6]\s+[#\d]|P7\n|P[Ff]\n", (".pgm", ".ppm", ".pbm", ".pnm", ".pfm")),
+    FileKind(
+        "a PNM picture (PGM, PPM)",
+        _TO_PNG,
+        rb"P[1-6]\s+[#\d]|P7\n|P[Ff]\n",
+        (".pgm", ".ppm", ".pbm", ".pnm", ".pfm"),
+    ),
     FileKind("a FITS image", _TO_PNG, rb"SIMPLE  =", (".fits", ".fit")),
     FileKind("an icon", _TO_PNG, rb"(?s)\0\0[\x01\x02]\0[^\0]\0|icns", (".ico", ".cur", ".icns")),
     FileKind(

@@ -76,7 +76,7 @@ def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:
 
 
 def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
-    """The film with its header read, fit to be loaded, and its orientation; None where that comes with the pixels."""
+    """The film with its header read, fit to be loaded, and its orientation; None if that may come later."""
     try:
         film = decoders.open_film(file)
     except Image.DecompressionBombError:
@@ -87,7 +87,7 @@ def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
         reason = pixels.unfit(film)
     if reason:
         raise InputError(f"image {shown_reference(ref)} {reason}")
-    if film.format == "PNG":
+    if film.format == "PNG":  # of which the block may lie behind the pixels
         return film, None
     turn = _orientation(film, ref)
     if film.format == "TIFF":
@@ -131,15 +131,17 @@ def _orientation(film: Image.Image, ref: str) -> int:
         return orientation.read_orientation(film)
     except ValueError:
         raise InputError(
-            f"image {shown_reference(ref)} has a damaged EXIF block, so that it is not known whether the film is"
-            " stored upright: copy it again from its source, or save it upright as a PNG"
+            f"image {shown_reference(ref)} has a damaged EXIF block, so that it is not known whether the film"
+            " is stored upright: copy it again from its source, or save it upright as a PNG"
         ) from None
 
 
 def _not_an_image(file: BinaryIO, ref: str) -> InputError:
     file.seek(0)
     kind, advice = file_kinds.kind_of(file.read(file_kinds.HEAD_BYTES), "" if is_uri(ref) else ref)
-    return InputError(f"image {shown_reference(ref)} is not an image that is read here, it is {kind}: {advice}")
+    return InputError(
+        f"image {shown_reference(ref)} is not an image that is read here, it is {kind}: {advice}"
+    )
 
 
 def _too_large(ref: str) -> InputError:

@@ -85,7 +85,7 @@ def _exif_block(film: Image.Image) -> bytes:
 
 
 def _orientation_of_tags(file: BinaryIO) -> int | None:
-    """The orientation in the first directory of a TIFF file, or of an EXIF block, which is one without pixels.
+    """The orientation in the first directory of a TIFF file, or of an EXIF block: one without pixels.
 
     None if the directory is whole and has none.
     """

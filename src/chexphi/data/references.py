@@ -68,8 +68,8 @@ def locate(ref: str, root: Path) -> Path:
         ) from None
     if path != inside and not path.startswith(inside.rstrip(os.sep) + os.sep):
         raise InputError(
-            f"image {shown_reference(ref)} lies outside the image root {root}: move it there or give another image"
-            " root"
+            f"image {shown_reference(ref)} lies outside the image root {root}: move it there or give"
+            " another image root"
         )
     return Path(path)
 
@@ -86,7 +86,9 @@ def shown_reference(ref: str) -> str:
 def _from_uri(ref: str) -> io.BytesIO:
     head = _URI.match(ref)
     if head is None:
-        raise InputError(f"image {shown_reference(ref)} is not a base64 PNG or JPEG: write data:image/png;base64,…")
+        raise InputError(
+            f"image {shown_reference(ref)} is not a base64 PNG or JPEG: write data:image/png;base64,…"
+        )
     if len(ref) > MAX_URI_CHARACTERS:
         raise InputError(
             f"image {shown_reference(ref)} is longer than {MAX_URI_CHARACTERS}: put it in a file of its own"
@@ -117,9 +119,7 @@ def open_file(ref: str, root: Path) -> BinaryIO:
         what = "is a folder" if path.is_dir() else "is missing"
     except OSError as error:
         what = f"cannot be opened ({error.strerror})"
-    raise InputError(
-        f"image {shown_reference(ref)} {what} under the image root {root}: {_remedy(ref, path)}"
-    )
+    raise InputError(f"image {shown_reference(ref)} {what} under the image root {root}: {_remedy(ref, path)}")
 
 
 def _remedy(ref: str, path: Path) -> str:
