@@ -207,8 +207,6 @@ def large() -> None:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["large"]:
-        return read_large(Path(sys.argv[2])) if sys.argv[2:] else large()
     tokenizer = tiny.train_tokenizer(reports())
     table = Table(
         *(
@@ -230,4 +228,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["large"]:
+            large()
+        case ["large", path]:
+            read_large(Path(path))
