@@ -3,6 +3,8 @@
 Films are asked for and processed in the calls that TRL makes, G = 8, with the published processor of
 Phi-4; in place of generation and training the main thread multiplies matrices. Before: decoded where the
 batch is read, copied with the prompts, and each row's film processed twice, as TRL asks for it.
+
+`films.py large` measures instead what it takes to read one film of 88 million pixels of each kind.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import copy
 import functools
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -151,6 +156,56 @@ def compare(cell: Cell, tokenizer: Any) -> list[Side]:
     return sides
 
 
+LARGE = {
+    "deep.png": "16 bits, with a marker", "float.tif": "floats", "int.tif": "32 bits", "grey.png": "8 bits",
+    "grey.jpg": "8 bits, JPEG", "colour.png": "colour", "alpha.png": "colour and transparency",
+}  # fmt: skip
+"""Kinds of large films, by file."""
+
+
+def draw_large(folder: Path, size: tuple[int, int] = (10_000, 8_800)) -> None:
+    """Smooth films of 12 bits with noise, and what else becomes of them."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.random((10, 12), dtype=np.float32))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
+    noise = rng.standard_normal(smooth.shape, dtype=np.float32)
+    deep = (500 + 3000 * smooth + 15 * noise).clip(0, 4095).astype(np.uint16)
+    deep[100:120, 100:200] = 65535
+    grey = Image.fromarray((deep >> 4).clip(0, 255).astype(np.uint8))
+    Image.fromarray(deep).save(folder / "deep.png", compress_level=1)
+    Image.fromarray(deep.astype(np.float32)).save(folder / "float.tif")
+    Image.fromarray(deep.astype(np.int32)).save(folder / "int.tif")
+    grey.save(folder / "grey.png", compress_level=1)
+    grey.save(folder / "grey.jpg", quality=92)
+    grey.convert("RGB").save(folder / "colour.png", compress_level=1)
+    grey.convert("RGBA").save(folder / "alpha.png", compress_level=1)
+
+
+def read_large(path: Path) -> None:
+    """Print the seconds, the processor's seconds and the peak of MiB that reading a film takes."""
+    before, wall, cpu = peak(), time.perf_counter(), time.process_time()
+    load_image(path.name, path.parent)
+    print(time.perf_counter() - wall, time.process_time() - cpu, peak() - before)
+
+
+def peak() -> float:
+    """The most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def large() -> None:
+    """One film of each kind, three times each, in a process of its own."""
+    table = Table("one film of 88 million pixels", "s", "processor s", "peak MiB", title="median of 3")
+    with tempfile.TemporaryDirectory() as folder:
+        draw_large(Path(folder))
+        for name, kind in LARGE.items():
+            command = [sys.executable, __file__, "large", f"{folder}/{name}"]
+            rows = [subprocess.check_output(command, text=True).split() for _ in range(3)]
+            figures = [statistics.median(map(float, column)) for column in zip(*rows, strict=True)]
+            table.add_row(kind, *(f"{figure:.1f}" for figure in figures))
+    Console(width=120).print(table)
+
+
 def main() -> None:
     tokenizer = tiny.train_tokenizer(reports())
     table = Table(
@@ -173,4 +228,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["large"]:
+            large()
+        case ["large", path]:
+            read_large(Path(path))

@@ -82,7 +82,9 @@ def test_the_kind_is_named_and_the_film_refused(tmp_path: Path, content: bytes, 
     (tmp_path / name).write_bytes(content)
     example = Example(id="r", images=(name,), question="q", answer=("a",))
     (error,) = image_errors([("data.json, row 3", example)], tmp_path)
-    assert str(error).startswith(f"data.json, row 3: image '{name}' is not an image, it is {found}: ")
+    assert str(error).startswith(
+        f"data.json, row 3: image '{name}' is not an image that is read here, it is {found}: "
+    )
     assert "\n" not in str(error)
 
 
@@ -99,7 +101,7 @@ def test_what_pillow_reads_is_a_film_under_any_name(tmp_path: Path, form: str) -
 
 def test_a_dicom_file_beside_a_missing_film_is_named(tmp_path: Path) -> None:
     (tmp_path / "film.dcm").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(InputError, match=r"is missing.*film\.dcm lies there, a DICOM file: convert it"):
+    with pytest.raises(InputError, match=r"is missing.*film\.dcm is beside it, a DICOM file: convert it"):
         check_image("film.png", tmp_path)
 
 

@@ -57,6 +57,15 @@ def test_few_grey_levels_are_seen(change: object) -> None:
     assert warning.startswith("1 of 1 films have few grey levels (first: 'a.png'")
 
 
+def test_a_film_in_its_reference_is_only_measured() -> None:
+    ref = "data:image/png;base64," + "A" * 100_000
+    grey = look(Image.new("L", (64, 64), 90))
+    for found in ({ref: grey}, {ref: look(ImageOps.invert(drawn()))}):
+        (warning,) = film_warnings(found)
+        assert "a data: URI of 100022 characters" in warning
+        assert len(warning) < 400
+
+
 def films(shared_data: Path) -> Iterator[Path]:
     for folder in ("vqarad", "hannover", "nih", "ccby_notes"):
         paths = (shared_data / "cxr_real" / folder).iterdir()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexphi.data import images
-from chexphi.data.images import check_image, load_image, with_suffix
+from chexphi.data import decoders, images, references
+from chexphi.data.images import check_image, film_size, load_image
+from chexphi.data.references import with_suffix
 from chexphi.schema import InputError
 
 
@@ -164,9 +165,49 @@ def test_a_bad_data_uri_is_refused_without_being_shown(tmp_path: Path, ref: str)
 
 
 def test_a_data_uri_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_URI_CHARACTERS", 100)
+    monkeypatch.setattr(references, "MAX_URI_CHARACTERS", 100)
     with pytest.raises(InputError, match="longer than 100"):
         load_image("data:image/png;base64," + "A" * 200, tmp_path)
+
+
+def test_a_file_is_limited(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "MAX_FILE_BYTES", 100)
+    for look in (load_image, check_image, film_size):
+        with pytest.raises(InputError, match=r"'b\.jpg' has more than 100 bytes"):
+            look("b.jpg", root)
+
+
+def test_our_own_bound_stays_where_a_library_lifts_that_of_pillow(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders, "MAX_PIXELS", 64 * 48 - 1)
+    for bound in (None, 10**12):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", bound)
+        with pytest.raises(InputError, match="more than 3071 pixels"):
+            load_image("b.jpg", root)
+
+
+@pytest.mark.parametrize(
+    ("ref", "name"),
+    [
+        ("new", "new.png"),
+        ("p10/a", "p10/a.png"),
+        ("film.v2", "film.v2.png"),
+        ("film.TIFF", "film.TIFF"),
+        ("film.eps", "film.eps"),
+        ("film.dcm", "film.dcm"),
+    ],
+)
+def test_a_suffix_is_added_to_names_without_one(root: Path, ref: str, name: str) -> None:
+    assert with_suffix(ref, root) == name
+
+
+@pytest.mark.parametrize("ref", ["", ".", "/", "a" * 5000, "\ud800.png", "a\0.png", "x/" * 3000])
+def test_odd_references_get_a_short_sentence(root: Path, ref: str) -> None:
+    for look in (load_image, check_image, film_size):
+        with pytest.raises(InputError) as caught:
+            look(ref, root)
+        assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("limit", [64 * 48 - 1, 64 * 48 // 3])  # Pillow warns, Pillow raises

@@ -11,11 +11,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 from synthetic_predictions import graph, predictions, with_images, write
 
+from chexphi.data.images import load_image
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.metrics import summarize
@@ -251,6 +253,22 @@ def test_a_film_is_embedded_small_or_missed_without_harm(films: list[str], tmp_p
     assert cards.embed(str(tmp_path / "text.png")) is None
     assert cards.embed(str(tmp_path / "absent.png")) is None
     assert cards.embed("data:image/png;base64,@@@") is None
+
+
+def test_a_deep_film_is_embedded_as_the_policy_got_it(tmp_path: Path) -> None:
+    """Stretched over its window, and upright: not cut at 255."""
+    ramp = np.tile(np.linspace(100, 4095, 64), (48, 1)).astype(np.uint16)
+    tags = Image.Exif()
+    tags[0x0112] = 3
+    Image.fromarray(ramp).save(tmp_path / "deep.png", exif=tags)
+    card = cards.embed(str(tmp_path / "deep.png"))
+    assert card is not None
+    with Image.open(io.BytesIO(base64.b64decode(card["uri"].partition(",")[2]))) as inside:
+        assert inside.mode == "L"
+        wanted = np.asarray(load_image("deep.png", tmp_path))[..., 0]
+        assert (np.asarray(inside) == wanted).all()
+    assert wanted[0, 0] == 255
+    assert 120 < wanted.mean() < 135
 
 
 def test_moving_mean_keeps_length_and_a_constant() -> None:

@@ -64,7 +64,24 @@ KINDS = (
         "a HEIC or AVIF photograph",
         _TO_PNG,
         rb"(?s).{4}ftyp(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])",
-        (".heic", ".heif"),
+        (".heic", ".heif", ".avif"),
+    ),
+    FileKind("a PostScript drawing (EPS)", _TO_PNG, rb"\s*%!PS|\xc5\xd0\xd3\xc6", (".eps", ".ps")),
+    FileKind("a Windows metafile", _TO_PNG, rb"(?s)\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", (".wmf", ".emf")),
+    FileKind("a Photoshop file", _TO_PNG, rb"8BPS\0[\x01\x02]", (".psd", ".psb")),
+    FileKind(
+        "a PNM picture (PGM, PPM)",
+        _TO_PNG,
+        rb"P[1-6]\s+[#\d]|P7\n|P[Ff]\n",
+        (".pgm", ".ppm", ".pbm", ".pnm", ".pfm"),
+    ),
+    FileKind("a FITS image", _TO_PNG, rb"SIMPLE  =", (".fits", ".fit")),
+    FileKind("an icon", _TO_PNG, rb"(?s)\0\0[\x01\x02]\0[^\0]\0|icns", (".ico", ".cur", ".icns")),
+    FileKind(
+        "an image of a format that is seldom used",
+        _TO_PNG,
+        rb"qoif|DDS |\x01\xda[\0\x01][\x01\x02]|\x59\xa6\x6a\x95|\x0a[\0-\x05]\x01[\x01\x02\x04\x08]",
+        (".tga", ".pcx", ".dcx", ".dds", ".qoi", ".sgi", ".ras", ".xbm", ".xpm", ".im", ".msp", ".dib"),
     ),
     FileKind("a video", "save one picture of it as a PNG", rb"(?s).{4}ftyp|RIFF.{4}AVI |\x1aE\xdf\xa3"),
     FileKind("a PDF", "save the film in it as a PNG", rb"%PDF"),
@@ -83,7 +100,7 @@ KINDS = (
     FileKind("a base64 text", "decode it into a file", rb"data:image/|iVBORw0KGgo|/9j/4"),
 )
 SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.suffixes)
-_DAMAGED = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM|\0\0\0\x0cjP  ")
+_DAMAGED = re.compile(rb"(?s)\x89PNG|\xff\xd8\xff|GIF8|BM|\0\0\0\x0cjP  |\xff\x4f\xff\x51|RIFF.{4}WEBP")
 """How images begin whose header cannot be read."""
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from chexphi.data.references import shown_reference
+
 MIN_LEVELS = 64
 """Grey levels that a film should have; 121 is the least of 107 public films, 119 of 796 thumbnails."""
 MIN_SPREAD = 32
@@ -67,16 +69,16 @@ def film_warnings(looks: Mapping[str, FilmLook]) -> list[str]:
     found = []
     poor = sorted(ref for ref, one in looks.items() if one.is_poor)
     if poor:
-        first = looks[poor[0]]
+        name, first = shown_reference(poor[0]), looks[poor[0]]
         found.append(
-            f"{len(poor)} of {len(looks)} films have few grey levels (first: {poor[0]!r}, {first.levels},"
+            f"{len(poor)} of {len(looks)} films have few grey levels (first: {name}, {first.levels},"
             f" {first.spread} from the 1st to the 99th percentile): look at them, they may have been scaled"
             " by a marker or a wrong window"
         )
     inverted = sorted(ref for ref, one in looks.items() if one.inverted and not one.is_poor)
     if inverted:
         found.append(
-            f"{len(inverted)} of {len(looks)} films look inverted, with bright air (first: {inverted[0]!r}):"
-            " look at them, and write MONOCHROME1 films as their negatives"
+            f"{len(inverted)} of {len(looks)} films look inverted, with bright air (first:"
+            f" {shown_reference(inverted[0])}): look at them, and write MONOCHROME1 films as their negatives"
         )
     return found

@@ -18,8 +18,8 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.data import cells, forms, publish
-from chexphi.data.images import is_uri, with_suffix
 from chexphi.data.read import image_root_of
+from chexphi.data.references import is_uri, with_suffix
 from chexphi.data.rows import has_empty_answer, to_example
 from chexphi.schema import Example, InputError
 

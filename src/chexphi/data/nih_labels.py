@@ -15,8 +15,8 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.data import publish
-from chexphi.data.images import is_film
 from chexphi.data.nih_tables import FINDINGS, GENDERS, Film, read_table, under_root
+from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError
 
 RARE = frozenset({"Edema", "Hernia", "Pneumonia"})

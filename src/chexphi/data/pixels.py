@@ -1,28 +1,28 @@
 """What decoded pixels become: 8-bit RGB, at the film's own size, bright where the film is.
 
-Films of more than 8 bits are stretched from the darkest to the brightest value of their *window*; see there.
+Films of more than 8 bits are stretched from the darkest to the brightest value of their window (`window.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-INNER = (1, 99)
-"""Percentiles between which a film's values count as its own for certain; our choice."""
-FAR, NEAR = 2, 1
-"""In distances between them: beyond `FAR` lies what is not the film, and then `NEAR` ends it. Our choice: no
-film of 904 public ones is cut. The edges of a marker's letters have values between the film's and its own."""
-SAMPLED = 1 << 20
-"""Pixels of which the percentiles are taken, evenly spread; our choice."""
-MIN_INNER = 0.05
-"""Share of pixels that must be neither the darkest nor the brightest value for a window to be sought."""
+from chexphi.data import window
+from chexphi.data.orientation import TRANSPOSE
+from chexphi.data.window import scaling, window_of_parts
+
 COLOUR_LEVELS = 64
 """A colour film of 16 bits must use a quarter of them: of a channel Pillow keeps the upper 8 bits."""
+MAX_COPIES = 32
+"""Smaller copies behind a film; our choice, one for each halving would be 16."""
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "F")
+_TRANSPARENT = ("RGBA", "LA", "PA")
+_PLAIN = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "La", "RGBa")
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 _SUBFILE, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 254, 258, 262, 339  # tags of TIFF
 
@@ -39,21 +39,26 @@ def unfit(film: Image.Image) -> str:
     """
     if film.format == "TIFF" and _tag(film, _SAMPLE_FORMAT) == _SIGNED and _tag(film, _BITS) == 8:
         return "has signed samples of 8 bits, which Pillow reads as unsigned: save it as a PNG"
-    pages = 1 if film.format == "MPO" else getattr(film, "n_frames", 1)
-    if pages > 1 and not _smaller_copies(film, pages):
-        return f"holds {pages} pages: save each film in a file of its own"
+    if film.mode not in _DEEP + _PLAIN + _TRANSPARENT:
+        return f"has pixels of the kind {film.mode}, which are not read: save it as a PNG"
+    if film.format != "MPO" and getattr(film, "is_animated", False) and not _has_copies_only(film):
+        return "holds more than one page: save each film in a file of its own"
     return ""
 
 
-def _smaller_copies(film: Image.Image, pages: int) -> bool:
+def _has_copies_only(film: Image.Image) -> bool:
+    """Whether every page behind the first is marked as a smaller copy, and there are at most MAX_COPIES."""
     if film.format != "TIFF":
         return False
-    reduced = []
-    for page in range(1, pages):
-        film.seek(page)
-        reduced.append(bool((_tag(film, _SUBFILE) or 0) & 1))
-    film.seek(0)
-    return all(reduced)
+    for page in range(1, MAX_COPIES + 1):
+        try:
+            film.seek(page)
+        except EOFError:
+            film.seek(0)
+            return True
+        if not (_tag(film, _SUBFILE) or 0) & 1:
+            return False
+    return False
 
 
 def deep_colour(film: Image.Image) -> bool:
@@ -67,8 +72,8 @@ def too_dark(film: Image.Image, *, deep: bool) -> str:
     """Why a loaded film lost its grey levels, and what to do; empty if it did not. `deep`: `deep_colour`."""
     if not deep:
         return ""
-    colours = [film.getchannel(band) for band in film.getbands() if band != "A"]
-    if max(np.asarray(colour).max() for colour in colours) >= COLOUR_LEVELS:
+    colours = (film.getchannel(band) for band in film.getbands() if band != "A")
+    if any(any(colour.histogram()[COLOUR_LEVELS:]) for colour in colours):
         return ""
     return (
         "has channels of 16 bits and uses less than a quarter of them, of which Pillow would leave"
@@ -76,64 +81,67 @@ def too_dark(film: Image.Image, *, deep: bool) -> str:
     )
 
 
-def to_rgb(film: Image.Image) -> Image.Image:
-    """8-bit RGB; transparency becomes black, deep films are stretched over their `window`.
+def to_rgb(film: Image.Image, orientation: int = 1) -> Image.Image:
+    """Upright 8-bit RGB without metadata; transparency becomes black, deep films are stretched.
 
     In a TIFF whose zero is white (PhotometricInterpretation 0) Pillow turns films of up to 8 bits round, and
     leaves deeper ones as negatives: these are turned here.
+
+    Args:
+        film: Loaded.
+        orientation: As EXIF numbers it; a TIFF has been turned when it was loaded.
     """
-    negative = film.format == "TIFF" and _tag(film, _PHOTOMETRIC) == _WHITE_IS_ZERO
-    film = ImageOps.exif_transpose(film)
-    if film.mode in ("RGBA", "LA", "PA") or (film.mode == "P" and "transparency" in film.info):
-        film = film.convert("RGBA")
-        film = Image.alpha_composite(Image.new("RGBA", film.size, "black"), film)
     if film.mode in _DEEP:
-        grey = stretched(np.asarray(film))
-        film = Image.fromarray(255 - grey if negative else grey)
-    return film.convert("RGB")
+        is_negative = film.format == "TIFF" and _tag(film, _PHOTOMETRIC) == _WHITE_IS_ZERO
+        rgb = _stretched_film(_upright(film, orientation), is_negative=is_negative)
+    elif film.mode in _TRANSPARENT or (film.mode == "P" and "transparency" in film.info):
+        rgb = _upright(_in_strips(film, _on_black), orientation)
+    else:
+        rgb = _upright(film.convert("RGB"), orientation)
+    rgb.info = {}  # whoever reads it next must not turn it once more
+    return rgb
 
 
-def stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values from the window's dark end (0) to its bright end (255); what lies outside is cut.
-
-    Args:
-        values: Height x width, of any number type; NaN becomes dark.
-    """
-    low, high = window(values)
-    span = high - low if high > low else 1.0
-    if values.dtype.itemsize == 2 and values.dtype.kind == "u":
-        levels = np.arange(1 << 16, dtype=np.float64)
-        table = np.round(255 * (levels - low) / span).clip(0, 255).astype(np.uint8)
-        return table[values]
-    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    return np.round(255 * (finite - low) / span).clip(0, 255).astype(np.uint8)
+def _upright(film: Image.Image, orientation: int) -> Image.Image:
+    return film if orientation == 1 else film.transpose(TRANSPOSE[orientation])
 
 
-def window(values: NDArray[Any]) -> tuple[float, float]:
-    """The darkest and the brightest value of the film itself.
+def _in_strips(film: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """A film converted to RGB some rows at a time, so that nothing else of its size is in memory."""
+    rgb = Image.new("RGB", film.size)
+    for box in _strips(film):
+        rgb.paste(convert(film.crop(box)), box)
+    return rgb
 
-    That is the whole range, unless markers, dead pixels or padding lie far outside: beyond the 1st or the
-    99th percentile (of the pixels that are neither the very darkest nor the very brightest) by more than
-    twice the distance between these two. There the window ends at the last value within that distance. So at
-    least a fifth of the grey levels lies between the percentiles, and a hot pixel changes no other.
 
-    Args:
-        values: Of any shape and number type.
-    """
-    flat = values.ravel()
-    if values.dtype.kind == "f":
-        flat = flat[np.isfinite(flat)]
-    if not flat.size:
-        return 0.0, 0.0
-    low, high = flat.min(), flat.max()
-    sample = flat[:: max(1, flat.size // SAMPLED) | 1]
-    inner = sample[(sample > low) & (sample < high)]
-    if inner.size < MIN_INNER * sample.size:
-        return float(low), float(high)
-    first, last = np.percentile(inner, INNER)
-    reach = last - first
-    if reach > 0 and low < first - FAR * reach:
-        low = flat[flat >= first - NEAR * reach].min()
-    if reach > 0 and high > last + FAR * reach:
-        high = flat[flat <= last + NEAR * reach].max()
-    return float(low), float(high)
+def _strips(film: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    rows = max(1, window.PART // film.width)
+    for top in range(0, film.height, rows):
+        yield 0, top, film.width, min(top + rows, film.height)
+
+
+def _on_black(strip: Image.Image) -> Image.Image:
+    strip = strip.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", strip.size, "black"), strip).convert("RGB")
+
+
+def _stretched_film(film: Image.Image, *, is_negative: bool) -> Image.Image:
+    parts = _FilmParts(film)
+    to_levels = scaling(parts.dtype, *window_of_parts(parts))
+
+    def convert(strip: Image.Image) -> Image.Image:
+        grey = to_levels(np.asarray(strip))
+        return Image.fromarray(255 - grey if is_negative else grey).convert("RGB")
+
+    return _in_strips(film, convert)
+
+
+class _FilmParts:
+    """The values of a film, some rows at a time."""
+
+    def __init__(self, film: Image.Image) -> None:
+        self._film = film
+        self.dtype = np.asarray(film.crop((0, 0, 1, 1))).dtype
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (np.asarray(self._film.crop(box)).ravel() for box in _strips(self._film))

@@ -10,8 +10,9 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.data.forms import FORMS, check_form, write_files
-from chexphi.data.images import check_image, is_film
+from chexphi.data.images import check_image
 from chexphi.data.read import image_errors, image_root_of
+from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError
 
 OTHER_FORMS = (".csv", ".tsv", ".ndjson", ".txt", ".xlsx", ".arrow", ".gz")

@@ -102,8 +102,9 @@ def image_errors(
 
     def problem(ref: str) -> InputError | None:
         try:
-            check_image(ref, root, thorough=False)
-            if look is not None:
+            if look is None:
+                check_image(ref, root, thorough=False)
+            else:
                 look(ref, load_image(ref, root))
         except InputError as error:
             return InputError(f"{first[ref]}: {error}")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from chexphi import prompts
 from chexphi.data import cells, foreign_forms
-from chexphi.data.images import is_film, with_suffix
+from chexphi.data.references import is_film, with_suffix
 from chexphi.schema import KINDS, Example, InputError, Kind, shown
 
 _EMPTY_PART = re.compile(r">\s*(?:-?nan|<na>|nat|none|null|#?n/a|na)\s*<", re.IGNORECASE)

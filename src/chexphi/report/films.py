@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from chexphi import prompts
+from chexphi.data.images import load_image
+from chexphi.data.references import is_uri
 from chexphi.evaluation.kg_tables import GROUPS
 from chexphi.evaluation.metrics import WRONG_REASON, graph_match
 from chexphi.graph.types import Entity, Graph, Relation
 from chexphi.report.parts import Film
-from chexphi.schema import Prediction
+from chexphi.schema import InputError, Prediction
 
 SHOWN = 256
 """Width of a film on the page in px; smaller ones are enlarged without smoothing."""
@@ -28,17 +29,16 @@ UNSURE = 0.5
 
 
 def embed(reference: str) -> dict[str, Any] | None:
-    """A film as a PNG inside the page; None where it cannot be read."""
+    """A film as a PNG inside the page, as the policy got it; None where it cannot be read."""
     try:
-        if reference.startswith("data:"):
-            source: Any = io.BytesIO(base64.b64decode(reference.partition(",")[2]))
-        else:
-            source = Path(reference)
-        with Image.open(source) as picture:
-            film = picture.convert("L" if picture.mode in ("1", "L", "I;16", "I", "F") else "RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+        path = reference if is_uri(reference) else os.path.abspath(reference)
+        film = load_image(path, Path(Path(path).anchor))
+    except InputError:
         return None
     film.thumbnail((LARGEST, LARGEST))
+    red, *others = film.split()
+    if all(other.tobytes() == red.tobytes() for other in others):
+        film = red  # a grey film takes a third
     buffer = io.BytesIO()
     film.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

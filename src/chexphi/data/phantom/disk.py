@@ -49,7 +49,7 @@ def draw_films(
 def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
     path, scene, box, size = task
     boxes = [zone_box(*box, scene.build)] if box else []
-    render(scene, size, boxes=boxes).save(path, compress_level=1)
+    render(scene, size, boxes=boxes).save(path, "PNG", compress_level=1)
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -86,7 +86,7 @@ def contact_sheet(path: Path, *, size: int = 128, seed: int = 0, n: int = 24) ->
     sheet = Image.new("L", (columns * size, -(-n // columns) * size))
     for k, scene in enumerate(scenes[:n]):
         sheet.paste(render(scene, size), (k % columns * size, k // columns * size))
-    sheet.save(path)
+    sheet.save(path, "PNG")
 
 
 def _film(scene: Scene, frame: Frame) -> Plane:

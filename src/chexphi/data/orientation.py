@@ -1,0 +1,135 @@
+"""Which way up a film is stored: read from its EXIF block, with an error where that cannot be read.
+
+A film that is shown turned or mirrored has its left and right exchanged, so a block that is damaged before
+its orientation was found is never taken for one without. Pillow takes it for that: it stops reading at the
+damage and goes on with the tags read so far. Damage behind the orientation, or in other tags, is no matter.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import sys
+from typing import Any, BinaryIO
+
+from PIL import ExifTags, Image
+
+TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a film upright, by its orientation; 1 is upright."""
+SIDEWAYS = (5, 6, 7, 8)
+"""Of these, width and height change places."""
+_TAG = ExifTags.Base.Orientation
+_BYTE, _SHORT, _LONG = 1, 3, 4
+_INTEGERS = {_BYTE: "B", _SHORT: "H", _LONG: "L"}
+_WIDTH, _LENGTH = ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength
+_CLASSIC, _BIG = 42, 43
+_ORDERS = {b"II": "<", b"MM": ">"}
+_IN_XMP = re.compile(r'tiff:Orientation(?:="|>)([0-9])')
+
+
+def read_orientation(film: Image.Image) -> int:
+    """The orientation of a film, 1 to 8: from its EXIF block or its TIFF tags, or else from its XMP text.
+
+    1 where there is none, and for 0, which some programs write for "not known".
+
+    Args:
+        film: As opened; of a PNG, the block may lie behind the pixels and is there when they are loaded.
+
+    Raises:
+        ValueError: If the block is damaged before the orientation was found, or the orientation is none.
+    """
+    found = None
+    if block := _exif_block(film):
+        found = _orientation_of_tags(io.BytesIO(block))
+    elif film.format == "TIFF":
+        found = _orientation_of_tags(film.fp)  # type: ignore[attr-defined]
+    if found is None:
+        found = _orientation_of_xmp(film)
+    if not 0 <= found <= 8:
+        raise ValueError("an orientation is a number from 1 to 8")
+    return found or 1
+
+
+def leave_turning_to_pillow(film: Image.Image, orientation: int) -> None:
+    """Tell a TIFF its orientation, since Pillow turns these when they are loaded, and nothing else.
+
+    It would also read all other tags of theirs again, and fail where one is damaged.
+    """
+    tags = Image.Exif()
+    tags[_TAG] = orientation
+    film.getexif = lambda: tags  # type: ignore[method-assign]
+    film.info.pop("xmp", None)
+
+
+def stored_size(film: Image.Image) -> tuple[int, int]:
+    """Width and height of a film that is not loaded yet, before it is turned; Pillow says so of no TIFF."""
+    tags = getattr(film, "tag_v2", None)
+    return (tags[_WIDTH], tags[_LENGTH]) if tags else film.size
+
+
+def _exif_block(film: Image.Image) -> bytes:
+    """The block without its name; empty if there is none."""
+    block = film.info.get("exif")
+    if block is None and (text := film.info.get("Raw profile type exif")) is not None:
+        block = bytes.fromhex("".join(str(text).split("\n")[3:]))  # as ImageMagick writes it into a PNG
+    return re.sub(rb"\A(?:Exif\0\0){1,2}", b"", block or b"")
+
+
+def _orientation_of_tags(file: BinaryIO) -> int | None:
+    """The orientation in the first directory of a TIFF file, or of an EXIF block: one without pixels.
+
+    None if the directory is whole and has none.
+    """
+    place = file.tell()
+    file.seek(0)
+    head = _exactly(file, 8)
+    order = _ORDERS.get(head[:2])
+    if order is None or not {_CLASSIC, _BIG} & set(head[2:4]):
+        raise ValueError("no header of TIFF")
+    is_big = _BIG in head[2:4]
+    count_form, entry_form = ("Q", "HHQ8s") if is_big else ("H", "HHL4s")
+    start = _unpacked(file, order + "Q")[0] if is_big else struct.unpack(order + "L", head[4:])[0]
+    file.seek(min(start, sys.maxsize))
+    (count,) = _unpacked(file, order + count_form)
+    for _ in range(count):
+        tag, kind, number, data = _unpacked(file, order + entry_form)
+        if tag == _TAG:
+            file.seek(place)
+            return _integer(order, kind, number, data)
+    file.seek(place)
+    return None
+
+
+def _integer(order: str, kind: int, count: int, data: bytes) -> int:
+    if count != 1 or kind not in _INTEGERS:
+        raise ValueError("the orientation is not one integer")
+    form = order + _INTEGERS[kind]
+    return int(struct.unpack(form, data[: struct.calcsize(form)])[0])
+
+
+def _unpacked(file: BinaryIO, form: str) -> tuple[Any, ...]:
+    return struct.unpack(form, _exactly(file, struct.calcsize(form)))
+
+
+def _exactly(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError("the tags end too early")
+    return data
+
+
+def _orientation_of_xmp(film: Image.Image) -> int:
+    text = film.info.get("XML:com.adobe.xmp") or film.info.get("xmp") or ""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    found = _IN_XMP.search(text) if isinstance(text, str) else None
+    return int(found[1]) if found else 1
