@@ -1,4 +1,4 @@
-"""No parser takes more than its text is long: for 4 times the text at most 6 times the time, whatever it says.
+"""No parser takes more than its text is long: for 4 times the text at most 6 times the time.
 
 Time is that of the thread's own computing, the least of several tries; a text that is read quickly passes.
 """
@@ -28,21 +28,22 @@ QUICK = 0.02
 GROWTH, TRIES = 6, 10
 FRAMES = ("{}", "<{}", "effusion {}x", ">{}<", "No{} no")
 UNITS = (
-    *(" ", "\t", "\n", "\r", "\u3000", " \t", " \n", "<", ">", "< ", "</", ",", ", ", ".", "?", "? ", "?!", "!."),
-    *(";", ":", ": ", "'", '"', "(", ")", "((a", "[", "{", "[ {", "-", "- ", "-=", "--\n", "*", "**", "_", "_-"),
-    *("|", "#", "/", "\\", "~", "+", "+ ", "+?", "\u00b1", "=>", "->", "\u00bd", "\u0301", "\u200b", "\u3002"),
-    *("a", "A", "a-", "a'", "a ", "the a ", "of a ", "1", "1 ", "1.", "1) ", "(1) ", "1,000,", "1.5 x ", "<3 "),
-    *("\nA) ", "? (a) b", "\n- ", "\n1. ", "x\n", "Q: a\n", "Reason: a\n\n", "Indication: ", "FINDINGS:\n"),
-    *("A: no\n", "a: . . no ", "dr. ", "a.b.", "isn't ", "\\a{", "<think>", "</think>", "<answer>", "</answer>"),
-    *("<think>a</think>", "<answer>b</answer>", "<|end|>", "<|end|> ", "< think", "<think ", "</p>", "no ", "no, "),
-    *("not ", "if would ", "and or ", "both and ", "is there ", "look for ", "effusion ", "effusion, ", "left lung "),
-    *("no effusion or ", "there is no ", "the answer is: ", "yes ", "and/or ", "clearly ", "nan ", "No edema. "),
-    *("\nEffusion: no", "Is there edema? ", "Is there edema? No.\n", "The left lung shows edema, ", "is clearly "),
+    " ", "\t", "\n", "\r", "\u3000", " \t", " \n", "<", ">", "< ", "</", ",", ", ", ".", "?", "? ", "?!",
+    "!.", ";", ":", ": ", "'", '"', "(", ")", "((a", "[", "{", "[ {", "-", "- ", "-=", "--\n", "*", "**", "_",
+    "_-", "|", "#", "/", "\\", "~", "+", "+ ", "+?", "\u00b1", "=>", "->", "\u00bd", "\u0301", "\u200b",
+    "\u3002", "a", "A", "a-", "a'", "a ", "the a ", "of a ", "1", "1 ", "1.", "1) ", "(1) ", "1,000,",
+    "1.5 x ", "<3 ", "\nA) ", "? (a) b", "\n- ", "\n1. ", "x\n", "Q: a\n", "Reason: a\n\n", "Indication: ",
+    "FINDINGS:\n", "A: no\n", "a: . . no ", "dr. ", "a.b.", "isn't ", "\\a{", "<think>", "</think>",
+    "<answer>", "</answer>", "<think>a</think>", "<answer>b</answer>", "<|end|>", "<|end|> ", "< think",
+    "<think ", "</p>", "no ", "no, ", "not ", "if would ", "and or ", "both and ", "is there ", "look for ",
+    "effusion ", "effusion, ", "left lung ", "no effusion or ", "there is no ", "the answer is: ", "yes ",
+    "and/or ", "clearly ", "nan ", "No edema. ", "\nEffusion: no", "Is there edema? ",
+    "Is there edema? No.\n", "The left lung shows edema, ", "is clearly ",
 )  # fmt: skip
 SLOW_ONCE = (
-    ("<{}", " "), ("{}", "<think>"), ("effusion {}x", "."), ("effusion {}x", "!"), ("{}", "Q: a\n"), ("{}", "?"),
-    ("No{} no", "-="), ("No{} no", "_-"), ("No{} no", " \n"), ("No{} no", "+?"), ("Effusion: 4 mm\n{} no", ": "),
-    ("{}", "Reason: a\n\n"), ("{}", "clearly "), ("{}", "no, "),
+    ("<{}", " "), ("{}", "<think>"), ("effusion {}x", "."), ("effusion {}x", "!"), ("{}", "Q: a\n"),
+    ("{}", "?"), ("No{} no", "-="), ("No{} no", "_-"), ("No{} no", " \n"), ("No{} no", "+?"),
+    ("Effusion: 4 mm\n{} no", ": "), ("{}", "Reason: a\n\n"), ("{}", "clearly "), ("{}", "no, "),
 )  # fmt: skip
 """Frame and unit of texts over which a parser once took long, and two more."""
 EVERY = (*SLOW_ONCE, *((frame, unit) for unit in UNITS for frame in FRAMES))

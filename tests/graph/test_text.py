@@ -30,7 +30,10 @@ from chexphi.graph.tokens import tokenize
             "Lines, e.g. a port. At 5 a.m. The tube moved.",
             ["Lines, e.g. a port.", "At 5 a.m.", "The tube moved."],
         ),
-        ("_Edema._ `No nodule.` \u201cClear.\u201d End.", ["_Edema.", "_ `No nodule.", "` \u201cClear.", "\u201d End."]),
+        (
+            "_Edema._ `No nodule.` \u201cClear.\u201d End.",
+            ["_Edema.", "_ `No nodule.", "` \u201cClear.", "\u201d End."],
+        ),
         ("A dotted line ..... none", ["A dotted line ..... none"]),
         ("Cardiomegaly.", ["Cardiomegaly."]),
         (" \n ", []),

@@ -46,11 +46,12 @@ def test_what_is_repeated(text: str, reference: str, share: float) -> None:
 
 
 FORMS = (
-    "{A}. {A}.", "{A}; {A}.", "{A}; {a}.", "{A}.\n{A}.", "{A}\n{A}", "{A}\n\n{A}", "- {A}\n- {A}", "* {A}.\n* {A}.",
-    "1. {A}.\n2. {A}.", "1) {A} 2) {A}", "(1) {A}. (2) {A}.", "a) {A}\nb) {A}", "{A}! {A}?", "{A}... {A}...",
-    '"{A}." "{A}."', '{A}. "{A}."', "\u201c{A}.\u201d \u201c{A}.\u201d", "**{A}.** **{A}.**", "{A}. **{A}**.",
-    "_{A}._ _{A}._", "`{A}.` {A}.", "<b>{A}.</b> {A}.", "({A}.) ({A}.)", "[{A}] [{A}]", "{A}, {A}.", "{A}: {a}.",
-    "{A} - {A}", "{A} | {A}", "{A} {A}", "{a}.{a}.", "{A}.{A}.", "{A} / {a}", "{A} and {a}", "{A}. And {a}.", "{A}. Also, {a}.",
+    "{A}. {A}.", "{A}; {A}.", "{A}; {a}.", "{A}.\n{A}.", "{A}\n{A}", "{A}\n\n{A}", "- {A}\n- {A}",
+    "* {A}.\n* {A}.", "1. {A}.\n2. {A}.", "1) {A} 2) {A}", "(1) {A}. (2) {A}.", "a) {A}\nb) {A}", "{A}! {A}?",
+    "{A}... {A}...", '"{A}." "{A}."', '{A}. "{A}."', "\u201c{A}.\u201d \u201c{A}.\u201d", "**{A}.** **{A}.**",
+    "{A}. **{A}**.", "_{A}._ _{A}._", "`{A}.` {A}.", "<b>{A}.</b> {A}.", "({A}.) ({A}.)", "[{A}] [{A}]",
+    "{A}, {A}.", "{A}: {a}.", "{A} - {A}", "{A} | {A}", "{A} {A}", "{a}.{a}.", "{A}.{A}.", "{A} / {a}",
+    "{A} and {a}", "{A}. And {a}.", "{A}. Also, {a}.",
 )  # fmt: skip
 
 
@@ -100,7 +101,9 @@ def test_how_golds_sentences_are_parted_costs_nothing(gold: str, parted: str, fi
 @given(st.sampled_from(DRAWN), st.data())
 def test_a_repetition_never_earns_more_and_others_beside_it_raise_nothing(gold: str, data) -> None:
     said = parts(gold)
-    text = data.draw(st.lists(st.sampled_from([*said, *parts(DRAWN[0]), "I look at it"]), min_size=1, max_size=6))
+    text = data.draw(
+        st.lists(st.sampled_from([*said, *parts(DRAWN[0]), "I look at it"]), min_size=1, max_size=6)
+    )
     wrap = data.draw(st.sampled_from(["{}", '"{}"', "**{}**", "({})"]))
     again = [*text, wrap.format(data.draw(st.sampled_from(text)))]
     parted = data.draw(st.sampled_from([". ", "; ", ".\n"]))

@@ -6,6 +6,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from chexphi.graph.normalize import normalize
 from chexphi.graph.text import sentences
@@ -49,7 +50,7 @@ def _unnumbered(part: str) -> str:
 
 def _copies(words: Sequence[str]) -> Iterator[Sequence[str]]:
     """The parts of a sentence: two words or more that come again at once (`A, A and A`) are one each time."""
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
     if len(set(pairs)) == len(pairs):
         yield words
         return
