@@ -16,6 +16,11 @@ CASES = [
     ("<THINK>a</Think><Answer>Yes</ANSWER>", "a", "Yes", "ok"),
     ("<answer>yes</answer><think>a</think>", "a", "yes", "ok"),  # answer first
     ("<think>a</think><answer>yes</answer><|end|>\n<|endoftext|>", "a", "yes", "ok"),
+    ("<think>a</think><answer>yes</answer><|im_end|>\n", "a", "yes", "ok"),
+    ("<think>a</think><answer>yes</answer><end_of_turn>\n<eos><eos>", "a", "yes", "ok"),
+    ("<think>a</think><answer>ye<|end|>s</answer>", "a", "ye<|end|>s", "ok"),  # a token inside is text
+    ("<think>a<|end|></think><|end|><answer>yes</answer>", "a<|end|>", "yes", "ok"),
+    ("< \n think\t>a< /\nthink ><answer >yes</ answer>", "a", "yes", "ok"),
     ("yes", None, None, "no_answer"),  # R9: no tags
     ("", None, None, "no_answer"),
     ("<think>a</think>", "a", None, "no_answer"),
@@ -149,7 +154,7 @@ def test_the_answer_stands_where_its_span_says(parts: list[str]) -> None:
     answer, span = prompts.parse(text).answer, prompts.answer_span(text)
     assert (span is None) == (not answer)
     if span is not None:
-        assert prompts.strip_end(text[slice(*span)]) == answer
+        assert text[slice(*span)] == answer
 
 
 def test_messages_put_films_before_the_question() -> None:
@@ -163,6 +168,7 @@ def test_messages_put_films_before_the_question() -> None:
     [
         ("<think>Clear lungs.</think><answer>no</answer>", "Clear lungs."),
         ("Clear lungs.", "Clear lungs."),  # plain references are taken whole
+        ("Clear lungs.<|im_end|>\n", "Clear lungs."),
         ("<answer>no</answer>", ""),  # the answer is no reasoning
     ],
 )

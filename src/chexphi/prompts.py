@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-END_TOKENS = ("<|end|>", "<|endoftext|>")
-_TAG = re.compile(r"<\s*(/?)\s*(think|answer)\s*>", re.IGNORECASE)
-_THINK = re.compile(r"\s*<\s*think\s*>", re.IGNORECASE)
-_EMPTY_BLOCK = re.compile(
-    r"\A\s*<\s*think\s*>\s*<\s*/\s*think\s*>(?=.*<\s*think\s*>)", re.IGNORECASE | re.DOTALL
-)
-_OPEN_END = re.compile(r"<\s*think\s*>\s*\Z", re.IGNORECASE)
+END_TOKENS = ("<|end|>", "<|endoftext|>", "<|im_end|>", "<end_of_turn>", "<eos>")
+"""What ends a turn of Phi-4, Qwen or Gemma, where a text was decoded with its special tokens."""
+_TAG = re.compile(r"<\s*+(/?+)\s*+(think|answer)\s*+>", re.IGNORECASE)
+"""Possessive, as the others: white space without end takes no longer than other characters."""
+_THINK = re.compile(r"\s*+<\s*+think\s*+>", re.IGNORECASE)
+_EMPTY_BLOCK = re.compile(r"\s*+<\s*+think\s*+>\s*+<\s*+/\s*+think\s*+>", re.IGNORECASE)
+_OPEN = re.compile(r"<\s*+think\s*+>", re.IGNORECASE)
+_OPEN_END = re.compile(r"<\s*+think\s*+>\Z", re.IGNORECASE)
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -66,7 +67,7 @@ def opens_think(prompt: str) -> bool:
     >>> opens_think("<|im_start|>assistant\\n<think>\\n"), opens_think("<think>\\n\\n</think>\\n\\n")
     (True, False)
     """
-    return _OPEN_END.search(prompt) is not None
+    return _OPEN_END.search(prompt.rstrip()) is not None
 
 
 def after_prompt(target: str, *, opened_think: bool) -> str | None:
@@ -109,10 +110,23 @@ def text_of(completion: str | Sequence[dict[str, Any]]) -> str:
 
 
 def strip_end(text: str) -> str:
-    """Remove end-of-turn tokens and surrounding white space."""
-    for token in END_TOKENS:
-        text = text.replace(token, "")
-    return text.strip()
+    """Remove surrounding white space, and the end-of-turn tokens that stand last; any other is text.
+
+    >>> strip_end(" yes<|end|> <|endoftext|>"), strip_end("ye<|end|>s")
+    ('yes', 'ye<|end|>s')
+    """
+    end, before = len(text), -1
+    while end != before:
+        before = end
+        while end and text[end - 1].isspace():
+            end -= 1
+        end -= next((len(token) for token in END_TOKENS if text.endswith(token, 0, end)), 0)
+    return text[:end].strip()
+
+
+def _without_empty_block(text: str) -> str:
+    block = _EMPTY_BLOCK.match(text)
+    return text[block.end() :] if block and _OPEN.search(text, block.end()) else text
 
 
 def _sections(text: str, name: str) -> tuple[list[str], bool]:
@@ -150,7 +164,7 @@ def parse(text: str, *, truncated: bool = False, opened_think: bool = False) -> 
     partner, or sections that overlap), `several_answers`, `no_answer`, `no_think`, `empty_think`,
     `ok`. A single closed part is returned even when the other part is missing.
     """
-    text = strip_end(_EMPTY_BLOCK.sub("", with_prompt(text, opened_think=opened_think)))
+    text = strip_end(_without_empty_block(with_prompt(text, opened_think=opened_think)))
     thinks, think_broken = _sections(text, "think")
     answers, answer_broken = _sections(text, "answer")
     nested = any(_TAG.search(part) for part in thinks + answers)

@@ -82,6 +82,11 @@ RELATIONS = {
         "left modify lung",
         "unchanged modify opacities",
     },
+    "A right effusion is noted; the size of the heart is normal.": {
+        "right modify effusion",
+        "size modify heart",
+        "normal modify size",
+    },
     "Sternotomy wires are intact.": {"sternotomy located_at wires", "intact modify wires"},
     "Subcutaneous emphysema extends along the left chest wall.": {
         "emphysema located_at subcutaneous",

@@ -30,6 +30,11 @@ from chexphi.graph.tokens import tokenize
             "Lines, e.g. a port. At 5 a.m. The tube moved.",
             ["Lines, e.g. a port.", "At 5 a.m.", "The tube moved."],
         ),
+        (
+            "_Edema._ `No nodule.` \u201cClear.\u201d End.",
+            ["_Edema.", "_ `No nodule.", "` \u201cClear.", "\u201d End."],
+        ),
+        ("A dotted line ..... none", ["A dotted line ..... none"]),
         ("Cardiomegaly.", ["Cardiomegaly."]),
         (" \n ", []),
         ("", []),
@@ -56,3 +61,13 @@ def test_sentences_are_apart_and_leave_no_word_out(text: str) -> None:
     if "<" not in text:
         inside = [token.text for a, b in places for token in tokenize(text[a:b]) if token.text.isalpha()]
         assert inside == [token.text for token in tokenize(text) if token.text.isalpha()]
+
+
+@pytest.mark.parametrize(("unit", "most"), [("?", 400), ("no, ", 400), ("- ", 400), ("word ", 300), ("a", 1)])
+def test_a_text_without_ends_is_cut(unit: str, most: int) -> None:
+    """A sentence has 1,500 characters and 400 words and marks at most, so that no rule meets more."""
+    text = f"x {unit * 3_000}x"
+    places = sentences(text)
+    assert all(end - start <= 1_500 for start, end in places)
+    assert max(len(tokenize(text[start:end])) for start, end in places) <= most
+    assert "".join("".join(text[start:end] for start, end in places).split()) == "".join(text.split())

@@ -12,7 +12,6 @@ from chexphi.graph.match import Measure
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
 from chexphi.rewards import AccuracyReward, FormatReward, GraphReward, Scheme, score
-from chexphi.rewards.score import repeated
 from chexphi.schema import InputError
 
 THINK = "There is a small left pleural effusion. The heart is enlarged."
@@ -77,22 +76,6 @@ def test_the_original_knows_no_contradictions() -> None:
     wrong = "<think>There is a small right pleural effusion.</think><answer>yes</answer>"
     assert score(wrong, GOLD).graph == 0
     assert score(wrong, GOLD, compat="seed").graph == score(wrong, GOLD, contradictions="ignore").graph > 0
-
-
-@pytest.mark.parametrize(
-    ("text", "reference", "share"),
-    [
-        ("A. B. C.", "A. B. C.", 0.0),
-        ("A. A.", "A.", 1 / 2),
-        ("A.  a! A", "A.", 2 / 3),  # case, marks and blanks aside
-        ("A. A. B.", "A. A. B.", 0.0),  # as the reference has it
-        ("A. A. A. B.", "A. A. B.", 1 / 4),
-        ("D. D. D. D.", "A.", 3 / 4),
-        ("", "", 0.0),
-    ],
-)
-def test_what_is_repeated(text: str, reference: str, share: float) -> None:
-    assert repeated(text, reference) == pytest.approx(share)
 
 
 def test_a_repetition_takes_its_share_of_the_graph() -> None:

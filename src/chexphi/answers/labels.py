@@ -16,6 +16,8 @@ OPTION_LETTERS = "a-h"
 
 _RUN = re.compile(r"([\W_])\1{7,}")
 """A mark that a policy repeats without end is read once: the patterns below would take long over it."""
+_MARKS = re.compile(r"([\W_]{40})[\W_]+")
+"""Of different marks in a row the first 40 are read, for the same reason."""
 _BEFORE_NFKC = (
     (re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])"), " "),  # NFKC would make 11/2 of 1½
     (re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])"), "^"),  # and 102 of 10²
@@ -82,7 +84,7 @@ def fold(text: str) -> str:
     >>> fold("10,000 cm² ≦ .5")
     '10000 cm2 ≤ 0.5'
     """
-    text = _RUN.sub(r"\1", text)
+    text = _fewer_marks(text)
     for pattern, written in _BEFORE_NFKC:
         text = pattern.sub(written, text)
     text = unicodedata.normalize("NFKC", text.translate(_SAME_MARK))
@@ -90,7 +92,11 @@ def fold(text: str) -> str:
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     for pattern, written in _WRITTEN:
         text = pattern.sub(written, text)
-    return text
+    return _fewer_marks(text)
+
+
+def _fewer_marks(text: str) -> str:
+    return _MARKS.sub(r"\1", _RUN.sub(r"\1", text))
 
 
 def _kept(mark: re.Match[str]) -> str:

@@ -43,8 +43,8 @@ _EXISTS = re.compile(
 )
 _STATE = re.compile(
     r"(?P<verb>is|are|was|does|do) (?P<what>.+?) (?:(?:appear|look)s? (?:to be )?)?"
-    r"(?P<state>(?:(?:abnormally|clearly|properly|easily|an?) )*(?:present|seen|shown|depicted|noted|visible"
-    r"|visuali[sz]ed|enlarged|normal|abnormal|large|clear|midline|broken|fractured|deviated|displaced|dilated"
+    r"(?P<state>(?:(?:abnormally|clearly|properly|easily|an?) ){0,3}(?:present|seen|shown|depicted|noted"
+    r"|visible|visuali[sz]ed|enlarged|normal|abnormal|large|clear|midline|broken|fractured|deviated|displaced|dilated"
     r"|obscured|intubated|rotated|hyperinflated|underexposed|flat|flattened|sharp|preserved|pathologic"
     r"|increased|thickened)\b.*)",
     re.IGNORECASE,

@@ -6,7 +6,8 @@ with a side is put on the other side, most entities still agree. A contradiction
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections import defaultdict
+from collections.abc import Mapping, Set
 
 from chexphi.graph.types import Entity, Graph
 
@@ -20,7 +21,7 @@ OPPOSITE = {
 
 def claims(graph: Graph) -> frozenset[Entity]:
     """What can be contradicted: findings and devices, there or not, and anything said to be on one side."""
-    sided = {entity for entity, _ in graph.sides if len(_sides(graph, entity)) == 1}
+    sided = {entity for entity, named in _sides(graph).items() if len(named) == 1}
     return frozenset(entity for entity in graph.entities if entity[1] in OPPOSITE or entity in sided)
 
 
@@ -30,10 +31,17 @@ def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
     * polarity: it claims the opposite, which the reference does not, of a place that is not on another side;
     * side: it claims the same, and only on the other side.
     """
+    there, here = _sides(predicted), _sides(reference)
+    opposite = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in claims(reference)}
     return frozenset(
         claim
-        for claim in claims(reference)
-        if _denied(claim, predicted, reference) or _elsewhere(claim, predicted, reference)
+        for claim, denial in opposite.items()
+        if _elsewhere(here[claim], there[claim])
+        or (
+            denial in predicted.entities
+            and denial not in reference.entities
+            and _may_meet(here[claim], there[denial])
+        )
     )
 
 
@@ -43,18 +51,17 @@ def agreement(predicted: Graph, reference: Graph) -> float:
     return 1 - len(contradicted(predicted, reference)) / len(made) if made else 1.0
 
 
-def _denied(claim: Entity, predicted: Graph, reference: Graph) -> bool:
-    opposite = (claim[0], OPPOSITE.get(claim[1], ""))
-    if opposite not in predicted.entities or opposite in reference.entities:
-        return False
-    here, there = _sides(reference, claim), _sides(predicted, opposite)
+def _may_meet(here: Set[str], there: Set[str]) -> bool:
     return not here or not there or bool(here & there)
 
 
-def _elsewhere(claim: Entity, predicted: Graph, reference: Graph) -> bool:
-    here, there = _sides(reference, claim), _sides(predicted, claim)
+def _elsewhere(here: Set[str], there: Set[str]) -> bool:
     return len(here) == 1 and bool(there) and not here & there
 
 
-def _sides(graph: Graph, entity: Entity) -> Set[str]:
-    return {side for other, side in graph.sides if other == entity}
+def _sides(graph: Graph) -> Mapping[Entity, Set[str]]:
+    """The sides of every entity; none where nothing is said of one."""
+    found: defaultdict[Entity, set[str]] = defaultdict(set)
+    for entity, side in graph.sides:
+        found[entity].add(side)
+    return found

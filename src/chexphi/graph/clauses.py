@@ -53,6 +53,8 @@ _SEEN = _words(
 _LATER = _words("after following post since given")
 """What came first is there: `no pneumothorax after placement of a tube`."""
 _BREAK = _words(", / * ( [ - \u2013 \u2014 + > \u2192")
+_TURNS = STOP | BE | _LATER | _CONCLUDES | _BREAK | _words("and with or nor in s status to")
+"""A clause ends at one of these, if anywhere."""
 _OWNERS = _words("its whose their")
 """`its tip is not seen` is said of the tip alone."""
 
@@ -61,7 +63,10 @@ def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
     """Where a statement that goes on at `start` ends."""
     verb = either = False
     for at in range(start, len(tokens)):
-        word, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
+        word = tokens[at]
+        if word not in _TURNS:
+            continue
+        after = tokens[at + 1] if at + 1 < len(tokens) else ""
         if word in STOP or (word in BE and after in _STATED):
             return at
         if at > start and (word in _LATER or _patient(tokens, at) or _concludes(tokens, at)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
 
 from chexphi.graph.types import Mention, Parse
@@ -73,28 +74,33 @@ def _status(mention: Mention) -> Status:
 
 
 def _named(parse: Parse) -> Iterator[tuple[str, Mention]]:
+    linked, modified = _links(parse)
     for index, mention in enumerate(parse.mentions):
         if mention.label.startswith("disorder"):
-            near = _near(parse, index)
+            near = " ".join(parse.mentions[other].text for other in sorted(linked[index] - {index}))
             for name, words in _WORDS.items():
                 if re.search(words, mention.text) and not re.search(_NOT.get(name, r"(?!)"), near):
                     yield name, mention
     for head, kind, tail in parse.edges:
         rules = {"located_at": _PLACED, "modify": _QUALIFIED}.get(kind, {})
         for name, (words, of) in rules.items():
-            if re.search(words, parse.mentions[head].text) and re.search(of, _ends(parse, tail)):
+            if re.search(words, parse.mentions[head].text) and re.search(of, _end(parse, tail, modified)):
                 yield name, parse.mentions[head]
 
 
-def _near(parse: Parse, index: int) -> str:
-    """The words of what a mention is linked with."""
-    linked = {end for head, _, tail in parse.edges if index in (head, tail) for end in (head, tail)} - {index}
-    return " ".join(parse.mentions[other].text for other in sorted(linked))
+def _links(parse: Parse) -> tuple[Mapping[int, Set[int]], Mapping[int, int]]:
+    """Every mention that a mention is linked with, and what a quality is one of."""
+    linked: defaultdict[int, set[int]] = defaultdict(set)
+    modified: dict[int, int] = {}
+    for head, kind, tail in parse.edges:
+        linked[head].add(tail)
+        linked[tail].add(head)
+        if kind == "modify":
+            modified.setdefault(head, tail)
+    return linked, modified
 
 
-def _ends(parse: Parse, tail: int) -> str:
+def _end(parse: Parse, tail: int, modified: Mapping[int, int]) -> str:
     """The text of a tail; of an attribute (`borderline in size`) that of what it belongs to."""
-    for head, kind, further in parse.edges:
-        if head == tail and kind == "modify" and parse.mentions[tail].label == "concept":
-            return parse.mentions[further].text
-    return parse.mentions[tail].text
+    own = parse.mentions[tail].label == "concept"
+    return parse.mentions[modified.get(tail, tail) if own else tail].text

@@ -35,7 +35,7 @@ _NAME = re.compile(r"(?:[A-Z0-9][A-Z0-9/-]+s?|I|[A-Z][a-z]+-[A-Z]\w+|[A-Z]\d+|\d
 _NAME_OF_VALUE = re.compile(r"[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}")
 """`Pleural effusion`, alone in its line."""
 _VALUE_ALONE = re.compile(r"(?:no|none|nil|absent|negative)(?: seen| identified)?\.?", re.IGNORECASE)
-_VALUE_NO = re.compile(r"[:?|\t]\s*\W*no$", re.IGNORECASE)
+_VALUE_MARKS = frozenset(":?|\t")
 _NARROWEST = 40
 """Characters of the longest line of a paragraph that was wrapped."""
 _LONG = 55
@@ -46,9 +46,9 @@ _ABBREVIATION = re.compile(
     rf"(?:^|[\s(])(?:{'|'.join(map(re.escape, sorted(ABBREVIATIONS)))})\.$", re.IGNORECASE
 )
 _ANSWER = re.compile(
-    r"""[-*_>\s\u2192]*(?:(?:the\s|final\s)*(?:a|answer)(?:\sis)?\s*[:*]*\s*)?
+    r"""[-*_>\s\u2192]*+(?:(?:the\s|final\s)*+(?:a|answer)(?:\sis)?\s*+[:*]*+\s*+)?
     (?:there\s(?:is|are)(?:\s(?:not|none))?|(?:he|she|it|they)\s(?:does|do|has|have|is|are)(?:\snot|n't)?|(?:small|mild|moderate|large|trace|tiny|minimal|severe)(?:\s\w+){0,5}|no(?:ne|pe)?|nil|yes|absent|negative|unlikely|possibly|maybe|not\s(?:seen|present|identified|visible|evident|really))
-    (?=\s*(?:[.,;!)]|$|\n|(?:seen|identified|present|visible|evident)\b))""",
+    (?=[^\S\n]*+(?:[.,;!)]|$|\n|(?:seen|identified|present|visible|evident)\b))""",
     re.IGNORECASE | re.VERBOSE,
 )
 """A value after a question or a label."""
@@ -129,8 +129,17 @@ def _unfinished(line: str, following: str, *, full: bool) -> bool:
     """The line's last word ends no statement; a `no` does where it may be a value: `Effusion? No`."""
     last = line.split()[-1].lower()
     if last == "no":
-        return following[0].islower() or (full and not _VALUE_NO.search(line))
+        return following[0].islower() or (full and not _ends_in_value(line))
     return last in _OPEN_END or last[-1] in ",/" or (last[-1] == "-" and len(last) > 1)
+
+
+def _ends_in_value(line: str) -> bool:
+    """Of a line that ends in `no`: a mark such as `:` or `?` stands before it, with no word between."""
+    end = len(line) - len("no")
+    first = end
+    while first and not (line[first - 1].isalnum() or line[first - 1] == "_"):
+        first -= 1
+    return not _VALUE_MARKS.isdisjoint(line[first:end])
 
 
 def _begun(line: str, *, continued: bool) -> bool:

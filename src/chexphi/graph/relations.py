@@ -64,6 +64,8 @@ class _Linker:
         """Relations between this noun phrase and what came before."""
         if self._has(cues.BREAK):
             self.state = State(evidence=self.state.evidence)
+        if ";" in self.gap:  # what stands before it belongs to the statement before
+            self.gap = self.gap[len(self.gap) - list(reversed(self.gap)).index(";") :]
         heads, places = of(self.spans, group, *FINDINGS), of(self.spans, group, "anatomy")
         if heads and self.spans[heads[-1]].text in cues.EXAMS:
             return

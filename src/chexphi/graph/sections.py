@@ -25,11 +25,13 @@ _ENDS = re.compile(
     re.VERBOSE,
 )
 """A blank line, a heading or a tag ends a section."""
-_LINE = re.compile(r"\n(?!\s*[-*\u2022]?\s*\(?[A-Ha-h1-9][).:])")
+_LONGEST_END = 100
+"""Characters of one of those."""
+_LINE = re.compile(r"\n(?![^\S\n]*+[-*\u2022]?+[^\S\n]*+\(?[A-Ha-h1-9][).:])")
 """A question and its options end with their line."""
 
 
-_CHOICES = re.compile(r"\?\s*(?=\(?[aA][).:]\s?\w)")
+_CHOICES = re.compile(r"\?\s*+(?=\(?[aA][).:]\s?\w)")
 """Options behind a question: `Which is seen? (A) Effusion (B) Nodule`."""
 
 
@@ -64,5 +66,7 @@ def _choices(text: str) -> Iterator[tuple[int, int, bool]]:
 
 def _end(text: str, first: int, *, line: bool) -> int:
     """Where the section that starts at `first` ends, with its line at the latest if `line`."""
-    ends = [_ENDS.search(text, first), _LINE.search(text, first) if line else None]
-    return min((found.start() for found in ends if found), default=len(text))
+    own = _LINE.search(text, first) if line else None
+    last = own.start() if own else len(text)
+    found = _ENDS.search(text, first, last + _LONGEST_END)
+    return min(found.start(), last) if found else last

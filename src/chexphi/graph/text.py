@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 
 from chexphi.graph.lines import ABBREVIATIONS, Layout, is_answer
 from chexphi.graph.sections import unclaimed_sections
@@ -13,17 +15,21 @@ from chexphi.graph.types import Mention, Parse, claimed
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
-    | (?P<stop>[.!?\u3002\uff01\uff1f]++)(?=["')\]*]*+(?:\s|[A-Z<]|$))
+    | (?P<stop>(?<![.!?\u3002\uff01\uff1f])[.!?\u3002\uff01\uff1f]++)
+        (?=["')\]*_`\u201d\u2019\u00bb]*+(?:\s|[A-Z<]|$))
     | (?P<item>(?<![\w(.,/-])(?:\(?(?:\d{1,2}|[a-hA-H])\)(?=\s?[^\W\d])|[\u2022\u25cf\u25aa]\s))
     | (?P<line>\n\s*+)""",
     re.VERBOSE,
 )
-"""What may end a sentence; never a point inside `1.5`. Possessive, so that no text takes quadratic time."""
+"""What may end a sentence; never a point inside `1.5`. Marks in a row are looked at once, from the first."""
 _LAST_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*$")
 _MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
 _LONGEST = 1500
 """Characters of a sentence."""
+_MOST = 400
+"""Words and marks of a sentence: more than 1,500 characters of prose have."""
+_WORD = re.compile(r"\w+|[^\w\s]")
 _HEADED = re.compile(r"[:\u2013?]|-\s")
 """Without these no section has a heading."""
 _LOOK_BACK = 120
@@ -41,13 +47,22 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """A text without any sentence end is cut between words, so that no rule meets one of 20,000 words."""
-    while end - start > _LONGEST:
-        cut = max(text.rfind(" ", start + 1, start + _LONGEST), text.rfind("\n", start + 1, start + _LONGEST))
-        cut = cut if cut > start else start + _LONGEST
+    while (longest := _longest(text, start, end)) < end:
+        cut = max(text.rfind(" ", start + 1, longest), text.rfind("\n", start + 1, longest))
+        cut = cut if cut > start else longest
         yield _stripped(text, start, cut)
         start, _ = _stripped(text, cut, end)
     if start < end:
         yield start, end
+
+
+def _longest(text: str, start: int, end: int) -> int:
+    """One past the last character that a sentence from `start` may have."""
+    if end - start <= _MOST:
+        return end
+    longest = min(end, start + _LONGEST)
+    further = next(islice(_WORD.finditer(text, start, longest), _MOST, None), None)
+    return further.start() if further else longest
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
@@ -123,14 +138,21 @@ def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]
         mentions += _moved(sentence.mentions, start)
         unclaimed += _moved(sentence.unclaimed, start)
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    asked = {
-        index
-        for first, last, question in _apart(text)
-        for index, mention in enumerate(mentions)
-        if first <= mention.start < last and not (question and _in_question(text, places, mention))
-    }
-    parse = claimed(text, mentions, edges, asked)
+    parse = claimed(text, mentions, edges, _asked(text, places, mentions))
     return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
+
+
+def _asked(text: str, places: Sequence[tuple[int, int]], mentions: Sequence[Mention]) -> set[int]:
+    """Positions of the mentions in sections that ask or tell why."""
+    sections = _apart(text)
+    order = sorted(range(len(mentions)), key=lambda index: mentions[index].start) if sections else []
+    begins = [mentions[index].start for index in order]
+    return {
+        index
+        for first, last, question in sections
+        for index in order[bisect_left(begins, first) : bisect_left(begins, last)]
+        if not (question and _in_question(text, places, mentions[index]))
+    }
 
 
 def _apart(text: str) -> list[tuple[int, int, bool]]:
@@ -139,7 +161,8 @@ def _apart(text: str) -> list[tuple[int, int, bool]]:
 
 def _in_question(text: str, places: Sequence[tuple[int, int]], mention: Mention) -> bool:
     """The sentence of a mention is a question: it is read with its answer, if it has one."""
-    return any("?" in text[start:end] for start, end in places if start <= mention.start < end)
+    start, end = places[bisect_right(places, mention.start, key=itemgetter(0)) - 1]
+    return mention.start < end and "?" in text[start:end]
 
 
 def _moved(mentions: Sequence[Mention], start: int) -> list[Mention]:

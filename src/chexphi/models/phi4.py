@@ -31,7 +31,6 @@ from chexphi.models.phi4_processor import (
     check_crops,
     set_crops,
 )
-from chexphi.prompts import END_TOKENS
 
 __all__ = [
     "Phi4MultimodalForCausalLM",
@@ -131,7 +130,7 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
     """The native language model under TRL's input names."""
 
     lora_targets = TARGETS
-    end_tokens = END_TOKENS
+    end_tokens = ("<|end|>", "<|endoftext|>")
     film_inputs = ("pixel_values", "image_sizes")
     gathered_together = (native.Phi4MultimodalFeatureEmbedding,)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,11 +13,11 @@ from chexphi.graph import claims
 from chexphi.graph import match as matching
 from chexphi.graph.match import Compat, Empty, GraphMatch, Measure
 from chexphi.graph.open import open_extractor
-from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns, seed
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
+from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.settings import check_choices
 from chexphi.schema import InputError
 
@@ -78,18 +77,6 @@ def accuracy(
 def reasoning(parsed: Parsed) -> str:
     """What is read as a graph: the think part of a well-formed completion, else nothing."""
     return parsed.think or "" if parsed.status is ParseStatus.ok else ""
-
-
-def repeated(text: str, reference: str) -> float:
-    """The share of a text's sentences that it has said before, and more often than the reference."""
-    said, known = _sentences(text), _sentences(reference)
-    again = sum(max(0, count - max(1, known[sentence])) for sentence, count in said.items())
-    return again / said.total() if again else 0.0
-
-
-@functools.lru_cache(maxsize=1024)  # a reference is compared with a whole group
-def _sentences(text: str) -> Counter[str]:
-    return Counter(" ".join(text[start:end].lower().split()).rstrip(".!") for start, end in sentences(text))
 
 
 def judge(
@@ -165,8 +152,9 @@ def score(
         contradictions: Whether the graph part is multiplied by the share of the reference's claims that the
             reasoning does not contradict (`discount`), or they count as omissions do (`ignore`, the
             original's); see `chexphi.graph.claims`.
-        repetitions: Whether the graph part is multiplied by the share of sentences that are no repetitions
-            (`discount`), or, as in the original, a repetition costs nothing (`ignore`).
+        repetitions: Whether the graph part is shared by the times that a statement is made (`discount`): made
+            ten times it pays a tenth, unless the reference repeats it too; see `chexphi.rewards.repetitions`.
+            Or, as in the original, a repetition costs nothing (`ignore`).
         scheme: Which rewards make the total, and how.
         compat: `seed` computes both rewards as the original does, faults included; `answer`,
             `truncated`, `match`, `format_gate`, `empty`, `contradictions` and `repetitions` are then without

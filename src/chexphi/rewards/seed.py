@@ -15,9 +15,6 @@ from chexphi.graph.match import Measure
 from chexphi.graph.types import Extractor
 from chexphi.rewards.settings import check_choices
 
-_THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
-_ANSWER = re.compile(r"<answer>(.*?)</answer>")
-"""On one line only."""
 _FIRST_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f]*")
 
 
@@ -41,8 +38,8 @@ class SeedGraphReward:
         Raises:
             IndexError: If there is no solution.
         """
-        think = _THINK.search(solution[0])
-        reference = think[1] if think else solution[0]
+        think = _between("think", solution[0])
+        reference = solution[0] if think is None else think
         *predicted, gold = self.extractor.extract([*completions, reference])
         scores = (match.score(graph, gold, measure=self.measure, compat="seed") for graph in predicted)
         return [score for score in scores if score is not None]  # it always is a number
@@ -55,12 +52,29 @@ def external_r1v_acc(completions: Sequence[str], solution: Sequence[str], **colu
 
 def answer_score(completion: str, gold: str) -> float:
     """1 where an item of the answers is common to both, else 0."""
-    pattern = _ANSWER if "<answer>" in gold else _FIRST_SENTENCE
-    said, wanted = _items(pattern, completion), _items(pattern, gold)
+    read = _answer if "<answer>" in gold else _first_sentence
+    said, wanted = _items(read(completion)), _items(read(gold))
     return float(bool(said & wanted) if wanted else not said)
 
 
-def _items(pattern: re.Pattern[str], text: str) -> set[str]:
-    found = pattern.search(text)
-    part = text if found is None else found[found.re.groups]
-    return {item for piece in part.split(",") if (item := piece.strip().lower())}
+def _between(name: str, text: str) -> str | None:
+    """What stands between the first tag of a name and the first that closes it; None without both."""
+    start, end = f"<{name}>", f"</{name}>"
+    _, opened, rest = text.partition(start)
+    inside, closed, _ = rest.partition(end)
+    return inside if opened and closed else None
+
+
+def _answer(text: str) -> str:
+    """The first answer that is opened and closed on one line; without one the whole text."""
+    found = (_between("answer", line) for line in text.split("\n"))
+    return next((answer for answer in found if answer is not None), text)
+
+
+def _first_sentence(text: str) -> str:
+    found = _FIRST_SENTENCE.match(text)
+    return found[0] if found else text
+
+
+def _items(text: str) -> set[str]:
+    return {item for piece in text.split(",") if (item := piece.strip().lower())}

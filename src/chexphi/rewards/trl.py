@@ -145,8 +145,8 @@ class AccuracyReward:
 
 
 class GraphReward:
-    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the shares
-    of the reference's claims that are not contradicted and of the sentences that repeat no other (ours)."""
+    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the share
+    of the reference's claims that are not contradicted, over the times that a statement is made (ours)."""
 
     __name__ = "external_kg_jac"
 
