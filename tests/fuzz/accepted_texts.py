@@ -1,0 +1,159 @@
+"""Texts: read as a second reader of tags reads them, and scored in [0, 1] or None, twice the same."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fuzz.trial import Wrong
+
+from chexphi import prompts
+from chexphi.graph.open import open_extractor
+from chexphi.graph.types import Graph
+from chexphi.prompts import Parsed, ParseStatus
+from chexphi.rewards.score import Score, score
+from chexphi.rewards.seed import SeedGraphReward, external_r1v_acc
+
+REFERENCE = (
+    "<think>The heart is enlarged. There is no pneumothorax. A small left pleural effusion is seen."
+    "</think><answer>yes</answer>"
+)
+WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"match": "clinical", "measure": "f1", "empty": "one"},
+    {"match": "f1", "contradictions": "ignore", "repetitions": "ignore", "empty": "zero"},
+    {"match": "any", "format_gate": False, "opened_think": True},
+    {"truncated": True},
+    {"compat": "seed"},
+)
+"""Settings of the score."""
+_extractor = functools.cache(lambda: open_extractor("lexicon"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the project makes of a text, and of the same text again."""
+
+    parsed: Parsed
+    graph: Graph
+    scores: tuple[Score, ...]
+    as_reference: Score
+    """The text against itself."""
+    by_seed: tuple[float, float]
+    again: tuple[Graph, tuple[Score, ...]]
+
+
+def prepare(folder: Path) -> None:
+    """Load the lexicon."""
+    judge(REFERENCE, use(REFERENCE))
+
+
+def use(text: str) -> Judged:
+    """Parse, extract and score a text, as a completion and as a reference."""
+    prompts.parse.cache_clear()
+    first = _scored(text)
+    prompts.parse.cache_clear()
+    by_seed = (SeedGraphReward(_extractor())([text], [REFERENCE])[0], external_r1v_acc([text], [REFERENCE])[0])
+    as_reference = score(text, text, answer="yes")
+    return Judged(prompts.parse(text), *first, as_reference, by_seed, _scored(text, WAYS[:1]))
+
+
+def _scored(text: str, ways: Sequence[dict[str, Any]] = WAYS) -> tuple[Graph, tuple[Score, ...]]:
+    (graph,) = _extractor().extract([text])
+    return graph, tuple(score(text, REFERENCE, answer="yes", **way) for way in ways)
+
+
+def judge(text: str, judged: Judged) -> None:
+    """Compare with the tags found by another reader.
+
+    Raises:
+        Wrong: If the status, a part or a score cannot be right.
+    """
+    if (judged.graph, judged.scores[:1]) != judged.again:
+        raise Wrong("read a second time it gives another graph or score")
+    values = [value for one in (*judged.scores, judged.as_reference) for value in one.parts.values()]
+    for value in (*values, *judged.by_seed):
+        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
+            raise Wrong(f"a score of {value}")
+    for one in judged.scores:
+        if one.match is not None and one.match.entities.tp + one.match.entities.fn != len(_known().entities):
+            raise Wrong("found and missing entities are not those of the reference")
+        if one.graph is None:
+            raise Wrong("a score of None, which depends on the reference alone")
+    ok = judged.parsed.status is ParseStatus.ok
+    parts = parts_of(text)
+    if ok != (parts is not None):
+        raise Wrong(f"the status is {judged.parsed.status.value}, and another reader finds {parts is not None}")
+    if parts is not None and (judged.parsed.think, judged.parsed.answer) != parts:
+        raise Wrong("the reasoning or the answer is not what stands between the tags")
+    if not ok and any(one.graph or one.accuracy for one in judged.scores[:3]):
+        raise Wrong("a malformed text earns something")
+    if judged.scores[4].graph or judged.scores[4].accuracy:
+        raise Wrong("a text that was cut off earns something")
+
+
+@functools.cache
+def _known() -> Graph:
+    return _extractor().extract([prompts.reference_reasoning(REFERENCE)])[0]
+
+
+def parts_of(text: str) -> tuple[str, str] | None:
+    """Reasoning and answer of a text with one of each and no tag besides; None for any other.
+
+    Written without regular expressions: characters are walked through from each `<`.
+    """
+    for token in prompts.END_TOKENS:
+        text = text.replace(token, "")
+    tags = _tags(text)
+    if _begins_with_empty(text, tags):
+        text = text[tags[1][2] :]
+        tags = _tags(text)
+    names = [name for name, _, _ in tags]
+    if names not in (["think", "/think", "answer", "/answer"], ["answer", "/answer", "think", "/think"]):
+        return None
+    first, second = (text[tags[i][2] : tags[i + 1][1]].strip() for i in (0, 2))
+    think, answer = (first, second) if names[0] == "think" else (second, first)
+    return (think, answer) if think else None
+
+
+def _begins_with_empty(text: str, tags: list[tuple[str, int, int]]) -> bool:
+    """Whether an empty reasoning comes before all else, and another one after it."""
+    names = [name for name, _, _ in tags]
+    return (
+        names[:2] == ["think", "/think"]
+        and "think" in names[2:]
+        and not text[: tags[0][1]].strip()
+        and not text[tags[0][2] : tags[1][1]].strip()
+    )
+
+
+def _tags(text: str) -> list[tuple[str, int, int]]:
+    """Each tag with its first character and one past its last."""
+    found = []
+    start = text.find("<")
+    while start >= 0:
+        if tag := _tag_at(text, start):
+            found.append((tag[0], start, tag[1]))
+        start = text.find("<", tag[1] if tag else start + 1)
+    return found
+
+
+def _tag_at(text: str, start: int) -> tuple[str, int] | None:
+    place = _past_blanks(text, start + 1)
+    slash = text[place : place + 1] == "/"
+    place = _past_blanks(text, place + slash)
+    name = next((name for name in ("think", "answer") if text[place : place + len(name)].lower() == name), None)
+    if name is None:
+        return None
+    place = _past_blanks(text, place + len(name))
+    return (f"{'/' * slash}{name}", place + 1) if text[place : place + 1] == ">" else None
+
+
+def _past_blanks(text: str, place: int) -> int:
+    while place < len(text) and text[place].isspace():
+        place += 1
+    return place
