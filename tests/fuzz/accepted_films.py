@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fuzz.trial import RefusedError, WrongError
 from PIL import Image
-
-from fuzz.trial import Refused, Wrong
 
 from chexphi.data.images import check_image, film_size, load_image
 from chexphi.schema import InputError
@@ -57,7 +56,7 @@ def use(film: Path) -> Loaded:
         if (verdict is None) != (refused is None):
             raise AssertionError(f"check_image(thorough={thorough}) says {verdict}, load_image {refused}")
     if refused is not None:
-        raise Refused(str(refused))
+        raise RefusedError(str(refused))
     again = load_image(film.name, film.parent)
     digests = tuple(hashlib.sha256(one.tobytes()).hexdigest() for one in (image, again))
     return Loaded(image.size, image.mode, film_size(film.name, film.parent), digests)
@@ -67,16 +66,18 @@ def judge(film: Path, loaded: Loaded) -> None:
     """Compare with the header, read here byte by byte.
 
     Raises:
-        Wrong: If the size, the kind or a checksum is another.
+        WrongError: If the size, the kind or a checksum is another.
     """
     content = film.read_bytes()
     if loaded.mode != "RGB" or loaded.size != loaded.said or len(set(loaded.digests)) > 1:
-        raise Wrong(f"{loaded.mode} of {loaded.size}, said {loaded.said}, {len(set(loaded.digests))} readings")
+        raise WrongError(
+            f"{loaded.mode} of {loaded.size}, said {loaded.said}, {len(set(loaded.digests))} readings"
+        )
     size = _header(content)
     if size is not None and sorted(size) != sorted(loaded.size):  # an EXIF block may turn it
-        raise Wrong(f"its header says {size}, the film has {loaded.size}")
+        raise WrongError(f"its header says {size}, the film has {loaded.size}")
     if content.startswith(PNG) and (damaged := _first_damaged(content)):
-        raise Wrong(f"a chunk {damaged} whose checksum is wrong was accepted")
+        raise WrongError(f"a chunk {damaged} whose checksum is wrong was accepted")
 
 
 def _header(content: bytes) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fuzz.trial import Wrong
+from fuzz.trial import WrongError
 
 SAME = 2
 """Last parts of a tensor's name that the library never renames."""
@@ -34,7 +34,11 @@ def model(family: str, into: Path) -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Make the small models, and load each."""
+    """Make the small models, and load each; the bars and the advice of the library are no matter here."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
     for family in FAMILIES:
         use(model(family, folder / "models"))
 
@@ -50,7 +54,7 @@ def judge(folder: Path, model: Any) -> None:
     """Compare the model's tensors with the files, read here byte by byte.
 
     Raises:
-        Wrong: If one of the file is not in the model, or the model has one from elsewhere.
+        WrongError: If one of the file is not in the model, or the model has one from elsewhere.
     """
     written = Counter(_of_files(folder))
     loaded: Counter[Known] = Counter()
@@ -60,10 +64,12 @@ def judge(folder: Path, model: Any) -> None:
     missing = [known[0] for known in written - loaded if known[0] not in tied]
     foreign = [known[0] for known in loaded - written if known[0] not in tied]
     if missing or foreign:
-        raise Wrong(f"{len(missing)} tensors of the files are not in the model, {len(foreign)} are only there")
+        raise WrongError(
+            f"{len(missing)} tensors of the files are not in the model, {len(foreign)} are only there"
+        )
     heads = {known[2] for known in loaded if known[0] in tied}
     if heads - {known[2] for known in written if known[0] in tied}:
-        raise Wrong("the head or the embedding is not the one of the files")
+        raise WrongError("the head or the embedding is not the one of the files")
 
 
 def _key(name: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fuzz.trial import Refused, Wrong
+from fuzz.trial import RefusedError, WrongError
 
 from chexphi.data.check import check
 from chexphi.data.read import read_examples, write_examples
@@ -52,7 +52,7 @@ def use(file: Path) -> Read:
     except InputError as error:
         if not counted["problem_count"]:
             raise AssertionError("data check finds nothing wrong, and a run refuses the file") from error
-        raise Refused(str(error), *counted["problems"], *counted["warnings"]) from None
+        raise RefusedError(str(error), *counted["problems"], *counted["warnings"]) from None
     return Read(examples, counted)
 
 
@@ -60,23 +60,23 @@ def judge(file: Path, read: Read) -> None:
     """Compare with what the library finds in the file.
 
     Raises:
-        Wrong: For the first difference.
+        WrongError: For the first difference.
     """
     rows = _rows(file)
     if read.counted["problem_count"] or not len(rows) == read.counted["rows"] == len(read.examples):
-        raise Wrong(
+        raise WrongError(
             f"{len(rows)} rows in the file, {len(read.examples)} read, {read.counted['rows']} checked with"
             f" {read.counted['problem_count']} problems"
         )
     for number, (row, example) in enumerate(zip(rows, read.examples, strict=True), 1):
         for field, wanted, found in _pairs(row, example):
             if wanted != found:
-                raise Wrong(f"row {number}, {field}: {found!r} was read for {wanted!r}"[:300])
+                raise WrongError(f"row {number}, {field}: {found!r} was read for {wanted!r}"[:300])
         _writable(example, number)
     again = file.with_name("again.jsonl")
     write_examples(again, read.examples)
     if read_examples(again, image_root=file.parent) != read.examples:
-        raise Wrong("written and read again the examples are others")
+        raise WrongError("written and read again the examples are others")
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise Wrong("an object with a key twice was accepted")
+        raise WrongError("an object with a key twice was accepted")
     return dict(pairs)
 
 
@@ -135,7 +135,11 @@ def _list(value: Any) -> list[Any]:
 def _empty(value: Any, field: str = "") -> bool:
     if isinstance(value, str):
         text = value.strip()
-        return text.lower() in EMPTY if field != "answer" else text in ("", "nan", "NaN", "NAN", "-nan", "<NA>", "NaT")
+        return (
+            text.lower() in EMPTY
+            if field != "answer"
+            else text in ("", "nan", "NaN", "NAN", "-nan", "<NA>", "NaT")
+        )
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
@@ -162,9 +166,11 @@ def _writable(example: Example, number: int) -> None:
     texts = (example.id, example.question, *example.answer, example.explanation, *example.images)
     for text in texts:
         if "\0" in text or any(0xD800 <= ord(letter) < 0xE000 for letter in text):
-            raise Wrong(f"row {number} has a text with NUL or half a character")
+            raise WrongError(f"row {number} has a text with NUL or half a character")
     if example.graph is not None:
         try:
             Graph.from_dict(example.graph)
         except Exception as error:
-            raise Wrong(f"row {number}: a graph that cannot be read was accepted: {error!r}"[:300]) from None
+            raise WrongError(
+                f"row {number}: a graph that cannot be read was accepted: {error!r}"[:300]
+            ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.settings import Setting
-from fuzz.trial import Wrong
+from fuzz.trial import WrongError
 
 from chexphi.schema import Example
 
@@ -24,7 +24,9 @@ STAGES = {
 REWRITTEN = ("report_to", "optim", "out", "output_dir")
 """Fields whose value the libraries give another form."""
 EXAMPLES = [
-    Example(str(number), (), "Is it new?", ("yes",), "<think>The heart is enlarged.</think><answer>yes</answer>")
+    Example(
+        str(number), (), "Is it new?", ("yes",), "<think>The heart is enlarged.</think><answer>yes</answer>"
+    )
     for number in range(64)
 ]
 
@@ -38,7 +40,7 @@ def prepare(folder: Path) -> None:
 
 
 def use(placed: tuple[Setting, Path]) -> dict[str, Any]:
-    """Parse and check the settings of a verb, as far as no model is needed: every field's value by its name."""
+    """Every field of a verb by its name, once parsed and checked as far as no model is needed."""
     setting, file = placed
     stage: Any = importlib.import_module(STAGES[setting.verb])
     parsed = stage.parse(["--config", str(file), *setting.flags])
@@ -61,18 +63,18 @@ def judge(placed: tuple[Setting, Path], found: dict[str, Any]) -> None:
     """Compare with what was written.
 
     Raises:
-        Wrong: For the first value that is another.
+        WrongError: For the first value that is another.
     """
     given = placed[0].given or {}
     for key, allowed in given.items():
         if key not in found:
-            raise Wrong(f"the key {key} is unknown and was accepted")
+            raise WrongError(f"the key {key} is unknown and was accepted")
         got = found[key].value if isinstance(found[key], enum.Enum) else found[key]
         if key not in REWRITTEN and not any(_same(value, got) for value in allowed):
-            raise Wrong(f"{key} is {got!r}, and {allowed!r:.80} was given")
+            raise WrongError(f"{key} is {got!r}, and {allowed!r:.80} was given")
     for key, value in found.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise Wrong(f"{key} is {value}")
+            raise WrongError(f"{key} is {value}")
 
 
 def _same(given: Any, got: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuzz.trial import Wrong
+from fuzz.trial import WrongError
 
 from chexphi import prompts
 from chexphi.graph.open import open_extractor
@@ -57,7 +57,10 @@ def use(text: str) -> Judged:
     prompts.parse.cache_clear()
     first = _scored(text)
     prompts.parse.cache_clear()
-    by_seed = (SeedGraphReward(_extractor())([text], [REFERENCE])[0], external_r1v_acc([text], [REFERENCE])[0])
+    by_seed = (
+        SeedGraphReward(_extractor())([text], [REFERENCE])[0],
+        external_r1v_acc([text], [REFERENCE])[0],
+    )
     as_reference = score(text, text, answer="yes")
     return Judged(prompts.parse(text), *first, as_reference, by_seed, _scored(text, WAYS[:1]))
 
@@ -71,29 +74,31 @@ def judge(text: str, judged: Judged) -> None:
     """Compare with the tags found by another reader.
 
     Raises:
-        Wrong: If the status, a part or a score cannot be right.
+        WrongError: If the status, a part or a score cannot be right.
     """
     if (judged.graph, judged.scores[:1]) != judged.again:
-        raise Wrong("read a second time it gives another graph or score")
+        raise WrongError("read a second time it gives another graph or score")
     values = [value for one in (*judged.scores, judged.as_reference) for value in one.parts.values()]
     for value in (*values, *judged.by_seed):
         if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-            raise Wrong(f"a score of {value}")
+            raise WrongError(f"a score of {value}")
     for one in judged.scores:
         if one.match is not None and one.match.entities.tp + one.match.entities.fn != len(_known().entities):
-            raise Wrong("found and missing entities are not those of the reference")
+            raise WrongError("found and missing entities are not those of the reference")
         if one.graph is None:
-            raise Wrong("a score of None, which depends on the reference alone")
+            raise WrongError("a score of None, which depends on the reference alone")
     ok = judged.parsed.status is ParseStatus.ok
     parts = parts_of(text)
     if ok != (parts is not None):
-        raise Wrong(f"the status is {judged.parsed.status.value}, and another reader finds {parts is not None}")
+        raise WrongError(
+            f"the status is {judged.parsed.status.value}, and another reader finds {parts is not None}"
+        )
     if parts is not None and (judged.parsed.think, judged.parsed.answer) != parts:
-        raise Wrong("the reasoning or the answer is not what stands between the tags")
+        raise WrongError("the reasoning or the answer is not what stands between the tags")
     if not ok and any(one.graph or one.accuracy for one in judged.scores[:3]):
-        raise Wrong("a malformed text earns something")
+        raise WrongError("a malformed text earns something")
     if judged.scores[4].graph or judged.scores[4].accuracy:
-        raise Wrong("a text that was cut off earns something")
+        raise WrongError("a text that was cut off earns something")
 
 
 @functools.cache
@@ -146,7 +151,9 @@ def _tag_at(text: str, start: int) -> tuple[str, int] | None:
     place = _past_blanks(text, start + 1)
     slash = text[place : place + 1] == "/"
     place = _past_blanks(text, place + slash)
-    name = next((name for name in ("think", "answer") if text[place : place + len(name)].lower() == name), None)
+    name = next(
+        (name for name in ("think", "answer") if text[place : place + len(name)].lower() == name), None
+    )
     if name is None:
         return None
     place = _past_blanks(text, place + len(name))

@@ -12,8 +12,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz import accepted_films, accepted_folders, accepted_predictions, accepted_rows, accepted_settings
-from fuzz import accepted_texts
+from fuzz import (
+    accepted_films,
+    accepted_folders,
+    accepted_predictions,
+    accepted_rows,
+    accepted_settings,
+    accepted_texts,
+)
 from fuzz.trial import Subject
 
 Made = Iterator[tuple[Any, Path]]
@@ -55,7 +61,7 @@ def data_files(rng: Random, count: int, area: Path) -> Made:
     from fuzz.data_files import mutated_data_files
 
     film = _png()
-    for (suffix, content), folder in zip(mutated_data_files(rng, count), _own(area)):
+    for (suffix, content), folder in zip(mutated_data_files(rng, count), _own(area), strict=False):
         file = folder / f"data{suffix}"
         file.write_bytes(content)
         (folder / "film.png").write_bytes(film)
@@ -66,7 +72,7 @@ def data_files(rng: Random, count: int, area: Path) -> Made:
 def films(rng: Random, count: int, area: Path) -> Made:
     from fuzz.films import mutated_films
 
-    for content, folder in zip(mutated_films(rng, count), _own(area)):
+    for content, folder in zip(mutated_films(rng, count), _own(area), strict=False):
         file = folder / "film.png"
         file.write_bytes(content)
         yield file, folder
@@ -85,7 +91,7 @@ def texts(rng: Random, count: int, area: Path) -> Made:
 def predictions(rng: Random, count: int, area: Path) -> Made:
     from fuzz.predictions import mutated_predictions
 
-    for content, folder in zip(mutated_predictions(rng, count), _own(area)):
+    for content, folder in zip(mutated_predictions(rng, count), _own(area), strict=False):
         file = folder / "predictions.jsonl"
         file.write_bytes(content)
         yield file, folder
@@ -95,7 +101,7 @@ def predictions(rng: Random, count: int, area: Path) -> Made:
 def settings(rng: Random, count: int, area: Path) -> Made:
     from fuzz.settings import mutated_settings
 
-    for setting, folder in zip(mutated_settings(rng, count), _own(area)):
+    for setting, folder in zip(mutated_settings(rng, count), _own(area), strict=False):
         file = folder / "config.yaml"
         file.write_bytes(setting.config)
         (folder / "flags.txt").write_text("\n".join((setting.verb, *setting.flags)))
@@ -108,7 +114,8 @@ def folders(rng: Random, count: int, area: Path) -> Made:
     from fuzz.folders import mutated_folders
 
     source = accepted_folders.model(rng.choice(accepted_folders.FAMILIES), area.parent / "models")
-    for folder, _ in zip(mutated_folders(source, area, rng), range(count)):
+    for folder, _ in zip(mutated_folders(source, area, rng), range(count), strict=False):
+        (folder / "own.py").write_text("class Own: pass\n")  # the code that a damaged config may name
         yield folder, folder
 
 

@@ -88,20 +88,26 @@ def _job(plan: Plan, kind: str, size: int, batches: list[int]) -> Tally:
     begun = time.monotonic()
     while left:
         words = [kind, plan.seed, str(root), str(size), *map(str, left)]
-        code = subprocess.run([sys.executable, "-m", "fuzz.worker", *words], env=_environment(root)).returncode
+        command = [sys.executable, "-m", "fuzz.worker", *words]
+        # Whoever asks on the terminal is told yes
+        code = subprocess.run(command, env=_environment(root), input=b"y\n" * 1000).returncode
         done = [json.loads(line) for line in (root / "results.jsonl").read_text().splitlines()]
         if code == worker.BROKEN:
             raise RuntimeError(f"{kind}: " + (root / "printed.txt").read_text()[-2000:])
         if code:
             at = (root / "at").read_text().split() or [str(left[0]), "0"]
-            tally.failures.append(("-".join(at), f"the process ended with {code}: see {root / 'printed.txt'}"))
+            tally.failures.append(
+                ("-".join(at), f"the process ended with {code}: see {root / 'printed.txt'}")
+            )
             done.append({"batch": int(at[0])})
         left = [batch for batch in left if batch not in {row["batch"] for row in done}]
     tally.seconds = time.monotonic() - begun
     for row in (json.loads(line) for line in (root / "results.jsonl").read_text().splitlines()):
         tally.accepted += row["accepted"]
         tally.refused += row["refused"]
-        tally.failures += [(f"{row['batch']}-{n}", fault) for n, *faults in row["failures"] for fault in faults]
+        tally.failures += [
+            (f"{row['batch']}-{n}", fault) for n, *faults in row["failures"] for fault in faults
+        ]
     return tally
 
 
@@ -112,7 +118,12 @@ def _environment(root: Path) -> dict[str, str]:
     (root / "results.jsonl").touch()
     (root / "at").touch()
     path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH", "")]))
-    words = {"HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+    words = {
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",
+    }
     return {**os.environ, **words, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path, "TMPDIR": str(scratch)}
 
 
@@ -126,7 +137,10 @@ def alike(failures: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
 
 def report(plan: Plan, tallies: dict[str, Tally]) -> list[str]:
     """The lines that are printed."""
-    lines = [f"seed {plan.seed}", f"{'kind':12} {'inputs':>7} {'accepted':>9} {'refused':>8} {'failures':>9} {'s':>5}"]
+    lines = [
+        f"seed {plan.seed}",
+        f"{'kind':12} {'inputs':>7} {'accepted':>9} {'refused':>8} {'failures':>9} {'s':>5}",
+    ]
     for kind, tally in tallies.items():
         failed = len({name for name, _ in tally.failures})
         lines.append(
@@ -137,7 +151,9 @@ def report(plan: Plan, tallies: dict[str, Tally]) -> list[str]:
         for inputs in list(alike(tally.failures).values())[:SHOWN]:
             lines.append(f"{kind}: {len(inputs)} inputs, first {inputs[0]}")
     if any(tally.failures for tally in tallies.values()):
-        lines.append(f"failing inputs are kept in {plan.root}; `--seed {plan.seed} --only 'KIND BATCH'` makes them again")
+        lines.append(
+            f"failing inputs: {plan.root}; ARGS=\"--seed {plan.seed} --only 'KIND BATCH'\" makes them again"
+        )
     return lines
 
 

@@ -119,12 +119,16 @@ def _damaged(rng: random.Random, content: bytes) -> bytes:
     """A config as another program, a bad copy or a joker leaves it."""
     place = rng.randrange(len(content) + 1)
     deep, wide = rng.choice((3, 50, 3000)), rng.randint(2, 7)
-    aliases = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * wide)}]" for i in range(1, wide)]
+    aliases = ["a0: &a0 [x, x]"] + [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * wide)}]" for i in range(1, wide)
+    ]
     return rng.choice(
         (
             content[:place],
             content[:place] + bytes([rng.randrange(256)]) + content[place + 1 :],
-            content[:place] + rng.choice((b"\0", b"\t", b": ", b"- ", b"'", b"{", b"&a ", b"\xff")) + content[place:],
+            content[:place]
+            + rng.choice((b"\0", b"\t", b": ", b"- ", b"'", b"{", b"&a ", b"\xff"))
+            + content[place:],
             content + content,
             b"\xef\xbb\xbf" + content,
             content.decode().encode("utf-16"),

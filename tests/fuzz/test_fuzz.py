@@ -29,17 +29,17 @@ def test_a_sample_ends_as_it_should(kind: str, tmp_path: Path) -> None:
         assert tallies[kind].refused
 
 
-SUBJECTS = '''
+SUBJECTS = """
 import logging, multiprocessing, os, pickle, socket, subprocess, sys, time
 from pathlib import Path
 from chexphi.schema import InputError
-from fuzz.trial import Subject, Trials, Wrong, Refused
+from fuzz.trial import Subject, Trials, WrongError, RefusedError
 
 def refuse(error): raise error
 def said(word): os.write(2, word)
 def linger(folder):
     with __import__("contextlib").suppress(OSError): subprocess.Popen(["true"])
-def wrong(one, result): raise Wrong("other")
+def wrong(one, result): raise WrongError("other")
 class Slow:
     def __init__(self): self.end = time.process_time() + 2.2
     def __call__(self, one):
@@ -53,7 +53,7 @@ TRIED = {
     "crash in a library": lambda f: int("x"),
     "several lines": lambda f: refuse(InputError("one\\ntwo")),
     "long": lambda f: refuse(InputError("x" * 1001)),
-    "long in the check": lambda f: refuse(Refused("short", "x" * 1001)),
+    "long in the check": lambda f: refuse(RefusedError("short", "x" * 1001)),
     "long warning": lambda f: logging.getLogger("chexphi.data").warning("x" * 1001) or 1,
     "no word": lambda f: refuse(InputError("")),
     "network": lambda f: socket.socket().connect(("127.0.0.1", 9)),
@@ -93,7 +93,7 @@ for name, use in TRIED.items():
     found[name] = [outcome.accepted, *outcome.faults]
 import json
 print(json.dumps(found))
-'''
+"""
 FAULTS = {
     "crash": "IndexError at <string>",
     "crash in a library": "ValueError at <string>",

@@ -28,11 +28,11 @@ DEAD_SECONDS = 120.0
 """Time on the clock after which the process ends, as where a library's own loop hears no signal."""
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """Silently wrong: accepted, and another value than an independent reader finds."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What `use` raises for an input that was refused in a way that is no `InputError`: its sentences."""
 
 
@@ -43,7 +43,7 @@ class Subject:
     use: Callable[[Any], Any]
     """What the project makes of an input; watched."""
     judge: Callable[[Any, Any], None]
-    """Raises `Wrong` for an input and its result; by other means than the project's."""
+    """Raises `WrongError` for an input and its result; by other means than the project's."""
     prepare: Callable[[Path], None] = lambda folder: None
     """Uses good inputs, made in a folder, before any is watched: what libraries import and start but once."""
 
@@ -102,7 +102,7 @@ class Trials:
                 result = subject.use(one)
             except InputError as error:
                 faults += _message(str(error))
-            except Refused as error:
+            except RefusedError as error:
                 faults += [fault for sentence in error.args for fault in _message(sentence)]
             except Exception as error:
                 faults.append(_crash(error))
@@ -112,7 +112,7 @@ class Trials:
         if result is not None and not faults:
             try:
                 subject.judge(one, result)
-            except Wrong as wrong:
+            except WrongError as wrong:
                 faults.append(f"silently wrong: {wrong}")
         return Outcome(result is not None, tuple(faults))
 
