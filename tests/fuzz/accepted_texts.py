@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,13 @@ REFERENCE = (
     "</think><answer>yes</answer>"
 )
 WAYS: tuple[dict[str, Any], ...] = (
-    {},
     {"match": "clinical", "measure": "f1", "empty": "one"},
     {"match": "f1", "contradictions": "ignore", "repetitions": "ignore", "empty": "zero"},
     {"match": "any", "format_gate": False, "opened_think": True},
     {"truncated": True},
     {"compat": "seed"},
 )
-"""Settings of the score."""
+"""Settings of the score: by one of them each text is scored beside the default."""
 _extractor = functools.cache(lambda: open_extractor("lexicon"))
 
 
@@ -40,11 +39,13 @@ class Judged:
 
     parsed: Parsed
     graph: Graph
-    scores: tuple[Score, ...]
+    score: Score
+    other: Score
+    """By another way."""
     as_reference: Score
     """The text against itself."""
     by_seed: tuple[float, float]
-    again: tuple[Graph, tuple[Score, ...]]
+    again: tuple[Graph, Score]
 
 
 def prepare(folder: Path) -> None:
@@ -54,20 +55,25 @@ def prepare(folder: Path) -> None:
 
 def use(text: str) -> Judged:
     """Parse, extract and score a text, as a completion and as a reference."""
-    prompts.parse.cache_clear()
-    first = _scored(text)
-    prompts.parse.cache_clear()
+    graph, first = _scored(text)
+    other = score(text, REFERENCE, answer="yes", **way_of(text))
     by_seed = (
         SeedGraphReward(_extractor())([text], [REFERENCE])[0],
         external_r1v_acc([text], [REFERENCE])[0],
     )
     as_reference = score(text, text, answer="yes")
-    return Judged(prompts.parse(text), *first, as_reference, by_seed, _scored(text, WAYS[:1]))
+    return Judged(prompts.parse(text), graph, first, other, as_reference, by_seed, _scored(text))
 
 
-def _scored(text: str, ways: Sequence[dict[str, Any]] = WAYS) -> tuple[Graph, tuple[Score, ...]]:
+def way_of(text: str) -> dict[str, Any]:
+    """The settings by which a text is scored the second time."""
+    return WAYS[zlib.crc32(text.encode(errors="surrogatepass")) % len(WAYS)]
+
+
+def _scored(text: str) -> tuple[Graph, Score]:
+    prompts.parse.cache_clear()
     (graph,) = _extractor().extract([text])
-    return graph, tuple(score(text, REFERENCE, answer="yes", **way) for way in ways)
+    return graph, score(text, REFERENCE, answer="yes")
 
 
 def judge(text: str, judged: Judged) -> None:
@@ -76,28 +82,33 @@ def judge(text: str, judged: Judged) -> None:
     Raises:
         WrongError: If the status, a part or a score cannot be right.
     """
-    if (judged.graph, judged.scores[:1]) != judged.again:
+    if (judged.graph, judged.score) != judged.again:
         raise WrongError("read a second time it gives another graph or score")
-    values = [value for one in (*judged.scores, judged.as_reference) for value in one.parts.values()]
-    for value in (*values, *judged.by_seed):
-        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-            raise WrongError(f"a score of {value}")
-    for one in judged.scores:
-        if one.match is not None and one.match.entities.tp + one.match.entities.fn != len(_known().entities):
-            raise WrongError("found and missing entities are not those of the reference")
-        if one.graph is None:
-            raise WrongError("a score of None, which depends on the reference alone")
+    _judge_scores(text, judged)
     ok = judged.parsed.status is ParseStatus.ok
     parts = parts_of(text)
     if ok != (parts is not None):
-        raise WrongError(
-            f"the status is {judged.parsed.status.value}, and another reader finds {parts is not None}"
-        )
+        found = "one of each part" if parts else "another form"
+        raise WrongError(f"the status is {judged.parsed.status.value}, and another reader finds {found}")
     if parts is not None and (judged.parsed.think, judged.parsed.answer) != parts:
         raise WrongError("the reasoning or the answer is not what stands between the tags")
-    if not ok and any(one.graph or one.accuracy for one in judged.scores[:3]):
+    if not ok and (judged.score.graph or judged.score.accuracy):
         raise WrongError("a malformed text earns something")
-    if judged.scores[4].graph or judged.scores[4].accuracy:
+
+
+def _judge_scores(text: str, judged: Judged) -> None:
+    values = [
+        value for one in (judged.score, judged.other, judged.as_reference) for value in one.parts.values()
+    ]
+    for value in (*values, *judged.by_seed):
+        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
+            raise WrongError(f"a score of {value}")
+    for one in (judged.score, judged.other):
+        if one.match is not None and one.match.entities.tp + one.match.entities.fn != len(_known().entities):
+            raise WrongError("found and missing entities are not those of the reference")
+        if one.graph is None or one.accuracy is None:
+            raise WrongError("a score of None, which depends on the reference alone")
+    if way_of(text).get("truncated") and (judged.other.graph or judged.other.accuracy):
         raise WrongError("a text that was cut off earns something")
 
 

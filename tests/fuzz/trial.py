@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ MESSAGE_CHARACTERS = 1000
 STOP_SECONDS = 10.0
 """CPU time after which an input is stopped."""
 DEAD_SECONDS = 120.0
-"""Time on the clock after which the process ends, as where a library's own loop hears no signal."""
+"""Time on the clock after which SIGALRM ends the process, as where a library's own loop hears nothing else."""
 
 
 class WrongError(Exception):
@@ -83,6 +82,7 @@ class Trials:
         logging.getLogger("chexphi").addHandler(self._log)
         logging.getLogger("chexphi").propagate = False
         signal.signal(signal.SIGPROF, _stop)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._sockets = sockets()
 
     def attempt(self, subject: Subject, one: Any, folder: Path, area: Path) -> Outcome:
@@ -97,7 +97,7 @@ class Trials:
         before, quiet = _listing(folder), os.fstat(self._noise.fileno()).st_size
         self._log.lines = []
         result, faults = None, []
-        with _limits(faults, self._noise), _within(folder), self._guard.watching(folder, others=(area,)):
+        with _limits(faults), _within(folder), self._guard.watching(folder, others=(area,)):
             try:
                 result = subject.use(one)
             except InputError as error:
@@ -114,6 +114,8 @@ class Trials:
                 subject.judge(one, result)
             except WrongError as wrong:
                 faults.append(f"silently wrong: {wrong}")
+            except Exception as error:  # accepted, and the independent reader cannot read it
+                faults.append(f"accepted, and nothing to compare it with: {_crash(error)}")
         return Outcome(result is not None, tuple(faults))
 
     def _left(self, folder: Path, before: set[str], quiet: int) -> list[str]:
@@ -147,9 +149,9 @@ def _within(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _limits(faults: list[str], noise: TextIO) -> Iterator[None]:
+def _limits(faults: list[str]) -> Iterator[None]:
     """Adds to the faults what an input takes beyond its limits."""
-    faulthandler.dump_traceback_later(DEAD_SECONDS, exit=True, file=noise)
+    signal.setitimer(signal.ITIMER_REAL, DEAD_SECONDS)
     _forget_peak()
     memory = _memory("VmRSS")
     cpu, wall = time.process_time(), time.monotonic()
@@ -160,7 +162,7 @@ def _limits(faults: list[str], noise: TextIO) -> Iterator[None]:
         faults.append(f"more than {STOP_SECONDS:g} s of CPU time")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
     # On several threads CPU time is longer than the clock's, beside other programs shorter.
     seconds = min(time.process_time() - cpu, time.monotonic() - wall)
     if seconds > CPU_SECONDS:
