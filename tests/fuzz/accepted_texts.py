@@ -122,8 +122,6 @@ def parts_of(text: str) -> tuple[str, str] | None:
 
     Written without regular expressions: characters are walked through from each `<`.
     """
-    for token in prompts.END_TOKENS:
-        text = text.replace(token, "")
     tags = _tags(text)
     if _begins_with_empty(text, tags):
         text = text[tags[1][2] :]

@@ -75,9 +75,9 @@ def mutated_settings(rng: random.Random, count: int) -> Iterator[Setting]:
         values: dict[str, tuple[str, tuple[Any, ...]]] = {
             key: (_yaml(good[key]), (good[key],)) for key in kept
         }
-        for key in rng.sample(list(good), rng.randint(0, 3)):
+        for key in rng.sample(list(good), rng.choice((0, 1, 1, 1, 2))):
             values[key] = _value(rng, good[key])
-        if rng.random() < 0.1:
+        if rng.random() < 0.05:
             values["".join(rng.choices(string.ascii_lowercase, k=rng.choice((3, 12, 400))))] = ("1", ())
         yield _written(rng, verb, values)
 
@@ -86,7 +86,7 @@ def _value(rng: random.Random, good: Any) -> tuple[str, tuple[Any, ...]]:
     draw = rng.random()
     if draw < 0.3:
         word = rng.choice(list(SPELLED))
-        return word, SPELLED[word]
+        return word, (*SPELLED[word], word)
     number = isinstance(good, int | float) and not isinstance(good, bool)
     value = rng.choice(NUMBERS if number and draw < 0.8 else (*OTHERS, *NUMBERS))
     return _yaml(value), (value,)
@@ -99,7 +99,7 @@ def _yaml(value: Any) -> str:
 
 
 def _written(rng: random.Random, verb: str, values: dict[str, tuple[str, tuple[Any, ...]]]) -> Setting:
-    """Some as flags, the others in the file; the file of every third is damaged."""
+    """Some as flags, the others in the file; the file of every fifth is damaged."""
     flags: list[str] = []
     given = {key: allowed for key, (_, allowed) in values.items()}
     lines = []
@@ -110,7 +110,7 @@ def _written(rng: random.Random, verb: str, values: dict[str, tuple[str, tuple[A
         else:
             lines.append(f"{key}: {text}")
     content = "".join(f"{line}\n" for line in lines).encode()
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         return Setting(verb, _damaged(rng, content), tuple(flags), None)
     return Setting(verb, content, tuple(flags), given)
 
