@@ -18,6 +18,7 @@ from chexphi.graph.types import Graph
 from chexphi.schema import Example, InputError
 
 NAMED = ("id", "subject_id", "study_id", "split", "semantic_type", "question_type", "answer_type")
+FILMS = ("images", "image", "image_ids", "image_id")
 EMPTY = {"", "nan", "-nan", "<na>", "nat", "none", "null", "na", "n/a", "#n/a"}
 """Texts that other programs write for an empty cell."""
 GOOD = Example("1", (), "Is it new?", ("yes",), "<think>The heart is big.</think><answer>yes</answer>")
@@ -99,33 +100,53 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _pairs(row: dict[str, Any], example: Example) -> list[tuple[str, Any, Any]]:
-    """What each field should be beside what was read; fields whose value has another source are left out."""
-    found = [(name, _plain(row[name]), getattr(example, name)) for name in NAMED if not _empty(row.get(name))]
-    # A patient's number that pandas gave a decimal point, as text
-    found = [
-        (name, whole[1], got)
-        if name in ("subject_id", "study_id") and isinstance(want, str) and (whole := _WHOLE.fullmatch(want))
-        else (name, want, got)
-        for name, want, got in found
-    ]
-    question = row.get("question")
-    if not _empty(question) and not (isinstance(question, str) and _IMAGE_MARK.search(question)):
+    """What each field should be beside what was read; a field that is nowhere in the row is left out."""
+    found = [(name, _name(name, row[name]), getattr(example, name)) for name in NAMED if _given(row, name)]
+    question = _first(row, "question") or _turn(row, "user")
+    if question and not (isinstance(question, str) and _IMAGE_MARK.search(question)):
         found.append(("question", _plain(question), example.question))
-    if not _empty(row.get("explanation")):
-        found.append(("explanation", _plain(row["explanation"]), example.explanation))
+    if explanation := _first(row, "explanation", "solution") or _turn(row, "assistant"):
+        found.append(("explanation", _plain(explanation), example.explanation))
     if labels := [_plain(label) for label in _list(row.get("answer")) if not _empty(label, "answer")]:
         found.append(("answer", tuple(labels), example.answer))
-    if "images" in row and not _empty(row["images"]):
-        films = [_plain(film) for film in _list(row["images"])]
-        read = [ref if ref in films else ref.rsplit(".", 1)[0] for ref in example.images]
-        found.append(("images", films, read))
-    for name in ("graph", "scene"):
-        given = row.get(name)
-        given = json.loads(given) if isinstance(given, str) and given.lstrip()[:1] in "[{" else given
-        if not _empty(given):
-            got = getattr(example, name)
-            found.append((name, _without_nan(given), _without_nan(list(got) if name == "scene" else got)))
-    return found
+    if (films := _first(row, *FILMS)) is not None:
+        names = [_plain(film) for film in _list(films)]
+        read = [ref if ref in names else ref.rsplit(".", 1)[0] for ref in example.images]
+        found.append(("images", names, read))
+    return found + [_object_pair(row, example, name) for name in ("graph", "scene") if _given(row, name)]
+
+
+def _object_pair(row: dict[str, Any], example: Example, name: str) -> tuple[str, Any, Any]:
+    """A graph or a scene as text, which Parquet keeps as JSON."""
+    given, got = row[name], getattr(example, name)
+    given = json.loads(given) if isinstance(given, str) else given
+    got = list(got) if isinstance(got, tuple) else got
+    return name, json.dumps(given, sort_keys=True), json.dumps(got, sort_keys=True)
+
+
+def _given(row: dict[str, Any], name: str) -> bool:
+    return not _empty(row.get(name))
+
+
+def _first(row: dict[str, Any], *names: str) -> Any:
+    """The value of the first of these fields that has one."""
+    return next((row[name] for name in names if _given(row, name)), None)
+
+
+def _turn(row: dict[str, Any], role: str) -> Any:
+    """What the first turn of a role says, where that is a plain text."""
+    turns = row.get("messages")
+    said = (
+        [turn.get("content") for turn in turns if turn.get("role") == role] if isinstance(turns, list) else []
+    )
+    return said[0] if said and isinstance(said[0], str) and not _empty(said[0]) else None
+
+
+def _name(field: str, value: Any) -> str | None:
+    """A name as text; pandas gives a patient's number a decimal point, as text too."""
+    text = _plain(value)
+    whole = _WHOLE.fullmatch(text or "")
+    return whole[1] if whole and field in ("subject_id", "study_id") else text
 
 
 def _list(value: Any) -> list[Any]:
@@ -154,11 +175,6 @@ def _plain(value: Any) -> str | None:
     if isinstance(value, float | Decimal) and math.isfinite(value):
         return str(int(value)) if value == int(value) else str(value)
     return None
-
-
-def _without_nan(value: Any) -> str:
-    """A JSON value as text: NaN equals NaN there."""
-    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _writable(example: Example, number: int) -> None:

@@ -22,6 +22,8 @@ from fuzz import (
 )
 from fuzz.trial import Subject
 
+ROW_FILMS = ("1.png", "2.png")
+"""Films that rows name."""
 Made = Iterator[tuple[Any, Path]]
 """Inputs, each with the folder that is its own."""
 
@@ -64,7 +66,8 @@ def data_files(rng: Random, count: int, area: Path) -> Made:
     for (suffix, content), folder in zip(mutated_data_files(rng, count), _own(area), strict=False):
         file = folder / f"data{suffix}"
         file.write_bytes(content)
-        (folder / "film.png").write_bytes(film)
+        for name in ROW_FILMS:
+            (folder / name).write_bytes(film)
         yield file, folder
         shutil.rmtree(folder)
 

@@ -24,7 +24,7 @@ MESSAGE_CHARACTERS = 1000
 STOP_SECONDS = 10.0
 """CPU time after which an input is stopped."""
 DEAD_SECONDS = 120.0
-"""Time on the clock after which SIGALRM ends the process, as where a library's own loop hears nothing else."""
+"""Time on the clock after which SIGALRM ends the process: a loop inside a library hears nothing else."""
 
 
 class WrongError(Exception):
