@@ -79,8 +79,10 @@ def judge(placed: tuple[Setting, Path], found: dict[str, Any]) -> None:
 
 def _same(given: Any, got: Any) -> bool:
     """Whether a value is the given one; a number may be given as text."""
-    if given is None or isinstance(given, bool) or isinstance(got, bool):
-        return given is got or given is None
+    if given is None or isinstance(given, bool):
+        return given is None or given is got
+    if isinstance(got, bool):
+        return not isinstance(given, str) and bool(given == got)  # 1 is true for a switch
     if isinstance(given, str) and isinstance(got, int | float):
         try:
             return float(given) == got

@@ -16,7 +16,6 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards.score import Score, score
-from chexphi.rewards.seed import SeedGraphReward, external_r1v_acc
 
 REFERENCE = (
     "<think>The heart is enlarged. There is no pneumothorax. A small left pleural effusion is seen."
@@ -30,12 +29,14 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"compat": "seed"},
 )
 """Settings of the score: by one of them each text is scored beside the default."""
+AGAIN = 4
+"""Every fourth text is read a second time."""
 _extractor = functools.cache(lambda: open_extractor("lexicon"))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the project makes of a text, and of the same text again."""
+    """What the project makes of a text, and of some once more."""
 
     parsed: Parsed
     graph: Graph
@@ -44,7 +45,6 @@ class Judged:
     """By another way."""
     as_reference: Score
     """The text against itself."""
-    by_seed: tuple[float, float]
     again: tuple[Graph, Score]
 
 
@@ -57,17 +57,18 @@ def use(text: str) -> Judged:
     """Parse, extract and score a text, as a completion and as a reference."""
     graph, first = _scored(text)
     other = score(text, REFERENCE, answer="yes", **way_of(text))
-    by_seed = (
-        SeedGraphReward(_extractor())([text], [REFERENCE])[0],
-        external_r1v_acc([text], [REFERENCE])[0],
-    )
     as_reference = score(text, text, answer="yes")
-    return Judged(prompts.parse(text), graph, first, other, as_reference, by_seed, _scored(text))
+    again = _scored(text) if zlib.crc32(_bytes(text)) % AGAIN == 0 else (graph, first)
+    return Judged(prompts.parse(text), graph, first, other, as_reference, again)
 
 
 def way_of(text: str) -> dict[str, Any]:
     """The settings by which a text is scored the second time."""
-    return WAYS[zlib.crc32(text.encode(errors="surrogatepass")) % len(WAYS)]
+    return WAYS[zlib.crc32(_bytes(text)) % len(WAYS)]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _scored(text: str) -> tuple[Graph, Score]:
@@ -100,7 +101,7 @@ def _judge_scores(text: str, judged: Judged) -> None:
     values = [
         value for one in (judged.score, judged.other, judged.as_reference) for value in one.parts.values()
     ]
-    for value in (*values, *judged.by_seed):
+    for value in values:
         if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
             raise WrongError(f"a score of {value}")
     for one in (judged.score, judged.other):

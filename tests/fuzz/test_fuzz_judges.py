@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,12 +128,21 @@ def test_headers_of_other_formats(tmp_path: Path, suffix: str) -> None:
     assert accepted_films._header(film.read_bytes()) == (9, 6)
 
 
+def paid(graph: float | None) -> Callable[[Any], Any]:
+    return lambda found: replace(found, other=replace(found.other, graph=graph))
+
+
 @pytest.mark.parametrize(
     ("text", "spoil", "words"),
     [
         (REFERENCE, lambda found: replace(found, graph=Graph()), "another graph"),
-        (REFERENCE, lambda found: replace(found, by_seed=(1.5, 0.0)), "a score of 1.5"),
-        (REFERENCE, lambda found: replace(found, by_seed=(float("nan"), 0.0)), "a score of nan"),
+        (REFERENCE, lambda found: replace(found, other=replace(found.other, graph=1.5)), "a score of 1.5"),
+        (REFERENCE, lambda found: replace(found, other=replace(found.other, graph=-0.1)), "a score of -0.1"),
+        (
+            REFERENCE,
+            lambda found: replace(found, other=replace(found.other, graph=math.nan)),
+            "a score of nan",
+        ),
         (REFERENCE, lambda found: replace(found, other=replace(found.other, graph=None)), "a score of None"),
         (REFERENCE, lambda found: replace(found, parsed=replace(found.parsed, think="x")), "the reasoning"),
         (REFERENCE, lambda found: replace(found, parsed=replace(found.parsed, status="no_think")), "status"),
@@ -152,9 +162,9 @@ def test_texts(text: str, spoil: Callable[[Any], Any], words: str) -> None:
 
 def test_a_malformed_text_that_earns_something() -> None:
     found = accepted_texts.use("yes")
-    paid = replace(found.score, graph=0.5)
+    more = replace(found.score, graph=0.5)
     with pytest.raises(WrongError, match="malformed"):
-        accepted_texts.judge("yes", replace(found, score=paid, again=(found.graph, paid)))
+        accepted_texts.judge("yes", replace(found, score=more, again=(found.graph, more)))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +172,8 @@ def test_a_malformed_text_that_earns_something() -> None:
     [
         ({"seed": (10, "010")}, {"seed": 8}, "seed is 8"),
         ({"seed": ("1:30",)}, {"seed": 90}, "seed is 90"),
-        ({"limit": (1,)}, {"limit": True}, "limit is True"),
+        ({"limit": (True,)}, {"limit": 1}, "limit is 1"),
+        ({"resume": (2,)}, {"resume": True}, "resume is True"),
         ({"unknown": (1,)}, {"seed": 0}, "unknown"),
         ({}, {"temperature": float("inf")}, "temperature is inf"),
     ],
@@ -174,7 +185,14 @@ def test_settings(tmp_path: Path, given: dict[str, Any], found: dict[str, Any], 
 
 @pytest.mark.parametrize(
     ("allowed", "got"),
-    [((6e-5, "6e-5"), 6e-5), ((10, "010"), 10), ((8,), 8.0), ((True, "yes"), True), (("x",), "x")],
+    [
+        ((6e-5, "6e-5"), 6e-5),
+        ((10, "010"), 10),
+        ((8,), 8.0),
+        ((True, "yes"), True),
+        ((1,), True),
+        (("x",), "x"),
+    ],
 )
 def test_settings_that_are_right(tmp_path: Path, allowed: tuple[Any, ...], got: Any) -> None:
     accepted_settings.judge((Setting("mine score", b"", (), {"a": allowed}), tmp_path), {"a": got})
