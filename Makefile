@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-deepspeed test-gpu test-swift test-verl check format bench clean
+.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -11,10 +11,12 @@ help:
 	@echo "make test    all tests that need no GPU"
 	@echo "make test-slow  the tests that take longer, alone"
 	@echo "make test-faults  runs that are killed, cut, pre-empted or spread over processes"
+	@echo "make test-fuzz  damaged files, films, texts, settings and models by the thousand"
 	@echo "make test-gpu  what only a GPU shows"
 	@echo "make test-deepspeed  ZeRO on two CPU processes, in an environment of its own"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
 	@echo "make check   formatting, lint, types, import layers"
+	@echo "make audit   known advisories of the pinned packages, from an online database"
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
 	@echo "make clean   remove .venv and caches (runs/ stays)"
@@ -41,6 +43,10 @@ test-slow: .venv/.installed
 
 test-faults: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m faults $(ARGS)
+
+# Two processes; ARGS="--seed 7", --kinds films, --help. The seed is printed.
+test-fuzz: .venv/.installed
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/tests" $(BIN)/python -m fuzz.run $(ARGS)
 
 # Wants a GPU, and the torch for it.
 test-gpu: .venv/.installed
@@ -76,6 +82,14 @@ check: .venv/.installed
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --no-logo
 
+.venv-audit/.installed: Makefile
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install -q --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
+audit: .venv-audit/.installed
+	.venv-audit/bin/python .ci/audit.py constraints.txt
+
 format: .venv/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -84,5 +98,5 @@ bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
+	rm -rf .venv .venv-audit .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,7 +40,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PRESETS = sorted(
     path for folder in ("presets", "vllm") for path in (ROOT / "configs" / folder).glob("*.yaml")
 )
-MAPS = [ROOT / "docs" / "seed_map.md", ROOT / "docs" / "paper_map.md"]
+MAPS = [ROOT / "docs" / name for name in ("seed_map.md", "paper_map.md", "security.md")]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",

@@ -1,0 +1,91 @@
+"""Settings: accepted ones have the values that were given, and every number among them is finite."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib
+import math
+from pathlib import Path
+from typing import Any
+
+from fuzz.settings import Setting
+from fuzz.trial import WrongError
+
+from chexphi.schema import Example
+
+STAGES = {
+    "grpo": "chexphi.training.grpo",
+    "sft": "chexphi.training.sft",
+    "evaluate": "chexphi.evaluation.evaluate",
+    "mine score": "chexphi.mining.score",
+    "demo": "chexphi.demo",
+}
+REWRITTEN = ("report_to", "optim", "out", "output_dir")
+"""Fields whose value the libraries give another form."""
+EXAMPLES = [
+    Example(
+        str(number), (), "Is it new?", ("yes",), "<think>The heart is enlarged.</think><answer>yes</answer>"
+    )
+    for number in range(64)
+]
+
+
+def prepare(folder: Path) -> None:
+    """Load every stage."""
+    file = folder / "empty.yaml"
+    file.write_text("{}")
+    for verb in STAGES:
+        use((Setting(verb, b"{}", ("--out=out",), {}), file))
+
+
+def use(placed: tuple[Setting, Path]) -> dict[str, Any]:
+    """Every field of a verb by its name, once parsed and checked as far as no model is needed."""
+    setting, file = placed
+    stage: Any = importlib.import_module(STAGES[setting.verb])
+    parsed = stage.parse(["--config", str(file), *setting.flags])
+    parts = parsed if isinstance(parsed, tuple) else (parsed,)
+    _check(setting.verb, stage, parts)
+    return {field.name: getattr(part, field.name) for part in parts for field in dataclasses.fields(part)}
+
+
+def _check(verb: str, stage: Any, parts: tuple[Any, ...]) -> None:
+    """What the stage checks before it reads the model."""
+    if verb == "grpo":
+        stage.check(*parts, EXAMPLES)
+    elif verb == "sft":
+        importlib.import_module("chexphi.training.refused").check(parts[1], "sft")
+    elif verb == "mine score":
+        stage.check(dataclasses.replace(parts[0], model="model", data="data"))
+
+
+def judge(placed: tuple[Setting, Path], found: dict[str, Any]) -> None:
+    """Compare with what was written.
+
+    Raises:
+        WrongError: For the first value that is another.
+    """
+    given = placed[0].given or {}
+    for key, allowed in given.items():
+        if key not in found:
+            raise WrongError(f"the key {key} is unknown and was accepted")
+        got = found[key].value if isinstance(found[key], enum.Enum) else found[key]
+        if key not in REWRITTEN and not any(_same(value, got) for value in allowed):
+            raise WrongError(f"{key} is {got!r}, and {allowed!r:.80} was given")
+    for key, value in found.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise WrongError(f"{key} is {value}")
+
+
+def _same(given: Any, got: Any) -> bool:
+    """Whether a value is the given one; a number may be given as text."""
+    if given is None or isinstance(given, bool):
+        return given is None or given is got
+    if isinstance(got, bool):
+        return not isinstance(given, str) and bool(given == got)  # 1 is true for a switch
+    if isinstance(given, str) and isinstance(got, int | float):
+        try:
+            return float(given) == got
+        except ValueError:
+            return False
+    return bool(given == got)
