@@ -20,8 +20,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    keys = [key for key, _ in pairs]
-    twice = next(key for key in keys if keys.count(key) > 1)
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
     name = found.get("id")
     row = f" in the row with id {shown(name)}" if isinstance(name, str | int) and twice != "id" else ""
     raise _Refused(f"the key {shown(twice)} is there twice{row}")
