@@ -13,8 +13,9 @@ import pytest
 from synthetic_predictions import predictions, write
 
 from chexphi.evaluation import tables
-from chexphi.evaluation.compare import compare, compare_predictions, mcnemar, read_predictions
+from chexphi.evaluation.compare import compare, compare_predictions, mcnemar
 from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.shares import wilson
 from chexphi.schema import InputError
 
@@ -34,13 +35,13 @@ def test_unknown_fields_go_into_extra(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{broken", "line 2 is no JSON object"),
-        ("[1, 2]", "line 2 is no JSON object"),
+        ("{broken", "line 2 is not JSON"),
+        ("[1, 2]", "line 2 is not a JSON object"),
         ("{}", "line 2 has no id, image_ids"),
-        ({"is_correct": "yes"}, "line 2: is_correct has the wrong type"),
-        ({"answer": "yes"}, "line 2: answer has the wrong type"),
-        ({"id": 7}, "line 2: id has the wrong type"),
-        ({"id": "q0"}, "1 lines whose id stands there already"),
+        ({"is_correct": "yes"}, "line 2: is_correct is not true or false"),
+        ({"answer": "yes"}, "line 2: answer is not a list of texts"),
+        ({"id": 7}, "line 2: id is not a text"),
+        ({"id": "q0"}, "1 lines whose id is there already"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str | dict[str, object], message: str) -> None:
@@ -114,7 +115,7 @@ def test_other_examples_are_refused_with_counts() -> None:
         compare_predictions(rows[:9], rows[:8] + rows[9:])
     with pytest.raises(InputError, match="0 in both"):
         compare_predictions([], [])
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="is there twice"):
         compare_predictions(rows, [*rows, rows[0]])
 
 

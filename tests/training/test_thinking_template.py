@@ -18,7 +18,7 @@ from PIL import Image
 from chexphi import jsonl
 from chexphi.data import rewarded
 from chexphi.evaluation import ask, evaluate, kg_texts
-from chexphi.evaluation.compare import read_predictions
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.mining import score
 from chexphi.models import policy
 from chexphi.report.films import reading

@@ -85,7 +85,7 @@ def _damaged(batch: Any, name: str, before: int) -> InputError:
             else:
                 continue
             return InputError(
-                f"{name}, row {before + place + 1}: column {shown(column)} holds {reason}: correct it where it"
-                " comes from, and write the file again"
+                f"{name}, row {before + place + 1}: column {shown(column)} holds {reason}: correct it"
+                " where it comes from, and write the file again"
             )
     return InputError(f"{name} is not a Parquet file that can be read: write it again")

@@ -31,9 +31,8 @@ def check_graph(graph: Any) -> None:
         fits, form = _FORMS[key]
         for place, row in enumerate(rows, 1):
             if not (isinstance(row, list | tuple) and fits(row)):
-                raise ValueError(
-                    f"has {key} of another form at place {place} of {len(rows)}{_unknown(key, row)}: write {form}"
-                )
+                where = f"at place {place} of {len(rows)}{_unknown(key, row)}"
+                raise ValueError(f"has {key} of another form {where}: write {form}")
 
 
 def _entity(row: Any) -> bool:

@@ -46,14 +46,15 @@ class Graph:
         """Build a graph; both ends of every relation become entities, labels are checked."""
         triples = frozenset(relations)
         nodes = frozenset(entities) | {end for head, _, tail in triples for end in (head, tail)}
-        for text, label in nodes:
+        for _, label in nodes:
             if label not in LABELS:
                 raise ValueError(
                     f"an entity has the unknown label {shown(label)}: use one of {', '.join(LABELS)}"
                 )
         for _, kind, _ in triples:
             if kind not in RELATION_TYPES:
-                raise ValueError(f"unknown relation type {shown(kind)}: use one of {', '.join(RELATION_TYPES)}")
+                known = ", ".join(RELATION_TYPES)
+                raise ValueError(f"unknown relation type {shown(kind)}: use one of {known}")
         return cls(nodes, triples)
 
     def __bool__(self) -> bool:
