@@ -15,6 +15,7 @@ import socket
 from pathlib import Path
 from typing import IO
 
+from chexphi.files import parse_json
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def _holds(out: Path) -> bool:
 
 def _holder(text: str) -> str:
     try:
-        who = json.loads(text)
+        who = parse_json(text, NAME)
         return f"process {who['pid']} on {who['host']}"
     except (ValueError, KeyError, TypeError):
         return "another process"

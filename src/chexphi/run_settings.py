@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from chexphi.files import read_object
 from chexphi.schema import InputError
 
 MAY_DIFFER = (
@@ -58,7 +59,7 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
         return
     try:
         before = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_object(out / "manifest.json")
     except (ValueError, yaml.YAMLError):
         raise InputError(f"the settings of the run in {out} cannot be read: begin anew, elsewhere") from None
     found = differing(_flat(before), _flat(config))

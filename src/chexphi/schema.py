@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Kind = Literal["basic", "region", "compare"]
 KINDS: tuple[Kind, ...] = ("basic", "region", "compare")
@@ -47,7 +47,7 @@ def type_shown(value: Any) -> str:
     )
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: Any) -> TypeGuard[str]:
     """Whether a value is a text that can be stored: without half of a surrogate pair, which UTF-8 has not.
 
     >>> is_text("clear"), is_text(chr(0xD800)), is_text(7)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chexphi.data import rewarded
+from chexphi.data import completion_rows, rewarded
 from chexphi.data.check import check
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
@@ -217,7 +217,7 @@ def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
 def test_bad_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     with pytest.raises(InputError, match=message):
-        rewarded.read_rows(tmp_path / "rows.jsonl")
+        completion_rows.read_rows(tmp_path / "rows.jsonl")
 
 
 def test_weights_are_numbers() -> None:

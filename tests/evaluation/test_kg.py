@@ -135,12 +135,12 @@ def test_a_text_to_show_comes_from_standard_input() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"[1, 2]", r"line 2: no JSON object"),
-        (b"Edema.", r"line 2: no JSON object"),
-        (b"{not json", r"line 2: no JSON object"),
-        (b'{"text": "Edema\xff"}', r"line 2: no UTF-8"),
+        (b"[1, 2]", r"line 2: not a JSON object"),
+        (b"Edema.", r"line 2: .*is not JSON"),
+        (b"{not json", r"line 2: .*is not JSON"),
+        (b'{"text": "Edema\xff"}', r"line 2: not UTF-8"),
         (b'{"id": "x"}', r"line 2: no text in field 'text'"),
-        (b'{"id": "a", "text": "Edema."}', r"line 2: id 'a' stands twice"),
+        (b'{"id": "a", "text": "Edema."}', r"line 2: id 'a' is there twice"),
     ],
 )
 def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: str, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_the_original_form_is_read(tmp_path: Path) -> None:
     (graph,) = kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row])).values()
     assert graph.relations == {(("effusion", "disorder_notpresent"), "located_at", ("pleural", "anatomy"))}
     row["relations"] = [{"source_entity": "effusion", "target_entity": "lung", "type": "located_at"}]
-    with pytest.raises(InputError, match="line 1 is no graph"):
+    with pytest.raises(InputError, match="line 1 is not a graph"):
         kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
 
 

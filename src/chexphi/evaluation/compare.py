@@ -92,17 +92,18 @@ def _same_groups(
     a: Sequence[Prediction], b: Sequence[Prediction]
 ) -> tuple[dict[Slice, Ratio], dict[Slice, Ratio], list[str]]:
     """The figures of both sides, and the groups that are left out: those of other examples in B than in A."""
-    left_out, sides = [], (by_group(a), by_group(b))
+    left_out, slices = [], set[tuple[str, str]]()
     for key in GROUP_KEYS:
         in_a, in_b = groups(a, key), groups(b, key)
         for value in sorted(in_a.keys() | in_b.keys()):
-            if value in in_a and value in in_b and (in_a[value] == in_b[value]).all():
-                continue
-            left_out.append(f"{key} {shown_name(value)}")
-            sides = tuple(
-                {name: figure for name, figure in side.items() if name[:2] != (key, value)} for side in sides
-            )
-    return *sides, left_out
+            if not (value in in_a and value in in_b and (in_a[value] == in_b[value]).all()):
+                left_out.append(f"{key} {shown_name(value)}")
+                slices.add((key, value))
+
+    def others(side: Sequence[Prediction]) -> dict[Slice, Ratio]:
+        return {name: figure for name, figure in by_group(side).items() if name[:2] not in slices}
+
+    return others(a), others(b), left_out
 
 
 def compare(

@@ -23,7 +23,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 ENGINES = ("local", "ray")
 
@@ -56,7 +56,7 @@ def extract(
             the extractor or the engine cannot be used. Nothing is written then.
     """
     if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
+        raise InputError(f"engine is {shown(engine)}: use {' or '.join(ENGINES)}")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}: use at least 1")
     done = _done(rows, out, resume=resume, overwrite=overwrite) if out else 0
@@ -146,18 +146,14 @@ def read_graphs(path: Path) -> dict[str, Graph]:
     for number, row in enumerate(jsonl.read(path), 1):
         try:
             key, graph = from_row(row)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"{path}, line {number} is no graph ({_fault(error)}): repair or remove the line"
-            ) from None
+        except ValueError as error:
+            raise InputError(f"{path}, line {number} is not a graph ({error}): {jsonl.ADVICE}") from None
         if key in graphs:
-            raise InputError(f"{path}, line {number}: doc_key {key!r} stands twice")
+            raise InputError(
+                f"{path}, line {number}: doc_key {shown(key)} is there twice: make the keys unique"
+            )
         graphs[key] = graph
     return graphs
-
-
-def _fault(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or "wrong form"
 
 
 def audit(reference: Path, prediction: Path, *, worst: int = 10, uncertain: bool = False) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -184,7 +183,7 @@ def _is_estimate(figure: Any) -> bool:
     bounds = isinstance(figure, dict) and [figure.get("low"), figure.get("high")]
     if not bounds or not _is_number(figure.get("value")) or not _is_number(figure.get("n")):
         return False
-    return bounds == [None, None] or all(_is_number(bound) and math.isfinite(bound) for bound in bounds)
+    return bounds == [None, None] or all(_is_number(bound) for bound in bounds)
 
 
 def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:

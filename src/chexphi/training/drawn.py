@@ -10,6 +10,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from chexphi.files import read_object
 from chexphi.runs import atomic_write
 from chexphi.training.dynamic import Draws, Outcomes
 
@@ -31,7 +32,7 @@ class DrawnOn(TrainerCallback, ExportableState):
         """At the start of a run, or where a checkpoint stopped."""
         taken, counts = 0, {}
         if checkpoint is not None:
-            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            state = read_object(checkpoint / "trainer_state.json")
             kept = state["stateful_callbacks"][cls.__name__]["attributes"]
             taken, counts = kept["taken"], kept["outcomes"]
         return cls(Draws(prompts, seed + 1, taken), Outcomes(counts))
