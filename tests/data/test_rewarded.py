@@ -204,10 +204,13 @@ def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
     [
         ("", "has no rows"),
         ('{"id": 1, "completion": "a"}', 'line 1 has no "solution"'),
-        ('{"id": 1, "completion": 5, "solution": "b"}', "line 1: completion is text or chat messages"),
+        (
+            '{"id": 1, "completion": 5, "solution": "b"}',
+            "line 1: the completion is an int: give a text or chat messages",
+        ),
         ("[1]", "line 1 is not a JSON object"),
-        ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id and group are texts or numbers"),
-        ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: id and group are texts"),
+        ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id is a list"),
+        ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: group is a list"),
         (
             '{"id": 1, "completion": "a", "solution": "b", "opened_think": "no"}',
             "opened_think is true or false",

@@ -240,7 +240,7 @@ def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None
     found = json.loads(invoke("eval", data, "--json").stdout)
     assert found["typed"]["f1"] == found["relations"]["f1"] == found["tokens"]["recall"] == 1
     write_rows(data, [sentence | {"entities": [[0, 4, "concept"]]}])
-    assert "line 1: no annotated sentence" in str(invoke("eval", data).exception)
+    assert "line 1 is not an annotated sentence" in str(invoke("eval", data).exception)
 
 
 def test_bench_counts_distinct_sentences(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def read(source: Path | bytes, name: str, *, plain: bool = False) -> Iterator[tu
                 for row in _rows(batch, name, number):
                     number += 1
                     yield number, row
-    except (library.ArrowException, OSError):
+    except InputError:
+        raise
+    except (library.ArrowException, OSError, ValueError, LookupError, OverflowError):
         raise InputError(f"{name} is not a Parquet file that can be read: write it again") from None
 
 
