@@ -9,8 +9,8 @@ from typing import Any
 
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 7, 10**25, 10**400, -0.0, 1.5, 1e300, float("nan"), float("inf"), "", " ",
-    "nan", "None", "True", "a\0b", "\ud800", "é" * 300, "x" * 5000, "{", [], [[]], [None], [True], ["a", 3], {},
-    {"a": 1}, {"entities": 3}, [[["deep"]]],
+    "nan", "None", "True", "a\0b", "\ud800", "é" * 300, "x" * 5000, "{", [], [[]], [None], [True], ["a", 3],
+    {}, {"a": 1}, {"entities": 3}, [[["deep"]]],
 )  # fmt: skip
 """Values of types and sizes that a field seldom has."""
 
