@@ -223,6 +223,49 @@ def test_the_original_form_is_read(tmp_path: Path) -> None:
         kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
 
 
+GOOD_GRAPH = {
+    "doc_key": "0",
+    "sentences": "edema",
+    "entities": {"edema": "disorder_present"},
+    "relations": [],
+}
+WITH_PLACES = {
+    "doc_key": "0",
+    "sentences": "edema",
+    "mentions": [["edema", "disorder_present", 0, 5]],
+    "edges": [],
+}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        GOOD_GRAPH | {"doc_key": [1]},
+        GOOD_GRAPH | {"doc_key": True},
+        GOOD_GRAPH | {"entities": ["edema"]},
+        GOOD_GRAPH | {"entities": {"edema": ["x"]}},
+        GOOD_GRAPH | {"entities": {"edema": "x" * 9999}},
+        GOOD_GRAPH | {"relations": {"a": 1}},
+        GOOD_GRAPH | {"relations": [{"source_entity": "edema", "target_entity": ["x"], "type": "modify"}]},
+        GOOD_GRAPH | {"relations": [{"source_entity": "edema", "target_entity": "edema", "type": "near"}]},
+        WITH_PLACES | {"mentions": 3},
+        WITH_PLACES | {"mentions": [["edema", "disorder_present"]]},
+        WITH_PLACES | {"mentions": [["edema", "disorder_present", "0", 5]]},
+        WITH_PLACES | {"edges": [[0, "modify", 7]]},
+        WITH_PLACES | {"edges": [["0", "modify", 0]]},
+        WITH_PLACES | {"unclaimed": [None]},
+    ],
+)
+def test_a_graph_of_another_form_is_one_sentence_without_its_words(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    assert kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [GOOD_GRAPH, WITH_PLACES | {"doc_key": 1}]))
+    with pytest.raises(InputError, match="line 1 is not a graph") as caught:
+        kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
+    assert "edema" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None:
     done = invoke("show", "No effusion in the left lung.")
     assert "located_at" in done.stdout

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from chexphi.data import cells
 from chexphi.data.read import image_root_of
@@ -156,7 +157,8 @@ def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
 
 
 def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -> Film:
-    if None in row:
+    beyond: Any = row.get(None, ())  # type: ignore[call-overload]
+    if any(cell.strip() for cell in beyond):
         raise InputError(f"{where} has more cells than the first line has columns: correct the line")
     values = {name: (row[column] or "").strip() for name, column in names.items()}
     if damaged := next((names[name] for name, value in values.items() if "\0" in value), None):
