@@ -6,7 +6,6 @@ reward, and GRPO with both rewards from the same start → evaluate both → one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
+from chexphi.files import read_object
 from chexphi.mining import subset
 from chexphi.models import tiny
 from chexphi.pipeline import Runner, Settings, evaluate_stage, grpo_stage, mine_stage, sft_stage
@@ -152,9 +152,7 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
 
 def finish(out: Path, runner: Runner) -> dict[str, Any]:
     """Print the table, write `results.json` and `report.html`."""
-    summaries = {
-        arm: json.loads((out / name / "summary.json").read_text()) for arm, name in EVALUATIONS.items()
-    }
+    summaries = {arm: read_object(out / name / "summary.json") for arm, name in EVALUATIONS.items()}
     against = {arm: compare(out / EVALUATIONS["sft"], out / EVALUATIONS[arm]) for arm in ARMS}
     runs.console().print(arms_table(summaries, against))
     results = {

@@ -11,7 +11,7 @@ from chexphi.schema import InputError, shown
 _BOM = b"\xef\xbb\xbf"
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """What JSON allows, or Python's reader does, and no file of ours may hold."""
 
 
@@ -20,15 +20,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    keys = [key for key, _ in pairs]
-    twice = next(key for key in keys if keys.count(key) > 1)
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
     name = found.get("id")
     row = f" in the row with id {shown(name)}" if isinstance(name, str | int) and twice != "id" else ""
-    raise _Refused(f"the key {shown(twice)} is there twice{row}")
+    raise _RefusedError(f"the key {shown(twice)} is there twice{row}")
 
 
 def _constant(word: str) -> NoReturn:
-    raise _Refused(f"{word} is not a number of JSON")
+    raise _RefusedError(f"{word} is not a number of JSON")
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
@@ -56,7 +56,7 @@ def parse_json(text: str | bytes, where: str, *, advice: str = "repair it", nan:
         reason = f"{error.msg}{line}"
     except UnicodeDecodeError:
         reason = "not UTF-8"
-    except _Refused as error:
+    except _RefusedError as error:
         reason = str(error)
     except ValueError:  # Python's own limit on the digits of an integer
         reason = "a number has too many digits"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, processes, runs
+from chexphi.files import parse_json
 from chexphi.schema import InputError
 
 GO_ON = "make room, then go on with --resume"
@@ -48,22 +49,31 @@ def repair(path: Path) -> None:
         os.truncate(path, content.rfind(b"\n") + 1)  # written again it would be lost on a full disk
 
 
-def read(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
-    """The rows of a JSONL file; of one that is `growing`, without a last line whose end is not yet written.
+ADVICE = "repair or remove the line"
+
+
+def read(path: Path, *, growing: bool = False, nan: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file.
+
+    Args:
+        path: The file.
+        growing: Leave out a last line whose end is not yet written.
+        nan: Whether NaN and Infinity are numbers, as in the logs of a run that diverged.
 
     Raises:
-        InputError: If a line is no JSON object; its number is named.
+        InputError: If a line is not a JSON object; its number is named.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            where = f"{path}, line {number}"
             try:
-                row = json.loads(line)
-            except ValueError:  # no JSON, or no UTF-8
+                row = parse_json(line, where, advice=ADVICE, nan=nan)
+            except InputError:
                 if growing and not line.endswith(b"\n"):
                     return
-                raise InputError(f"{path}, line {number} is no JSON: repair or remove the line") from None
+                raise
             if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number} is no JSON object: repair or remove the line")
+                raise InputError(f"{where} is not a JSON object: {ADVICE}")
             yield row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Kind = Literal["basic", "region", "compare"]
 KINDS: tuple[Kind, ...] = ("basic", "region", "compare")
@@ -30,6 +30,35 @@ def shown(value: Any) -> str:
     except (ValueError, RecursionError):  # an integer of thousands of digits; lists within lists
         return f"a {type(value).__name__} too large to show"
     return text if len(text) <= MAX_SHOWN else f"a {type(value).__name__} of {len(text)} characters"
+
+
+def type_shown(value: Any) -> str:
+    """What a value is, as messages say it: in the words of JSON, without the value.
+
+    >>> type_shown([1]), type_shown(None), type_shown(True)
+    ('a list', 'null', 'true or false')
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true or false"
+    words = {int: "a number", float: "a number", str: "a text", list: "a list", tuple: "a list"}
+    words |= {dict: "an object", bytes: "bytes"}
+    return next(
+        (word for kind, word in words.items() if isinstance(value, kind)), f"a {type(value).__name__}"
+    )
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is a text that can be stored: without half of a surrogate pair, which UTF-8 has not.
+
+    >>> is_text("clear"), is_text(chr(0xD800)), is_text(7)
+    (True, False, False)
+    """
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

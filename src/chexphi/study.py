@@ -7,7 +7,6 @@ continued on the imperfect text, and SFT on the clean references of the mined po
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 from chexphi import config, demo, jsonl, pipeline, runs
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
+from chexphi.files import read_object
 from chexphi.mining import subset
 from chexphi.pipeline import Runner, Settings, Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.report.build import build_from_runs
@@ -131,12 +131,12 @@ def same_time(root: Path) -> int:
 
 def runtime(run: Path) -> dict[str, float]:
     """The trainer's last line: steps and seconds."""
-    return next(row for row in jsonl.read(run / "metrics.jsonl") if "train_runtime" in row)
+    return next(row for row in jsonl.read(run / "metrics.jsonl", nan=True) if "train_runtime" in row)
 
 
 def figures(root: Path, *, seed: int) -> dict[str, Any]:
     """The arms of one seed, their paired differences, and whether SFT had reached its plateau."""
-    arms = {arm: json.loads((root / f"eval_{arm}" / "summary.json").read_text()) for arm in ("sft", *ARMS)}
+    arms = {arm: read_object(root / f"eval_{arm}" / "summary.json") for arm in ("sft", *ARMS)}
     pairs = {f"{b} - {a}": compare(root / f"eval_{a}", root / f"eval_{b}", seed=seed) for a, b in PAIRS}
     plateau = compare(root / "valid_early", root / "valid_sft", seed=seed)
     seconds = {arm: runtime(root / arm)["train_runtime"] for arm in ("sight", "sft", *ARMS)}

@@ -78,7 +78,7 @@ def test_a_text_that_may_be_an_answer_is_kept(folder: Path, text: str) -> None:
     assert one(folder, answer=text).answer == one(folder, answer=[text]).answer == (text,)
 
 
-@given(st.text(min_size=1).map(str.strip).filter(bool))
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1).map(str.strip).filter(bool))
 def test_only_the_marks_of_an_empty_cell_are_no_answer(text: str) -> None:
     kept = cells.clean({"answer": text})
     assert kept == ({} if text in ("nan", "NaN", "NAN", "-nan", "<NA>", "NaT") else {"answer": text})

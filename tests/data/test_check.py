@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from chexphi.data.check import check
+from chexphi.data.phantom.scene import Build, Finding, Scene
 from chexphi.schema import InputError
 
+SCENE = Scene((Finding("pleural effusion", "left"),), Build(), seed=1).to_dict()
+GRAPH = {"entities": [["effusion", "disorder_present"]], "relations": []}
 GOOD = "<think>There is an effusion.</think><answer>yes</answer>"
 
 
@@ -40,7 +43,7 @@ def test_a_sound_dataset_has_no_problems(folder: Path) -> None:
             row("b", question_type="presence", subject_id="1", split="train", answer=["no"],
                 explanation="<think>The lungs are clear.</think><answer>no</answer>"),
             row("c", question_type="presence", subject_id="2", split="train"),
-            row("d", kind="compare", images=["1.png", "2.png"], scene=[{}, {}], graph={}),
+            row("d", kind="compare", images=["1.png", "2.png"], scene=[SCENE, SCENE], graph=GRAPH),
         ],
     )  # fmt: skip
     assert figures["problems"] == figures["warnings"] == []
@@ -75,7 +78,7 @@ def test_every_problem_is_found_and_named(folder: Path) -> None:
     )
     assert figures["problem_count"] == len(figures["problems"]) == 6
     assert figures["bad_images"] == 3
-    for word in ("duplicate id", "no question", "nine.png", "2.png", "outside", "no object"):
+    for word in ("duplicate id", "no question", "nine.png", "2.png", "outside", "not an object"):
         assert sum(word in problem for problem in figures["problems"]) == 1
     assert all("data.json, row" in problem and "\n" not in problem for problem in figures["problems"])
 

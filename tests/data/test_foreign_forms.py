@@ -124,7 +124,7 @@ OPENAI = {
         ({"img_path": "1.png", "question": "q", "answer": "a"}, "no image", "img_path", ""),
         ({"Question": "q", "Answer": "a", "image": "1.png"}, "no question", "Question", ""),
         ({"question": "q", "label": "a", "image": "1.png"}, "no answer", "label", ""),
-        ({"question": "q", "messages": LLAVA["conversations"], "image": "1.png"}, "no answer", "", ""),
+        ({"question": "q", "messages": LLAVA["conversations"], "image": "1.png"}, "no role", "", ""),
     ],
 )
 def test_a_row_of_a_public_set_is_named(
@@ -187,7 +187,7 @@ def test_films_inside_parquet_are_named(tmp_path: Path, image: Any, words: str, 
     row = {key: value for key, value in HUGGING_FACE.items() if key != "image"} | {field: image}
     path = tmp_path / "train-00000-of-00001.parquet"
     parquet.write_table(pyarrow.Table.from_pylist([row]), path)
-    with pytest.raises(InputError, match="row 1: field images is no name of a file") as caught:
+    with pytest.raises(InputError, match="row 1: field images is not the name of a file") as caught:
         read_examples(path)
     assert words in str(caught.value)
 
@@ -214,7 +214,7 @@ def test_a_published_table_is_named(tmp_path: Path, header: str, words: str) -> 
 
 def test_an_array_inside_an_object_is_pointed_at(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"version": 1, "questions": [{}]}))
-    with pytest.raises(InputError, match="its `questions` does"):
+    with pytest.raises(InputError, match="its 'questions' does"):
         read_examples(tmp_path / "a.json")
 
 

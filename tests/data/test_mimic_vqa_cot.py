@@ -169,7 +169,7 @@ def test_the_layout_is_read_without_import_as_well(source: Path) -> None:
         ({**BASIC, "image_ids": ["p10/nine"]}, "'p10/nine.png' is missing"),
         ({**BASIC, "image_ids": ["../../x.png"]}, "outside the image root"),
         ({**BASIC, "question": ""}, "row 1 has no question"),
-        ("text", "row 1 is no object"),
+        ("text", "row 1 is not an object"),
     ],
 )
 def test_nothing_is_written_if_a_row_is_bad(source: Path, tmp_path: Path, row: Any, words: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chexphi.data import cells, images
+from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.data.read import image_root_of, read_examples, read_folder, write_examples
 from chexphi.schema import Example, InputError
 
@@ -167,7 +169,7 @@ def test_a_bad_row_is_one_sentence_with_file_row_and_id(
 
 @pytest.mark.parametrize("row", [None, 3, "text", ["list"]])
 def test_a_row_that_is_no_object(folder: Path, row: Any) -> None:
-    with pytest.raises(InputError, match="row 2 is no object"):
+    with pytest.raises(InputError, match="row 2 is not an object"):
         read_examples(saved(folder, [ROW, row]))
 
 
@@ -179,16 +181,16 @@ def test_a_duplicate_id_names_both_places(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.json", b"", r"line 1 is no JSON"),
+        ("a.json", b"", r"is not JSON"),
         ("a.json", b"[]", "is empty"),
         ("a.jsonl", b"\n\n", "is empty"),
-        ("a.json", b'[\n{"id": 1},\n{"id" 2}]', "line 3 is no JSON"),
-        ("a.json", b'{"id": 1}', "holds no JSON array"),
+        ("a.json", b'[\n{"id": 1},\n{"id" 2}]', "at line 3"),
+        ("a.json", b'{"id": 1}', "does not hold a JSON array"),
         ("a.json", b'{"id": 1}\n{"id": 2}\n', "name it .jsonl"),
-        ("a.jsonl", b'{"id": "x"\n', "line 1 is no JSON"),
-        ("a.json", "[“]".encode("utf-16"), "no UTF-8"),
+        ("a.jsonl", b'{"id": "x"\n', "line 1 is not JSON"),
+        ("a.json", "[“]".encode("utf-16"), "line 1 is not UTF-8"),
         ("a.csv", b"id,question", "unknown form"),
-        ("a.parquet", b"PAR1 not really", "no Parquet file"),
+        ("a.parquet", b"PAR1 not really", "not a Parquet file"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -303,7 +305,9 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(
     lambda word: word.strip() and not cells.is_missing("explanation", word)
 )
-SCENE = st.fixed_dictionaries({"findings": st.lists(WORD, max_size=2), "seed": st.integers(0, 9)})
+SCENE = st.integers(0, 99).map(
+    lambda seed: sample_scene(random.Random(seed), sample_build(random.Random(seed))).to_dict()
+)
 EXAMPLES = st.lists(
     st.builds(
         Example,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chexphi.data import rewarded
+from chexphi.data import completion_rows, rewarded
 from chexphi.data.check import check
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
@@ -204,10 +204,20 @@ def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
     [
         ("", "has no rows"),
         ('{"id": 1, "completion": "a"}', 'line 1 has no "solution"'),
-        ('{"id": 1, "completion": 5, "solution": "b"}', "line 1: completion is text or chat messages"),
-        ("[1]", "line 1 is no JSON object"),
-        ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id and group are texts or numbers"),
-        ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: id and group are texts"),
+        (
+            '{"id": 1, "completion": 5, "solution": "b"}',
+            "line 1: the completion is an int: give a text or chat messages",
+        ),
+        ('{"id": true, "completion": "a", "solution": "b"}', "line 1: id is true or false"),
+        ('{"id": 1, "completion": [5], "solution": "b"}', "line 1: the completion is a list"),
+        ('{"id": 1, "completion": "a", "solution": 5}', "line 1: solution is a number"),
+        ('{"id": 1, "completion": "a", "solution": "b", "answer": [[1, 2]]}', "line 1: answer holds a list"),
+        ('{"id": 1, "completion": "a", "solution": "b", "answer": [true]}', "line 1: answer holds True"),
+        ('{"id": 1, "completion": "a", "solution": "b", "token_ids": 5}', "line 1: token_ids is not a list"),
+        ('{"id": 1, "id": 2, "completion": "a", "solution": "b"}', "the key 'id' is there twice"),
+        ("[1]", "line 1 is not a JSON object"),
+        ('{"id": [1], "completion": "a", "solution": "b"}', "line 1: id is a list"),
+        ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: group is a list"),
         (
             '{"id": 1, "completion": "a", "solution": "b", "opened_think": "no"}',
             "opened_think is true or false",
@@ -217,7 +227,7 @@ def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
 def test_bad_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     with pytest.raises(InputError, match=message):
-        rewarded.read_rows(tmp_path / "rows.jsonl")
+        completion_rows.read_rows(tmp_path / "rows.jsonl")
 
 
 def test_weights_are_numbers() -> None:

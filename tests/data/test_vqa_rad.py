@@ -211,7 +211,7 @@ def test_a_published_form_that_is_not_read_is_named(tmp_path: Path) -> None:
         ([ROW | {"answer": "NaN"}], "row 1 has no answer"),
         ([ROW | {"answer": ""}], "row 1 has no answer"),
         ([ROW | {"image_case_url": "NULL"}], "row 1 has no image_case_url"),
-        ([ROW | {"answer": ["no"]}], "row 1: field answer is no text"),
+        ([ROW | {"answer": ["no"]}], "row 1: field answer is a list"),
         ([ROW, ROW | {"qid": "1 "}], "a qid twice"),
         ([ROW, ROW | {"qid": 1.0}], "a qid twice"),
         ([ROW | {"question": " "}], "row 1 has no question"),

@@ -10,11 +10,13 @@ from math import comb
 from pathlib import Path
 
 import pytest
+from fuzz.predictions import mutated_predictions
 from synthetic_predictions import predictions, write
 
 from chexphi.evaluation import tables
-from chexphi.evaluation.compare import compare, compare_predictions, mcnemar, read_predictions
+from chexphi.evaluation.compare import compare, compare_predictions, mcnemar
 from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.shares import wilson
 from chexphi.schema import InputError
 
@@ -34,13 +36,13 @@ def test_unknown_fields_go_into_extra(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{broken", "line 2 is no JSON object"),
-        ("[1, 2]", "line 2 is no JSON object"),
+        ("{broken", "line 2 is not JSON"),
+        ("[1, 2]", "line 2 is not a JSON object"),
         ("{}", "line 2 has no id, image_ids"),
-        ({"is_correct": "yes"}, "line 2: is_correct has the wrong type"),
-        ({"answer": "yes"}, "line 2: answer has the wrong type"),
-        ({"id": 7}, "line 2: id has the wrong type"),
-        ({"id": "q0"}, "1 lines whose id stands there already"),
+        ({"is_correct": "yes"}, "line 2: is_correct is not true or false"),
+        ({"answer": "yes"}, "line 2: answer is not a list of texts"),
+        ({"id": 7}, "line 2: id is not a text"),
+        ({"id": "q0"}, "1 lines whose id is there already"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str | dict[str, object], message: str) -> None:
@@ -114,7 +116,7 @@ def test_other_examples_are_refused_with_counts() -> None:
         compare_predictions(rows[:9], rows[:8] + rows[9:])
     with pytest.raises(InputError, match="0 in both"):
         compare_predictions([], [])
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="is there twice"):
         compare_predictions(rows, [*rows, rows[0]])
 
 
@@ -141,3 +143,89 @@ def test_table_of_a_comparison_names_gains_and_losses() -> None:
         console.print(tables.table(found))
     assert tables.number(found["graph_f1"]["difference"], "graph_f1", sign=True) in shown.get()
     assert f"gained {found['wins']}, lost {found['losses']}" in " ".join(shown.get().split())
+
+
+GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"answer": [1]}, "answer is not a list of texts"),
+        ({"answer": []}, "has an empty id or answer"),
+        ({"image_paths": [None]}, "image_paths is not a list of texts"),
+        ({"token_ids": [1, True]}, "token_ids is not a list of whole numbers"),
+        ({"token_logprobs": ["-0.1"]}, "token_logprobs is not a list of numbers"),
+        ({"token_logprobs": [1000.0]}, "token_logprobs is not a list of numbers"),
+        ({"graph_reference": 3}, "graph_reference is not a graph or null"),
+        ({"graph_predicted": GRAPH_OF_TEXTS}, "graph_predicted is not a graph or null"),
+        ({"extra": []}, "extra is not an object"),
+        ({"extra": {"kind": ["basic"]}}, "kind is not a text"),
+        ({"extra": {"question_type": True}}, "question_type is not a text"),
+        ({"extra": {"subject_id": [1]}}, "subject_id is not a text or a number"),
+        ({"extra": {"scene_counts": [1, 2]}}, "scene_counts is not a list of three whole numbers"),
+        ({"extra": {"scene_counts": ["1", 2, 3]}}, "scene_counts is not a list of three whole numbers"),
+        ({"extra": {"reasoning_words": "many"}}, "reasoning_words is not a whole number"),
+        ({"extra": {"answer_probabilities": {"yes": 7}}}, "answer_probabilities is not an object"),
+        ({"question": "\ud800"}, "question is not a text"),
+        ({"parse_status": 1}, "parse_status is not a text"),
+    ],
+)
+def test_what_the_figures_use_is_checked_when_it_is_read(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    rows = predictions(2)
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(rows[0].to_dict()) + "\n" + json.dumps(rows[1].to_dict() | changes) + "\n")
+    with pytest.raises(InputError, match=f"line 2.*{message}") as caught:
+        read_predictions(path)
+    assert "effusion" not in str(caught.value)
+
+
+def test_a_key_twice_in_a_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(predictions(1)[0].to_dict())[:-1] + ', "is_correct": true}\n')
+    with pytest.raises(InputError, match="the key 'is_correct' is there twice"):
+        read_predictions(path)
+
+
+def test_the_probabilities_of_a_policy_that_diverged_are_read(tmp_path: Path) -> None:
+    row = dataclasses.replace(predictions(1)[0], token_logprobs=(float("nan"), -1.0))
+    assert str(read_predictions(write(tmp_path / "p.jsonl", [row]))[0].token_logprobs) == "(nan, -1.0)"
+
+
+def test_groups_that_differ_are_left_out_and_named() -> None:
+    """Another kind of one example: its two groups cannot be paired, all other figures can."""
+    a, b = predictions(40, skill=0.5), predictions(40, skill=0.8)
+    moved = next(row for row in b if row.extra["kind"] == "region")
+    other = [
+        dataclasses.replace(row, extra=row.extra | {"kind": "compare"}) if row is moved else row for row in b
+    ]
+    whole, found = compare_predictions(a, b, resamples=20), compare_predictions(a, other, resamples=20)
+    assert whole["groups_left_out"] == []
+    assert found["groups_left_out"] == ["kind compare", "kind region"]
+    assert set(found["by_kind"]) == {"basic"}
+    assert found["by_kind"]["basic"] == whole["by_kind"]["basic"]
+    assert found["by_question_type"] == whole["by_question_type"]
+    assert found["accuracy"] == whole["accuracy"]
+    assert "left out: kind compare, kind region." in tables.left_out_text(found)
+    assert tables.left_out_text(whole) == ""
+    assert tables.table(found).caption
+
+
+def test_damaged_predictions_end_in_figures_or_a_sentence(tmp_path: Path) -> None:
+    good = {row.id: row for row in predictions(12)}
+    outcomes, sentences = [0, 0], []
+    for content in mutated_predictions(random.Random(1), 120):
+        (tmp_path / "p.jsonl").write_bytes(content)
+        try:
+            found = read_predictions(tmp_path / "p.jsonl")
+            assert summarize(found, resamples=5)["n"] == len(found)
+            pairs = [row for row in found if row.id in good]
+            compare_predictions([good[row.id] for row in pairs], pairs, resamples=5)
+            outcomes[0] += 1
+        except InputError as error:
+            outcomes[1] += 1
+            sentences.append(str(error))
+    assert max(map(len, sentences)) <= 1000
+    assert min(outcomes) > 10

@@ -14,7 +14,7 @@ from chexphi.data.phantom import build as phantom
 from chexphi.data.phantom.scene import Finding, Scene, sample_build
 from chexphi.evaluation import evaluate
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
-from chexphi.evaluation.compare import read_predictions
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.models import phi4
 from chexphi.models.generate import Generation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -136,12 +137,12 @@ def test_a_text_to_show_comes_from_standard_input() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"[1, 2]", r"line 2: no JSON object"),
-        (b"Edema.", r"line 2: no JSON object"),
-        (b"{not json", r"line 2: no JSON object"),
-        (b'{"text": "Edema\xff"}', r"line 2: no UTF-8"),
+        (b"[1, 2]", r"line 2: not a JSON object"),
+        (b"Edema.", r"line 2: .*is not JSON"),
+        (b"{not json", r"line 2: .*is not JSON"),
+        (b'{"text": "Edema\xff"}', r"line 2: not UTF-8"),
         (b'{"id": "x"}', r"line 2: no text in field 'text'"),
-        (b'{"id": "a", "text": "Edema."}', r"line 2: id 'a' stands twice"),
+        (b'{"id": "a", "text": "Edema."}', r"line 2: id 'a' is there twice"),
     ],
 )
 def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: str, tmp_path: Path) -> None:
@@ -220,8 +221,51 @@ def test_the_original_form_is_read(tmp_path: Path) -> None:
     (graph,) = kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row])).values()
     assert graph.relations == {(("effusion", "disorder_notpresent"), "located_at", ("pleural", "anatomy"))}
     row["relations"] = [{"source_entity": "effusion", "target_entity": "lung", "type": "located_at"}]
-    with pytest.raises(InputError, match="line 1 is no graph"):
+    with pytest.raises(InputError, match="line 1 is not a graph"):
         kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
+
+
+GOOD_GRAPH = {
+    "doc_key": "0",
+    "sentences": "edema",
+    "entities": {"edema": "disorder_present"},
+    "relations": [],
+}
+WITH_PLACES = {
+    "doc_key": "0",
+    "sentences": "edema",
+    "mentions": [["edema", "disorder_present", 0, 5]],
+    "edges": [],
+}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        GOOD_GRAPH | {"doc_key": [1]},
+        GOOD_GRAPH | {"doc_key": True},
+        GOOD_GRAPH | {"entities": ["edema"]},
+        GOOD_GRAPH | {"entities": {"edema": ["x"]}},
+        GOOD_GRAPH | {"entities": {"edema": "x" * 9999}},
+        GOOD_GRAPH | {"relations": {"a": 1}},
+        GOOD_GRAPH | {"relations": [{"source_entity": "edema", "target_entity": ["x"], "type": "modify"}]},
+        GOOD_GRAPH | {"relations": [{"source_entity": "edema", "target_entity": "edema", "type": "near"}]},
+        WITH_PLACES | {"mentions": 3},
+        WITH_PLACES | {"mentions": [["edema", "disorder_present"]]},
+        WITH_PLACES | {"mentions": [["edema", "disorder_present", "0", 5]]},
+        WITH_PLACES | {"edges": [[0, "modify", 7]]},
+        WITH_PLACES | {"edges": [["0", "modify", 0]]},
+        WITH_PLACES | {"unclaimed": [None]},
+    ],
+)
+def test_a_graph_of_another_form_is_one_sentence_without_its_words(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    assert kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [GOOD_GRAPH, WITH_PLACES | {"doc_key": 1}]))
+    with pytest.raises(InputError, match="line 1 is not a graph") as caught:
+        kg.read_graphs(write_rows(tmp_path / "kg.jsonl", [row]))
+    assert "edema" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None:
@@ -241,7 +285,7 @@ def test_show_and_eval_print_for_people_and_for_programs(tmp_path: Path) -> None
     found = json.loads(invoke("eval", data, "--json").stdout)
     assert found["typed"]["f1"] == found["relations"]["f1"] == found["tokens"]["recall"] == 1
     write_rows(data, [sentence | {"entities": [[0, 4, "concept"]]}])
-    assert "line 1: no annotated sentence" in str(invoke("eval", data).exception)
+    assert "line 1 is not an annotated sentence" in str(invoke("eval", data).exception)
 
 
 def test_bench_counts_distinct_sentences(tmp_path: Path) -> None:

@@ -138,11 +138,11 @@ def test_entities_may_overlap_and_point_to_themselves() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"relations": [["located_at", "9"]]}, "entity 5 is related to entity 9, and there is none"),
+        ({"relations": [["located_at", "9"]]}, "entity '5' is related to entity '9', and there is none"),
         ({"relations": [["near", "1"]]}, "'near' is no relation of RadGraph"),
         ({"relations": [["modify"]]}, "not an annotation of RadGraph"),
         ({"start_ix": None}, "not an annotation of RadGraph"),
-        ({"start_ix": 9, "end_ix": 8}, "entity 5 lies at words 9 to 8 of 10"),
+        ({"start_ix": 9, "end_ix": 8}, "entity '5' lies at words 9 to 8 of 10"),
     ],
 )
 def test_what_is_none_of_radgraphs_is_one_sentence(change: dict[str, Any], message: str) -> None:
@@ -164,7 +164,7 @@ def test_other_forms_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_place_outside_the_text_is_refused() -> None:
     wrong = annotation()
     wrong["entities"]["5"]["end_ix"] = 10
-    with pytest.raises(ValueError, match="entity 5 lies at words 9 to 10 of 10"):
+    with pytest.raises(ValueError, match="entity '5' lies at words 9 to 10 of 10"):
         radgraph.read(wrong)
 
 
@@ -221,7 +221,7 @@ def test_both_figures_on_the_command_line(tmp_path: Path) -> None:
     for content, message in (
         ("{", "is not JSON"),
         ("[]", "has no annotation"),
-        ('{"0": {"text": "a", "entities": {}, "x": 1}, "1": 3}', "report 1: not an annotation of RadGraph"),
+        ('{"0": {"text": "a", "entities": {}, "x": 1}, "1": 3}', "report '1': not an annotation of RadGraph"),
         (json.dumps({"x": annotation()}), "share no report"),
     ):
         found.write_text(content)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chexphi.evaluation.compare import read_predictions
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.training import completions
 
 

@@ -315,5 +315,5 @@ def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_path
 def test_a_broken_line_that_has_an_end_is_an_error(tmp_path: Path, broken: bytes) -> None:
     path = tmp_path / "completions.jsonl"
     path.write_bytes(json.dumps(ROW).encode() + b"\n" + broken)
-    with pytest.raises(InputError, match="line 2 is no JSON"):
+    with pytest.raises(InputError, match="line 2 is not"):
         list(completions.read(path))

@@ -16,9 +16,9 @@ import tiny_families
 from PIL import Image
 
 from chexphi import jsonl
-from chexphi.data import rewarded
+from chexphi.data import completion_rows, rewarded
 from chexphi.evaluation import ask, evaluate, kg_texts
-from chexphi.evaluation.compare import read_predictions
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.mining import score
 from chexphi.models import policy
 from chexphi.report.films import reading
@@ -99,7 +99,7 @@ def test_grpo_reads_completions_that_begin_inside_the_reasoning(
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     using = rewarded.setup([",".join(REWARDS)])
-    scored = rewarded.score_rows(rewarded.read_rows(file), using, using.open())
+    scored = rewarded.score_rows(completion_rows.read_rows(file), using, using.open())
     assert scored["malformed"] == {}
     assert set(scored["mean"].values()) == {1.0, 4.0}
 

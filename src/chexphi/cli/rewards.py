@@ -44,13 +44,13 @@ def score(
     as_json: Json = False,
 ) -> None:
     """What each completion earns: every reward, the total, and what is malformed."""
-    from chexphi.data import rewarded
+    from chexphi.data import completion_rows, rewarded
 
     using = rewarded.setup(
         rewards or (), rewarded.numbers(weights),
         combine=combine, match=match, measure=measure, extractor=extractor, compat=compat,
     )  # fmt: skip
-    figures = rewarded.score_rows(rewarded.read_rows(file, limit=limit), using, using.open())
+    figures = rewarded.score_rows(completion_rows.read_rows(file, limit=limit), using, using.open())
     if not as_json:
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
         figures |= {f"malformed {kind}": count for kind, count in figures["malformed"].items()}

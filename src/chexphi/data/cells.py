@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from chexphi.schema import shown, type_shown
+
 NAMES = ("id", "subject_id", "study_id", "split", "kind", "semantic_type", "question_type", "answer_type")
 """Fields that name something."""
 TEXTS = ("question", "explanation", "solution")
@@ -21,6 +23,8 @@ IMAGES = ("images", "image", "image_ids", "image_id")
 LISTS = (*IMAGES, "answer")
 """Fields that hold a list, or its only entry."""
 OTHERS = ("scene", "graph", "messages")
+_READ = (*NAMES, *TEXTS, *LISTS, *OTHERS)
+_NUMBERED = (*NAMES, *LISTS)
 PATIENT = ("subject_id", "study_id")
 """Fields in which `10.0` is a number even as text: written by `astype(str)`."""
 
@@ -55,30 +59,40 @@ def is_missing(field: str, value: Any) -> bool:
 
 
 def repaired(field: str, value: Any) -> Any:
-    """A whole number without its decimal point; other values as they are.
+    """A value as its field may have it: a whole number without its decimal point, a text as it is.
 
     Raises:
-        ValueError: For a number that is infinite, or so large that its last digits are lost.
+        ValueError: For true and false, a number that is infinite, or so large that its last digits are lost,
+            a number for a sentence, a text with NUL, and what is neither text nor number.
     """
-    if isinstance(value, float | Decimal):
-        if math.isinf(value):
-            raise ValueError(f"field {field} is {value}, which is no value: correct it")
-        if abs(float(value)) >= _EXACT:
-            raise ValueError(
-                f"field {field} is a number with a decimal point whose last digits are lost:"
-                " write it as text where it comes from"
-            )
-        return int(value) if value == int(value) else value
-    if field in PATIENT and isinstance(value, str) and (whole := _WHOLE.fullmatch(value.strip())):
-        return whole[1]
-    return value
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError(f"field {field} holds the character NUL, which is damage: write it again")
+        whole = _WHOLE.fullmatch(value.strip()) if field in PATIENT and "." in value else None
+        return whole[1] if whole else value
+    if field in IMAGES and isinstance(value, Mapping | list | bytes):  # `foreign_forms` knows them
+        return value
+    if field in TEXTS or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError(f"field {field} is {type_shown(value)}: write it as text")
+    return value if isinstance(value, int) else _without_point(field, value)
+
+
+def _without_point(field: str, value: float | Decimal) -> Any:
+    if math.isinf(value):
+        raise ValueError(f"field {field} is {value}, which is not a value: correct it")
+    if isinstance(value, float) and abs(value) >= _EXACT:
+        raise ValueError(
+            f"field {field} is a number with a decimal point whose last digits are lost:"
+            " write it as text where it comes from"
+        )
+    return int(value) if value == int(value) else value
 
 
 def _entries(field: str, values: list[Any] | tuple[Any, ...]) -> list[Any]:
     for place, value in enumerate(values, 1):
         if is_missing(field, value):
             raise ValueError(
-                f"field {field} holds {value!r}, an empty cell, at place {place} of {len(values)}:"
+                f"field {field} holds {shown(value)}, an empty cell, at place {place} of {len(values)}:"
                 " leave it out, or write its value"
             )
     return [repaired(field, value) for value in values]
@@ -92,10 +106,10 @@ def clean(raw: Mapping[str, Any]) -> dict[str, Any]:
             are lost, or an empty cell in a list.
     """
     row = dict(raw)
-    for field in (*NAMES, *TEXTS, *LISTS, *OTHERS):
-        value = row.get(field)
+    for field in _READ:
         if field not in row:
             continue
+        value = row[field]
         if is_missing(field, value):
             del row[field]
         elif field in LISTS and isinstance(value, list | tuple):
@@ -107,15 +121,15 @@ def clean(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def repairs(raw: Mapping[str, Any]) -> list[str]:
     """Fields whose whole numbers lose a decimal point in `clean`, which has not refused the row."""
-    return [field for field in (*NAMES, *TEXTS, *LISTS) if field in raw and _loses_point(field, raw[field])]
+    return [field for field in _NUMBERED if field in raw and _loses_point(field, raw[field])]
 
 
 def _loses_point(field: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return field in PATIENT and "." in value and bool(_WHOLE.fullmatch(value.strip()))
     if isinstance(value, list | tuple):
-        return any(_loses_point(field, entry) for entry in value)
-    if isinstance(value, float | Decimal):
-        return not is_nan(value) and value == int(value)
-    return field in PATIENT and isinstance(value, str) and bool(_WHOLE.fullmatch(value.strip()))
+        return any(not isinstance(entry, str) and _loses_point(field, entry) for entry in value)
+    return isinstance(value, float | Decimal) and not is_nan(value) and value == int(value)
 
 
 class Repairs:

@@ -67,16 +67,17 @@ def check(
     if not placed and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
     examples = [example for _, example in placed]
+    explanations = _parsed(examples)
     earned = rewarded.check_examples(examples, using) if using else None
     return {
         "file": str(path),
         "image_root": str(root),
-        **figures(examples),
+        **figures(examples, explanations),
         "bad_images": len(bad_images),
         "problem_count": len(errors),
         "problems": [str(error) for error in errors[:max_problems]],
         "warnings": [
-            *warnings(examples),
+            *warnings(examples, explanations),
             *film_looks.film_warnings(looks),
             *repairs.sentences(),
             *(reward_warnings(earned) if earned else ()),
@@ -85,7 +86,7 @@ def check(
     }
 
 
-def figures(examples: Sequence[Example]) -> dict[str, Any]:
+def figures(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> dict[str, Any]:
     """Counts over valid rows; no id, no text of a report."""
     return {
         "rows": len(examples),
@@ -97,7 +98,7 @@ def figures(examples: Sequence[Example]) -> dict[str, Any]:
         "answer_types": _counts(example.answer_type or "none" for example in examples),
         "splits": _counts(example.split or "none" for example in examples),
         "films_per_question": _counts(str(len(example.images)) for example in examples),
-        "explanations": _counts(_status(example) for example in examples),
+        "explanations": _counts(map(_status, explanations)),
         "with_graph": sum(example.graph is not None for example in examples),
         "with_scene": sum(example.scene is not None for example in examples),
         "majority": publish.majorities(examples),
@@ -108,26 +109,32 @@ def _counts(values: Any) -> dict[str, int]:
     return dict(Counter(map(publish.shown_name, values)).most_common(MAX_NAMES))
 
 
-def _status(example: Example) -> str:
-    return prompts.parse(example.explanation).status.value if example.explanation else "none"
+def _parsed(examples: Sequence[Example]) -> list[prompts.Parsed | None]:
+    """The explanation of each row as a completion; None where there is none."""
+    return [prompts.parse(example.explanation) if example.explanation else None for example in examples]
 
 
-def _contradicts(example: Example) -> bool:
+def _status(parsed: prompts.Parsed | None) -> str:
+    return parsed.status.value if parsed else "none"
+
+
+def _contradicts(example: Example, parsed: prompts.Parsed | None) -> bool:
     """Whether the explanation ends in another answer than the row: its own text would earn no reward."""
-    parsed = prompts.parse(example.explanation)
-    return parsed.answer is not None and answers.score(parsed.answer, example.answer) < 1
+    if parsed is None or parsed.answer is None:
+        return False
+    return answers.score(parsed.answer, example.answer) < 1
 
 
-def warnings(examples: Sequence[Example]) -> list[str]:
+def warnings(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> list[str]:
     """What does not stop a run but is seldom meant."""
     found = []
-    statuses = Counter(_status(example) for example in examples)
+    statuses = Counter(map(_status, explanations))
     for status, count in sorted(statuses.items()):
         if status not in ("ok", "none"):
             found.append(f"{count} explanations are malformed ({status}): SFT would teach that form")
     if statuses["none"]:
         found.append(f"{statuses['none']} rows have no explanation: SFT and the graph reward need one")
-    contradictions = sum(map(_contradicts, examples))
+    contradictions = sum(map(_contradicts, examples, explanations))
     if contradictions:
         found.append(f"{contradictions} explanations end in another answer than their row")
     odd = sum(example.kind == "compare" and len(example.images) != 2 for example in examples)
@@ -139,7 +146,7 @@ def warnings(examples: Sequence[Example]) -> list[str]:
             splits[example.subject_id].add(example.split)
     shared = sum(len(names) > 1 for names in splits.values())
     if shared:
-        found.append(f"{shared} patients stand in more than one split")
+        found.append(f"{shared} patients are in more than one split")
     return found
 
 
@@ -151,7 +158,7 @@ def reward_warnings(earned: dict[str, Any]) -> list[str]:
         ("above", "garbage earns something"),
     ):
         if ids := earned[key]:
-            first = ", ".join(ids[:3])
+            first = ", ".join(map(publish.shown_name, ids[:3]))
             found.append(f"{len(ids)} of {earned['rows']} rows: {words} (first: {first})")
     for name, count in sorted(earned["unscorable"].items()):
         found.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chexphi.schema import MAX_SHOWN
+
 
 @dataclass(frozen=True, slots=True)
 class PublicForm:
@@ -145,7 +147,8 @@ def hint(row: Mapping[str, Any], ours: str) -> str:
 
 def _films_in_turns(messages: Any) -> bool:
     turns = [turn for turn in messages if isinstance(turn, Mapping)] if isinstance(messages, list) else []
-    parts = [part for turn in turns for part in (turn.get("content") or ()) if isinstance(part, Mapping)]
+    contents = [turn["content"] for turn in turns if isinstance(turn.get("content"), list)]
+    parts = [part for content in contents for part in content if isinstance(part, Mapping)]
     return any(part.get("image") or part.get("image_url") or part.get("path") for part in parts)
 
 
@@ -160,6 +163,7 @@ def embedded(images: Any) -> str:
             return "its film is bytes: write the films to files and their names as `images`"
         if isinstance(entry, Mapping):
             fields = ", ".join(f"`{field}`" for field in entry)
+            fields = fields if len(fields) <= MAX_SHOWN else f"{len(entry)} fields"
             if "bytes" in entry:
                 return (
                     f"its film is a record of {fields}, as Hugging Face's data sets keep films in Parquet:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import json
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic
-from chexphi.data import foreign_forms
-from chexphi.schema import Example, InputError
+from chexphi.data import foreign_forms, parquet
+from chexphi.files import parse_json
+from chexphi.schema import Example, InputError, shown
 
 FORMS = (".json", ".jsonl", ".parquet")
 _PARQUET_JSON = ("scene", "graph")
@@ -21,28 +23,29 @@ _PARQUET_LISTS = ("images", "answer")
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text: save it as UTF-8") from None
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}, line {line} is not UTF-8 text: save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        rows = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        hint = "name it .jsonl if it holds one object a line" if error.msg == "Extra data" else "repair it"
-        raise InputError(f"{path}, line {error.lineno} is no JSON ({error.msg}): {hint}") from None
+    text = _read_text(path)
+    lines = text.lstrip()[:1] == "{"
+    advice = "name it .jsonl if it holds one object a line" if lines else "repair it"
+    rows = parse_json(text, str(path), advice=advice, nan=True)  # NaN: an empty cell
     if not isinstance(rows, list):
         values = rows if isinstance(rows, dict) else {}
         arrays = [key for key, value in values.items() if isinstance(value, list)]
         advice = "write the rows as [{…}, {…}], or as lines of a .jsonl file"
         if arrays:
-            advice = f"its `{arrays[0]}` does, save that in a file of its own"
+            advice = f"its {shown(arrays[0])} does, save that in a file of its own"
         elif values and all(isinstance(value, dict) for value in values.values()):
             advice = "write the rows as [{…}, {…}], with pandas by to_json(orient='records')"
-        raise InputError(f"{path} holds no JSON array: {advice}")
+        raise InputError(f"{path} does not hold a JSON array: {advice}")
     for number, row in enumerate(rows, 1):
         yield f"{path}, row {number}", row
 
@@ -50,41 +53,25 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, Any]]:
     # Not splitlines(): a JSON string may hold characters that it takes for line ends.
     for number, line in enumerate(_read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{path}, line {number}", json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(
-                f"{path}, line {number} is no JSON ({error.msg}): repair or remove the line"
-            ) from None
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("Parquet files need pyarrow: install it with pip install 'chexphi[train]'") from None
-    return pyarrow
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, parse_json(line, where, advice="repair or remove the line", nan=True)
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    pyarrow = _pyarrow()
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
-            for number, row in enumerate(rows, 1):
-                yield f"{path}, row {number}", row
-    except (pyarrow.ArrowException, OSError):
-        raise InputError(f"{path} is no Parquet file that can be read: write it again") from None
+    for number, row in parquet.read(path, str(path)):
+        yield f"{path}, row {number}", row
 
 
 def _columns(path: Path) -> list[str]:
     """The first line of a table; none if the file is no table."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return []
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+    except (OSError, csv.Error):
+        return []
 
 
 def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -112,7 +99,7 @@ def check_form(path: Path) -> None:
     if path.suffix.lower() not in FORMS:
         raise InputError(f"output {path} has an unknown form: end its name in {', '.join(FORMS)}")
     if path.suffix.lower() == ".parquet":
-        _pyarrow()
+        parquet.pyarrow()
 
 
 def write_files(files: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
@@ -145,7 +132,7 @@ def _write_rows(part: Path, suffix: str, rows: Sequence[Mapping[str, Any]]) -> N
 
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    pyarrow = _pyarrow()
+    pyarrow = parquet.pyarrow()
     text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
     columns = [(field.name, texts if field.name in _PARQUET_LISTS else text) for field in fields(Example)]
     flat = [
@@ -155,4 +142,6 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         }
         for row in rows
     ]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), path)
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), path, write_page_checksum=True
+    )

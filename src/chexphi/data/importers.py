@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data import mimic_vqa_cot, nih_labels, publish, vqa_rad
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 FORMATS = {
     "mimic-vqa-cot": mimic_vqa_cot.convert,
@@ -57,9 +57,9 @@ def convert(
         ("--missing-films", missing_films, MISSING_FILMS),
     ):
         if choice not in known:
-            raise InputError(f"{name} is {choice!r}: use {', '.join(known[:-1])} or {known[-1]}")
+            raise InputError(f"{name} is {shown(choice)}: use {', '.join(known[:-1])} or {known[-1]}")
     if form not in FORMATS:
-        raise InputError(f"unknown format {form!r}: use one of {', '.join(FORMATS)}")
+        raise InputError(f"unknown format {shown(form)}: use one of {', '.join(FORMATS)}")
     if not source.exists():
         raise InputError(f"{source} does not exist: name the dataset's folder or file")
     publish.refuse_source(source, out)

@@ -21,7 +21,7 @@ from chexphi.data import cells, forms, publish
 from chexphi.data.read import image_root_of
 from chexphi.data.references import is_uri, with_suffix
 from chexphi.data.rows import has_empty_answer, to_example
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, shown
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def annotation_files(src: Path, *, split: str | None = None) -> tuple[dict[str, 
     files = {_name(path, top): path for path in found}
     splits = sorted({_split(name) for name in files})
     if split is not None and split not in splits:
-        raise InputError(f"{src} has no split {split!r}: use one of {', '.join(filter(None, splits))}")
+        raise InputError(f"{src} has no split {shown(split)}: use one of {', '.join(filter(None, splits))}")
     kept = {name: path for name, path in files.items() if split in (None, _split(name))}
     return kept, image_root_of(top)
 

@@ -7,11 +7,13 @@ Two forms are read: the published `Data_Entry_2017_v2020.csv` (or `Data_Entry_20
 from __future__ import annotations
 
 import csv
+import io
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from chexphi.data import cells
 from chexphi.data.read import image_root_of
@@ -102,22 +104,20 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
             or a line with too few values, or names a film twice; the line is named.
     """
     path = find_table(src)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
         header = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = header
-        names = PUBLISHED if PUBLISHED["image"] in header else {name: name for name in COLUMNS}
-        missing = [name for name in names.values() if name not in header]
-        if missing:
-            raise InputError(
-                f"{path} lacks the column {missing[0]}: its first line must name {', '.join(names.values())}"
-            )
+        names = _names(header, path)
         films = [_film(row, names, f"{path}, line {reader.line_num}") for row in reader]
+    except csv.Error as error:
+        where = f"{path}, line {reader.reader.line_num}"
+        raise InputError(f"{where} is not CSV ({error}): repair its quotes") from None
     if not films:
         raise InputError(f"{path} is empty: it needs at least one film")
     twice, count = Counter(film.image for film in films).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{path} names a film twice ({twice!r}): keep one line a film")
+        raise InputError(f"{path} names a film twice ({shown(twice)}): keep one line a film")
     published = names is PUBLISHED
     if published:
         films = _split(films, _test_list(path.parent), seed)
@@ -125,8 +125,44 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
     return Table(path, films, published)
 
 
+def _text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        InputError: If it is not UTF-8, or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+
+
+def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
+    """Our names of the table's columns.
+
+    Raises:
+        InputError: If a column is missing, or is there twice.
+    """
+    names = PUBLISHED if PUBLISHED["image"] in header else {name: name for name in COLUMNS}
+    for name in names.values():
+        if name not in header:
+            raise InputError(
+                f"{path} lacks the column {name}: its first line must name {', '.join(names.values())}"
+            )
+        if header.count(name) > 1:
+            raise InputError(f"{path} has the column {name} twice: keep one")
+    return names
+
+
 def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -> Film:
+    beyond: Any = row.get(None, ())  # type: ignore[call-overload]
+    if any(cell.strip() for cell in beyond):
+        raise InputError(f"{where} has more cells than the first line has columns: correct the line")
     values = {name: (row[column] or "").strip() for name, column in names.items()}
+    if damaged := next((names[name] for name, value in values.items() if "\0" in value), None):
+        raise InputError(f"{where}: {damaged} holds the character NUL: write it again")
     empty = [column for name, column in names.items() if cells.is_missing(name, values[name] or None)]
     if empty:
         raise InputError(f"{where} has no {empty[0]}: complete or remove the line")
@@ -149,7 +185,7 @@ def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -
 def _test_list(folder: Path) -> frozenset[str]:
     """The films of the published test split; none if its list is not there."""
     path = folder / TEST_LIST
-    return frozenset(path.read_text(encoding="utf-8").split()) if path.is_file() else frozenset()
+    return frozenset(_text(path).split()) if path.is_file() else frozenset()
 
 
 def _split(films: Sequence[Film], test: frozenset[str], seed: int) -> list[Film]:
@@ -171,7 +207,7 @@ def _refuse_leaks(films: Sequence[Film], table: Path) -> None:
     for film in films:
         if split_of.setdefault(film.patient, film.split) != film.split:
             raise InputError(
-                f"{table} has a patient in two splits (film {film.image!r}): keep patients in one split"
+                f"{table} has a patient in two splits (film {shown(film.image)}): keep patients in one split"
             )
 
 

@@ -13,10 +13,12 @@ from chexphi.data.forms import FORMS, check_form, write_files
 from chexphi.data.images import check_image
 from chexphi.data.read import image_errors, image_root_of
 from chexphi.data.references import is_film
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, shown
 
 OTHER_FORMS = (".csv", ".tsv", ".ndjson", ".txt", ".xlsx", ".arrow", ".gz")
 """Endings of tables that are not written, and hardly meant as names of folders."""
+MAX_LISTED = 10
+"""Names that a message lists."""
 MAX_NAME = 60
 """Characters of a name or a label that figures show; our choice."""
 
@@ -36,7 +38,7 @@ def by_split(
     """
     splits = sorted({example.split for example in examples})
     if split is not None and split not in splits:
-        raise InputError(f"there is no split {split!r}: use one of {', '.join(splits)}")
+        raise InputError(f"there is no split {shown(split)}: use one of {_listed(splits)}")
     kept = [example for example in examples if split in (None, example.split)]
     if out.suffix.lower() in FORMS:
         return {out: kept}
@@ -44,6 +46,11 @@ def by_split(
     for example in kept:
         files[out / f"{example.split or 'all'}.json"].append(example)
     return dict(files)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as messages list them: the first few, none of them long."""
+    return ", ".join(map(shown_name, names[:MAX_LISTED])) + ", …" * (len(names) > MAX_LISTED)
 
 
 def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
@@ -129,7 +136,9 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
     Raises:
         InputError: If there is nothing to write, for the first bad film, or if a file cannot be written.
     """
-    placed = [(f"example {example.id!r}", example) for examples in files.values() for example in examples]
+    placed = [
+        (f"example {shown(example.id)}", example) for examples in files.values() for example in examples
+    ]
     if not placed:
         raise InputError(f"nothing to import: {image_root} has no usable rows")
     _refuse_missing(placed, image_root)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from chexphi import config, field_values, jsonl, prompts, ranges
+from chexphi import config, field_values, prompts, ranges
 from chexphi.graph.types import Extractor
 from chexphi.ranges import COUNT
 from chexphi.rewards import named, settings
@@ -26,6 +26,10 @@ GARBAGE = (
     "<think>lorem ipsum</think><answer>lorem ipsum</answer>",
 )
 """What has to earn the floor."""
+NO_COLUMNS = frozenset(
+    {"completion", "completions", "completion_ids", "token_ids", "log_metric", "log_extra"}
+)
+"""Fields of a row that do not go to rewards under their own name: these are arguments of a reward."""
 AT_MOST_ONE = (ACCURACY, GRAPH, FORMAT, "think_format_reward")
 """Rewards whose greatest value is 1."""
 
@@ -120,36 +124,6 @@ def numbers(text: str | None) -> list[float] | None:
         raise InputError(f"weights are {shown(text)}: give numbers with commas between them") from None
 
 
-def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
-    """Rows `{"id", "completion", "solution"}` and what else they have, checked.
-
-    Raises:
-        InputError: For the first row that cannot be scored, or a file without rows.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: give a JSONL file of completions")
-    rows = []
-    for number, row in enumerate(jsonl.read(path), 1):
-        if limit is not None and number > limit:
-            break
-        if missing := next((key for key in ("id", "completion", "solution") if key not in row), None):
-            raise InputError(
-                f'{path}, line {number} has no "{missing}": a row needs id, completion, solution'
-            )
-        if not isinstance(row["solution"], str) or not isinstance(row["completion"], str | list):
-            raise InputError(
-                f"{path}, line {number}: completion is text or chat messages, solution text: repair the row"
-            )
-        if not isinstance(row.get("opened_think", False), bool):
-            raise InputError(f"{path}, line {number}: opened_think is true or false: repair the row")
-        if not isinstance(row["id"], str | int) or not isinstance(row.get("group", ""), str | int):
-            raise InputError(f"{path}, line {number}: id and group are texts or numbers: repair the row")
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path} has no rows: give at least one completion")
-    return rows
-
-
 def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequence[Checked]) -> dict[str, Any]:
     """Score rows, those of a `group` in one call as a trainer would.
 
@@ -183,17 +157,17 @@ def score_call(
 ) -> list[dict[str, Any]]:
     """Each row with its `id`, `status`, `rewards` by name and `total`, all in one call of every reward."""
     texts = [prompts.text_of(row["completion"]) for row in rows]
-    shared = set.intersection(*(set(row) for row in rows)) - {"completion", "completion_ids", "token_ids"}
-    columns: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
+    shared = set.intersection(*(set(row) for row in rows)) - NO_COLUMNS
+    fields: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
     if any("answer" in row for row in rows):  # a row without one is read from its solution
         labels = [row.get("answer") for row in rows]
-        columns["answer"] = [[label] if isinstance(label, str) else label for label in labels]
-    columns["opened_think"] = [bool(row.get("opened_think")) for row in rows]
+        fields["answer"] = [[label] if isinstance(label, str) else label for label in labels]
+    fields["opened_think"] = [bool(row.get("opened_think")) for row in rows]
     ids = [row.get("completion_ids", row.get("token_ids")) for row in rows]
     if None not in ids:
-        columns["completion_ids"] = ids
-    values = {reward.__name__: reward(completions=texts, **columns) for reward in rewards}
-    total = totals(scheme, values, len(rows), columns)
+        fields["completion_ids"] = ids
+    values = {reward.__name__: reward(completions=texts, **fields) for reward in rewards}
+    total = totals(scheme, values, len(rows), fields)
     return [
         {
             "id": row["id"],

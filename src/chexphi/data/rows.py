@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from chexphi import prompts
-from chexphi.data import cells, foreign_forms
+from chexphi.data import cells, drawn_fields, foreign_forms
+from chexphi.data.messages import text_of_turn
 from chexphi.data.references import is_film, with_suffix
 from chexphi.schema import KINDS, Example, InputError, Kind, shown
 
@@ -37,41 +37,24 @@ class Row(BaseModel):
     subject_id: str = ""
     study_id: str = ""
     split: str = ""
-    scene: list[dict[str, Any]] | None = None
-    graph: dict[str, Any] | None = None
 
     @field_validator("images", "answer", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
         return value if isinstance(value, list | tuple) else [value]
 
-    @field_validator("scene", "graph", mode="before")
-    @classmethod
-    def _from_json(cls, value: Any) -> Any:
-        """Parquet keeps what has no fixed columns as JSON text."""
-        return json.loads(value) if isinstance(value, str) else value
-
-
-def _text(content: Any) -> str:
-    """The words of a chat message, whose content is a text or a list of typed parts."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping)).strip()
-
-
-def _turn(messages: Any, role: str) -> str:
-    turns = messages if isinstance(messages, list) else []
-    found = [turn for turn in turns if isinstance(turn, Mapping) and turn.get("role") == role]
-    return _text(found[0].get("content")) if found else ""
-
 
 def fold_aliases(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without empty cells under the names of `Example`; a field's own name wins over its aliases."""
+    """A row without empty cells under the names of `Example`; a field's own name wins over its aliases.
+
+    Raises:
+        ValueError: As `text_of_turn`, if the question or the explanation is in `messages`.
+    """
     images = next((row[key] for key in cells.IMAGES if row.get(key, "") != ""), None)
-    question = row.get("question") or _turn(row.get("messages"), "user")
-    explanation = row.get("explanation") or row.get("solution") or _turn(row.get("messages"), "assistant")
-    if isinstance(question, str):
+    question = row.get("question") or text_of_turn(row.get("messages"), "user")
+    explanation = row.get("explanation") or row.get("solution")
+    explanation = explanation or text_of_turn(row.get("messages"), "assistant")
+    if isinstance(question, str) and "<" in question:
         question = _PLACEHOLDER.sub(" ", question).strip()
     return {**row, "images": images, "question": question, "explanation": explanation}
 
@@ -84,8 +67,13 @@ def has_empty_answer(raw: Mapping[str, Any]) -> bool:
     answer = raw.get("answer")
     entries = answer if isinstance(answer, list | tuple) else [answer]
     blank = all(isinstance(entry, str) and not entry.strip() for entry in entries)
+    if not blank:
+        return False
     row = {field: value for field, value in raw.items() if not cells.is_missing(field, value)}
-    return blank and not _own_answer(fold_aliases(row)["explanation"])
+    try:
+        return not _own_answer(fold_aliases(row)["explanation"])
+    except ValueError:  # `to_example` says what is wrong
+        return False
 
 
 def _own_answer(explanation: Any) -> str:
@@ -119,25 +107,34 @@ def label(where: str, raw: Any) -> str:
     return f"{where} (id {shown(name)})" if plain else where
 
 
-def _validated(raw: Any, where: str) -> Row:
+def _validated(raw: Any, where: str) -> tuple[Row, dict[str, Any]]:
+    """The fields of texts, and `scene` and `graph`."""
     if not isinstance(raw, Mapping):
-        raise InputError(f"{where} is no object: write one JSON object a row")
+        raise InputError(f"{where} is not an object: write one JSON object a row")
     try:
         folded = fold_aliases(cells.clean(raw))
+        drawn = {
+            "scene": drawn_fields.read_scenes(folded.get("scene")),
+            "graph": drawn_fields.read_graph(folded.get("graph")),
+        }
+        if advice := foreign_forms.embedded(folded["images"]):
+            raise ValueError(f"field images is not the name of a file: {advice}")
+        if folded["images"] is None:
+            del folded["images"]
+        return Row.model_validate(folded), drawn
+    except ValidationError as error:
+        raise InputError(f"{label(where, raw)}: {_fault(error)}") from None
     except ValueError as error:
         raise InputError(f"{label(where, raw)}: {error}") from None
-    if advice := foreign_forms.embedded(folded["images"]):
-        raise InputError(f"{label(where, raw)}: field images is no name of a file: {advice}")
-    if folded["images"] is None:
-        del folded["images"]
-    try:
-        return Row.model_validate(folded)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{label(where, raw)}: field {field} is wrong ({first['msg']}): correct it"
-        ) from None
+
+
+def _fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field, *place = first["loc"]
+    at = f" at place {int(place[0]) + 1}" if place else ""
+    if first["type"] == "string_unicode":
+        return f"field {field} holds half of a character{at} (a lone surrogate): write it again"
+    return f"field {field} is not a text{at}: correct it"
 
 
 def _empty_answer(row: Mapping[str, Any]) -> str:
@@ -149,7 +146,7 @@ def _empty_answer(row: Mapping[str, Any]) -> str:
         )
     value = row.get("answer")
     if value is not None and cells.is_missing("answer", value):
-        return f"`answer` is {value!r}, an empty cell: write the answer, or remove the row"
+        return f"`answer` is {shown(value)}, an empty cell: write the answer, or remove the row"
     return foreign_forms.hint(row, "answer") or "add `answer`, or <answer>…</answer> in `explanation`"
 
 
@@ -182,7 +179,7 @@ def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) 
     Raises:
         InputError: If the row has no question, answer or image, or a field of the wrong type.
     """
-    row = _validated(raw, where)
+    row, drawn = _validated(raw, where)
     where = label(where, raw)
     if not row.question:
         advice = foreign_forms.hint(raw, "question") or "add `question`, or a user turn in `messages`"
@@ -197,12 +194,5 @@ def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) 
         raise InputError(
             f"{where}: unknown kind {shown(row.kind)}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}"
         )
-    fields = row.model_dump(exclude={"id", "images", "answer", "kind", "scene"})
-    return Example(
-        id=row.id or default_id,
-        images=images,
-        answer=tuple(answer),
-        kind=kind,
-        scene=tuple(row.scene) if row.scene is not None else None,
-        **fields,
-    )
+    fields = row.__dict__ | {"id": row.id or default_id, "answer": tuple(answer), "kind": kind} | drawn
+    return Example(**fields | {"images": images})

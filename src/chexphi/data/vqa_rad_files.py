@@ -6,7 +6,6 @@ rows, 794 of the chest), and `vqa_rad_chest.json`, its chest part with a `split`
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data import cells
+from chexphi.data.publish import shown_name
 from chexphi.data.read import image_root_of
 from chexphi.data.rows import has_empty_answer
-from chexphi.schema import InputError
+from chexphi.files import read_json
+from chexphi.schema import InputError, is_text, type_shown
 
 FILES = ("vqa_rad_chest.json", "VQA_RAD*.json")
 FOLDERS = ("VQA_RAD Image Folder", "images")
@@ -51,12 +52,7 @@ def _find(src: Path) -> Path:
 
 
 def _parsed(file: Path) -> list[Any]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file}, line {getattr(error, 'lineno', 1)} is no JSON: download it again"
-        ) from None
+    rows = read_json(file, advice="download it again", nan=True)  # NaN: an empty cell
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{file} is empty: it must hold an array of rows")
     return rows
@@ -79,9 +75,9 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
     rows, left_out = _parsed(file), Counter[str]()
     kept = []
     for number, row in enumerate(rows, 1):
-        organ = str(row.get("image_organ") or ORGAN).strip() if isinstance(row, dict) else ORGAN
+        organ = _organ(row, f"{file}, row {number}")
         if organ.upper() != ORGAN:
-            left_out[f"about another part of the body ({organ})"] += 1
+            left_out[f"about another part of the body ({shown_name(organ)})"] += 1
         elif empty_answer == "skip" and isinstance(row, dict) and has_empty_answer(row):
             left_out["the answer is empty"] += 1
         else:
@@ -89,6 +85,14 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
     if len({row["qid"] for row in kept}) < len(kept):
         raise InputError(f"{file} holds a qid twice: keep one row a question")
     return Source(kept, root, len(rows), dict(left_out))
+
+
+def _organ(row: Any, where: str) -> str:
+    """The part of the body that a row is about; of a row that does not say so, the chest."""
+    organ = row.get("image_organ") if isinstance(row, dict) else None
+    if organ and not cells.is_missing("image_organ", organ) and not is_text(organ):
+        raise InputError(f"{where}: field image_organ is {type_shown(organ)}: write it as text")
+    return organ.strip() if isinstance(organ, str) and organ.strip() else ORGAN
 
 
 def _row(row: Any, where: str, empty_answer: str) -> dict[str, Any]:
@@ -105,12 +109,15 @@ def _row(row: Any, where: str, empty_answer: str) -> dict[str, Any]:
         value = values.get(name)
         if cells.is_missing(name, value) or not str(value).strip():
             raise InputError(f"{where} has no {name}: complete or remove the row")
-        if isinstance(value, list | dict):
-            raise InputError(f"{where}: field {name} is no text: correct it")
         try:
             texts[name] = " ".join(str(cells.repaired(name, value)).split())
         except ValueError as error:
             raise InputError(f"{where}: {error}") from None
+        if not is_text(texts[name]):
+            raise InputError(f"{where}: field {name} holds half of a character: write it again")
+    for name in ("split", "phrase_type"):
+        if not cells.is_missing(name, values.get(name)) and not is_text(values[name]):
+            raise InputError(f"{where}: field {name} is {type_shown(values[name])}: write it as text")
     return {**values, **texts}
 
 

@@ -2,87 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from chexphi.data.publish import shown_name
 from chexphi.evaluation.intervals import paired_ratios
-from chexphi.evaluation.metrics import by_group, clusters, nest
-from chexphi.prompts import ParseStatus
+from chexphi.evaluation.metrics import GROUP_KEYS, Slice, by_group, clusters, groups, nest
+from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.ratio import Ratio
 from chexphi.schema import InputError, Prediction
-
-_FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}
-_REQUIRED = tuple(
-    name
-    for name, field in _FIELDS.items()
-    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-)
-_SEQUENCES = tuple(name for name, field in _FIELDS.items() if str(field.type).startswith("tuple"))
-_KINDS: dict[str, Any] = {
-    **dict.fromkeys(("id", "question", "explanation", "generated_text", "parse_status"), str),
-    **dict.fromkeys(("is_correct", "correct_substring", "opened_think"), bool),
-    **dict.fromkeys(("correct_clinical", "correct_no_format_gate"), bool | None),
-    **dict.fromkeys(_SEQUENCES, list),
-    "extra": dict,
-}
-
-
-def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list[Prediction]:
-    """Read a `predictions.jsonl`.
-
-    Args:
-        path: The file, or the run folder that holds it.
-        allow_torn_tail: Leave out a last line that a killed run did not finish (for resuming).
-
-    Fields this version does not know go into `extra`. In older files, which have no `correct_no_format_gate`,
-    `is_correct` counts malformed completions too: it is read as that field, and as `is_correct` where the
-    completion is well-formed.
-
-    Raises:
-        InputError: If the file is missing, a line is broken (its number is named) or an id stands twice.
-    """
-    path = Path(path) / "predictions.jsonl" if Path(path).is_dir() else Path(path)
-    if not path.is_file():
-        raise InputError(f"predictions file {path} does not exist: give the predictions.jsonl of a run")
-    lines = path.read_bytes().split(b"\n")
-    if lines[-1] and allow_torn_tail and _object(lines[-1]) is None:
-        lines.pop()
-    found = [_prediction(line, f"{path}, line {row}") for row, line in enumerate(lines, 1) if line.strip()]
-    twice = len(found) - len({prediction.id for prediction in found})
-    if twice:
-        raise InputError(f"{path} holds {twice} lines whose id stands there already: keep one an example")
-    return found
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    """The JSON object on a line; None if there is none."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _prediction(line: bytes, where: str) -> Prediction:
-    """One line as a record."""
-    row = _object(line)
-    if row is None:
-        raise InputError(f"{where} is no JSON object: repair or remove the line")
-    if absent := [name for name in _REQUIRED if name not in row]:
-        raise InputError(f"{where} has no {', '.join(absent)}: evaluate again or remove the line")
-    if wrong := [name for name, kind in _KINDS.items() if name in row and not isinstance(row[name], kind)]:
-        raise InputError(f"{where}: {', '.join(wrong)} has the wrong type: evaluate again or repair the line")
-    unknown = {name: value for name, value in row.items() if name not in _FIELDS}
-    known: dict[str, Any] = {
-        name: tuple(row[name]) if name in _SEQUENCES else row[name] for name in _FIELDS if name in row
-    }
-    if "correct_no_format_gate" not in row:
-        known["correct_no_format_gate"] = row["is_correct"]
-        known["is_correct"] = row["is_correct"] and row["parse_status"] == ParseStatus.ok
-    return Prediction(**{**known, "extra": {**row.get("extra", {}), **unknown}})
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -101,7 +31,7 @@ def pair(a: Sequence[Prediction], b: Sequence[Prediction]) -> tuple[list[Predict
     left, right = {p.id: p for p in a}, {p.id: p for p in b}
     if len(left) < len(a) or len(right) < len(b):
         raise InputError(
-            f"an id stands twice (A {len(a) - len(left)}, B {len(b) - len(right)}): keep one each"
+            f"an id is there twice (A {len(a) - len(left)}, B {len(b) - len(right)}): keep one each"
         )
     only_a, only_b = len(left.keys() - right.keys()), len(right.keys() - left.keys())
     if only_a or only_b or not left:
@@ -128,14 +58,16 @@ def compare_predictions(
     Returns:
         `n`, `patients`, `missing_subject`; a figure of `summarize` each as `{"a", "b", "difference"
         (B - A), "low", "high", "n"}` over the examples both sides can score; `wins` (right in B only),
-        `losses`, `both_right`, `both_wrong`, `mcnemar_p`; `by_kind` and `by_question_type`.
+        `losses`, `both_right`, `both_wrong`, `mcnemar_p`; `by_kind` and `by_question_type`, and in
+        `groups_left_out` the groups of both that do not hold the same examples in A and in B.
 
     Raises:
         InputError: If the two do not hold the same examples.
     """
     a, b = pair(a, b)
     patients, missing = clusters(a)
-    found = paired_ratios(by_group(a), by_group(b), patients, seed=seed, resamples=resamples)
+    figures_a, figures_b, left_out = _same_groups(a, b)
+    found = paired_ratios(figures_a, figures_b, patients, seed=seed, resamples=resamples)
     right = [(p.is_correct, q.is_correct) for p, q in zip(a, b, strict=True)]
     wins, losses = right.count((False, True)), right.count((True, False))
     return {
@@ -152,7 +84,26 @@ def compare_predictions(
         "mcnemar_p": mcnemar(wins, losses),
         "by_kind": nest(found, "kind"),
         "by_question_type": nest(found, "question_type"),
+        "groups_left_out": left_out,
     }
+
+
+def _same_groups(
+    a: Sequence[Prediction], b: Sequence[Prediction]
+) -> tuple[dict[Slice, Ratio], dict[Slice, Ratio], list[str]]:
+    """The figures of both sides, and the groups that are left out: those of other examples in B than in A."""
+    left_out, slices = [], set[tuple[str, str]]()
+    for key in GROUP_KEYS:
+        in_a, in_b = groups(a, key), groups(b, key)
+        for value in sorted(in_a.keys() | in_b.keys()):
+            if not (value in in_a and value in in_b and (in_a[value] == in_b[value]).all()):
+                left_out.append(f"{key} {shown_name(value)}")
+                slices.add((key, value))
+
+    def others(side: Sequence[Prediction]) -> dict[Slice, Ratio]:
+        return {name: figure for name, figure in by_group(side).items() if name[:2] not in slices}
+
+    return others(a), others(b), left_out
 
 
 def compare(

@@ -27,7 +27,7 @@ from chexphi.data.phantom.truth import scene_match
 from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.evaluation import metrics
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
-from chexphi.evaluation.compare import read_predictions
+from chexphi.evaluation.predictions import read_predictions
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate

@@ -24,7 +24,7 @@ from chexphi.graph.records import from_row
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
 from chexphi.ranges import PROCESSES
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 ENGINES = ("local", "ray")
 
@@ -57,7 +57,7 @@ def extract(
             the extractor or the engine cannot be used. Nothing is written then.
     """
     if engine not in ENGINES:
-        raise InputError(f"engine is {engine!r}: use {' or '.join(ENGINES)}")
+        raise InputError(f"engine is {shown(engine)}: use {' or '.join(ENGINES)}")
     ranges.check({"workers": workers}, {"workers": PROCESSES}, "kg extract")
     if out is None and sys.stdout is None:
         raise InputError("--out is '-', and standard output is closed: name a file for --out")
@@ -148,18 +148,14 @@ def read_graphs(path: Path) -> dict[str, Graph]:
     for number, row in enumerate(jsonl.read(path), 1):
         try:
             key, graph = from_row(row)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"{path}, line {number} is no graph ({_fault(error)}): repair or remove the line"
-            ) from None
+        except ValueError as error:
+            raise InputError(f"{path}, line {number} is not a graph ({error}): {jsonl.ADVICE}") from None
         if key in graphs:
-            raise InputError(f"{path}, line {number}: doc_key {key!r} stands twice")
+            raise InputError(
+                f"{path}, line {number}: doc_key {shown(key)} is there twice: make the keys unique"
+            )
         graphs[key] = graph
     return graphs
-
-
-def _fault(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or "wrong form"
 
 
 def audit(reference: Path, prediction: Path, *, worst: int = 10, uncertain: bool = False) -> dict[str, Any]:

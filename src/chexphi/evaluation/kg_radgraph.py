@@ -5,7 +5,6 @@ Both figures are given: words in any case, as `radgraph.f1`, and as radgraph 0.1
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from rich.table import Table
 
 from chexphi.evaluation.kg_tables import texts_compared
+from chexphi.files import read_json
 from chexphi.graph.radgraph import LEVELS, f1, published_f1, read
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 Annotation = Mapping[str, Any]
 
@@ -27,10 +27,7 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
     """
     if not path.is_file():
         raise InputError(f"{path} is no file: name a JSON file of RadGraph's annotations")
-    try:
-        found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except ValueError:
-        raise InputError(f"{path} is not JSON: save what RadGraph returned with json.dump") from None
+    found = read_json(path, advice="save what RadGraph returned with json.dump")
     rows = found.items() if isinstance(found, dict) else enumerate(found if isinstance(found, list) else ())
     annotations = {str(key): _single(row) for key, row in rows}
     if not annotations:
@@ -39,7 +36,7 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
         try:
             _check(row)
         except InputError as error:
-            raise InputError(f"{path}, report {key}: {error}") from None
+            raise InputError(f"{path}, report {shown(key)}: {error}") from None
     return annotations
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import codecs
 import csv
-import importlib
 import io
-import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chexphi.schema import InputError
+from chexphi.data import parquet
+from chexphi.files import parse_json
+from chexphi.schema import InputError, shown
 
 Found = tuple[str, dict[str, Any] | str]
 """Where it stands (`line 3`, `row 2`), and the row, or what is wrong with it."""
@@ -97,17 +98,16 @@ def _json(
 ) -> tuple[str, Iterator[Found]] | None:
     if ending in _LINES and content.lstrip().startswith(b"{"):
         return "JSON lines", _lines(content)
+    text = ", or name it .txt if it is a text" if ending == ".json" else ""
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(content, name, advice=f"repair it{text}", nan=True)
+    except InputError:
         if ending in _LINES or _is_object(content.lstrip().partition(b"\n")[0]):
             return "JSON lines", _lines(content)
         if ending != ".json" and not _BROKEN.match(content.lstrip()[:80].decode("latin-1")):
             return None
         _decoded(name, content)
-        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        text = ", or name it .txt if it is a text" if ending == ".json" else ""
-        raise InputError(f"{name}{line} is not JSON: repair it{text}") from None
+        raise
     if isinstance(found, list):
         return "JSON", ((f"row {at}", _item(item)) for at, item in enumerate(found, 1))
     if isinstance(found, dict) and any(str(one).strip().lower() in wanted for one in found):
@@ -118,15 +118,15 @@ def _json(
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(line, "", nan=True), dict)
+    except InputError:
         return False
 
 
 def _item(item: Any) -> dict[str, Any] | str:
     if isinstance(item, str):
         return {"text": item}
-    return item if isinstance(item, dict) else "no JSON object; repair the row"
+    return item if isinstance(item, dict) else "not a JSON object; repair the row"
 
 
 def _lines(content: bytes) -> Iterator[Found]:
@@ -137,12 +137,13 @@ def _lines(content: bytes) -> Iterator[Found]:
 
 def _line(line: bytes) -> dict[str, Any] | str:
     try:
-        row = json.loads(line.decode())
+        line.decode()
+        row = parse_json(line, "the line", advice="repair it", nan=True)
     except UnicodeDecodeError:
-        return "no UTF-8; save it as UTF-8"
-    except (ValueError, RecursionError):
-        row = None
-    return row if isinstance(row, dict) else "no JSON object; repair the line"
+        return "not UTF-8; save it as UTF-8"
+    except InputError as error:
+        return str(error).replace(": ", "; ")
+    return row if isinstance(row, dict) else "not a JSON object; repair the line"
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -150,7 +151,7 @@ def _decoded(name: str, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{name}, line {line}: no UTF-8; save it as UTF-8") from None
+        raise InputError(f"{name}, line {line}: not UTF-8; save it as UTF-8") from None
 
 
 def _delimiter(content: bytes, ending: str, wanted: Sequence[str]) -> str | None:
@@ -197,9 +198,9 @@ def _check_names(name: str, names: list[str], wanted: Sequence[str]) -> None:
             f"{name} has no column {_or(wanted)}: name the one with the text with --field "
             f"(its columns: {known})"
         )
-    twice = next((one for one in wanted if lower.count(one) > 1), None)
+    twice = next((one for one, count in Counter(lower).items() if one and count > 1), None)
     if twice:
-        raise InputError(f"{name} has the column {twice!r} twice: rename one")
+        raise InputError(f"{name} has the column {shown(twice)} twice: rename one")
 
 
 def _or(wanted: Sequence[str]) -> str:
@@ -213,21 +214,4 @@ def _cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 
 def _parquet(name: str, content: bytes) -> Iterator[Found]:
-    try:
-        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
-        raise InputError(
-            f"{name} is Parquet, which needs pyarrow: pip install pyarrow, or save it as CSV"
-        ) from None
-    kinds = pyarrow.types
-    try:
-        file = parquet.ParquetFile(io.BytesIO(content))
-        plain = [
-            column.name
-            for column in file.schema_arrow
-            if not (kinds.is_nested(column.type) or kinds.is_binary(column.type))  # films, as a rule
-        ]
-        rows = file.read(columns=plain).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{name} is not a Parquet file that can be read: write it again") from error
-    return ((f"row {at}", row) for at, row in enumerate(rows, 1))
+    return ((f"row {number}", row) for number, row in parquet.read(content, name, plain=True))

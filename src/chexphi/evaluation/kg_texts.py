@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import prompts
+from chexphi.data import cells
 from chexphi.evaluation.kg_engines import Row
 from chexphi.evaluation.kg_rows import Found, check_readable, rows_of
-from chexphi.schema import InputError
+from chexphi.schema import InputError, is_text, shown, type_shown
 
 FIELDS = (
     "text",
@@ -139,7 +140,7 @@ class _Reader:
         if found is not None:
             self._rows(name, *found, prefix="" if self.alone else f"{key}:", noted=noted)
         elif self.field:
-            raise InputError(f"{name} is plain text and has no field {self.field!r}: leave --field out")
+            raise InputError(f"{name} is plain text and has no field {shown(self.field)}: leave --field out")
         else:
             self._text(name, content, key)
             if noted:
@@ -156,7 +157,7 @@ class _Reader:
                 text = part.decode()
             except UnicodeDecodeError as error:
                 line = number or part[: error.start].count(b"\n") + 1
-                self._leave_out(f"{name}, line {line}", "no UTF-8; save it as UTF-8")
+                self._leave_out(f"{name}, line {line}", "not UTF-8; save it as UTF-8")
                 continue
             if text.strip():
                 own = str(number) if self.alone else f"{key}:{number}"
@@ -170,9 +171,11 @@ class _Reader:
             if isinstance(row, dict):
                 field = self._field_of(row)
                 text = row.get(field)
-                problem = f"no text in field {field!r}; name another with --field"
+                problem = f"no text in field {shown(field)}; name another with --field"
                 fields[field] += 1
-            if isinstance(row, dict) and isinstance(text, str):
+            if isinstance(row, dict) and not isinstance(row.get("opened_think", False), bool | None):
+                self._leave_out(f"{name}, {where}", "opened_think is neither true nor false; correct it")
+            elif isinstance(row, dict) and is_text(text):
                 good.append((where, row, text if self.whole else _reasoning(text, field, row)))
             else:
                 self._leave_out(f"{name}, {where}", str(problem))
@@ -180,18 +183,32 @@ class _Reader:
         for where, row, text in good:
             number = where.partition(" ")[2]
             key = row.get(key_field) if key_field else None
-            self._add(f"{name}, {where}", f"{prefix}{number}" if key in (None, "") else str(key), text)
+            if cells.is_missing("id", key) or key == "":
+                key = f"{prefix}{number}"
+            elif not is_text(key) and (isinstance(key, bool) or not isinstance(key, int)):
+                key = self._whole(f"{name}, {where}", key_field, key)
+            if key is not None:
+                self._add(f"{name}, {where}", str(key), text)
         if silent := sum(not text.strip() for *_, text in good):
             self.notes.append(f"{name}: {silent} rows have no reasoning that can be read, so no graph")
         if noted:
-            names = ", ".join(repr(one) for one, _ in fields.most_common(3))
-            keys = f"keys from {key_field!r}" if key_field else "keys are the rows' numbers"
+            names = ", ".join(shown(one) for one, _ in fields.most_common(3))
+            keys = f"keys from {shown(key_field)}" if key_field else "keys are the rows' numbers"
             self.notes.append(f"{name}: {kind}, rows: {len(good)}, text from {names}, {keys}")
 
     def _field_of(self, row: dict[str, Any]) -> str:
         wanted = (self.field,) if self.field else FIELDS
         names = {name.strip().lower(): name for name in row}
         return next((names[one.lower()] for one in wanted if one.lower() in names), wanted[0])
+
+    def _whole(self, where: str, field: str | None, key: Any) -> int | None:
+        """A key that is a whole number with a decimal point; of another one the row is left out."""
+        if isinstance(key, float) and key.is_integer() and abs(key) < 2**53:
+            return int(key)
+        self._leave_out(
+            where, f"field {shown(field)} is {type_shown(key)}, and a key is a text or a whole number"
+        )
+        return None
 
     def _leave_out(self, where: str, problem: str) -> None:
         if not self.skip_bad:
@@ -200,7 +217,7 @@ class _Reader:
 
     def _add(self, where: str, key: str, text: str) -> None:
         if key in self.rows:
-            raise InputError(f"{where}: id {key!r} stands twice: make the ids unique")
+            raise InputError(f"{where}: id {shown(key)} is there twice: make the ids unique")
         self.rows[key] = text
 
 

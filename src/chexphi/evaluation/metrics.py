@@ -22,6 +22,8 @@ WRONG_REASON = 0.5
 """A right answer whose graph F1 lies below this is right for the wrong reason (our choice)."""
 Slice = tuple[str, str, str]
 """(grouping key, its value, figure); the key of what goes over all examples is empty."""
+GROUP_KEYS = ("kind", "question_type")
+"""The fields of `extra` by which figures are grouped."""
 GROUPED = ("accuracy", "accuracy_substring", "graph_f1")
 """The figures that are also given by kind and by question type."""
 
@@ -112,9 +114,7 @@ def groups(predictions: Sequence[Prediction], key: str) -> dict[str, NDArray[np.
     return {value: np.array([v == value for v in values]) for value in sorted(set(values) - {""})}
 
 
-def by_group(
-    predictions: Sequence[Prediction], keys: Sequence[str] = ("kind", "question_type")
-) -> dict[Slice, Ratio]:
+def by_group(predictions: Sequence[Prediction], keys: Sequence[str] = GROUP_KEYS) -> dict[Slice, Ratio]:
     """All figures over all predictions, and those of `GROUPED` over each value of each key."""
     every = figures(predictions)
     found = {("", "", name): figure for name, figure in every.items()}

@@ -22,6 +22,9 @@ FIGURES = {
     "reasoning_words": "reasoning, words",
 }
 """The figures of a table, in its order, and their names for people."""
+_SHARES = {f"{part}_f1": (f"{part}_precision", f"{part}_recall") for part in ("entity", "relation", "scene")}
+PARTS = tuple(name for names in _SHARES.values() for name in names)
+"""Figures that a table shows below their F1."""
 LOWER_IS_BETTER = frozenset({"right_for_wrong_reason", "malformed"})
 NEITHER_IS_BETTER = frozenset({"reasoning_words"})
 NOT_THERE = "-"
@@ -65,9 +68,7 @@ def verdict(change: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    if name not in ("entity_f1", "relation_f1", "scene_f1"):
-        return (name,)
-    return (name, name.replace("_f1", "_precision"), name.replace("_f1", "_recall"))
+    return (name, *_SHARES[name]) if name in _SHARES else (name,)
 
 
 def table(result: Mapping[str, Any]) -> Table:
@@ -94,12 +95,29 @@ def _summary_table(summary: Mapping[str, Any]) -> Table:
     return found
 
 
+MAX_GROUPS = 5
+"""Groups without a comparison that are named; all are counted."""
+
+
+def left_out_text(comparison: Mapping[str, Any]) -> str:
+    """Which groups `compare` leaves out; empty if there are none."""
+    names = comparison["groups_left_out"]
+    if not names:
+        return ""
+    more = f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else ""
+    return (
+        "Groups that do not hold the same examples in A and in B are left out:"
+        f" {', '.join(names[:MAX_GROUPS])}{more}."
+    )
+
+
 def _comparison_table(comparison: Mapping[str, Any]) -> Table:
     title = (
         f"{comparison['n']} examples, {comparison['patients']} patients; answers gained "
         f"{comparison['wins']}, lost {comparison['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
     found = Table("figure", "A", "B", "B - A", "95 % interval", title=title)
+    found.caption = escape(left_out_text(comparison)) or None
 
     def add(label: str, name: str, change: Mapping[str, Any] | None) -> None:
         if change:

@@ -7,12 +7,12 @@ documents of PURE and ReXKG, `sentences`, `ner` and `relations` with positions c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chexphi.files import parse_json
 from chexphi.graph.audit import figures
 from chexphi.graph.match import Counts
 from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Mention, Parse
@@ -70,15 +70,16 @@ def read_annotated(path: Path) -> list[Annotated]:
     if not path.is_file():
         raise InputError(f"{path} is no file: name a JSONL file of annotated sentences")
     rows: list[Annotated] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            where = f"{path}, line {number}"
+            row = parse_json(line, where, advice="give JSON lines with tokens and entities")
             try:
-                rows += _rows(json.loads(line), str(number))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                fault = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                rows += _rows(row, str(number))
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError):
                 raise InputError(
-                    f"{path}, line {number}: no annotated sentence ({fault}): give JSON lines with tokens "
-                    "and entities, or the folder of the IU reports"
+                    f"{where} is not an annotated sentence: give JSON lines with tokens and entities, or the "
+                    "folder of the IU reports"
                 ) from None
     if not rows:
         raise InputError(f"{path} has no annotated sentence")

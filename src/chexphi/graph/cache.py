@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from chexphi.files import parse_json
 from chexphi.graph.records import parse_of, plain
 from chexphi.graph.types import Parse
 from chexphi.schema import InputError
@@ -36,8 +37,15 @@ def dumps(parse: Parse) -> str:
 
 
 def loads(text: str, line: str) -> Parse:
-    """The inverse of `dumps`, for the sentence `text`."""
-    return parse_of(text, json.loads(line))
+    """The inverse of `dumps`, for the sentence `text`.
+
+    Raises:
+        InputError: If the entry is damaged.
+    """
+    try:
+        return parse_of(text, parse_json(line, "an entry"))
+    except (ValueError, AttributeError):
+        raise InputError("the graph cache holds a damaged entry: remove its file, or name another") from None
 
 
 class DiskCache:

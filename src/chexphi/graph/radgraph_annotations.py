@@ -13,7 +13,7 @@ from typing import Any
 
 from chexphi.graph.normalize import normalize
 from chexphi.graph.types import RELATION_TYPES, Mention, Parse
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 _KINDS = {"anat": "anatomy", "obs": "observation"}
 _CERTAINTIES = {"dp": "definitely present", "da": "definitely absent", "u": "uncertain"}
@@ -54,8 +54,8 @@ def _parts(name: str) -> tuple[str, bool, str]:
     kind, certainty = _KINDS.get(parts[0], parts[0]), _CERTAINTIES.get(parts[-1], parts[-1])
     if len(parts) != 2 or (kind, certainty) not in _LABELS:
         raise InputError(
-            f"{name!r} is no label of RadGraph: it has Anatomy and Observation, each definitely present, "
-            "definitely absent or uncertain, and measurements of both"
+            f"{shown(name)} is no label of RadGraph: it has Anatomy and Observation, each definitely "
+            "present, definitely absent or uncertain, and measurements of both"
         )
     return kind, size, certainty
 
@@ -82,28 +82,35 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
         rows = {str(key): row for key, row in (annotation.get("entities") or {}).items()}
         count = len(annotation["text"].split())
         found = {key: _entity(row) for key, row in rows.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"not an annotation of RadGraph ({error!r}): it has text and entities, each with tokens, label, "
-            "start_ix, end_ix and relations"
+            f"not an annotation of RadGraph ({type(error).__name__}): it has text and entities, each with "
+            "tokens, label, start_ix, end_ix and relations"
         ) from None
     for key, entity in found.items():
         if not 0 <= entity.first <= entity.last < count:
-            raise InputError(f"entity {key} lies at words {entity.first} to {entity.last} of {count}")
+            raise InputError(f"entity {shown(key)} lies at words {entity.first} to {entity.last} of {count}")
         _parts(entity.label)
         for kind, other in entity.relations:
             if kind not in RELATION_TYPES:
-                raise InputError(f"{kind!r} is no relation of RadGraph: it has {', '.join(RELATION_TYPES)}")
+                raise InputError(
+                    f"{shown(kind)} is no relation of RadGraph: it has {', '.join(RELATION_TYPES)}"
+                )
             if other not in found:
-                raise InputError(f"entity {key} is related to entity {other}, and there is none")
+                raise InputError(
+                    f"entity {shown(key)} is related to entity {shown(other)}, and there is none"
+                )
     return dict(sorted(found.items(), key=lambda item: (item[1].first, item[0])))
 
 
 def _entity(row: Mapping[str, Any]) -> Entity:
     relations = tuple((str(kind), str(other)) for kind, other in row.get("relations") or ())
-    return Entity(str(row["tokens"]), str(row["label"]), int(row["start_ix"]), int(row["end_ix"]), relations)
+    first, last = row["start_ix"], row["end_ix"]
+    if not isinstance(row["tokens"], str) or any(isinstance(place, bool) for place in (first, last)):
+        raise TypeError("tokens are a text, places are numbers")
+    return Entity(row["tokens"], str(row["label"]), int(first), int(last), relations)
 
 
 def read(annotation: Mapping[str, Any]) -> Parse:

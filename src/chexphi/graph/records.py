@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chexphi.graph.types import Graph, Mention, Parse
+from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 
 
 def to_row(key: str, parse: Parse) -> dict[str, Any]:
@@ -41,29 +41,68 @@ def _listed(mentions: Sequence[Mention]) -> list[list[Any]]:
 
 
 def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
-    """The inverse of `plain`."""
-    mentions = tuple(Mention(*mention) for mention in row["mentions"])
-    unclaimed = tuple(Mention(*mention) for mention in row.get("unclaimed", ()))
-    return Parse(
-        text, mentions, frozenset((head, kind, tail) for head, kind, tail in row["edges"]), unclaimed
+    """The inverse of `plain`.
+
+    Raises:
+        ValueError: If the row has another form; no word of the text is in the message.
+    """
+    mentions = _mentions(row.get("mentions"), "mentions")
+    unclaimed = _mentions(row.get("unclaimed", []), "unclaimed")
+    edges = row.get("edges")
+    if not isinstance(edges, list) or not all(_is_edge(edge, len(mentions)) for edge in edges):
+        raise ValueError("its edges are not a list of [position, type, position] of mentions")
+    return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in edges), unclaimed)
+
+
+def _mentions(rows: Any, name: str) -> tuple[Mention, ...]:
+    if not isinstance(rows, list) or not all(map(_is_mention, rows)):
+        raise ValueError(f"its {name} are not a list of [text, label, start, end, uncertain, denied]")
+    return tuple(Mention(*row) for row in rows)
+
+
+def _is_mention(row: Any) -> bool:
+    if not isinstance(row, list) or not 4 <= len(row) <= 6:
+        return False
+    text, label, start, end, *flags = row
+    places = isinstance(start, int) and isinstance(end, int) and 0 <= start <= end
+    return (
+        isinstance(text, str) and label in LABELS and places and all(isinstance(flag, bool) for flag in flags)
     )
+
+
+def _is_edge(edge: Any, count: int) -> bool:
+    if not isinstance(edge, list) or len(edge) != 3 or edge[1] not in RELATION_TYPES:
+        return False
+    return all(isinstance(place, int) and 0 <= place < count for place in (edge[0], edge[2]))
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:
     """Key and graph of one line, with or without `mentions`.
 
     Raises:
-        KeyError, TypeError, ValueError: If the line is no graph; a relation of an unknown entity is none.
+        ValueError: If the line is not a graph, or a relation is of an entity that it has not; no word of its
+            text is in the message.
     """
-    key = str(row["doc_key"])
+    key = row.get("doc_key")
+    if isinstance(key, bool) or not isinstance(key, str | int):
+        raise ValueError("it has no doc_key that is a text or a number")
     if "mentions" in row:
-        found = parse_of(row["sentences"], row).graph
-        Graph.of(found.entities, found.relations)  # checks the labels
-        return key, found
-    labels = row["entities"]
+        return str(key), parse_of("", row).graph
+    labels, relations = row.get("entities"), row.get("relations")
+    if not isinstance(labels, dict) or not all(label in LABELS for label in labels.values()):
+        raise ValueError(f"it has no entities with labels of {', '.join(LABELS)}")
+    if not isinstance(relations, list) or not all(_is_relation(edge, labels) for edge in relations):
+        raise ValueError("it has no relations of source_entity, target_entity and type between its entities")
     triples = (
         ((edge["source_entity"], labels[edge["source_entity"]]), edge["type"],
          (edge["target_entity"], labels[edge["target_entity"]]))
-        for edge in row["relations"]
+        for edge in relations
     )  # fmt: skip
-    return key, Graph.of(labels.items(), triples)
+    return str(key), Graph.of(labels.items(), triples)
+
+
+def _is_relation(edge: Any, labels: Mapping[str, Any]) -> bool:
+    if not isinstance(edge, dict) or edge.get("type") not in RELATION_TYPES:
+        return False
+    ends = (edge.get("source_entity"), edge.get("target_entity"))
+    return all(isinstance(end, str) and end in labels for end in ends)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from chexphi.graph.cues import words
+from chexphi.schema import shown
 
 LABELS = (
     "size",
@@ -45,14 +46,15 @@ class Graph:
         """Build a graph; both ends of every relation become entities, labels are checked."""
         triples = frozenset(relations)
         nodes = frozenset(entities) | {end for head, _, tail in triples for end in (head, tail)}
-        for text, label in nodes:
+        for _, label in nodes:
             if label not in LABELS:
                 raise ValueError(
-                    f"entity {text!r} has unknown label {label!r}: use one of {', '.join(LABELS)}"
+                    f"an entity has the unknown label {shown(label)}: use one of {', '.join(LABELS)}"
                 )
         for _, kind, _ in triples:
             if kind not in RELATION_TYPES:
-                raise ValueError(f"unknown relation type {kind!r}: use one of {', '.join(RELATION_TYPES)}")
+                known = ", ".join(RELATION_TYPES)
+                raise ValueError(f"unknown relation type {shown(kind)}: use one of {known}")
         return cls(nodes, triples)
 
     def __bool__(self) -> bool:
@@ -91,13 +93,13 @@ class Graph:
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Graph:
-        """The inverse of `to_dict`; `uncertain` and `sides` may be missing."""
+        """The inverse of `to_dict`; `uncertain` and `sides` may be missing. `check_graph` is for files."""
         graph = cls.of(
             [(text, label) for text, label in row["entities"]],
             [((h, hl), kind, (t, tl)) for h, hl, kind, t, tl in row["relations"]],
         )
-        hedged = frozenset((text, label) for text, label in row.get("uncertain", ()))
-        sides = frozenset(((text, label), side) for text, label, side in row.get("sides", ()))
+        hedged = frozenset((text, label) for text, label in row.get("uncertain") or ())
+        sides = frozenset(((text, label), side) for text, label, side in row.get("sides") or ())
         return replace(graph, uncertain=hedged & graph.entities, sides=sides)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,11 @@ from typing import Any
 import yaml
 
 from chexphi import jsonl
-from chexphi.evaluation.compare import compare_predictions, read_predictions
+from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.tables import FIGURES, PARTS, left_out_text
+from chexphi.files import read_json
 from chexphi.report.parts import Arm, Curve
 from chexphi.schema import InputError, Prediction
 
@@ -40,27 +42,32 @@ class Run:
     config: Mapping[str, Any]
 
 
-def _load(path: Path, parse: Any) -> dict[str, Any]:
-    """A file of settings; empty if it is missing.
+ADVICE = "repair or remove it"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A file of figures or facts; empty if it is missing.
 
     Raises:
         InputError: If it is broken.
     """
+    found = read_json(path, advice=ADVICE, nan=True) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """A file of settings; as `_json`."""
     if not path.is_file():
         return {}
     try:
-        found = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError):
-        raise InputError(f"{path} cannot be read: repair or remove it") from None
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, yaml.YAMLError):
+        raise InputError(f"{path} cannot be read: {ADVICE}") from None
     return found if isinstance(found, dict) else {}
 
 
 def _run(name: str, folder: Path) -> Run:
-    manifest, config = (
-        _load(folder / "manifest.json", json.loads),
-        _load(folder / "config.yaml", yaml.safe_load),
-    )
-    return Run(name, folder, manifest, config)
+    return Run(name, folder, _json(folder / "manifest.json"), _yaml(folder / "config.yaml"))
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
@@ -91,19 +98,20 @@ def read_curves(folder: Path, arm: str) -> list[Curve]:
     """The training curves of a run: from `metrics.jsonl`, else from `completions.jsonl`."""
     metrics, completions = folder / "metrics.jsonl", folder / "completions.jsonl"
     if metrics.is_file():
-        rows: Iterable[Mapping[str, Any]] = list(jsonl.read(metrics))
+        rows = list(jsonl.read(metrics, nan=True))
     elif completions.is_file():
-        rows = _step_means(jsonl.read(completions))
+        rows = _step_means(completions)
     else:
         return []
-    rows = list(rows)
     keys = {key for row in rows for key in row}
     panels = dict(PANELS)
     if not keys & {key for key in PANELS if key.startswith("rewards/")}:
         panels = dict([TOTAL]) | panels if TOTAL[0] in keys else dict([LOSS])
     points = {
         panel: [
-            (row["step"], row[key]) for row in rows if isinstance(row.get(key), int | float) and "step" in row
+            (row["step"], row[key])
+            for row in rows
+            if _is_number(row.get(key)) and _is_number(row.get("step"))
         ]
         for key, panel in panels.items()
     }
@@ -114,10 +122,23 @@ def read_curves(folder: Path, arm: str) -> list[Curve]:
     ]
 
 
-def _step_means(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Completions as rows like those of `metrics.jsonl`: means over each step."""
-    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _step_means(path: Path) -> list[dict[str, Any]]:
+    """Completions as rows like those of `metrics.jsonl`: means over each step.
+
+    Raises:
+        InputError: For a line without step, token_ids and rewards.
+    """
+    values: dict[float, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number, row in enumerate(jsonl.read(path, growing=True), 1):
+        ids, rewards = row.get("token_ids"), row.get("rewards")
+        if not (_is_number(row.get("step")) and isinstance(ids, list) and isinstance(rewards, dict)):
+            raise InputError(f"{path}, line {number} has no step, token_ids and rewards: {jsonl.ADVICE}")
+        if not all(reward is None or _is_number(reward) for reward in rewards.values()):
+            raise InputError(f"{path}, line {number} has a reward that is not a number: {jsonl.ADVICE}")
         step = values[row["step"]]
         step["completions/mean_length"].append(len(row["token_ids"]))
         for name, reward in row["rewards"].items():
@@ -131,10 +152,38 @@ def _step_means(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _summary(run: Run, predictions: Sequence[Prediction]) -> dict[str, Any] | None:
     """The evaluation's figures: as written, else computed again; None if this was no evaluation."""
-    written = _load(run.folder / "summary.json", json.loads)
+    path = run.folder / "summary.json"
+    written = _json(path)
     if isinstance(written.get("accuracy"), dict) and "by_kind" in written:
+        if not _is_summary(written):
+            raise InputError(f"{path} holds figures of another form: remove it, or evaluate again")
         return written
-    return summarize(predictions, seed=int(run.manifest.get("seed") or 0)) if predictions else None
+    seed = run.manifest.get("seed")
+    return summarize(predictions, seed=seed if isinstance(seed, int) else 0) if predictions else None
+
+
+def _is_summary(written: Mapping[str, Any]) -> bool:
+    """Whether the figures of a summary are those that the report shows."""
+    by_kind = written["by_kind"]
+    groups = list(by_kind.values()) if isinstance(by_kind, dict) else [None]
+    counts = (written.get("n"), written.get("patients"), written.get("missing_subject", 0))
+    figures = [written.get(name) for name in (*FIGURES, *PARTS)]
+    figures += [figure for group in groups if isinstance(group, dict) for figure in group.values()]
+    return (
+        all(isinstance(group, dict) for group in groups)
+        and all(isinstance(count, int) for count in counts)
+        and isinstance(written.get("parse_status", {}), dict)
+        and all(map(_is_estimate, figures))
+    )
+
+
+def _is_estimate(figure: Any) -> bool:
+    if figure is None:
+        return True
+    bounds = isinstance(figure, dict) and [figure.get("low"), figure.get("high")]
+    if not bounds or not _is_number(figure.get("value")) or not _is_number(figure.get("n")):
+        return False
+    return bounds == [None, None] or all(_is_number(bound) for bound in bounds)
 
 
 def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
@@ -153,6 +202,8 @@ def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
         if arms and predictions and arms[0].predictions:
             if {p.id for p in predictions} == {p.id for p in arms[0].predictions}:
                 comparison = compare_predictions(arms[0].predictions, predictions)
+                if left_out := left_out_text(comparison):
+                    notes.append(f"{run.name} (B) and {arms[0].name} (A): {left_out}")
             else:
                 notes.append(
                     f"{run.name} and {arms[0].name} answered different examples: no paired differences."
@@ -163,12 +214,14 @@ def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
 
 def read_warnings(found: Sequence[Run]) -> list[str]:
     """What training runs were warned of while they ran, one sentence each."""
-    return [
-        f"{run.name}, step {row['step']}: {row['message']}."
-        for run in found
-        if (path := run.folder / "diagnostics.jsonl").is_file()
-        for row in jsonl.read(path)
-    ]
+    warnings = []
+    for run in found:
+        path = run.folder / "diagnostics.jsonl"
+        for number, row in enumerate(jsonl.read(path, growing=True, nan=True) if path.is_file() else (), 1):
+            if not _is_number(row.get("step")) or not isinstance(row.get("message"), str):
+                raise InputError(f"{path}, line {number} has no step and message: {jsonl.ADVICE}")
+            warnings.append(f"{run.name}, step {row['step']}: {row['message']}.")
+    return warnings
 
 
 def arm_of(found: Sequence[Run]) -> dict[Path, str]:

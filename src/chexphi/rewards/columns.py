@@ -54,7 +54,13 @@ def _is_turn(turn: Any) -> bool:
     if not isinstance(turn, Mapping) or "content" not in turn:
         return False
     content = turn["content"]
-    return isinstance(content, str | None) or all(isinstance(part, Mapping) for part in content)
+    return isinstance(content, str | None) or (
+        isinstance(content, list | tuple) and all(map(_is_part, content))
+    )
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, Mapping) and isinstance(part.get("text"), str | None)
 
 
 def flags(name: str, values: Any, count: int, columns: Mapping[str, Any]) -> list[bool]:

@@ -6,7 +6,6 @@ its checkpoint where it has one; the sweep itself can be killed at any time, and
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from trl import GRPOConfig
 
 from chexphi import config, field_values, ranges, runs
+from chexphi.files import read_object
 from chexphi.models import policy
 from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
 from chexphi.report import sweep as report
@@ -185,17 +185,31 @@ def check_same(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> 
     """
     before, now = config.read_yaml(folder / "config.yaml"), runs.plain(recipe)
     differ = [key for key in SAME if before.get(key) != now[key]]
-    past = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("configs_sha256", {})
+    past = read_object(folder / "manifest.json").get("configs_sha256", {})
     differ += [file for file in hashes if file in past and past[file] != hashes[file]]
     if differ:
         raise InputError(f"sweep: {folder} was begun with other {', '.join(differ)}: choose another --out")
 
 
+def _past(path: Path) -> dict[str, dict[str, Any]]:
+    """The tries of each run, from the summary of an earlier sweep.
+
+    Raises:
+        InputError: If the file holds something else.
+    """
+    try:
+        return {
+            str(row["name"]): {key: row[key] for key in ("tries", "exit_code", "seconds")}
+            for row in read_object(path)["runs"]
+        }
+    except (KeyError, TypeError):
+        raise InputError(f"sweep: {path} is not a sweep's summary: choose another --out") from None
+
+
 def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retries: int) -> list[Run]:
     """The runs for the loop, with the tries that an earlier sweep in this folder made."""
     path = out / "summary.json"
-    rows = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    past = {row["name"]: {key: row[key] for key in ("tries", "exit_code", "seconds")} for row in rows}
+    past = _past(path) if path.is_file() else {}
     found = []
     for trial, args in planned:
         record = Record(trial.name, trial.values, **past.get(trial.name, {}))

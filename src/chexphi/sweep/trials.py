@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from chexphi import jsonl
+from chexphi.files import parse_json
 from chexphi.training import checkpoints
 
 BAD_INPUT = 2
@@ -37,7 +37,7 @@ def tries_again(code: int, *, tries_left: int) -> bool:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics so far; none if it has not come that far."""
     try:
-        return list(jsonl.read(folder / "metrics.jsonl", growing=True))
+        return list(jsonl.read(folder / "metrics.jsonl", growing=True, nan=True))
     except FileNotFoundError:
         return []
 
@@ -48,7 +48,10 @@ def last_metrics(folder: Path) -> dict[str, Any] | None:
         whole = (folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
-    return json.loads(whole[-1]) if whole else None
+    if not whole:
+        return None
+    row = parse_json(whole[-1], f"{folder / 'metrics.jsonl'}, its last line", nan=True)
+    return row if isinstance(row, dict) else None
 
 
 def share_done(row: Mapping[str, Any], *, steps: int, epochs: float) -> float:

@@ -182,9 +182,9 @@ class Diagnostics(TrainerCallback):
 
     def __init__(self, run: Path) -> None:
         metrics, path = run / "metrics.jsonl", run / "diagnostics.jsonl"
-        rows = jsonl.read(metrics) if metrics.is_file() else ()
+        rows = jsonl.read(metrics, nan=True) if metrics.is_file() else ()
         self._rows: list[Row] = [row for row in rows if SUMMARY not in row]
-        self._said = {row["kind"] for row in jsonl.read(path)} if path.is_file() else set()
+        self._said = {row["kind"] for row in jsonl.read(path, nan=True)} if path.is_file() else set()
         self.lines = JsonLines(path)
 
     def on_log(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 SIDES = ("left", "right")
 ZONES = ("upper", "mid", "lower")
@@ -71,14 +71,16 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.name not in PLACES:
-            raise InputError(f"finding {self.name!r} is unknown: use one of {', '.join(FINDINGS)}")
+            raise InputError(f"finding {shown(self.name)} is unknown: use one of {', '.join(FINDINGS)}")
         if (self.side, self.zone) not in PLACES[self.name]:
             raise InputError(
-                f"finding {self.name!r} cannot have side {self.side!r} and zone {self.zone!r}: "
+                f"finding {self.name!r} cannot have side {shown(self.side)} and zone {shown(self.zone)}: "
                 f"use one of {PLACES[self.name]}"
             )
         if not 0 <= self.severity <= 1:
-            raise InputError(f"finding {self.name!r} has severity {self.severity}: use a value from 0 to 1")
+            raise InputError(
+                f"finding {self.name!r} has severity {shown(self.severity)}: use a value from 0 to 1"
+            )
 
     @property
     def key(self) -> tuple[str, str, str]:

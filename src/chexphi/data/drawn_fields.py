@@ -1,0 +1,95 @@
+"""The fields `scene` and `graph` of a row: checked when the row is read, for `evaluate` relies on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from chexphi.data.phantom.scene import Build, Finding
+from chexphi.files import parse_json
+from chexphi.graph.check import KEYS, check_graph
+from chexphi.schema import InputError, is_text, type_shown
+
+_BUILD = {field.name: type(field.default) for field in dataclasses.fields(Build)}
+_FINDING = {field.name: field.type for field in dataclasses.fields(Finding)}
+_SCENE = ("findings", "build", "seed")
+
+
+def read_graph(value: Any) -> dict[str, Any] | None:
+    """The graph of a row, from an object or its JSON text; keys that a graph has not are left out.
+
+    Raises:
+        ValueError: With words that follow the row's place.
+    """
+    graph = _from_json("graph", value)
+    if graph is None:
+        return None
+    try:
+        check_graph(graph)
+    except ValueError as error:
+        raise ValueError(f"field graph {error}, or remove the field") from None
+    return graph if graph.keys() <= set(KEYS) else {key: graph[key] for key in KEYS if key in graph}
+
+
+def read_scenes(value: Any) -> tuple[dict[str, Any], ...] | None:
+    """What is on each film of a row, as `read_graph`.
+
+    Raises:
+        ValueError: With words that follow the row's place.
+    """
+    scenes = _from_json("scene", value)
+    if scenes is None:
+        return None
+    if not isinstance(scenes, list):
+        raise ValueError(f"field scene is {type_shown(scenes)}: write a list with one object a film")
+    return tuple(_scene(scene, place) for place, scene in enumerate(scenes, 1))
+
+
+def _from_json(field: str, value: Any) -> Any:
+    """Parquet keeps what has no fixed columns as JSON text."""
+    return parse_json(value, f"field {field}") if isinstance(value, str) else value
+
+
+def _scene(scene: Any, place: int) -> dict[str, Any]:
+    what = f"field scene, film {place}"
+    advice = "write it as `chexphi data phantom` does, or remove the field"
+    if not isinstance(scene, dict) or not isinstance(scene.get("findings"), list):
+        raise ValueError(f"{what} has no list of findings: {advice}")
+    if not _is_whole(scene.get("seed")):
+        raise ValueError(f"{what} has no seed that is a whole number: {advice}")
+    build = scene.get("build")
+    if not isinstance(build, dict) or not all(
+        key in _BUILD and _fits(part, _BUILD[key]) for key, part in build.items()
+    ):
+        raise ValueError(f"{what} has no build of numbers: {advice}")
+    seen = set()
+    for number, row in enumerate(scene["findings"], 1):
+        try:
+            seen.add(_finding(row).key)
+        except InputError as error:
+            raise ValueError(f"{what}, finding {number}: {error}") from None
+    if len(seen) < len(scene["findings"]):
+        raise ValueError(f"{what} has a finding twice: keep one of them")
+    return scene if len(scene) == len(_SCENE) else {key: scene[key] for key in _SCENE}
+
+
+def _finding(row: Any) -> Finding:
+    texts = ("name", "side", "zone")
+    if not isinstance(row, dict) or "name" not in row or not row.keys() <= _FINDING.keys():
+        raise InputError(f"it is not an object of {', '.join(_FINDING)}: correct it")
+    if not all(isinstance(row.get(key, ""), str) for key in texts) or not _fits(
+        row.get("severity", 0.5), float
+    ):
+        raise InputError("name, side and zone are texts and severity is a number: correct it")
+    return Finding(**row)
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is str:
+        return is_text(value)
+    return _is_whole(value) or (isinstance(value, float) and kind is float and math.isfinite(value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,49 @@
+"""The question and the explanation of a row that is a chat: turns with `role` and `content`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chexphi.schema import type_shown
+
+_TURN = "write turns with `role` and `content`, a text or a list of parts"
+
+
+def text_of_turn(messages: Any, role: str) -> str:
+    """The words of the only turn of a role; empty if there is none.
+
+    Raises:
+        ValueError: If the turns have another form, or several are of that role; the words follow the row's
+            place.
+    """
+    if messages is None:
+        return ""
+    if not isinstance(messages, list):
+        raise ValueError(f"field messages is {type_shown(messages)}: {_TURN}")
+    texts = []
+    for number, turn in enumerate(messages, 1):
+        if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
+            raise ValueError(f"field messages, turn {number} has no role: {_TURN}")
+        text = _text(turn.get("content"), number)
+        if turn["role"] == role:
+            texts.append(text)
+    if len(texts) > 1:
+        raise ValueError(
+            f"field messages holds {len(texts)} turns of role {role}, and a row is one question with one"
+            " answer: write a row for each"
+        )
+    return texts[0] if texts else ""
+
+
+def _text(content: Any, number: int) -> str:
+    """The words of a content, which is a text or a list of typed parts."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    if not all(isinstance(part, Mapping) for part in parts) or not all(
+        text is None or isinstance(text, str) for text in texts
+    ):
+        raise ValueError(f"field messages, turn {number} has a content of another form: {_TURN}")
+    return "\n".join(text or "" for text in texts).strip()

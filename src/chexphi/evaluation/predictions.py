@@ -1,0 +1,175 @@
+"""Predictions read back: `compare`, `report` and `evaluate --resume` read them with one function.
+
+Everything that the figures and the report use is checked here, so that a file that was cut, edited or written
+by another tool is refused in one sentence that names its line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chexphi.files import parse_json
+from chexphi.graph.check import check_graph
+from chexphi.jsonl import ADVICE
+from chexphi.prompts import ParseStatus
+from chexphi.schema import InputError, Prediction, is_text
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}
+_REQUIRED = tuple(
+    name
+    for name, field in _FIELDS.items()
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+)
+_SEQUENCES = tuple(name for name, field in _FIELDS.items() if str(field.type).startswith("tuple"))
+
+Check = Callable[[Any], bool]
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_measure(most: float) -> Check:
+    """A number up to `most`, or NaN, which the log-probability of a policy that diverged is."""
+
+    def check(value: Any) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and not value > most
+
+    return check
+
+
+def _list_of(part: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(part, value))
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _is_graph(value: Any) -> bool:
+    try:
+        check_graph(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
+
+
+def _are_chances(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(is_text, value)) and all(map(_is_share, value.values()))
+
+
+def _is_name(value: Any) -> bool:
+    return is_text(value) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+_TEXT = ("a text", is_text)
+_TEXTS = ("a list of texts", _list_of(is_text))
+_GRAPH = ("a graph or null", _or_null(_is_graph))
+_FLAG = ("true or false", _is_flag)
+_FLAG_OR_NULL = ("true, false or null", _or_null(_is_flag))
+_ROUNDING = 1e-3
+_CHECKS: dict[str, tuple[str, Check]] = {
+    **dict.fromkeys(("id", "question", "explanation", "generated_text", "parse_status"), _TEXT),
+    **dict.fromkeys(("image_ids", "answer", "image_paths", "generated_tokens"), _TEXTS),
+    **dict.fromkeys(("is_correct", "correct_substring", "opened_think"), _FLAG),
+    **dict.fromkeys(("correct_clinical", "correct_no_format_gate"), _FLAG_OR_NULL),
+    **dict.fromkeys(("graph_reference", "graph_predicted"), _GRAPH),
+    "token_ids": ("a list of whole numbers", _list_of(_is_count)),
+    "token_logprobs": ("a list of numbers up to 0", _list_of(_is_measure(_ROUNDING))),
+    "token_probabilities": ("a list of numbers up to 1", _list_of(_is_measure(1 + _ROUNDING))),
+    "extra": ("an object", lambda value: isinstance(value, dict)),
+}
+"""Fields of a line: what they hold, for the message, and whether a value is that."""
+_EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
+    **dict.fromkeys(("kind", "question_type", "semantic_type", "predicted_answer"), _TEXT),
+    "subject_id": ("a text or a number", _is_name),
+    "reasoning_words": ("a whole number", _is_count),
+    "scene_counts": ("a list of three whole numbers", _are_counts),
+    "answer_probabilities": ("an object of numbers from 0 to 1", _are_chances),
+}
+"""What the figures use of `extra`; each may be missing or null."""
+
+
+def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list[Prediction]:
+    """Read a `predictions.jsonl`.
+
+    Args:
+        path: The file, or the run folder that holds it.
+        allow_torn_tail: Leave out a last line that a killed run did not finish (for resuming).
+
+    Fields this version does not know go into `extra`. In older files, which have no `correct_no_format_gate`,
+    `is_correct` counts malformed completions too: it is read as that field, and as `is_correct` where the
+    completion is well-formed.
+
+    Raises:
+        InputError: If the file is missing, a line is broken or holds a value of another type (line and field
+            are named), or an id is there twice.
+    """
+    path = Path(path) / "predictions.jsonl" if Path(path).is_dir() else Path(path)
+    if not path.is_file():
+        raise InputError(f"predictions file {path} does not exist: give the predictions.jsonl of a run")
+    lines = path.read_bytes().split(b"\n")
+    if lines[-1] and allow_torn_tail and _is_torn(lines[-1]):
+        lines.pop()
+    found = [_prediction(line, f"{path}, line {row}") for row, line in enumerate(lines, 1) if line.strip()]
+    twice = len(found) - len({prediction.id for prediction in found})
+    if twice:
+        raise InputError(f"{path} holds {twice} lines whose id is there already: keep one an example")
+    return found
+
+
+def _is_torn(line: bytes) -> bool:
+    try:
+        return not isinstance(parse_json(line, "", nan=True), dict)
+    except InputError:
+        return True
+
+
+def _prediction(line: bytes, where: str) -> Prediction:
+    """One line as a record."""
+    row = parse_json(line, where, advice=ADVICE, nan=True)
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is not a JSON object: {ADVICE}")
+    if absent := [name for name in _REQUIRED if name not in row]:
+        raise InputError(f"{where} has no {', '.join(absent)}: evaluate again or remove the line")
+    _refuse_others(row, _CHECKS, where)
+    unknown = {name: value for name, value in row.items() if name not in _FIELDS}
+    extra = {**row.get("extra", {}), **unknown}
+    given = {name: value for name, value in extra.items() if value is not None}
+    _refuse_others(given, _EXTRA_CHECKS, where)
+    if not row["id"] or not row["answer"]:
+        raise InputError(f"{where} has an empty id or answer: evaluate again or remove the line")
+    known: dict[str, Any] = {
+        name: tuple(row[name]) if name in _SEQUENCES else row[name] for name in _FIELDS if name in row
+    }
+    if "correct_no_format_gate" not in row:
+        known["correct_no_format_gate"] = row["is_correct"]
+        known["is_correct"] = row["is_correct"] and row["parse_status"] == ParseStatus.ok
+    return Prediction(**{**known, "extra": extra})
+
+
+def _refuse_others(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]], where: str) -> None:
+    """Refuse values of another type.
+
+    Raises:
+        InputError: For the first of them.
+    """
+    for name, (kind, fits) in checks.items():
+        if name in row and not fits(row[name]):
+            raise InputError(f"{where}: {name} is not {kind}: evaluate again or repair the line")
