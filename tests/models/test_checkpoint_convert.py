@@ -523,5 +523,5 @@ def test_settings_of_an_original_adapter_are_checked_before_anything_is_written(
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | {"vision_lora": lora}))
     with pytest.raises(InputError, match="vision_lora has no r, lora_alpha and dp that are numbers"):
-        importing.convert(source, tmp_path / "native")
+        convert(source, tmp_path / "native")
     assert not (tmp_path / "native").exists()

@@ -116,6 +116,7 @@ def _check_settings(dtype: str, attention: str) -> None:
 def _check_crops(dynamic_hd: int, kind: str) -> None:
     if kind != "phi4_multimodal":
         raise InputError(
-            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type {shown(kind)}: "
-            "leave it out; what shapes a film there is `size` in the model's preprocessor_config.json"
+            f"dynamic_hd is {dynamic_hd} and only Phi-4-multimodal knows it, not a model of type "
+            f"{shown(kind)}: leave it out; what shapes a film there is `size` in the model's "
+            "preprocessor_config.json"
         )
