@@ -82,6 +82,9 @@ def _parquet(rng: random.Random, rows: list[Any]) -> bytes:
     content = buffer.getvalue()
     if rng.random() < 0.15:
         return content[: rng.randrange(len(content))]
+    if rng.random() < 0.15:
+        place = rng.randrange(len(content))
+        return content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
     return content
 
 
