@@ -75,13 +75,16 @@ def _parquet(rng: random.Random, rows: list[Any]) -> bytes:
         place = rng.randrange(len(names))
         names.append(names[place])
         columns.append(columns[place])
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(
-        pyarrow.table(columns, names=names), buffer, write_page_checksum=True, compression=None
-    )
-    content = buffer.getvalue()
+    try:
+        content = _written(pyarrow, columns, names)
+    except pyarrow.ArrowException:  # an object without keys, which Parquet has not
+        texts = [_texts(pyarrow, [row.get(name) for row in objects]) for name in fields]
+        content = _written(pyarrow, texts, [name.encode("utf-8", "replace").decode() for name in fields])
     if rng.random() < 0.15:
         return content[: rng.randrange(len(content))]
+    if rng.random() < 0.15:
+        place = rng.randrange(len(content))
+        return content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
     return content
 
 
@@ -113,5 +116,16 @@ def _array(pyarrow: Any, rng: random.Random, values: list[Any], *, odd: bool) ->
     try:
         return pyarrow.array(values)
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError):
-        texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
-        return pyarrow.array([text.encode("utf-8", "replace").decode() for text in texts])
+        return _texts(pyarrow, values)
+
+
+def _texts(pyarrow: Any, values: list[Any]) -> Any:
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    return pyarrow.array([text.encode("utf-8", "replace").decode() for text in texts])
+
+
+def _written(pyarrow: Any, columns: list[Any], names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    table = pyarrow.table(columns, names=names)
+    pyarrow.parquet.write_table(table, buffer, write_page_checksum=True, compression=None)
+    return buffer.getvalue()

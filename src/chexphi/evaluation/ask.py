@@ -22,7 +22,7 @@ from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
 from chexphi.rewards.score import Score, accuracy, gold_answer, judge
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 DICOM = (".dcm", ".dicom")
 
@@ -134,7 +134,7 @@ def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
     looks = os.path.splitext(question)[1].lower() in (*Image.registered_extensions(), *DICOM)
     if looks or os.path.isfile(question):
         raise InputError(
-            f"the last word, {question!r}, is a file and no question: add the question, in quotes"
+            f"the last word, {shown(question)}, is a file and no question: add the question, in quotes"
         )
     return tuple(images), question
 
@@ -147,10 +147,10 @@ def read_films(images: Sequence[str]) -> list[Image.Image]:
     """
     for image in images:
         if os.path.isdir(image):
-            raise InputError(f"image {image!r} is a folder: name the files of the films")
+            raise InputError(f"image {shown(image)} is a folder: name the files of the films")
         if not os.path.isfile(image):
             raise InputError(
-                f"image {image!r} does not exist: check the path; the question comes last, in quotes"
+                f"image {shown(image)} does not exist: check the path; the question comes last, in quotes"
             )
     paths = [Path(os.path.abspath(image)) for image in images]
     return [load_image(str(path), Path(path.anchor)) for path in paths]

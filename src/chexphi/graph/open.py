@@ -11,7 +11,7 @@ from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.radgraph import RadgraphExtractor
 from chexphi.graph.service import Service
 from chexphi.graph.types import Extractor
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 
 def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
@@ -28,7 +28,9 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
     kind, _, folder = name.partition(":")
     found: Any
     if options and kind != "rexkg":
-        raise InputError(f"extractor {name} has no option {next(iter(options))!r}: only rexkg:FOLDER has it")
+        raise InputError(
+            f"extractor {name} has no option {shown(next(iter(options)))}: only rexkg:FOLDER has it"
+        )
     if kind == "lexicon" and not folder:
         found = LexiconExtractor()
     elif kind == "radgraph":
@@ -37,7 +39,7 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # torch only where it is asked for
         found = neural.RexkgExtractor(folder, **options)
     else:
-        raise InputError(f"extractor is {name!r}: use lexicon, rexkg:FOLDER or radgraph")
+        raise InputError(f"extractor is {shown(name)}: use lexicon, rexkg:FOLDER or radgraph")
     if options.get("compat") == "seed":
         return found
     return Service(found, disk=DiskCache(cache) if cache else None)
