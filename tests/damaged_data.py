@@ -66,11 +66,10 @@ READERS = (
 )
 
 
-def readings(folder: Path, each: int) -> dict[str, str]:
-    """`data check` of every damaged file, and `each` of the other readers, by turns."""
+def readings(folder: Path) -> dict[str, str]:
+    """`data check` of every damaged file, and one of the other readers, by turns."""
     commands: dict[str, str] = {}
     for number, file in enumerate(sorted((folder / "damaged").iterdir())):
-        turns = [READERS[(number + 3 * turn) % len(READERS)] for turn in range(each)]
-        for turn, words in enumerate(["data check '{}'", *turns]):
+        for turn, words in enumerate(["data check '{}'", READERS[number % len(READERS)]]):
             commands[f"reading {number} {turn}"] = words.replace("{}", f"damaged/{file.name}")
     return commands

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from damaged_data import READERS, damage, readings
+from damaged_data import damage, readings
 from guarded_runs import carry_out
 from PIL import Image, ImageDraw
 
@@ -205,6 +205,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
+@pytest.mark.faults
 def test_runs_that_fail_say_no_word_of_the_data(folder: Path, stages: dict[str, int]) -> None:
     weights = folder / "grpo" / "checkpoint-2" / "adapter_model.safetensors"
     os.truncate(weights, weights.stat().st_size // 2)
@@ -218,11 +219,9 @@ def test_runs_that_fail_say_no_word_of_the_data(folder: Path, stages: dict[str, 
     assert not (folder / "attempts.txt").exists()
 
 
-@pytest.mark.parametrize(
-    "each", [1, pytest.param(len(READERS), marks=pytest.mark.slow)], ids=["by turns", "all"]
-)
-def test_data_that_cannot_be_read_is_not_quoted(folder: Path, stages: dict[str, int], each: int) -> None:
-    commands = readings(folder, each)
+@pytest.mark.slow
+def test_data_that_cannot_be_read_is_not_quoted(folder: Path, stages: dict[str, int]) -> None:
+    commands = readings(folder)
     codes = carry_out(folder, commands)
     assert [commands[name] for name in codes if "Traceback" in said(folder, name)] == []
     assert list(leaks(folder)) == []
