@@ -108,10 +108,19 @@ QUICK = Settings(
 )
 
 
+RANGES = {"workers": PROCESSES, "limit": COUNT, "seed": SEED, "seeds": SEED}
+"""Of the numbers of demo and study."""
+
+
 def limited(settings: Settings, limit: int | None) -> Settings:
-    """The same loop with at most `limit` test examples."""
+    """The same loop with at most `limit` test examples.
+
+    Raises:
+        InputError: If the limit is below 1.
+    """
     if limit is None:
         return settings
+    ranges.check({"limit": limit}, RANGES, "the loop")
     return dataclasses.replace(settings, test_examples=min(limit, settings.test_examples))
 
 
@@ -216,10 +225,6 @@ def mine_stage(name: str, model: Path, data: Path, settings: Settings, *, seed: 
         "seed": seed,
     }
     return Stage(name, ("mine", "score"), values, "summary.json", "scored.jsonl", settings.pool_examples)
-
-
-RANGES = {"workers": PROCESSES, "limit": COUNT, "seed": SEED, "seeds": SEED}
-"""Of the numbers of demo and study."""
 
 
 class LoopRecipe(Protocol):

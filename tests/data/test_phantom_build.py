@@ -165,7 +165,7 @@ def test_overwrite_leaves_nothing_of_the_earlier_dataset(tmp_path: Path) -> None
     [
         ({"size": 32}, "film size 32"),
         ({"size": 1024}, "film size 1024"),
-        ({"counts": Sizes(pool=-1)}, "number of pool"),
+        ({"counts": Sizes(pool=-1)}, "phantom: pool is -1: use at least 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, object], message: str) -> None:

@@ -231,7 +231,7 @@ def test_a_log_probability_that_is_not_finite_stops_an_unlogged_step(
 
 @pytest.mark.parametrize("value", ["0", "-3"])
 def test_log_every_is_at_least_one(run: Run, tmp_path: Path, value: str) -> None:
-    with pytest.raises(InputError, match=f"log_every is {value}: use 1 for every step"):
+    with pytest.raises(InputError, match=f"log_every is {value}: use at least 1"):
         run(tmp_path / "run", "--log_every", value)
     assert not (tmp_path / "run").exists()
 

@@ -234,7 +234,7 @@ def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
     ("flags", "message"),
     [
         (["--trainable=vison_lora"], r"'vison_lora', which names no parameter: use vision_lora"),
-        (["--trainable=(lm"], "no regular expression"),
+        (["--trainable=(lm"], "not a regular expression"),
         (["--dtype=int8"], "dtype is 'int8': use auto, float32, bfloat16"),
         (["--attn-implementation=flash"], "'flash': use sdpa, eager"),
         (["--use_flash_attention"], "needs the package flash-attn, which is not installed"),
