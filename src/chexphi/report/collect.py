@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from chexphi import jsonl
 from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.metrics import summarize
@@ -19,6 +17,7 @@ from chexphi.evaluation.tables import FIGURES, PARTS, left_out_text
 from chexphi.files import read_json
 from chexphi.report.parts import Arm, Curve
 from chexphi.schema import InputError, Prediction
+from chexphi.yaml_files import parse_yaml
 
 PANELS = {
     "rewards/external_r1v_acc/mean": "Answer reward",
@@ -59,10 +58,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     """A file of settings; as `_json`."""
     if not path.is_file():
         return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, yaml.YAMLError):
-        raise InputError(f"{path} cannot be read: {ADVICE}") from None
+    found = parse_yaml(path.read_bytes(), str(path))
     return found if isinstance(found, dict) else {}
 
 
