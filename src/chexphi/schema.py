@@ -28,8 +28,8 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits; lists within lists
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= MAX_SHOWN else f"a {type(value).__name__} of {len(text)} characters"
+        return f"{type_shown(value)} too large to show"
+    return text if len(text) <= MAX_SHOWN else f"{type_shown(value)} of {len(text)} characters"
 
 
 def type_shown(value: Any) -> str:
