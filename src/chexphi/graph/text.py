@@ -15,7 +15,8 @@ from chexphi.graph.types import Mention, Parse, claimed
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
-    | (?P<stop>(?<![.!?\u3002\uff01\uff1f])[.!?\u3002\uff01\uff1f]++)
+    | (?P<stop>[.!?\u3002\uff01\uff1f](?<![.!?\u3002\uff01\uff1f][.!?\u3002\uff01\uff1f])
+        [.!?\u3002\uff01\uff1f]*+)
         (?=["')\]*_`\u201d\u2019\u00bb]*+(?:\s|[A-Z<]|$))
     | (?P<item>(?<![\w(.,/-])(?:\(?(?:\d{1,2}|[a-hA-H])\)(?=\s?[^\W\d])|[\u2022\u25cf\u25aa]\s))
     | (?P<line>\n\s*+)""",
