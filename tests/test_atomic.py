@@ -194,11 +194,13 @@ PLAIN = {
     "models/features.py": "into memory",
     "models/tiny.py": "within a whole folder",
     "pipeline.py": "the log of a process",
+    "replaced_run.py": "moves whole folders",
     "report/films.py": "into memory",
     "run_lock.py": "a lock",
     "sweep/engines.py": "the log of a process",
     "sweep/loop.py": "the log of a process, within atomic.writing",
     "training/kg.py": "a configuration and a tokenizer, within atomic.writing",
+    "yaml_files.py": "into memory",
 }
 """Files that write under a final name, and why they may."""
 
