@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from chexphi.schema import InputError, shown
+from chexphi.schema import InputError, key_shown, shown
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -21,10 +21,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(pairs):
         return found
     seen: set[str] = set()
-    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    number, twice = next(
+        (number, key)
+        for number, (key, _) in enumerate(pairs, 1)
+        if key in seen or seen.add(key)  # type: ignore[func-returns-value]
+    )
     name = found.get("id")
     row = f" in the row with id {shown(name)}" if isinstance(name, str | int) and twice != "id" else ""
-    raise _RefusedError(f"the key {shown(twice)} is there twice{row}")
+    raise _RefusedError(f"{key_shown(twice, number)} is there twice{row}")
 
 
 def _constant(word: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
@@ -30,6 +31,15 @@ def shown(value: Any) -> str:
     except (ValueError, RecursionError):  # an integer of thousands of digits; lists within lists
         return f"{type_shown(value)} too large to show"
     return text if len(text) <= MAX_SHOWN else f"{type_shown(value)} of {len(text)} characters"
+
+
+def word_shown(value: str) -> str:
+    """A word that should have been another; what is more than letters may be a text or a patient.
+
+    >>> word_shown("compair"), word_shown("p10003412"), word_shown("Is the heart large?")
+    ("'compair'", 'a text of 9 characters', 'a text of 19 characters')
+    """
+    return repr(value) if re.fullmatch(r"[a-zA-Z_-]{0,20}", value) else f"a text of {len(value)} characters"
 
 
 def type_shown(value: Any) -> str:
@@ -162,3 +172,22 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+KEYS = frozenset(
+    (
+        *(entry.name for record in (Example, Completion, Prediction) for entry in dataclasses.fields(record)),
+        *("image", "image_id", "image_ids", "image_path", "messages", "solution", "role", "content", "text"),
+        *("data", "rows", "train", "validation", "test", "bytes", "path", "url"),
+    )
+)
+"""Keys that messages name: another may be a patient, in tables by patient."""
+
+
+def key_shown(key: str, number: int) -> str:
+    """A key as messages show it: a name of ours, else its place among the keys, from 1.
+
+    >>> key_shown("answer", 3), key_shown("p10003412", 3)
+    ("the key 'answer'", 'the key number 3')
+    """
+    return f"the key {key!r}" if key in KEYS else f"the key number {number}"

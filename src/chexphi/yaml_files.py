@@ -1,5 +1,7 @@
 """YAML that a user wrote: mappings, lists, texts, and numbers and words as JSON has them.
 
+`.5`, `1.` and `+1`, which have one meaning in all of YAML, are numbers too.
+
 Only PyYAML's parser runs. Its constructors, which read `010` as 8, `1:30` as 90 and `no` as false, do not: so
 no tag has an effect, and no alias multiplies.
 """
@@ -18,8 +20,8 @@ MAX_BYTES = 50_000
 """Of a file: PyYAML reads that in about a second; the largest file of settings here has 3,000."""
 MAX_DEPTH = 32
 """Of mappings and lists within each other."""
-INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {"": None, "~": None, ".nan": float("nan")}
 _WORDS |= {".inf": float("inf"), "-.inf": float("-inf")}
 _WORDS |= dict.fromkeys(("null", "Null", "NULL"), None)

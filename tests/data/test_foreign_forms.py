@@ -179,6 +179,7 @@ def test_a_question_about_no_film_may_carry_a_path(tmp_path: Path) -> None:
         (b"\x89PNG", "its film is bytes"),
         ([b"\x89PNG"], "its film is bytes"),
         ({"path": "1.png"}, "record of `path`: write the film's path alone"),
+        ({"p10003412": "1.png"}, "record of 1 fields: write the film's path alone"),
     ],
 )
 @pytest.mark.parametrize("field", ["image", "images"])

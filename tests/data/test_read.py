@@ -147,6 +147,7 @@ def test_the_kind_of_a_row_that_names_none(folder: Path, name: str, films: list[
         ({"images": ""}, "has no image"),
         ({"images": ["1.png", ""]}, "has no image"),
         ({"kind": "compair"}, "unknown kind 'compair': use basic, region or compare"),
+        ({"kind": "Is it big?"}, "unknown kind a text of 10 characters: use basic"),
         ({"answer": True}, "field answer"),
         ({"answer": {"a": 1}}, "field answer"),
         ({"question": ["x"]}, "field question"),

@@ -219,6 +219,37 @@ def test_a_base_that_is_an_adapter_as_well_is_refused(copy: Callable[..., Path])
     assert "has an adapter_config.json of its own" in (refusal(folder) or "")
 
 
+def test_settings_that_change_nothing_are_no_reason_to_refuse_a_folder(copy: Callable[..., Path]) -> None:
+    """Defaults written out, keys of other tools, an attention that is not installed."""
+    for kind in FAMILIES:
+        folder = copy(kind)
+        change(
+            folder / "generation_config.json",
+            num_beams=1, length_penalty=1.0, min_length=0, num_return_sequences=1, output_scores=False,
+            trust_remote_code=True, max_window_size=6144, chat_format="chatml", do_sample=False,
+            temperature=0.0, renormalize_logits=False, stop_strings=None,
+        )  # fmt: skip
+        change(folder / "config.json", _attn_implementation="flash_attention_2")
+        assert refusal(folder) is None, kind
+
+
+@pytest.mark.parametrize("setting", [True, False, "gaussian", "orthogonal"])
+def test_how_an_adapter_was_drawn_does_not_matter(copy: Callable[..., Path], setting: Any) -> None:
+    folder = copy("phi4_multimodal", adapted=True)
+    change(folder / "adapter_config.json", init_lora_weights=setting)
+    assert refusal(folder) is None
+
+
+@pytest.mark.parametrize("setting", ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga"])
+def test_an_adapter_that_began_with_parts_of_its_base_is_refused(
+    copy: Callable[..., Path], setting: str
+) -> None:
+    """PEFT takes these parts out of the base: without that it is another policy."""
+    folder = copy("phi4_multimodal", adapted=True)
+    change(folder / "adapter_config.json", init_lora_weights=setting)
+    assert f"init_lora_weights is '{setting}', and only plain LoRA is read" in (refusal(folder) or "")
+
+
 DAMAGE: list[tuple[str, dict[str, Any] | str, str]] = [
     ("config.json", "{", "is not JSON"),
     ("config.json", "[]", "is not a JSON object"),
@@ -228,7 +259,7 @@ DAMAGE: list[tuple[str, dict[str, Any] | str, str]] = [
     ("generation_config.json", {"bos_token_id": -1}, "use ids of tokens"),
     ("generation_config.json", {"suppress_tokens": ["a"]}, "use ids of tokens"),
     ("generation_config.json", {"temperature": "hot", "do_sample": True}, "generation_config|cannot be read"),
-    ("generation_config.json", {"num_beams": 4}, "num_beams is 4, which is not read"),
+    ("generation_config.json", {"num_beams": 4}, "num_beams is 4, and it is not read"),
     ("tokenizer_config.json", "null", "is not a JSON object"),
     ("tokenizer_config.json", {"eos_token": 7}, "cannot be read as"),
     ("tokenizer_config.json", {"extra_special_tokens": 7}, "cannot be read as"),

@@ -20,7 +20,7 @@ from transformers.models.siglip import modeling_siglip
 from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
-from chexphi.models import phi4, policy
+from chexphi.models import phi4, policy, trial
 from chexphi.models.features import Tower
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo, sft, shared
@@ -43,8 +43,16 @@ assert modeling_gemma3  # its tower is SigLIP
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """What went through any tower: crops, films or patches, a tensor a pass."""
+    """What went through any tower: crops, films or patches, a tensor a pass; not the blank film of a load."""
     seen: list[Tensor] = []
+    ask = trial.check
+
+    def asked(*args: Any) -> None:
+        before = len(seen)
+        ask(*args)
+        del seen[before:]
+
+    monkeypatch.setattr(trial, "check", asked)
 
     def counted(native: Any) -> Any:
         def forward(self: Any, *args: Any, **kwargs: Any) -> Any:

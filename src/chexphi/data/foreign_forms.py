@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chexphi.schema import MAX_SHOWN
+from chexphi.schema import KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def embedded(images: Any) -> str:
             return "its film is bytes: write the films to files and their names as `images`"
         if isinstance(entry, Mapping):
             fields = ", ".join(f"`{field}`" for field in entry)
-            fields = fields if len(fields) <= MAX_SHOWN else f"{len(entry)} fields"
+            fields = fields if KEYS.issuperset(entry) else f"{len(entry)} fields"
             if "bytes" in entry:
                 return (
                     f"its film is a record of {fields}, as Hugging Face's data sets keep films in Parquet:"

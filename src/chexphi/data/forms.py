@@ -14,7 +14,7 @@ from typing import Any
 from chexphi import atomic
 from chexphi.data import foreign_forms, parquet
 from chexphi.files import parse_json
-from chexphi.schema import Example, InputError, shown
+from chexphi.schema import Example, InputError, key_shown
 
 FORMS = (".json", ".jsonl", ".parquet")
 _PARQUET_JSON = ("scene", "graph")
@@ -39,10 +39,14 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
     rows = parse_json(text, str(path), advice=advice, nan=True)  # NaN: an empty cell
     if not isinstance(rows, list):
         values = rows if isinstance(rows, dict) else {}
-        arrays = [key for key, value in values.items() if isinstance(value, list)]
+        arrays = [
+            key_shown(key, number)
+            for number, (key, value) in enumerate(values.items(), 1)
+            if isinstance(value, list)
+        ]
         advice = "write the rows as [{…}, {…}], or as lines of a .jsonl file"
         if arrays:
-            advice = f"its {shown(arrays[0])} does, save that in a file of its own"
+            advice = f"{arrays[0]} does, save its value in a file of its own"
         elif values and all(isinstance(value, dict) for value in values.values()):
             advice = "write the rows as [{…}, {…}], with pandas by to_json(orient='records')"
         raise InputError(f"{path} does not hold a JSON array: {advice}")

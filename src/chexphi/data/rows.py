@@ -13,7 +13,7 @@ from chexphi import prompts
 from chexphi.data import cells, drawn_fields, foreign_forms
 from chexphi.data.messages import text_of_turn
 from chexphi.data.references import is_film, with_suffix
-from chexphi.schema import KINDS, Example, InputError, Kind, shown
+from chexphi.schema import KINDS, Example, InputError, Kind, shown, word_shown
 
 _EMPTY_PART = re.compile(r">\s*(?:-?nan|<na>|nat|none|null|#?n/a|na)\s*<", re.IGNORECASE)
 """What may be an empty cell between tags; other explanations are not parsed for it."""
@@ -192,7 +192,7 @@ def to_example(raw: Any, *, where: str, default_id: str, stem: str, root: Path) 
     kind = row.kind.lower() or kind_of(stem, len(images))
     if kind not in KINDS:
         raise InputError(
-            f"{where}: unknown kind {shown(row.kind)}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}"
+            f"{where}: unknown kind {word_shown(row.kind)}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}"
         )
     fields = row.__dict__ | {"id": row.id or default_id, "answer": tuple(answer), "kind": kind} | drawn
     return Example(**fields | {"images": images})

@@ -21,12 +21,13 @@ UNUSED = frozenset(
     (
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
         *("auto_mapping", "target_modules", "layers_to_transform", "layers_pattern", "exclude_modules"),
-        *("init_lora_weights", "ensure_weight_tying", "qalora_group_size", "megatron_core"),
+        *("ensure_weight_tying", "qalora_group_size", "megatron_core"),
     )
 )
 """Its other settings that change nothing: the modules follow from the base, the values from the file."""
-UNCHANGED = {"bias": "none"}
-"""Further settings with the value that leaves the adapter plain LoRA."""
+UNCHANGED = {"bias": ("none",), "init_lora_weights": (True, "gaussian", "orthogonal")}
+"""Further settings with the values that leave the adapter plain LoRA; PiSSA, OLoRA and others that begin with
+parts of the base also take these parts from the base when it is loaded."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -56,6 +57,6 @@ def read(folder: Path) -> dict[str, Any]:
     if not isinstance(modules, list) or not all(isinstance(name, str) and name for name in modules):
         raise InputError(f"{path}: modules_to_save is {shown(modules)}: use a list of names of modules")
     for name, value in found.items():
-        if value and name not in DEFAULTS and name not in UNUSED and value != UNCHANGED.get(name):
+        if value and name not in DEFAULTS and name not in UNUSED and value not in UNCHANGED.get(name, ()):
             raise InputError(f"{path}: {name} is {shown(value)}, and only plain LoRA is read: merge it first")
     return values

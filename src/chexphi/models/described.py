@@ -17,8 +17,8 @@ from chexphi.model_folder import reading
 from chexphi.models.checkpoint.headers import Header
 from chexphi.schema import InputError, shown
 
-REPEATED = ("layers", "blocks", "depth")
-"""What counts modules, each with tensors of its own, has one of these in its name."""
+REPEATED = ("num_hidden_layers", "num_layers", "num_blocks", "depth")
+"""Settings that count modules, each with tensors of its own."""
 BUFFERS = 50_000_000
 """Numbers of all tables that are computed and not saved (positions, rotations), at most."""
 
@@ -38,7 +38,7 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
     """
     config_file = folder / "config.json"
     for key, value in _settings(read_object(config_file)):
-        if any(word in key for word in REPEATED) and isinstance(value, int) and value > len(tensors):
+        if key in REPEATED and isinstance(value, int) and value > len(tensors):
             raise InputError(
                 f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "
                 "again"
@@ -47,6 +47,7 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         config = model_class.config_class.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
+        config._attn_implementation = "eager"  # a folder's own may need what is not installed, or asked for
         with torch.device("meta"), no_init_weights():
             model = model_class(config)
     described = sum(parameter.numel() for parameter in model.parameters())

@@ -26,13 +26,18 @@ MAX_PIXELS = 1 << 26
 PREPARATION = ("processor_config.json", "preprocessor_config.json")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
 POSITIVE = ("temperature", "repetition_penalty", "max_length", "max_new_tokens", "top_p")
-SAMPLING = (
-    *TOKEN_IDS,
-    *POSITIVE,
-    *("top_k", "min_p", "do_sample", "use_cache", "cache_implementation", "transformers_version"),
-    *("output_attentions", "output_hidden_states", "return_dict_in_generate"),
-)
-"""What a folder may say of generation; the rest would change how completions are drawn in training."""
+OFF: dict[str, float] = {
+    **dict.fromkeys(("num_beams", "num_beam_groups", "num_return_sequences"), 1),
+    **dict.fromkeys(("typical_p", "top_h", "guidance_scale", "encoder_repetition_penalty"), 1),
+    **dict.fromkeys(("min_length", "min_new_tokens", "no_repeat_ngram_size"), 0),
+    **dict.fromkeys(("encoder_no_repeat_ngram_size", "epsilon_cutoff", "eta_cutoff", "penalty_alpha"), 0),
+    **dict.fromkeys(("bad_words_ids", "force_words_ids", "forced_bos_token_id", "forced_eos_token_id"), 0),
+    **dict.fromkeys(("sequence_bias", "constraints", "stop_strings", "max_time", "dola_layers"), 0),
+    **dict.fromkeys(("exponential_decay_length_penalty", "watermarking_config", "renormalize_logits"), 0),
+    **dict.fromkeys(("prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp"), 0),
+}
+"""Settings of generation that would change how completions are drawn in training, with the value that does
+not. What else a folder says has no effect on it, or is known to the stages."""
 
 
 def check_films(folder: Path) -> None:
@@ -67,15 +72,17 @@ def check_generation(model: Any, folder: Path) -> None:
     for name, value in model.generation_config.to_diff_dict().items():
         if name.startswith("_") or value is None:
             continue
-        if name not in SAMPLING:
-            raise InputError(f"{where}: {name} is {shown(value)}, which is not read: remove the entry")
+        if name in OFF and (value is True or (value and value != OFF[name])):
+            raise InputError(f"{where}: {name} is {shown(value)}, and it is not read: remove the entry")
         ids = value if isinstance(value, list) else [value]
         if name in TOKEN_IDS and any(type(one) is not int or not 0 <= one < vocabulary for one in ids):
             raise InputError(
                 f"{where}: {name} is {shown(value)}: use ids of tokens, from 0 to {vocabulary - 1}"
             )
         number = type(value) in (int, float) and math.isfinite(value)
-        if name in (*POSITIVE, "top_k", "min_p") and not (number and (value > 0 or name not in POSITIVE)):
+        off = name == "temperature" and not model.generation_config.do_sample  # a greedy one, written out
+        least = 0 if off or name not in POSITIVE else math.ulp(0)
+        if name in (*POSITIVE, "top_k", "min_p") and not (number and value >= least):
             raise InputError(f"{where}: {name} is {shown(value)}: use a positive number")
 
 

@@ -21,7 +21,9 @@ def check(args: Any, verb: str) -> None:
     Raises:
         InputError: For the first such setting.
     """
-    if getattr(args, "trust_remote_code", False):
+    init = getattr(args, "model_init_kwargs", None)
+    within = init.get("trust_remote_code") if isinstance(init, dict) else False
+    if getattr(args, "trust_remote_code", False) or within:
         raise InputError(
             f"{verb}: trust_remote_code is true, and code of a model's folder is not run: leave it out"
         )

@@ -186,7 +186,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         )  # fmt: skip
         made.append(trainer)
         if left_out := run.facts.get("unscorable"):
-            logger.warning("%d examples that no reward can score are left out", len(left_out))
+            logger.warning(
+                "%d examples that no reward can score are left out: manifest.json names them", len(left_out)
+            )
         logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)

@@ -41,8 +41,8 @@ def check(args: Any, verb: str, environment: Mapping[str, str] = os.environ) -> 
     """
     if name := next((name for name in HUB if getattr(args, name, None)), None):
         raise InputError(
-            f"{verb}: {name} is set, which would upload the run's folder with its patients' texts: leave it "
-            "out, and upload the finished policy alone: hf upload USER/NAME RUN/model --private"
+            f"{verb}: {name} is set, and a run's folder holds patients' texts, and is not uploaded: leave "
+            "it out, and upload the finished policy alone: hf upload USER/NAME RUN/model --private"
         )
     if getattr(args, "log_completions", False):
         raise InputError(

@@ -82,7 +82,7 @@ def leave_out(
         raise InputError(
             f"grpo: {len(left_out)} of {len(examples)} examples can be scored by none of the rewards "
             f"({', '.join(fields.rewards)}), the first is {left_out[0].id}: their references have no answer "
-            "or no graph; add a reward that they have, or remove them"
+            "or no graph; add a reward that they have, remove them, or use --unscorable leave_out"
         )
     if not left_out:
         return list(examples)

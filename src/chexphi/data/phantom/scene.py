@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chexphi.schema import InputError, shown
+from chexphi.schema import InputError, shown, word_shown
 
 SIDES = ("left", "right")
 ZONES = ("upper", "mid", "lower")
@@ -71,7 +71,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.name not in PLACES:
-            raise InputError(f"finding {shown(self.name)} is unknown: use one of {', '.join(FINDINGS)}")
+            raise InputError(f"finding {word_shown(self.name)} is unknown: use one of {', '.join(FINDINGS)}")
         if (self.side, self.zone) not in PLACES[self.name]:
             raise InputError(
                 f"finding {self.name!r} cannot have side {shown(self.side)} and zone {shown(self.zone)}: "
