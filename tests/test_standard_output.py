@@ -85,7 +85,14 @@ def test_lines_need_a_standard_output(texts: Path) -> None:
 def test_ctrl_c_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["data", "phantom", "--out", str(out), "--train", "50000", "--workers", "2"]
-    verb = subprocess.Popen([*CHEXPHI, *command], stderr=subprocess.PIPE, text=True)
+    verb = subprocess.Popen(
+        [*CHEXPHI, *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job ignores it
+    )
     while not (tmp_path / "out.part").exists():
         assert verb.poll() is None
         time.sleep(0.05)
