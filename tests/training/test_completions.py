@@ -78,7 +78,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on `grpo` trains with TRL's own trainer, which writes nothing."""
 
     def trl(model: Any, completions: Any, log_every: Any, limits: Any, share_prefix: Any, epochs_done: Any,
-            logs: Any, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
+            logs: Any, refuse_unscorable: bool, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
         model.get_base_model().share_prefix = share_prefix
         return GRPOTrainer(model=model, **kwargs)
 

@@ -452,13 +452,13 @@ def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
     ("flags", "message"),
     [
         (["--vllm_mode=colocate"], "Phi-4-multimodal in its original layout only"),
-        (["--vllm_mode=local"], "vllm_mode is 'local': use colocate or server"),
+        (["--vllm_mode=local"], "vllm_mode is 'local': use one of colocate, server"),
         (["--top_p=0.9"], "set top_p to 1"),
         (["--top_k=50"], "top_k to 0"),
         (["--min_p=0.1"], "min_p to null"),
         (["--repetition_penalty=1.1"], "repetition_penalty to 1"),
         (["--logp_difference=0"], "logp_difference is 0.0"),
-        (["--logp_outliers=2"], "logp_outliers 2.0"),
+        (["--logp_outliers=2"], "logp_outliers is 2.0: use at most 1"),
         (
             ["--trainable=vision_lora+lm_head"],
             "would not take a trained lm_head: set trainable to vision_lora",

@@ -13,7 +13,8 @@ from chexphi.training import refused
 
 
 def config(kind: Any, out: Path, **values: Any) -> Any:
-    return kind(output_dir=str(out), use_cpu=True, bf16=False, report_to="none", **values)
+    given = {"output_dir": str(out), "use_cpu": True, "bf16": False, "report_to": "none"}
+    return kind(**given, remove_unused_columns=False, **values)
 
 
 @pytest.mark.parametrize(("kind", "verb"), [(GRPOConfig, "grpo"), (SFTConfig, "sft")])

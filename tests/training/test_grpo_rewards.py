@@ -172,7 +172,7 @@ def test_completions_that_are_all_truncated_earn_the_floor(
         (["--rewards", "nowhere:reward"], "no module nowhere"),
         (["--rewards", "radeval:bleu"], "needs the library radeval"),
         (["--combine=gated", "--gate=format"], "gate is 'format'"),
-        (["--combine=product", "--reward_weights", "1", "-1"], "in a product at least 0"),
+        (["--combine=product", "--reward_weights", "1", "-1"], "in a product give at least 0"),
     ],
 )
 def test_bad_rewards_stop_before_a_folder_is_made(

@@ -218,4 +218,5 @@ def test_settings_that_libraries_take_are_taken(tmp_path: Path, name: str, value
         if name in kind.__dataclass_fields__:
             more = {**beside.get(name, {}), **(beside.get(value, {}) if isinstance(value, str) else {})}
             given = {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False, "report_to": "none"}
+            given |= {"remove_unused_columns": False}
             refused.check(kind(**given, **more, **{name: value}), verb)

@@ -39,6 +39,8 @@ OVERRIDDEN = {
     "_send_telemetry": ["self"],
     "create_model_card": ["self", "model_name", "dataset_name", "tags"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
+    "_load_optimizer_and_scheduler": ["self", "checkpoint"],
+    "_load_rng_state": ["self", "checkpoint"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_per_token_logps_and_entropies": [
         "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",

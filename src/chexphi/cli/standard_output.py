@@ -26,8 +26,11 @@ class _Guarded(io.TextIOWrapper):
 
 
 def guard() -> None:
-    """From here on, writing to a standard output that is full raises `InputError`."""
-    if type(sys.stdout) is io.TextIOWrapper:
+    """From here on, writing to a standard output that is full raises `InputError`.
+
+    Only the process's own: another would be closed with the wrapper that it had.
+    """
+    if type(sys.stdout) is io.TextIOWrapper and sys.stdout is sys.__stdout__:
         sys.stdout = _Guarded(
             sys.stdout.buffer,
             encoding=sys.stdout.encoding,

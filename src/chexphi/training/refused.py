@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from chexphi import processes, ranges, replaced_run
 from chexphi.schema import InputError
 from chexphi.training import choices, foreign_code, outward, rehearsal, trackers
 from chexphi.training.number_ranges import GRPO_RUN, SFT_RUN
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "numpy")
 REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
@@ -72,13 +75,13 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
         yield made
     except Exception as error:
         begun = resumed or any(trainer.state.global_step for trainer in made)
-        ours = isinstance(error, InputError)
-        refuses = not begun and (ours or (isinstance(error, REFUSALS) and is_refusal(error)))
+        refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
         main = processes.is_main()
-        put_back = main and not resumed and replaced_run.put_back(out)
-        if main and refuses and not put_back:
+        if main and not resumed and replaced_run.put_back(out):
+            logger.warning("the run that was in %s before is put back", out)
+        elif main and refused and not begun:
             shutil.rmtree(out, ignore_errors=True)
-        if ours or not refuses:
+        if begun or not refused:
             raise
         text = " ".join(str(error).split())
         raise InputError(f"{verb}: these settings cannot train: {type(error).__name__}: {text}") from error
