@@ -54,7 +54,7 @@ CASES = [
     (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "a.png", "an XML text"),
     (b'{"message": "401 Unauthorized"}', "a.png", "a JSON text"),
     (NIFTI, "a.png", "a NIfTI volume"),
-    (gzip.compress(NIFTI), "a.nii.gz", "a compressed file (gzip)"),
+    (gzip.compress(NIFTI, mtime=0), "a.nii.gz", "a compressed file (gzip)"),
     (b"NRRD0004\n", "a.png", "an NRRD volume"),
     (b"ObjectType = Image\nNDims = 2\n", "a.mha", "a MetaImage volume"),
     (saved(np.zeros((4, 4))), "a.png", "a NumPy array"),
