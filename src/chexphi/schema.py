@@ -178,7 +178,8 @@ KEYS = frozenset(
     (
         *(entry.name for record in (Example, Completion, Prediction) for entry in dataclasses.fields(record)),
         *("image", "image_id", "image_ids", "image_path", "messages", "solution", "role", "content", "text"),
-        *("data", "rows", "train", "validation", "test", "bytes", "path", "url"),
+        *("data", "rows", "train", "validation", "test", "questions", "annotations", "examples"),
+        *("bytes", "path", "url"),
     )
 )
 """Keys that messages name: another may be a patient, in tables by patient."""

@@ -215,7 +215,7 @@ def test_a_published_table_is_named(tmp_path: Path, header: str, words: str) -> 
 
 def test_an_array_inside_an_object_is_pointed_at(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"version": 1, "questions": [{}]}))
-    with pytest.raises(InputError, match="its 'questions' does"):
+    with pytest.raises(InputError, match="the key 'questions' does"):
         read_examples(tmp_path / "a.json")
 
 
