@@ -84,7 +84,7 @@ def whole_file(path: Path, *, shared: bool = False, remedy: str = REMEDY) -> Ite
         try:
             yield part
             if not shared:
-                _wait_for_disk(part)
+                wait_for_disk(part)
             part.replace(path)
         finally:
             with suppress(OSError):
@@ -201,7 +201,8 @@ def _made(folder: Path) -> Iterator[None]:
         raise
 
 
-def _wait_for_disk(path: Path) -> None:
+def wait_for_disk(path: Path) -> None:
+    """Return once the disk has what was written to a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -56,17 +56,17 @@ def outside(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts
 
 
-def _entries(content: Any) -> Iterator[tuple[str, Any]]:
+def entries(content: Any) -> Iterator[tuple[str, Any]]:
     """Every key of an object with its value, those of objects inside it too."""
     if isinstance(content, dict):
         yield from content.items()
     below = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
     for value in below:
-        yield from _entries(value)
+        yield from entries(value)
 
 
 def _check_names(path: Path, content: dict[str, Any]) -> None:
-    for key, value in _entries(content):
+    for key, value in entries(content):
         names = value if isinstance(value, list) else [value]
         texts = [name for name in names if isinstance(name, str)]
         if key.endswith(("_file", "_files")) and key not in RECORDS:
@@ -84,7 +84,7 @@ def _check_names(path: Path, content: dict[str, Any]) -> None:
 def own_code(folder: Path) -> tuple[Path, str] | None:
     """The first file of a folder that names a class of its own (`auto_map`), and the class."""
     for path in (folder / name for name in SETTINGS):
-        for key, value in _entries(read_object(path)) if path.is_file() else ():
+        for key, value in entries(read_object(path)) if path.is_file() else ():
             if key == "auto_map" and value:
                 values = list(value.values()) if isinstance(value, dict) else [value]
                 return path, shown(values[0])

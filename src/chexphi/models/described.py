@@ -5,7 +5,7 @@ A size that is wrong in `config.json` would else be found when memory for it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from transformers.initialization import no_init_weights
 
 from chexphi.files import read_object
-from chexphi.model_folder import reading
+from chexphi.model_folder import entries, reading
 from chexphi.models.checkpoint.headers import Header
 from chexphi.schema import InputError, shown
 
@@ -37,7 +37,7 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         InputError: For that, or if no such model can be built.
     """
     config_file = folder / "config.json"
-    for key, value in _settings(read_object(config_file)):
+    for key, value in entries(read_object(config_file)):
         if key in REPEATED and isinstance(value, int) and value > len(tensors):
             raise InputError(
                 f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "
@@ -58,11 +58,3 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
             f"{config_file} describes a model of {described:,} numbers and tables of {computed:,}, and the "
             f"weights beside it are {held:,}: one of the two belongs to another model"
         )
-
-
-def _settings(content: Any) -> Iterator[tuple[str, Any]]:
-    """Every entry of a configuration and of the parts in it."""
-    for key, value in content.items():
-        yield key, value
-        if isinstance(value, dict):
-            yield from _settings(value)

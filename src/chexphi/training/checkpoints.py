@@ -44,7 +44,7 @@ def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bo
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER]
     present = [path for path in logs if path.is_file()]
     for path in (*files, *present, *{file.parent for file in files}):
-        _sync(path)
+        atomic.wait_for_disk(path)
     marker = {
         "step": step,
         "weights_only": weights_only,
@@ -52,16 +52,8 @@ def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bo
         "logs": {path.name: path.stat().st_size for path in present},
     }
     atomic.write_text(folder / MARKER, json.dumps(marker, indent=1) + "\n")
-    _sync(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    atomic.wait_for_disk(folder)
+    atomic.wait_for_disk(folder.parent)
 
 
 def marker(folder: Path) -> dict[str, Any] | str:

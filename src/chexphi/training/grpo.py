@@ -116,17 +116,26 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     refused.check(args, "grpo")
     unscorable.check(recipe)
     named.check_places(recipe.rewards)
-    if len(examples) < (prompts := args.generation_batch_size // args.num_generations):
-        raise InputError(
-            f"grpo: {len(examples)} examples are fewer than the {prompts} prompts of a step: lower the batch"
-        )
-    if recipe.dynamic_sample:
-        dynamic.check(args, recipe.max_resample_times, len(examples))
+    check_count(recipe, args, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
     if args.use_vllm:
         engines.check(args, _limits(recipe))
         engines.check_policy(args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model)))
+
+
+def check_count(recipe: GRPORecipe, args: GRPOConfig, count: int) -> None:
+    """Refuse fewer examples than a step takes.
+
+    Raises:
+        InputError: If there are.
+    """
+    if count < (prompts := args.generation_batch_size // args.num_generations):
+        raise InputError(
+            f"grpo: {count} examples are fewer than the {prompts} prompts of a step: lower the batch"
+        )
+    if recipe.dynamic_sample:
+        dynamic.check(args, recipe.max_resample_times, count)
 
 
 def read_pools(recipe: GRPORecipe) -> list[Example]:
@@ -164,7 +173,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
         extractor = named.extractor_of(recipe)
         examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
-        check(recipe, args, examples)  # enough are left
+        check_count(recipe, args, len(examples))
     if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
