@@ -81,18 +81,21 @@ def test_transparency_in_parts_is_the_same(tmp_path: Path, monkeypatch: pytest.M
         assert load_image("film.png", tmp_path).tobytes() == wanted.tobytes()
 
 
+# ru_maxrss would begin at what the parent process has had
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 from chexphi.data.images import load_image
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 load_image("small", Path(sys.argv[1]))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 load_image("film", Path(sys.argv[1]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in KiB there alone")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("kind", ["16 bits", "16 bits, turned", "float", "int", "RGB", "RGBA"])
 def test_a_large_film_takes_a_few_bytes_a_pixel(tmp_path: Path, kind: str) -> None:
     """The film as stored (2 or 4), as RGB (4), and a second copy where it is turned or of colour."""
@@ -110,4 +113,4 @@ def test_a_large_film_takes_a_few_bytes_a_pixel(tmp_path: Path, kind: str) -> No
     ended = subprocess.run(
         [sys.executable, "-c", PEAK, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert 1024 * int(ended.stdout) / values.size < 10.5  # 88 million such pixels: 0.9 GB
+    assert 1 < 1024 * int(ended.stdout) / values.size < 10.5  # 88 million such pixels: 0.9 GB

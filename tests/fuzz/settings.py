@@ -106,7 +106,9 @@ def _written(rng: random.Random, verb: str, values: dict[str, tuple[str, tuple[A
     for key, (text, allowed) in values.items():
         plain = len(allowed) == 1 and isinstance(allowed[0], int | float) and not isinstance(allowed[0], bool)
         if plain and text == _yaml(allowed[0]) and rng.random() < 0.2:
-            flags += [f"--{key}={text.removeprefix('.').replace('-.', '-')}"]
+            word = text.removeprefix(".").replace("-.", "-")
+            flags.append(f"--{key}={word}")
+            given[key] = (*allowed, word)  # on the command line a field of text has the word
         else:
             lines.append(f"{key}: {text}")
     content = "".join(f"{line}\n" for line in lines).encode()

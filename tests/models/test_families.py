@@ -227,6 +227,23 @@ def test_a_folder_that_lacks_something(
         policy.load(folder)
 
 
+def test_a_chat_template_in_the_tokenizers_settings_alone(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(base, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = (folder / "chat_template.jinja").read_text()
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "chat_template.jinja").unlink()
+    _, processor = policy.load(folder)
+    processor.save_pretrained(str(tmp_path / "saved"))
+    asked = messages("Is it new?", 1)
+    texts = [
+        policy.load(at)[1].apply_chat_template(asked, add_generation_prompt=True) for at in (base, folder)
+    ]
+    assert texts[0] == texts[1]
+    assert (tmp_path / "saved" / "chat_template.jinja").read_text() == settings["chat_template"]
+
+
 def edit(folder: Path, files: str, pattern: str, text: str) -> None:
     for path in folder.glob(files):
         path.write_text(re.sub(pattern, text, path.read_text()))

@@ -76,6 +76,12 @@ def test_the_shipped_recipes_run(base: Path, films: Path, mixed: Path, tmp_path:
     start = train(sft, base, data, tmp_path / "sft", *flags) / "model"
     flags = ["--config", str(CONFIGS / "grpo_kg.yaml"), "--learning_rate=1e-2", *GROUPS]
     out = train(grpo, start, mixed, tmp_path / "grpo", *flags)
+    for folder in (start, out / "model"):  # what a user shares: no pickle, no card with paths
+        assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {
+            ".safetensors",
+            ".json",
+            ".jinja",
+        }
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["size"]  # what shapes a film
     names = manifest["trainable"]["names"]

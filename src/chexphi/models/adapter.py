@@ -94,8 +94,8 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
         _check_tensor(folder, name, header, expected, shapes)
     if missing := sorted(expected.keys() - tensors.keys()):
         raise InputError(
-            f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, or "
-            "name the base it was trained on"
+            f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, name "
+            "the base it was trained on, or, if it was trained on fewer modules, merge it into its base first"
         )
 
 

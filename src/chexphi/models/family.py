@@ -205,6 +205,8 @@ def _set_turns(model: Any, processor: Any, folder: Path) -> None:
     """Left padding, a chat template, and every end token of the family in the generation config."""
     tokenizer = processor.tokenizer
     if processor.chat_template is None:
+        processor.chat_template = tokenizer.chat_template  # where a fine-tuned model's may lie alone
+    if processor.chat_template is None:
         raise InputError(f"{folder} has no chat template: copy chat_template.jinja from the published model")
     known = tokenizer.get_vocab()
     if missing := next((token for token in model.end_tokens if token not in known), None):

@@ -79,9 +79,16 @@ def completed(trainer: Trainer, folder: Path, **said: Any) -> Iterator[None]:
 
 
 def finish(trainer: Trainer, folder: Path) -> None:
-    """Save the trained policy, an adapter or the whole model, and say that it is complete."""
+    """Save the trained policy, an adapter or the whole model, and say that it is complete.
+
+    It is what a user shares: a pickle of the run's settings and PEFT's card, both with paths of this
+    machine, are not left in it.
+    """
     with completed(trainer, folder):
         trainer.save_model(str(folder))
+        if trainer.args.should_save:
+            for name in ("training_args.bin", "README.md"):
+                (folder / name).unlink(missing_ok=True)
 
 
 class Recovering(Trainer):
