@@ -42,8 +42,23 @@ def check(folder: Path) -> None:
             content = read_object(path)
             if name in SETTINGS:
                 _check_names(path, content)
+            if name == "tokenizer.json":
+                _check_merges(path, content.get("model"))
     if (code := own_code(folder)) is not None:
         logger.warning("%s names code of its own, %s: it is not run, the library's own class is taken", *code)
+
+
+def _check_merges(path: Path, model: Any) -> None:
+    """Refuse merges that lack the prefix of their second half: tokenizers cuts off its length unseen."""
+    prefix = model.get("continuing_subword_prefix") if isinstance(model, dict) else None
+    merges = model.get("merges") if prefix and isinstance(prefix, str) else None
+    for merge in merges if isinstance(merges, list) else ():
+        halves = merge.split(" ") if isinstance(merge, str) else merge
+        if not (isinstance(halves, list) and halves and str(halves[-1]).startswith(str(prefix))):
+            raise InputError(
+                f"{path}: model.continuing_subword_prefix is {shown(prefix)}, which not all of its merges "
+                "have: copy the file again"
+            )
 
 
 def outside(name: str) -> bool:

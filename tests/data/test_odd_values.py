@@ -125,12 +125,34 @@ def test_a_scene_of_another_form_is_refused_when_it_is_read(tmp_path: Path, scen
     assert len(str(caught.value)) < 600
 
 
-def test_a_graph_and_a_scene_are_read_and_lose_only_keys_that_nobody_knows(tmp_path: Path) -> None:
-    example = read(tmp_path, ROW | {"graph": GRAPH | {"note": "x"}, "scene": [SCENE | {"note": [[]]}]})
+def test_a_graph_and_a_scene_are_read_and_lose_only_keys_that_are_null(tmp_path: Path) -> None:
+    example = read(tmp_path, ROW | {"graph": GRAPH | {"note": None}, "scene": [SCENE | {"note": None}]})
     assert (example.graph, example.scene) == (GRAPH, (SCENE,))
     short = {key: GRAPH[key] for key in ("entities", "relations")}
     assert read(tmp_path, ROW | {"graph": short | {"sides": None}}).graph == short | {"sides": None}
     check_graph(Graph.from_dict(short | {"sides": None}).to_dict())
+
+
+@pytest.mark.parametrize("key", ["side", "note"])
+def test_a_further_key_of_a_graph_or_a_scene_may_be_misspelled(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match=r"row 1.*: field graph has the key.*entities, relations, uncertain"):
+        read(tmp_path, ROW | {"graph": GRAPH | {key: []}})
+    with pytest.raises(InputError, match=r"row 1.*: field scene, film 1 has the key.*findings, build, seed"):
+        read(tmp_path, ROW | {"scene": [SCENE | {key: []}]})
+
+
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a\0b", "field messages holds the character NUL"), ("None", "no question"), (" nan ", "no question")],
+)
+def test_the_text_of_a_turn_is_checked_as_a_field_is(
+    tmp_path: Path, text: str, words: str, parts: bool
+) -> None:
+    content = [{"type": "text", "text": text}] if parts else text
+    row = {key: value for key, value in ROW.items() if key != "question"}
+    with pytest.raises(InputError, match=words):
+        read(tmp_path, row | {"messages": [{"role": "user", "content": content}]})
 
 
 def parquet(folder: Path, **columns: Any) -> Path:

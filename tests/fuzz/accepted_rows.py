@@ -121,6 +121,8 @@ def _object_pair(row: dict[str, Any], example: Example, name: str) -> tuple[str,
     given, got = row[name], getattr(example, name)
     given = json.loads(given) if isinstance(given, str) else given
     got = list(got) if isinstance(got, tuple) else got
+    if isinstance(given, dict):  # a key of another row, which Parquet gives to all
+        given = {key: value for key, value in given.items() if value is not None or key in got}
     return name, json.dumps(given, sort_keys=True), json.dumps(got, sort_keys=True)
 
 

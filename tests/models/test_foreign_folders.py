@@ -19,6 +19,7 @@ import tiny_families
 from fuzz.folders import mutated_folders
 from safetensors.torch import load_file, save_file
 
+from chexphi import model_folder
 from chexphi.models import adapter, policy
 from chexphi.schema import InputError, shown
 
@@ -283,6 +284,32 @@ def test_damage_is_one_sentence_that_names_the_folder(copy: Callable[..., Path],
         with pytest.raises(InputError, match=message) as caught:
             policy.load(folder)
         assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "merges", "refused"),
+    [
+        ("##", ["a ##b", "a ##cd"], False),
+        ("##", [["a", "##b"]], False),
+        ("##", ["a ##b", "a bcde"], True),
+        ("##", [["a", "bcde"]], True),
+        ("##", [["a", "##b"], []], True),
+        ("##", [["a", "##b"], None], True),
+        ("##", "a b", False),  # the library says what is wrong
+        ("", ["a b"], False),
+        (None, ["a b"], False),
+    ],
+)
+def test_merges_have_the_prefix_of_their_tokenizer(
+    tmp_path: Path, prefix: str | None, merges: Any, refused: bool
+) -> None:
+    model = {"type": "BPE", "continuing_subword_prefix": prefix, "merges": merges}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
+    if not refused:
+        model_folder.check(tmp_path)
+        return
+    with pytest.raises(InputError, match=r"tokenizer\.json: model\.continuing_subword_prefix is '##'"):
+        model_folder.check(tmp_path)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

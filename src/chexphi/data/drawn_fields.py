@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from chexphi.data.phantom.scene import Build, Finding
 from chexphi.files import parse_json
 from chexphi.graph.check import KEYS, check_graph
-from chexphi.schema import InputError, is_text, type_shown
+from chexphi.schema import InputError, is_text, key_shown, type_shown
 
 _BUILD = {field.name: type(field.default) for field in dataclasses.fields(Build)}
 _FINDING = {field.name: field.type for field in dataclasses.fields(Finding)}
@@ -17,7 +18,7 @@ _SCENE = ("findings", "build", "seed")
 
 
 def read_graph(value: Any) -> dict[str, Any] | None:
-    """The graph of a row, from an object or its JSON text; keys that a graph has not are left out.
+    """The graph of a row, from an object or its JSON text.
 
     Raises:
         ValueError: With words that follow the row's place.
@@ -29,7 +30,7 @@ def read_graph(value: Any) -> dict[str, Any] | None:
         check_graph(graph)
     except ValueError as error:
         raise ValueError(f"field graph {error}, or remove the field") from None
-    return graph if graph.keys() <= set(KEYS) else {key: graph[key] for key in KEYS if key in graph}
+    return _known("field graph", graph, KEYS)
 
 
 def read_scenes(value: Any) -> tuple[dict[str, Any], ...] | None:
@@ -49,6 +50,17 @@ def read_scenes(value: Any) -> tuple[dict[str, Any], ...] | None:
 def _from_json(field: str, value: Any) -> Any:
     """Parquet keeps what has no fixed columns as JSON text."""
     return parse_json(value, f"field {field}") if isinstance(value, str) else value
+
+
+def _known(what: str, found: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """An object without further keys that are null, as Parquet writes them; others may be misspelled."""
+    for number, key in enumerate(found, 1):
+        if key not in keys and found[key] is not None:
+            raise ValueError(
+                f"{what} has {key_shown(key, number)}, and its keys are {', '.join(keys)}: correct it, or"
+                " remove it"
+            )
+    return found if found.keys() <= set(keys) else {key: found[key] for key in keys if key in found}
 
 
 def _scene(scene: Any, place: int) -> dict[str, Any]:
@@ -71,7 +83,7 @@ def _scene(scene: Any, place: int) -> dict[str, Any]:
             raise ValueError(f"{what}, finding {number}: {error}") from None
     if len(seen) < len(scene["findings"]):
         raise ValueError(f"{what} has a finding twice: keep one of them")
-    return scene if len(scene) == len(_SCENE) else {key: scene[key] for key in _SCENE}
+    return _known(what, scene, _SCENE)
 
 
 def _finding(row: Any) -> Finding:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chexphi.data import cells
 from chexphi.schema import type_shown
 
 _TURN = "write turns with `role` and `content`, a text or a list of parts"
 
 
 def text_of_turn(messages: Any, role: str) -> str:
-    """The words of the only turn of a role; empty if there is none.
+    """The words of the only turn of a role; empty if there is none, or it holds an empty cell (`nan`).
 
     Raises:
-        ValueError: If the turns have another form, or several are of that role; the words follow the row's
-            place.
+        ValueError: If the turns have another form, several are of that role, or its text is damaged; the
+            words follow the row's place.
     """
     if messages is None:
         return ""
@@ -33,7 +34,9 @@ def text_of_turn(messages: Any, role: str) -> str:
             f"field messages holds {len(texts)} turns of role {role}, and a row is one question with one"
             " answer: write a row for each"
         )
-    return texts[0] if texts else ""
+    if not texts or cells.is_missing("messages", texts[0]):
+        return ""
+    return str(cells.repaired("messages", texts[0]))
 
 
 def _text(content: Any, number: int) -> str:
