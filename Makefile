@@ -36,7 +36,7 @@ study: .venv/.installed
 	$(BIN)/chexphi study $(ARGS)
 
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

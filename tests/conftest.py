@@ -32,10 +32,24 @@ WORDS = (
 )
 
 
+LONGEST = (
+    "recipes/test_demo.py", "test_nothing_gets_out.py", "training/test_plan.py", "test_documented_formats.py",
+    "evaluation/test_kg_engines.py", "training/test_many_processes.py", "training/test_recovery.py",
+    "training/test_stop.py", "training/test_plan_memory.py", "sweep/test_sweep_runs.py",
+)  # fmt: skip
+"""Files that a process begins with, so that no other one waits for it at the end."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The same tests on every machine: a GPU is for those that are marked so."""
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others in their order."""
+    rank = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import tiny_families
+import torch
 from fuzz.folders import mutated_folders
 from safetensors.torch import load_file, save_file
 
@@ -284,6 +285,35 @@ def test_damage_is_one_sentence_that_names_the_folder(copy: Callable[..., Path],
         with pytest.raises(InputError, match=message) as caught:
             policy.load(folder)
         assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_weights_that_the_settings_leave_out_are_refused(copy: Callable[..., Path], kind: str) -> None:
+    """A policy with fewer layers than its weights answers all the same, and otherwise."""
+    counts = {"num_hidden_layers", "depth"}
+    config = json.loads((copy(kind) / "config.json").read_text())
+    parts = ("text_config" if "text_config" in config else "", "vision_config")
+    for part in parts:
+        section = config[part] if part else config
+        (name,) = counts & section.keys()
+        for value in {1, section[name] - 1} - {section[name]}:
+            fewer = section | {name: value}
+            if "layer_types" in section:
+                fewer["layer_types"] = section["layer_types"][:value]
+            folder = copy(kind)
+            change(folder / "config.json", **({part: fewer} if part else fewer))
+            assert "weights that its config.json does not describe" in (refusal(folder) or ""), (part, value)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_tower_that_the_family_has_not_may_lie_beside_the_others(
+    copy: Callable[..., Path], kind: str
+) -> None:
+    folder = copy(kind)
+    tensors = load_file(folder / "model.safetensors")
+    more = tensors | {f"{name}.layers.0.weight": torch.ones(2, 2) for name in ("tower", "model.speech")}
+    save_file(more, folder / "model.safetensors", {"format": "pt"})
+    assert refusal(folder) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ A size that is wrong in `config.json` would else be found when memory for it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +58,28 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
             f"{config_file} describes a model of {described:,} numbers and tables of {computed:,}, and the "
             f"weights beside it are {held:,}: one of the two belongs to another model"
         )
+
+
+def check_unused(model: Any, folder: Path, unused: Iterable[str]) -> None:
+    """Refuse weights of blocks that the settings do not count, or of a layer that they describe without.
+
+    A part of its own that this family has not (another tower, a second head) may lie beside the others.
+
+    Args:
+        model: As loaded.
+        folder: Of its files, for the message.
+        unused: Names of the tensors that were not loaded.
+
+    Raises:
+        InputError: With the first such name.
+    """
+    modules = dict(model.named_modules())
+    for name in sorted(unused):
+        parts = name.split(".")
+        known = next(end for end in range(len(parts), -1, -1) if ".".join(parts[:end]) in modules)
+        rest = parts[known:]
+        if rest[0].isdecimal() or (known and rest in (["weight"], ["bias"])):
+            raise InputError(
+                f"{folder} has weights that its config.json does not describe, the first of them {name!r}: "
+                "one of the two belongs to another model"
+            )

@@ -194,6 +194,7 @@ def load(
         )
     if info["missing_keys"]:
         raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
+    described.check_unused(model, folder, info["unexpected_keys"])
     with model_folder.reading(beside, f"a {processor_class.__name__}"):
         processor = processor_class.from_pretrained(beside, local_files_only=True, trust_remote_code=False)
     _set_turns(model, processor, beside)
