@@ -87,7 +87,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         table = pyarrow.parquet.read_table(file, partitioning=None)
         table.validate(full=True)
         return list(table.to_pylist())
-    text = file.read_text(encoding="utf-8-sig")
+    text = file.read_bytes().decode("utf-8-sig")  # a carriage return between two values is a blank
     texts = [line for line in text.split("\n") if line.strip()] if file.suffix == ".jsonl" else [text]
     values = [json.loads(part, object_pairs_hook=_object) for part in texts]
     return list(values[0]) if file.suffix == ".json" else values

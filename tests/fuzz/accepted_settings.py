@@ -21,6 +21,7 @@ STAGES = {
     "mine score": "chexphi.mining.score",
     "demo": "chexphi.demo",
 }
+SWITCHED = {True: ("1", "true", "yes", "on", "y", "t"), False: ("0", "false", "no", "off", "n", "f")}
 REWRITTEN = ("report_to", "optim", "out", "output_dir")
 """Fields whose value the libraries give another form."""
 EXAMPLES = [
@@ -81,8 +82,8 @@ def _same(given: Any, got: Any) -> bool:
     """Whether a value is the given one; a number may be given as text."""
     if given is None or isinstance(given, bool):
         return given is None or given is got
-    if isinstance(got, bool):
-        return not isinstance(given, str) and bool(given == got)  # 1 is true for a switch
+    if isinstance(got, bool):  # 1 is true for a switch, as a word of the command line too
+        return bool((given in SWITCHED[got]) if isinstance(given, str) else given == got)
     if isinstance(given, str) and isinstance(got, int | float):
         try:
             return float(given) == got

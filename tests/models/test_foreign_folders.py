@@ -306,6 +306,17 @@ def test_weights_that_the_settings_leave_out_are_refused(copy: Callable[..., Pat
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.filterwarnings("error")
+def test_a_layer_without_numbers_is_refused_without_a_word_of_the_library(
+    copy: Callable[..., Path], kind: str
+) -> None:
+    folder = copy(kind)
+    section = json.loads((folder / "config.json").read_text())["vision_config"]
+    change(folder / "config.json", vision_config=section | {"intermediate_size": 0})
+    assert "has no numbers: copy it again" in (refusal(folder) or "")
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_a_tower_that_the_family_has_not_may_lie_beside_the_others(
     copy: Callable[..., Path], kind: str
 ) -> None:

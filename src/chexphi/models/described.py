@@ -5,6 +5,7 @@ A size that is wrong in `config.json` would else be found when memory for it is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,10 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
             folder, local_files_only=True, trust_remote_code=False
         )
         config._attn_implementation = "eager"  # a folder's own may need what is not installed, or asked for
-        with torch.device("meta"), no_init_weights():
+        with torch.device("meta"), no_init_weights(), warnings.catch_warnings(action="ignore"):
             model = model_class(config)
+    if empty := next((name for name, part in model.named_parameters() if not part.numel()), None):
+        raise InputError(f"{config_file} describes a model whose {empty} has no numbers: copy it again")
     described = sum(parameter.numel() for parameter in model.parameters())
     held = sum(header.count for header in tensors.values())
     computed = sum(buffer.numel() for buffer in model.buffers())
