@@ -148,7 +148,6 @@ def _sections(text: str, name: str) -> tuple[list[str], bool]:
     return found, broken or start is not None
 
 
-@functools.lru_cache(maxsize=1024)  # several rewards read one completion
 def parse(text: str, *, truncated: bool = False, opened_think: bool = False) -> Parsed:
     """Read reasoning and answer from a completion; tags in any case, in either order, over lines.
 
@@ -164,6 +163,11 @@ def parse(text: str, *, truncated: bool = False, opened_think: bool = False) -> 
     partner, or sections that overlap), `several_answers`, `no_answer`, `no_think`, `empty_think`,
     `ok`. A single closed part is returned even when the other part is missing.
     """
+    return _parse(text, truncated, opened_think)
+
+
+@functools.lru_cache(maxsize=1024)  # several rewards read one completion, and one reference
+def _parse(text: str, truncated: bool, opened_think: bool) -> Parsed:
     text = strip_end(_without_empty_block(with_prompt(text, opened_think=opened_think)))
     thinks, think_broken = _sections(text, "think")
     answers, answer_broken = _sections(text, "answer")

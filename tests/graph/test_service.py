@@ -34,6 +34,18 @@ TEXTS = st.lists(
 )
 
 
+HEADINGS = ["INDICATION:", "HISTORY: cough.", "FINDINGS:", "\n\nIMPRESSION:\n", "Is there edema? No.", "- "]
+
+
+@given(st.lists(st.sampled_from(SENTENCES + HEADINGS) | st.text(max_size=12), max_size=7).map(" ".join))
+def test_a_graph_is_that_of_the_parse_with_its_sections(text: str) -> None:
+    """Sides and doubt too, which `==` leaves out."""
+    extractor = LexiconExtractor()
+    for reader in (extractor, Service(extractor)):
+        (graph,), (parse,) = reader.extract([text]), reader.parse([text])
+        assert graph.to_dict() == parse.graph.to_dict()
+
+
 @given(TEXTS)
 def test_the_same_as_without_it(texts: list[str]) -> None:
     service = Service(LexiconExtractor(), memory=2)

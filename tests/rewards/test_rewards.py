@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chexphi import prompts
+from chexphi.graph import match
+from chexphi.graph import text as graph_text
 from chexphi.graph.match import score as graph_score
+from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
 from chexphi.rewards import AccuracyReward, GraphReward, score
 from chexphi.rewards.combine import Scheme
@@ -114,6 +119,32 @@ def test_texts_are_extracted_once() -> None:
     reward([GOLD] * 4, [GOLD] * 4)
     reward([GOLD] * 4, [GOLD] * 4)
     assert len(extractor.seen) == 3  # the reference once, the completion once a call
+
+
+def test_a_group_is_compared_once_a_completion_and_nobody_asks_for_totals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return function(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(match, "compare", counting("compares", match.compare))
+    monkeypatch.setattr(Scheme, "total", counting("totals", Scheme.total))
+    monkeypatch.setattr(graph_text, "_pieces", counting("sentences", graph_text._pieces))
+    prompts._parse.cache_clear()
+    thinks = [f"The heart is enlarged. Nodule {i}." for i in range(8)]
+    completions = [completion(think, "no") for think in thinks]
+    reference = completion("The heart is enlarged. No effusion.", "no")
+    values = GraphReward(open_extractor())(completions, [reference] * 8)
+    AccuracyReward()(completions, [reference] * 8)
+    assert all(value is not None and 0 < value < 1 for value in values)
+    assert calls == {"compares": 8, "sentences": 9}
+    assert prompts._parse.cache_info().misses == 9
 
 
 def test_malformed_kinds_and_parts_are_metrics() -> None:

@@ -21,8 +21,13 @@ OPPOSITE = {
 
 def claims(graph: Graph) -> frozenset[Entity]:
     """What can be contradicted: findings and devices, there or not, and anything said to be on one side."""
-    sided = {entity for entity, named in _sides(graph).items() if len(named) == 1}
-    return frozenset(entity for entity in graph.entities if entity[1] in OPPOSITE or entity in sided)
+    return _claims(graph, _sides(graph))
+
+
+def _claims(graph: Graph, sides: Mapping[Entity, Set[str]]) -> frozenset[Entity]:
+    return frozenset(
+        entity for entity in graph.entities if entity[1] in OPPOSITE or len(sides.get(entity, ())) == 1
+    )
 
 
 def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
@@ -31,8 +36,15 @@ def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
     * polarity: it claims the opposite, which the reference does not, of a place that is not on another side;
     * side: it claims the same, and only on the other side.
     """
-    there, here = _sides(predicted), _sides(reference)
-    opposite = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in claims(reference)}
+    here = _sides(reference)
+    return _contradicted(predicted, reference, _claims(reference, here), here)
+
+
+def _contradicted(
+    predicted: Graph, reference: Graph, made: Set[Entity], here: Mapping[Entity, Set[str]]
+) -> frozenset[Entity]:
+    there = _sides(predicted)
+    opposite = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in made}
     return frozenset(
         claim
         for claim, denial in opposite.items()
@@ -47,8 +59,9 @@ def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
 
 def agreement(predicted: Graph, reference: Graph) -> float:
     """The share of the reference's claims that the prediction does not contradict; 1 if it makes none."""
-    made = claims(reference)
-    return 1 - len(contradicted(predicted, reference)) / len(made) if made else 1.0
+    here = _sides(reference)
+    made = _claims(reference, here)
+    return 1 - len(_contradicted(predicted, reference, made, here)) / len(made) if made else 1.0
 
 
 def _may_meet(here: Set[str], there: Set[str]) -> bool:

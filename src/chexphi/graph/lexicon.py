@@ -13,7 +13,7 @@ from importlib import resources
 from chexphi.graph import context
 from chexphi.graph.relations import relate
 from chexphi.graph.spans import label
-from chexphi.graph.text import by_sentences
+from chexphi.graph.text import by_sentences, graphs_by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import Graph, Mention, Parse, claimed
 
@@ -30,7 +30,7 @@ class LexiconExtractor:
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order; a text without any known word has the empty graph."""
-        return [parse.graph for parse in self.parse(texts)]
+        return graphs_by_sentences(texts, self.parse_sentences)
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """The same with every mention's place in its text."""

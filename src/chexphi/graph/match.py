@@ -72,6 +72,19 @@ class GraphMatch:
         return self.entities.empty and self.relations.empty
 
     @property
+    def reference_empty(self) -> bool:
+        """The reference has nothing to compare with."""
+        return not any(counts.tp or counts.fn for counts in (self.entities, self.relations))
+
+    def score(self, measure: Measure = "jaccard", empty: Empty = "skip") -> float | None:
+        """The score of `score`, from these counts."""
+        if self.reference_empty and empty == "skip":
+            return None
+        parts = [_part(counts, measure, empty) for counts in (self.entities, self.relations)]
+        scored = [part for part in parts if part is not None]
+        return sum(scored) / len(scored)
+
+    @property
     def f1(self) -> float:
         """Mean of entity and relation F1; a part that is empty on both sides is left out."""
         parts = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]
@@ -136,9 +149,4 @@ def score(
             raise InputError(f"score: {name} is {shown(value)}: use {', '.join(known)}")
     if compat == "seed":
         empty = "one" if measure == "jaccard" else "zero"
-    if not reference and empty == "skip":
-        return None
-    match = compare(predicted, reference, compat=compat)
-    parts = [_part(counts, measure, empty) for counts in (match.entities, match.relations)]
-    scored = [part for part in parts if part is not None]
-    return sum(scored) / len(scored)
+    return compare(predicted, reference, compat=compat).score(measure, empty)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chexphi.graph.cache import DiskCache, dumps, loads
-from chexphi.graph.text import by_sentences
+from chexphi.graph.text import by_sentences, graphs_by_sentences
 from chexphi.graph.types import Graph, Parse
 
 
@@ -44,7 +44,7 @@ class Service:
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order."""
-        return [parse.graph for parse in self.parse(texts)]
+        return graphs_by_sentences(texts, self._parse_sentences)
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a text, in order."""

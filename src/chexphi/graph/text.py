@@ -6,12 +6,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 
 from chexphi.graph.lines import ABBREVIATIONS, Layout, is_answer
 from chexphi.graph.sections import unclaimed_sections
-from chexphi.graph.types import Mention, Parse, claimed
+from chexphi.graph.types import Graph, Mention, Parse, claimed
 
 _BREAK = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
@@ -37,13 +38,14 @@ _LOOK_BACK = 120
 """Characters before a break that decide what it is."""
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=1024)  # the graph and the repetitions of one completion
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """Places (first character, one past the last) of the sentences of a text.
 
     A sentence ends at `. ! ?`, at a tag that ends a block and at a line end, but not inside a number, after
     a title, after the number of a list item (which belongs to no sentence) or where a line was wrapped.
     """
-    return [place for start, end in _pieces(text) if start < end for place in _bounded(text, start, end)]
+    return tuple(place for start, end in _pieces(text) if start < end for place in _bounded(text, start, end))
 
 
 def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -120,13 +122,28 @@ def by_sentences(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> list[Parse]:
     """The parses of texts by what parses sentences: one call, all sentences in order."""
+    return [joined(text, places, parses) for text, places, parses in _cut(texts, parse_sentences)]
+
+
+def graphs_by_sentences(
+    texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
+) -> list[Graph]:
+    """The graphs of `by_sentences`: a text without sections has all that its sentences have."""
+    return [
+        joined(text, places, parses).graph if _apart(text) else Graph.union([p.graph for p in parses])
+        for text, places, parses in _cut(texts, parse_sentences)
+    ]
+
+
+def _cut(
+    texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
+) -> Iterator[tuple[str, tuple[tuple[int, int], ...], list[Parse]]]:
+    """Each text with its sentences' places and parses."""
     places = [sentences(text) for text in texts]
     cut = [text[start:end] for text, found in zip(texts, places, strict=True) for start, end in found]
     parses = iter(parse_sentences(cut))
-    return [
-        joined(text, found, list(islice(parses, len(found))))
-        for text, found in zip(texts, places, strict=True)
-    ]
+    for text, found in zip(texts, places, strict=True):
+        yield text, found, list(islice(parses, len(found)))
 
 
 def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]) -> Parse:

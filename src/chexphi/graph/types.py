@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from chexphi.graph.cues import words
@@ -61,12 +62,19 @@ class Graph:
         return bool(self.entities or self.relations)
 
     def __or__(self, other: Graph) -> Graph:
-        certain = (self.entities - self.uncertain) | (other.entities - other.uncertain)
-        return Graph(
-            self.entities | other.entities,
-            self.relations | other.relations,
-            (self.uncertain | other.uncertain) - certain,
-            self.sides | other.sides,
+        return Graph.union((self, other))
+
+    @classmethod
+    def union(cls, graphs: Sequence[Graph]) -> Graph:
+        """All of several graphs, as `|` joins two: what one of them says without doubt is not uncertain."""
+        if len(graphs) == 1:
+            return graphs[0]
+        certain = frozenset[Entity]().union(*(graph.entities - graph.uncertain for graph in graphs))
+        return cls(
+            frozenset[Entity]().union(*(graph.entities for graph in graphs)),
+            frozenset[Relation]().union(*(graph.relations for graph in graphs)),
+            frozenset[Entity]().union(*(graph.uncertain for graph in graphs)) - certain,
+            frozenset[tuple[Entity, str]]().union(*(graph.sides for graph in graphs)),
         )
 
     def with_doubt(self) -> Graph:
@@ -125,7 +133,7 @@ class Mention:
         return (f"not {self.text}" if denied else self.text), self.label
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parse:
     """What an extractor found in one text, with its places."""
 
@@ -137,7 +145,7 @@ class Parse:
     unclaimed: tuple[Mention, ...] = ()
     """What the text names and does not claim (a question, a plan, a condition): no part of the graph."""
 
-    @property
+    @cached_property
     def graph(self) -> Graph:
         """The same as sets: without places, each entity and relation once."""
         certain = {mention.entity for mention in self.mentions if not mention.uncertain}

@@ -79,6 +79,51 @@ def reasoning(parsed: Parsed) -> str:
     return parsed.think or "" if parsed.status is ParseStatus.ok else ""
 
 
+@dataclass(frozen=True, slots=True)
+class GraphScore:
+    """R_kg of one completion, and what it is made of."""
+
+    value: float | None
+    """In [0, 1]; None where the reference has nothing to compare with."""
+    match: GraphMatch | None
+    """Counts of the comparison; None where the reference has no graph."""
+    agreement: float | None
+    """Share of the reference's claims that are not contradicted; None where it has no graph."""
+
+
+def score_graph(
+    parsed: Parsed,
+    predicted: Graph,
+    reference: Graph,
+    *,
+    measure: Measure = "jaccard",
+    empty: Empty = "skip",
+    contradictions: Contradictions = "discount",
+    repetitions: Repetitions = "discount",
+    written: str = "",
+) -> GraphScore:
+    """R_kg: the graph of the reasoning against the reference's; settings as in `score`.
+
+    Args:
+        parsed: The completion; a malformed one has said nothing, and earns 0 at most.
+        predicted: The graph of its reasoning.
+        reference: The graph of the reference's reasoning.
+        written: The reference's reasoning, of which only the repetitions count.
+    """
+    ok = parsed.status is ParseStatus.ok
+    said = predicted if ok else Graph()
+    compared = matching.compare(said, reference)
+    value = compared.score(measure, empty)
+    if value is not None and not ok:
+        value = 0.0  # also where both graphs are empty and `empty` is "one"
+    agreement = claims.agreement(said, reference) if reference else None
+    if value and agreement is not None and contradictions == "discount":
+        value *= agreement
+    if value and repetitions == "discount":
+        value *= 1 - repeated(reasoning(parsed), written)
+    return GraphScore(value, compared if reference else None, agreement)
+
+
 def judge(
     parsed: Parsed,
     predicted: Graph,
@@ -99,19 +144,12 @@ def judge(
     `written` is the reference's reasoning, of which only the repetitions count.
     """
     right = accuracy(parsed, gold, match, format_gate=format_gate)
-    ok = parsed.status is ParseStatus.ok
-    graph = matching.score(predicted, reference, measure=measure, empty=empty)
-    if graph is not None and not ok:
-        graph = 0.0  # also where both graphs are empty and `empty` is "one"
-    said = predicted if ok else Graph()
-    compared = matching.compare(said, reference) if reference else None
-    agreement = claims.agreement(said, reference) if reference else None
-    if graph and agreement is not None and contradictions == "discount":
-        graph *= agreement
-    if graph and repetitions == "discount":
-        graph *= 1 - repeated(reasoning(parsed), written)
-    total = _total(scheme, _parts(parsed.status, right, graph))
-    return Score(parsed.status, right, graph, compared, agreement, parsed.words, total)
+    graph = score_graph(
+        parsed, predicted, reference,
+        measure=measure, empty=empty, contradictions=contradictions, repetitions=repetitions, written=written,
+    )  # fmt: skip
+    total = _total(scheme, _parts(parsed.status, right, graph.value))
+    return Score(parsed.status, right, graph.value, graph.match, graph.agreement, parsed.words, total)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
 from chexphi.rewards import columns as read
-from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, judge, reasoning
+from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, reasoning, score_graph
 from chexphi.rewards.settings import check_choices
 
 logger = logging.getLogger(__name__)
@@ -206,8 +206,8 @@ class GraphReward:
         _log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(references), references, strict=True)
         scores = [
-            judge(
-                part, graph, known, None,
+            score_graph(
+                part, graph, known,
                 measure=self.measure, empty=self.empty, contradictions=self.contradictions,
                 repetitions=self.repetitions, written=prompts.reference_reasoning(text),
             )
@@ -220,7 +220,7 @@ class GraphReward:
                 log_metric(f"graph/{name}_recall", counts.recall)
             agreed = [s.agreement for s in scores if s.agreement is not None]
             log_metric("graph/contradicted", 1 - sum(agreed) / len(agreed) if agreed else 0.0)
-        return [s.graph for s in scores]
+        return [s.value for s in scores]
 
 
 class FormatReward:
