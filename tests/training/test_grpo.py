@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from independent_logps import same_as_independent
 
 from chexphi.data.read import read_examples
-from chexphi.models import phi4
+from chexphi.models import phi4, policy
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo
 
@@ -89,12 +90,34 @@ def test_a_resumed_run_doubles_no_step(tiny_model_dir: Path, pool: Path, tmp_pat
     assert steps == [1, 2, 2]  # the last line is the trainer's summary
 
 
-def test_training_moves_the_policy_and_saves_it(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
-    out = run(tiny_model_dir, pool, tmp_path / "run", "--beta=0.1", "--match=f1")
-    before, _ = phi4.load(tiny_model_dir)
-    after, _ = phi4.load(out / "model")
-    assert all(torch.isfinite(value).all() for value in after.state_dict().values())
-    assert before.state_dict().keys() == after.state_dict().keys()
+def letters(completions: list[Any], **_: Any) -> list[float]:
+    """A reward that tells the completions of a random policy apart; both of ours are 0."""
+    return [len(set(completion[0]["content"])) / 20 for completion in completions]
+
+
+@pytest.mark.parametrize("trainable", ["vision_lora+lm_head", r"model\.layers\.1\..*|lm_head"])
+def test_training_moves_what_learns_and_nothing_else(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path, trainable: str
+) -> None:
+    """The reference stands still: the policy leaves it, and is where it is before the first step."""
+    flags = ["--beta=0.1", "--learning_rate=1e-2", "--rewards", "test_grpo:letters", "--logging_steps=1"]
+    out = run(tiny_model_dir, pool, tmp_path / "run", *flags, f"--trainable={trainable}", "--max_steps=3")
+    before = phi4.load(tiny_model_dir)[0].state_dict()
+    after = policy.load(out / "model")[0].state_dict()
+    learned = set(json.loads((out / "manifest.json").read_text())["trainable"]["names"])
+    assert learned <= after.keys()
+    for name in learned:
+        start = before.get(name, before["lm_head.weight"] if "lm_head" in name else torch.zeros(1))
+        assert torch.isfinite(after[name]).all(), name
+        assert ".lora_A." in name or not torch.equal(start.expand_as(after[name]), after[name]), name
+    still = {name: value for name, value in after.items() if name not in learned}
+    for name, value in still.items():
+        base = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+        assert torch.equal(value, before[base.replace(".original_module.", ".")]), name
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    first, *_, last = (row["kl"] for row in metrics if "kl" in row)
+    assert first == pytest.approx(0, abs=1e-6)
+    assert last > 1e-4
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ import random
 import statistics
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
-
-from trl import GRPOConfig
+from typing import TYPE_CHECKING, Any
 
 from chexphi.schema import InputError
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
 
 SEED_THRESHOLD = 0.06
 """A group's spread must exceed this in the original."""
