@@ -18,7 +18,13 @@ SAMPLE = {"data files": 60, "films": 30, "texts": 100, "settings": 30, "folders"
 """Inputs of each kind: the first ones of a whole run."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SLOW = ("settings", "folders")
+"""Kinds whose stages and models take long to load."""
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in KINDS]
+)
 def test_a_sample_ends_as_it_should(kind: str, tmp_path: Path) -> None:
     plan = Plan("0", {kind: SAMPLE[kind]}, tmp_path)
     tallies = run(plan, processes=1)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from chexphi.cli import app
 from chexphi.cli.plan import table
 from chexphi.schema import InputError
 from chexphi.training import plan, plan_changes, plan_settings
@@ -222,9 +222,8 @@ def test_changes_stop_where_the_run_fits_and_leave_out_what_does_not_help() -> N
 
 def test_the_verb_says_what_to_change(bare: Path) -> None:
     argv = ["plan", "--model", str(bare), *GRPO, "--image-size", "64x64", "--gradient_checkpointing=false"]
-    argv = [sys.executable, "-m", "chexphi", *argv, "--memory=0.07", "--json"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, [*argv, "--memory=0.07", "--json"])
+    assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["stage"], found["model"]) == ("grpo", str(bare))
     assert [(row["change"], row["fits"]) for row in found["changes"]] == [
