@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from chexphi.cli import main
+from chexphi.rewards.settings import RewardFields
 
 VERBS = (
     *("demo", "study", "sft", "grpo", "sweep", "plan", "evaluate", "ask", "compare", "report"),
@@ -105,6 +107,37 @@ def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callab
     plain = here("rewards", "score", file, "--weights", "2,1", "--combine", "gated")
     assert "mean total: 1.5" in plain.stdout
     assert "malformed no_answer: 1" in plain.stdout
+
+
+def test_every_setting_of_a_reward_is_an_option(
+    tmp_path: Path, here: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # whole names in the help
+    gold = "<think>There is a left pleural effusion.</think><answer>yes</answer>"
+    again = gold.replace("effusion.", "effusion. There is a left pleural effusion.")
+    denied = gold.replace("is a", "is no").replace("effusion.", "effusion. Clear left lung.")
+    texts = ("<answer>yes</answer>", again, denied)
+    rows = [{"id": i, "completion": text, "solution": gold} for i, text in enumerate(texts)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def paid(*flags: str) -> list[tuple[float, float]]:
+        done = here("rewards", "score", file, "--json", *flags)
+        assert done.returncode == 0, done.stderr
+        found = [row["rewards"] for row in json.loads(done.stdout)["rows"]]
+        return [(row["external_r1v_acc"], row["external_kg_jac"]) for row in found]
+
+    plain = paid()
+    assert [paid("--no-format-gate")[0], paid("--format-gate")[0]] == [(1.0, 0.0), plain[0]]
+    assert [plain[1][1], paid("--repetitions", "ignore")[1][1]] == pytest.approx([0.5, 1.0])
+    assert plain[2][1] < paid("--contradictions", "ignore")[2][1]
+    for verb in ("score", "probe"):
+        text = here("rewards", verb, "--help").stdout
+        names = {field.name for field in dataclasses.fields(RewardFields)}
+        assert [name for name in names if f"--{name.replace('_', '-')}" not in text] == []
+        refused = here("rewards", verb, file, "--empty", "both")
+        assert refused.returncode == 2
+        assert "empty is 'both': use skip, one, zero" in refused.stderr
 
 
 def test_rewards_probe_prints_tables_or_one_object_and_writes_a_page(

@@ -14,7 +14,7 @@ from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.mining import score as mining
 from chexphi.models.generate import Generation
 from chexphi.prompts import ParseStatus
-from chexphi.rewards import AccuracyReward, score
+from chexphi.rewards import AccuracyReward, AnswerRule, score
 from chexphi.schema import Example, Prediction
 
 GOLD = "<think>There is a left pleural effusion.</think><answer>left lower lobe</answer>"
@@ -61,9 +61,9 @@ def test_the_reward_and_what_evaluates_agree(status: ParseStatus, text: str) -> 
         (True, "clinical", row.correct_clinical),
         (False, "exact", row.correct_no_format_gate),
     ):
-        reward = AccuracyReward(match, [7], format_gate=gate)  # type: ignore[arg-type]
+        reward = AccuracyReward(AnswerRule(match, gate), [7])
         assert reward([text], **columns) == [right]
-        assert score(text, GOLD, truncated=cut, match=match, format_gate=gate).accuracy == right  # type: ignore[arg-type]
+        assert score(text, GOLD, truncated=cut, answer_rule=AnswerRule(match, gate)).accuracy == right
     if status is not ParseStatus.ok:
         assert not row.is_correct
         assert not row.correct_clinical

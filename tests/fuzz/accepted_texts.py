@@ -15,6 +15,7 @@ from chexphi import prompts
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
 from chexphi.prompts import Parsed, ParseStatus
+from chexphi.rewards import AnswerRule, GraphRule
 from chexphi.rewards.score import Score, score
 
 REFERENCE = (
@@ -22,9 +23,12 @@ REFERENCE = (
     "</think><answer>yes</answer>"
 )
 WAYS: tuple[dict[str, Any], ...] = (
-    {"match": "clinical", "measure": "f1", "empty": "one"},
-    {"match": "f1", "contradictions": "ignore", "repetitions": "ignore", "empty": "zero"},
-    {"match": "any", "format_gate": False, "opened_think": True},
+    {"answer_rule": AnswerRule("clinical"), "graph_rule": GraphRule("f1", empty="one")},
+    {
+        "answer_rule": AnswerRule("f1"),
+        "graph_rule": GraphRule(contradictions="ignore", repetitions="ignore", empty="zero"),
+    },
+    {"answer_rule": AnswerRule("any", format_gate=False), "opened_think": True},
     {"truncated": True},
     {"compat": "seed"},
 )

@@ -16,7 +16,7 @@ import pytest
 
 from chexphi import integrations
 from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.rewards import AccuracyReward, GraphReward, GraphRule
 
 PLUGIN = Path(integrations.__file__).with_name("ms_swift.py")
 README = Path(__file__).parents[2] / "README.md"
@@ -58,5 +58,5 @@ def test_the_readmes_file_sets_another_measure(orms: dict[str, Any], tmp_path: P
     runpy.run_path(str(tmp_path / "my_rewards.py"))
     assert list(orms) == [orms["external_kg_f1"].__name__] == ["external_kg_f1"]
     found = orms["external_kg_f1"](args=object())(COMPLETIONS, **COLUMNS)
-    assert found == GraphReward(LexiconExtractor(), "f1")(COMPLETIONS, **COLUMNS)
+    assert found == GraphReward(LexiconExtractor(), GraphRule("f1"))(COMPLETIONS, **COLUMNS)
     assert found != GraphReward(LexiconExtractor())(COMPLETIONS, **COLUMNS)

@@ -20,7 +20,7 @@ from chexphi.cli import app
 from chexphi.data.read import write_examples
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.integrations import verl
-from chexphi.rewards import AccuracyReward, GraphReward
+from chexphi.rewards import AccuracyReward, AnswerRule, GraphReward, GraphRule, rules, score
 from chexphi.schema import Example, InputError
 
 
@@ -115,10 +115,33 @@ def test_settings_and_what_verl_adds() -> None:
         verl.compute_score("d", both, GOLD, extractor="lexicn")
 
 
+@pytest.mark.parametrize(
+    ("text", "settings", "reward", "paid"),
+    [
+        ("<answer>yes</answer>", {"format_gate": False}, "external_r1v_acc", (0.0, 1.0)),
+        (completion(f"{THINK} {THINK}", "yes"), {"repetitions": "ignore"}, "external_kg_jac", (0.5, 1.0)),
+        (completion(f"No {THINK}", "yes"), {"contradictions": "ignore"}, "external_kg_jac", None),
+        (completion("effusion", "yes"), {"empty": "zero"}, "external_kg_jac", None),
+    ],
+)
+def test_each_rule_can_be_set(
+    text: str, settings: dict[str, Any], reward: str, paid: tuple[float, float] | None
+) -> None:
+    found = tuple(verl.compute_score("d", text, GOLD, **given)[reward] for given in ({}, settings))
+    answer_rule, graph_rule = (
+        kind(**{name: value for name, value in settings.items() if name in kind.__dataclass_fields__})
+        for kind in (AnswerRule, GraphRule)
+    )
+    wanted = score(text, GOLD, answer_rule=answer_rule, graph_rule=graph_rule).parts[reward]
+    assert found[1] == wanted
+    assert paid is None or found == pytest.approx(paid)
+
+
 def test_settings_are_those_that_are_named() -> None:
     """veRL's reward managers hand over a router's address and a tokenizer where there is a reward model."""
     parameters = inspect.signature(verl.compute_score).parameters
-    assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == set(verl.NAMES)
+    named = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert named | set(rules.NAMES) == set(verl.NAMES)
     scored(GOLD)
     verl.compute_score("d", GOLD, GOLD, reward_router_address="x:1", reward_model_tokenizer=object())
 
@@ -128,7 +151,9 @@ def test_settings_are_those_that_are_named() -> None:
     [
         ({"mesure": "f1"}, "reward_kwargs has 'mesure', .*: use measure$"),
         ({"weights": [1, 2]}, "reward_kwargs has 'weights', .*: use reward_weights$"),
-        ({"x": 1}, "reward_kwargs has 'x', .*: use match, measure, extractor, reward_weights, opened_think$"),
+        ({"x": 1}, "reward_kwargs has 'x', .*: use match, format_gate, measure, empty, .*, opened_think$"),
+        ({"empty": 1}, "reward_kwargs has empty = 1: give a text"),
+        ({"empty": "both"}, "empty is 'both': use skip, one, zero"),
         ({"reward_weights": [1.0]}, "1 reward_weights for 2 rewards"),
         ({"match": "exactly"}, "match is 'exactly': use exact, clinical, f1, any$"),
         ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),

@@ -18,7 +18,7 @@ from chexphi.graph import text as graph_text
 from chexphi.graph.match import score as graph_score
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
-from chexphi.rewards import AccuracyReward, GraphReward, score
+from chexphi.rewards import AccuracyReward, AnswerRule, GraphReward, GraphRule, score
 from chexphi.rewards.combine import Scheme
 from chexphi.rewards.seed import SeedGraphReward
 from chexphi.schema import InputError
@@ -175,22 +175,35 @@ def test_uneven_batches_are_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GraphReward(WordExtractor(), "dice"), "external_kg_jac: measure is 'dice': use jaccard, f1"),
-        (lambda: GraphReward(WordExtractor(), empty="none"), "empty is 'none': use skip, one, zero"),
         (
-            lambda: GraphReward(WordExtractor(), contradictions="no"),
+            lambda: GraphReward(WordExtractor(), GraphRule("dice")),
+            "external_kg_jac: measure is 'dice': use jaccard, f1",
+        ),
+        (
+            lambda: GraphReward(WordExtractor(), GraphRule(empty="none")),
+            "empty is 'none': use skip, one, zero",
+        ),
+        (
+            lambda: GraphReward(WordExtractor(), GraphRule(contradictions="no")),
             "contradictions is 'no': use discount, ignore",
         ),
-        (lambda: GraphReward(WordExtractor(), repetitions=""), "repetitions is '': use discount, ignore"),
-        (lambda: AccuracyReward("fuzzy"), "external_r1v_acc: match is 'fuzzy': use exact, clinical, f1, any"),
-        (lambda: AccuracyReward("substring"), "match is 'substring'"),  # of the evaluation alone
-        (lambda: AccuracyReward("x" * 9000), "match is a text of 9000 characters"),
+        (
+            lambda: GraphReward(WordExtractor(), GraphRule(repetitions="")),
+            "repetitions is '': use discount, ignore",
+        ),
+        (
+            lambda: AccuracyReward(AnswerRule("fuzzy")),
+            "external_r1v_acc: match is 'fuzzy': use exact, clinical, f1, any",
+        ),
+        (lambda: AccuracyReward(AnswerRule("substring")), "match is 'substring'"),  # of the evaluation alone
+        (lambda: AccuracyReward(AnswerRule("x" * 9000)), "match is a text of 9000 characters"),
+        (lambda: AccuracyReward("f1"), "external_r1v_acc: its rule is 'f1': give an AnswerRule"),  # type: ignore[arg-type]
         (lambda: SeedGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
         (lambda: Scheme(combine="mean"), "combine is 'mean': use sum, product, gated"),
         (lambda: Scheme(weights=(1.0,)), "1 reward_weights for 2 rewards: one each"),
         (lambda: Scheme(combine="gated", gate="format"), "gate is 'format': use one of"),
-        (lambda: score(GOLD, GOLD, measure="dice"), "measure is 'dice'"),
-        (lambda: score(GOLD, GOLD, match="fuzzy"), "match is 'fuzzy'"),
+        (lambda: score(GOLD, GOLD, graph_rule=GraphRule("dice")), "measure is 'dice'"),
+        (lambda: score(GOLD, GOLD, answer_rule=AnswerRule("fuzzy")), "match is 'fuzzy'"),
         (lambda: score(GOLD, GOLD, compat="old"), "compat is 'old': use default, seed"),
         (lambda: graph_score(Graph(), Graph(), measure="dice"), "measure is 'dice'"),
         (lambda: graph_score(Graph(), Graph(), empty="none"), "empty is 'none'"),

@@ -11,7 +11,7 @@ from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.match import Measure
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
-from chexphi.rewards import AccuracyReward, FormatReward, GraphReward, Scheme, score
+from chexphi.rewards import AccuracyReward, AnswerRule, FormatReward, GraphReward, GraphRule, Scheme, score
 from chexphi.schema import InputError
 
 THINK = "There is a small left pleural effusion. The heart is enlarged."
@@ -62,8 +62,8 @@ def test_gold_earns_the_most_in_every_form(completion, reference: str, scheme: S
 @pytest.mark.parametrize("measure", ["jaccard", "f1"])
 def test_a_contradiction_takes_its_share_of_the_graph(think: str, agreement: float, measure: Measure) -> None:
     completion, logged = f"<think>{think}</think><answer>yes</answer>", {}
-    plain = score(completion, GOLD, measure=measure, contradictions="ignore")
-    found = score(completion, GOLD, measure=measure)
+    plain = score(completion, GOLD, graph_rule=GraphRule(measure, contradictions="ignore"))
+    found = score(completion, GOLD, graph_rule=GraphRule(measure))
     assert found.agreement == plain.agreement == agreement
     assert plain.graph
     assert found.graph == pytest.approx(plain.graph * agreement)
@@ -75,7 +75,11 @@ def test_a_contradiction_takes_its_share_of_the_graph(think: str, agreement: flo
 def test_the_original_knows_no_contradictions() -> None:
     wrong = "<think>There is a small right pleural effusion.</think><answer>yes</answer>"
     assert score(wrong, GOLD).graph == 0
-    assert score(wrong, GOLD, compat="seed").graph == score(wrong, GOLD, contradictions="ignore").graph > 0
+    assert (
+        score(wrong, GOLD, compat="seed").graph
+        == score(wrong, GOLD, graph_rule=GraphRule(contradictions="ignore")).graph
+        > 0
+    )
 
 
 def test_a_repetition_takes_its_share_of_the_graph() -> None:
@@ -86,7 +90,7 @@ def test_a_repetition_takes_its_share_of_the_graph() -> None:
     assert score(ten, ten).graph == 1
     assert score(ten, reference).graph == pytest.approx(0.1)
     assert GraphReward(LexiconExtractor())([ten], [reference]) == pytest.approx([0.1])
-    assert score(ten, reference, repetitions="ignore").graph == 1
+    assert score(ten, reference, graph_rule=GraphRule(repetitions="ignore")).graph == 1
     assert score(ten, reference, compat="seed").graph == 1
 
 
@@ -95,7 +99,7 @@ def test_a_repetition_takes_its_share_of_the_graph() -> None:
 def test_what_is_malformed_earns_nothing(text: str, empty) -> None:
     """Whatever an empty part is worth, also against a reference without findings."""
     for reference in (GOLD, "<think>Nothing to say.</think><answer>yes</answer>"):
-        found = score(text, reference, empty=empty)
+        found = score(text, reference, graph_rule=GraphRule(empty=empty))
         assert found.status is not ParseStatus.ok
         assert found.total == 0.0
     assert score(GOLD, GOLD, truncated=True).total == 0.0
@@ -107,8 +111,8 @@ def test_without_the_gate_an_answer_counts_where_it_can_be_read() -> None:
         ("<think>a<answer>yes</answer>", 1.0),
         ("yes", 0.0),
     ):
-        assert score(text, GOLD, format_gate=False).accuracy == expected
-        assert AccuracyReward(format_gate=False)([text], [GOLD]) == [expected]
+        assert score(text, GOLD, answer_rule=AnswerRule(format_gate=False)).accuracy == expected
+        assert AccuracyReward(AnswerRule(format_gate=False))([text], [GOLD]) == [expected]
         assert score(text, GOLD).accuracy == 0.0
 
 
@@ -124,7 +128,9 @@ def test_without_the_gate_an_answer_counts_where_it_can_be_read() -> None:
     ],
 )
 def test_matches(match, answer: str, expected: float) -> None:
-    found = score(f"<think>a</think><answer>{answer}</answer>", "<answer>left</answer>", match=match)
+    found = score(
+        f"<think>a</think><answer>{answer}</answer>", "<answer>left</answer>", answer_rule=AnswerRule(match)
+    )
     assert found.accuracy == pytest.approx(expected)
 
 
@@ -187,7 +193,8 @@ def test_the_originals_other_reward_is_0_where_both_are_empty() -> None:
     """R13: F1 there, Jaccard here, two conventions in one file."""
     expectations: tuple[tuple[Measure, float], ...] = (("jaccard", 1.0), ("f1", 0.0))
     for measure, expected in expectations:
-        found = score("", "<think></think>", measure=measure, extractor=Words(), compat="seed")
+        rule = GraphRule(measure)
+        found = score("", "<think></think>", graph_rule=rule, extractor=Words(), compat="seed")
         assert found.graph == expected
 
 

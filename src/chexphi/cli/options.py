@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
@@ -46,6 +49,41 @@ def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> 
         typer.echo(help_text(getattr(importlib.import_module(module), name), context.command_path, trl))
         raise typer.Exit
     return [word for word in words if word != "--json"], "--json" in words
+
+
+def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Callable[..., Any]:
+    """For a verb that ends in `**settings`: every field of a dataclass as an option, None where not given.
+
+    Args:
+        kind: The dataclass; the help of a field is in its metadata.
+        leave_out: Fields that the verb has parameters of its own for.
+    """
+    hints = get_type_hints(kind)
+
+    def option(field: dataclasses.Field[Any]) -> inspect.Parameter:
+        name = "--" + field.name.replace("_", "-")
+        words = [f"{name}/--no-{name[2:]}" if hints[field.name] is bool else name]
+        info = typer.Option(*words, help=f"{field.metadata['help']} (default: {field.default})")
+        hint: Any = Annotated.__class_getitem__((hints[field.name] | None, info))  # type: ignore[attr-defined]
+        return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+
+    def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(verb)
+        def with_options(**arguments: Any) -> Any:
+            return verb(**arguments)
+
+        own = [
+            one
+            for one in inspect.signature(verb, eval_str=True).parameters.values()
+            if one.kind != one.VAR_KEYWORD
+        ]
+        added = [option(field) for field in dataclasses.fields(kind) if field.name not in leave_out]
+        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in own] + added
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+        return with_options
+
+    return decorate
 
 
 def has_colour(console: Console) -> bool:

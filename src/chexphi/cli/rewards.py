@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chexphi import runs
-from chexphi.cli.options import Json, Limit, Overwrite, Seed, show, show_table
+from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options, show, show_table
+from chexphi.rewards.settings import RewardFields
 
 app = typer.Typer(
     help="Rewards without a trainer: score completions, probe what cheating pays.", no_args_is_help=True
@@ -21,35 +22,23 @@ Rewards = Annotated[
         help="Names with commas between them, or a config of grpo; again for more. Default: both.",
     ),
 ]
-Combine = Annotated[str | None, typer.Option("--combine", help="sum, product or gated.")]
-Match = Annotated[str | None, typer.Option("--match", help="exact, clinical, f1 or any.")]
-Measure = Annotated[str | None, typer.Option("--measure", help="jaccard or f1.")]
-Reader = Annotated[str | None, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph.")]
-Compat = Annotated[
-    str | None, typer.Option("--compat", help="seed: as the original has them, faults included.")
-]
+settings_as_options = fields_as_options(RewardFields, leave_out={"rewards"})
 
 
 @app.command("score")
+@settings_as_options
 def score(
     file: Annotated[Path, typer.Argument(help='JSONL rows {"id", "completion", "solution"[, "group"]}.')],
     rewards: Rewards = None,
     weights: Annotated[str | None, typer.Option("--weights", help="One a reward, with commas.")] = None,
-    combine: Combine = None,
-    match: Match = None,
-    measure: Measure = None,
-    extractor: Reader = None,
-    compat: Compat = None,
     limit: Limit = None,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """What each completion earns: every reward, the total, and what is malformed."""
     from chexphi.data import completion_rows, rewarded
 
-    using = rewarded.setup(
-        rewards or (), rewarded.numbers(weights),
-        combine=combine, match=match, measure=measure, extractor=extractor, compat=compat,
-    )  # fmt: skip
+    using = rewarded.setup(rewards or (), rewarded.numbers(weights), **settings)
     figures = rewarded.score_rows(completion_rows.read_rows(file, limit=limit), using, using.open())
     if not as_json:
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
@@ -58,6 +47,7 @@ def score(
 
 
 @app.command("probe")
+@settings_as_options
 def probe(
     file: Annotated[Path, typer.Argument(metavar="DATA", help="A dataset file; its films are not opened.")],
     rewards: Annotated[
@@ -68,14 +58,6 @@ def probe(
             "one. Default: seven to compare.",
         ),
     ] = None,
-    combine: Combine = None,
-    match: Match = None,
-    measure: Measure = None,
-    contradictions: Annotated[
-        str | None, typer.Option("--contradictions", help="discount, or ignore: the original's.")
-    ] = None,
-    extractor: Reader = None,
-    compat: Compat = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for probe.json and the page probe.html.")
     ] = None,
@@ -83,6 +65,7 @@ def probe(
     limit: Limit = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """What cheating pays: texts that are no reference, as a share of the references' pay."""
     from chexphi.data import probe as stage
@@ -90,10 +73,7 @@ def probe(
     from chexphi.data.read import read_examples
     from chexphi.report import probe as report
 
-    setups = stage.configurations(
-        rewards or (), combine=combine, match=match, measure=measure, contradictions=contradictions,
-        extractor=extractor, compat=compat,
-    )  # fmt: skip
+    setups = stage.configurations(rewards or (), **settings)
     examples = read_examples(file, limit=limit, check_images=False)
     if out:
         runs.check_folder(out, overwrite=overwrite)
@@ -103,8 +83,8 @@ def probe(
         figures = stage.probe(prepared, seed=seed, step=lambda: progress.advance(task))
     if out:
         runs.open_run(out, overwrite=overwrite)
-        settings = {one["name"]: one["settings"] for one in figures["configurations"]}
-        runs.write_manifest(out, config=settings, data=file, seed=seed, stage="probe")
+        probed = {one["name"]: one["settings"] for one in figures["configurations"]}
+        runs.write_manifest(out, config=probed, data=file, seed=seed, stage="probe")
         runs.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)

@@ -56,7 +56,7 @@ class Remembered:
         return [self._graphs[text] for text in texts]
 
 
-def configurations(rewards: Sequence[str], **changes: str | None) -> dict[str, Setup]:
+def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, Setup]:
     """The configurations that the words after each `--rewards` say, by those words; none: the shipped ones.
 
     Args:

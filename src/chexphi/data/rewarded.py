@@ -60,9 +60,7 @@ class _TrlFields:
     max_completion_length: int | None = None
 
 
-def setup(
-    rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: str | None
-) -> Setup:
+def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: Any) -> Setup:
     """What the words after `--rewards` say: names, with commas or apart, or config files of `grpo`.
 
     Args:

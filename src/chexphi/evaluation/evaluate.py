@@ -33,13 +33,14 @@ from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
+from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class EvaluateRecipe(ModelFields):
     """Answer every example and score it. As in the reward, no answer is right in a malformed completion.
 
@@ -68,8 +69,6 @@ class EvaluateRecipe(ModelFields):
         default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
-    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
 RANGES = MODEL_RANGES | {
@@ -132,8 +131,8 @@ def predict(
         explanation=example.explanation,
         generated_text=generation.text,
         is_correct=accuracy(parsed, example.answer) == 1,
-        correct_clinical=accuracy(parsed, example.answer, "clinical") == 1,
-        correct_no_format_gate=accuracy(parsed, example.answer, format_gate=False) == 1,
+        correct_clinical=accuracy(parsed, example.answer, AnswerRule("clinical")) == 1,
+        correct_no_format_gate=accuracy(parsed, example.answer, AnswerRule(format_gate=False)) == 1,
         correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
         parse_status=parsed.status.value,
         opened_think=generation.opened_think,

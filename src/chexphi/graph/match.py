@@ -76,7 +76,7 @@ class GraphMatch:
         """The reference has nothing to compare with."""
         return not any(counts.tp or counts.fn for counts in (self.entities, self.relations))
 
-    def score(self, measure: Measure = "jaccard", empty: Empty = "skip") -> float | None:
+    def score(self, measure: str = "jaccard", empty: str = "skip") -> float | None:
         """The score of `score`, from these counts."""
         if self.reference_empty and empty == "skip":
             return None
@@ -112,7 +112,7 @@ def _unlabelled(graph: Graph) -> Set[object]:
     return {(head, kind, tail) for (head, _), kind, (tail, _) in graph.relations}
 
 
-def _part(counts: Counts, measure: Measure, empty: Empty) -> float | None:
+def _part(counts: Counts, measure: str, empty: str) -> float | None:
     if counts.empty:
         return {"skip": None, "one": 1.0, "zero": 0.0}[empty]
     return counts.jaccard if measure == "jaccard" else counts.f1
@@ -122,8 +122,8 @@ def score(
     predicted: Graph,
     reference: Graph,
     *,
-    measure: Measure = "jaccard",
-    empty: Empty = "skip",
+    measure: str = "jaccard",
+    empty: str = "skip",
     compat: Compat = "default",
 ) -> float | None:
     """Mean of the entity score and the relation score (paper's R_kg; seed `plugin.py:533-600`).

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, prompts
-from chexphi.answers import Match
-from chexphi.graph.match import Measure
 from chexphi.graph.open import open_extractor
-from chexphi.rewards import AccuracyReward, GraphReward, columns, settings
-from chexphi.schema import Example, InputError
+from chexphi.rewards import AccuracyReward, GraphReward, columns, rules, settings
+from chexphi.schema import Example, InputError, shown
 
-NAMES = ("match", "measure", "extractor", "reward_weights", "opened_think")
+NAMES = (*rules.NAMES, "extractor", "reward_weights", "opened_think")
 """What `reward_kwargs` may set."""
 HANDED_OVER = ("reward_router_address", "reward_model_tokenizer")
 """What veRL 0.9.1 adds to the `reward_kwargs` where there is a reward model; not used."""
@@ -34,8 +32,9 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def _build(match: Match, measure: Measure, extractor: str) -> tuple[AccuracyReward | GraphReward, ...]:
-    return AccuracyReward(match), GraphReward(open_extractor(extractor), measure)
+def _build(extractor: str, given: tuple[tuple[str, Any], ...]) -> tuple[AccuracyReward | GraphReward, ...]:
+    fields = settings.RewardFields(**dict(given))
+    return AccuracyReward(fields), GraphReward(open_extractor(extractor), fields)
 
 
 def compute_score(
@@ -44,8 +43,6 @@ def compute_score(
     ground_truth: str,
     extra_info: Mapping[str, Any] | None = None,
     *,
-    match: Match = "exact",
-    measure: Measure = "jaccard",
     extractor: str = "lexicon",
     reward_weights: Sequence[float] = (1.0, 1.0),
     opened_think: bool = False,
@@ -63,26 +60,29 @@ def compute_score(
         ground_truth: The reference explanation.
         extra_info: `answer`, the reference labels, read from `ground_truth` where absent; `id`, for errors.
             Where it has an `answer` the `ground_truth` may be missing (None or NaN).
-        match: How answers are compared.
-        measure: How graphs are compared.
         extractor: What reads graphs, as in `open_extractor`; built once a process.
         reward_weights: Of the answer and of the graph.
         opened_think: Whether the model's chat template ends prompts in an open `<think>`
             (`chexphi.prompts.opens_think`): veRL hands on what was sampled, which then begins inside it.
-        kwargs: `HANDED_OVER`.
+        kwargs: Fields of `AnswerRule` and `GraphRule` (`match`, `measure` and the others), and `HANDED_OVER`.
 
     Raises:
         InputError: If a setting is not known, the row has a value of a wrong type, or its reference has
             neither an answer nor a reasoning with a graph.
     """
-    if unknown := sorted(kwargs.keys() - set(HANDED_OVER)):
+    if unknown := sorted(kwargs.keys() - {*HANDED_OVER, *NAMES}):
         near = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
         raise InputError(
             f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(near)}"
         )
-    settings.check(settings.RewardFields(match=match, measure=measure), reward_weights, where="veRL")
+    given = {name: value for name, value in kwargs.items() if name in rules.NAMES}
+    if wrong := next((name for name, value in given.items() if not isinstance(value, str | bool)), None):
+        raise InputError(
+            f"veRL: reward_kwargs has {wrong} = {shown(given[wrong])}: give a text, or true or false"
+        )
+    settings.check(settings.RewardFields(**given), reward_weights, where="veRL")
     with _lock:  # veRL's threads begin together
-        rewards = _build(match, measure, extractor)
+        rewards = _build(extractor, tuple(sorted(given.items())))
     if extra_info is not None and not isinstance(extra_info, Mapping):
         raise InputError(
             f"veRL: extra_info of a row of {data_source} is a "

@@ -18,13 +18,14 @@ from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
+from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class MineScoreRecipe(ModelFields):
     """Score a pool: how often is the policy right, and how sure is it?"""
 
@@ -41,8 +42,6 @@ class MineScoreRecipe(ModelFields):
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
     seed: int = field(default=0, metadata={"help": "seed of the samples"})
-    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
 RANGES = MODEL_RANGES | {
@@ -66,7 +65,7 @@ def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     """
     right = []
     for sample in samples:
-        right.append(accuracy(sample.parsed, example.answer, format_gate=False) or 0.0)
+        right.append(accuracy(sample.parsed, example.answer, AnswerRule(format_gate=False)) or 0.0)
     return ScoredRow(
         id=example.id,
         kind=example.kind,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
@@ -20,7 +20,7 @@ from chexphi.schema import Example, InputError
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ModelFields:
     """The fields of every recipe that runs a model."""
 
@@ -35,9 +35,11 @@ class ModelFields:
         default=False,
         metadata={"help": "keep films' features in the run folder (Phi-4 in bf16: 0.6 MB a distinct crop)"},
     )
+    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
-@dataclass
+@dataclass(frozen=True)
 class LearningFields(ModelFields):
     """And of every recipe that trains one."""
 
@@ -54,19 +56,6 @@ LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Ra
 """A LoRA of a greater rank is larger than any matrix that it changes."""
 
 
-class ModelRecipe(Protocol):
-    """What `begin` reads of a recipe."""
-
-    model: str
-    dtype: str
-    attn_implementation: str
-    use_flash_attention: bool
-    dynamic_hd: int | None
-    cache_vision: bool
-    resume: runs.Resume
-    overwrite: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A run that may write into its folder."""
@@ -81,7 +70,7 @@ class Checked:
 
 
 def check_run(
-    recipe: ModelRecipe, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
+    recipe: ModelFields, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
 ) -> Checked:
     """Refuse a folder that this run must not write into; nothing is touched.
 
@@ -114,7 +103,7 @@ def check_run(
 
 @processes.agreed()
 def begin(
-    recipe: ModelRecipe,
+    recipe: ModelFields,
     run: Checked,
     *,
     stage: str,
@@ -171,7 +160,7 @@ def begin(
     return model, processor
 
 
-def _loaded(recipe: ModelRecipe, *, trainer: Any, seed: int) -> tuple[Any, Any]:
+def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
     """The model and its processor; the model ready to train where the stage trains.
 
     Raises:

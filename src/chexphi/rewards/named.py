@@ -93,13 +93,9 @@ def _open(
     if name in (ACCURACY, GRAPH) and fields.compat == "seed":
         return _seed(name, fields, extractor)
     if name == ACCURACY:
-        return AccuracyReward(fields.match, ends, format_gate=fields.format_gate)  # type: ignore[arg-type]
+        return AccuracyReward(fields, ends)
     if name == GRAPH:
-        return GraphReward(
-            extractor, fields.measure, ends,  # type: ignore[arg-type]
-            empty=fields.empty, contradictions=fields.contradictions,  # type: ignore[arg-type]
-            repetitions=fields.repetitions,  # type: ignore[arg-type]
-        )  # fmt: skip
+        return GraphReward(extractor, fields, ends)
     if name == FORMAT:
         return FormatReward(ends)
     if name.startswith("radeval:"):
@@ -118,7 +114,7 @@ def _open(
 
 
 def _seed(name: str, fields: RewardFields, extractor: Extractor) -> Callable[..., Any]:
-    graph = seed.SeedGraphReward(extractor, fields.measure)  # type: ignore[arg-type]
+    graph = seed.SeedGraphReward(extractor, fields.measure)
     function: Callable[..., Any] = graph if name == GRAPH else seed.external_r1v_acc
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float]:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from chexphi import answers, prompts
-from chexphi.answers import Match
 from chexphi.graph import claims
 from chexphi.graph import match as matching
-from chexphi.graph.match import Compat, Empty, GraphMatch, Measure
+from chexphi.graph.match import Compat, GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
-from chexphi.rewards import columns, seed
+from chexphi.rewards import columns, rules, seed
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.rewards.repetitions import repeated
+from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.rewards.settings import check_choices
 from chexphi.schema import InputError
-
-Contradictions = Literal["discount", "ignore"]
-Repetitions = Literal["discount", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +55,7 @@ def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[
     return [written] if written else None
 
 
-def accuracy(
-    parsed: Parsed, gold: Sequence[str] | None, match: Match = "exact", *, format_gate: bool = True
-) -> float | None:
+def accuracy(parsed: Parsed, gold: Sequence[str] | None, rule: AnswerRule = AnswerRule()) -> float | None:  # noqa: B008 (frozen)
     """R_acc: the answer against the reference's; None where the reference has none.
 
     The format gate: the answer of a malformed completion, whatever its status, earns 0. Without it an answer
@@ -69,9 +64,9 @@ def accuracy(
     """
     if gold is None or not answers.labels(gold):
         return None
-    if parsed.answer is None or (format_gate and parsed.status is not ParseStatus.ok):
+    if parsed.answer is None or (rule.format_gate and parsed.status is not ParseStatus.ok):
         return 0.0
-    return answers.score(parsed.answer, gold, match)
+    return answers.score(parsed.answer, gold, rule.match)  # type: ignore[arg-type]
 
 
 def reasoning(parsed: Parsed) -> str:
@@ -95,31 +90,31 @@ def score_graph(
     parsed: Parsed,
     predicted: Graph,
     reference: Graph,
+    rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     *,
-    measure: Measure = "jaccard",
-    empty: Empty = "skip",
-    contradictions: Contradictions = "discount",
-    repetitions: Repetitions = "discount",
     written: str = "",
 ) -> GraphScore:
-    """R_kg: the graph of the reasoning against the reference's; settings as in `score`.
+    """R_kg: the graph of the reasoning against the reference's.
 
     Args:
         parsed: The completion; a malformed one has said nothing, and earns 0 at most.
         predicted: The graph of its reasoning.
         reference: The graph of the reference's reasoning.
+        rule: How the two are compared. What a part that is empty on both sides is worth: see
+            `chexphi.graph.match.score`; contradictions: `chexphi.graph.claims`; repetitions (made ten times
+            a statement pays a tenth, unless the reference repeats it too): `chexphi.rewards.repetitions`.
         written: The reference's reasoning, of which only the repetitions count.
     """
     ok = parsed.status is ParseStatus.ok
     said = predicted if ok else Graph()
     compared = matching.compare(said, reference)
-    value = compared.score(measure, empty)
+    value = compared.score(rule.measure, rule.empty)
     if value is not None and not ok:
         value = 0.0  # also where both graphs are empty and `empty` is "one"
     agreement = claims.agreement(said, reference) if reference else None
-    if value and agreement is not None and contradictions == "discount":
+    if value and agreement is not None and rule.contradictions == "discount":
         value *= agreement
-    if value and repetitions == "discount":
+    if value and rule.repetitions == "discount":
         value *= 1 - repeated(reasoning(parsed), written)
     return GraphScore(value, compared if reference else None, agreement)
 
@@ -130,12 +125,8 @@ def judge(
     reference: Graph,
     gold: Sequence[str] | None,
     *,
-    match: Match = "exact",
-    format_gate: bool = True,
-    measure: Measure = "jaccard",
-    empty: Empty = "skip",
-    contradictions: Contradictions = "discount",
-    repetitions: Repetitions = "discount",
+    answer_rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
+    graph_rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     written: str = "",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
 ) -> Score:
@@ -143,11 +134,8 @@ def judge(
 
     `written` is the reference's reasoning, of which only the repetitions count.
     """
-    right = accuracy(parsed, gold, match, format_gate=format_gate)
-    graph = score_graph(
-        parsed, predicted, reference,
-        measure=measure, empty=empty, contradictions=contradictions, repetitions=repetitions, written=written,
-    )  # fmt: skip
+    right = accuracy(parsed, gold, answer_rule)
+    graph = score_graph(parsed, predicted, reference, graph_rule, written=written)
     total = _total(scheme, _parts(parsed.status, right, graph.value))
     return Score(parsed.status, right, graph.value, graph.match, graph.agreement, parsed.words, total)
 
@@ -165,12 +153,8 @@ def score(
     extractor: Extractor | None = None,
     truncated: bool = False,
     opened_think: bool = False,
-    match: Match = "exact",
-    format_gate: bool = True,
-    measure: Measure = "jaccard",
-    empty: Empty = "skip",
-    contradictions: Contradictions = "discount",
-    repetitions: Repetitions = "discount",
+    answer_rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
+    graph_rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
     compat: Compat = "default",
 ) -> Score:
@@ -183,29 +167,18 @@ def score(
         extractor: What reads the graphs; by default the lexicon.
         truncated: Whether the completion ended at the length limit.
         opened_think: Whether the prompt ended in an open `<think>`, so that the completion begins inside it.
-        match: How answers are compared: `exact`, `clinical`, `f1` or `any`; see `chexphi.answers.score`.
-        format_gate: Whether a malformed completion earns nothing for its answer.
-        measure: Jaccard (the original's) or F1 of entities and of relations.
-        empty: What a part that is empty on both sides is worth; see `chexphi.graph.match.score`.
-        contradictions: Whether the graph part is multiplied by the share of the reference's claims that the
-            reasoning does not contradict (`discount`), or they count as omissions do (`ignore`, the
-            original's); see `chexphi.graph.claims`.
-        repetitions: Whether the graph part is shared by the times that a statement is made (`discount`): made
-            ten times it pays a tenth, unless the reference repeats it too; see `chexphi.rewards.repetitions`.
-            Or, as in the original, a repetition costs nothing (`ignore`).
+        answer_rule: When an answer is right; see `accuracy`.
+        graph_rule: What a graph earns; see `score_graph`.
         scheme: Which rewards make the total, and how.
-        compat: `seed` computes both rewards as the original does, faults included; `answer`,
-            `truncated`, `match`, `format_gate`, `empty`, `contradictions` and `repetitions` are then without
-            effect.
+        compat: `seed` computes both rewards as the original does, faults included; `answer`, `truncated` and
+            all of both rules but `measure` are then without effect.
 
     Raises:
         InputError: For an unknown value of a setting, if `scheme` names a reward that is not among the parts
             of a `Score`, or for a completion, reference or answer of a wrong type.
     """
-    check_choices(
-        "score", match=match, measure=measure, empty=empty, contradictions=contradictions,
-        repetitions=repetitions, compat=compat,
-    )  # fmt: skip
+    rules.check("score", answer_rule, graph_rule)
+    check_choices("score", compat=compat)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()
     reference = columns.solution_text(reference, "score: the reference")
@@ -213,15 +186,14 @@ def score(
     parsed = prompts.parse(text, truncated=truncated)
     if compat == "seed":
         right = seed.answer_score(text, reference)
-        (graph,) = seed.SeedGraphReward(reader, measure)([text], [reference])
+        (graph,) = seed.SeedGraphReward(reader, graph_rule.measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
         return Score(parsed.status, right, graph, None, None, parsed.words, total)
     written = prompts.reference_reasoning(reference)
     predicted, known = reader.extract([reasoning(parsed), written])
     return judge(
         parsed, predicted, known, gold_answer(reference, labels),
-        match=match, format_gate=format_gate, measure=measure, empty=empty, contradictions=contradictions,
-        repetitions=repetitions, written=written, scheme=scheme,
+        answer_rule=answer_rule, graph_rule=graph_rule, written=written, scheme=scheme,
     )  # fmt: skip
 
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chexphi.graph import match
-from chexphi.graph.match import Measure
 from chexphi.graph.types import Extractor
-from chexphi.rewards.settings import check_choices
+from chexphi.rewards import rules
 
 _FIRST_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f]*")
 
@@ -27,10 +26,10 @@ class SeedGraphReward:
 
     __name__ = "external_kg_jac"
 
-    def __init__(self, extractor: Extractor, measure: Measure = "jaccard") -> None:
-        check_choices(self.__name__, measure=measure)
+    def __init__(self, extractor: Extractor, measure: str = "jaccard") -> None:
+        rules.check(self.__name__, rules.GraphRule(measure=measure))
         self.extractor = extractor
-        self.measure: Measure = measure
+        self.measure = measure
 
     def __call__(self, completions: Sequence[str], solution: Sequence[str], **columns: Any) -> list[float]:
         """Rewards of a batch in [0, 1], one a completion.

@@ -7,21 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chexphi import ranges
-from chexphi.answers import REWARD_MATCHES
 from chexphi.ranges import COUNT, FINITE, Range
+from chexphi.rewards import rules
 from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.schema import InputError, shown
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
-CHOICES = {
-    "match": REWARD_MATCHES,
-    "measure": ("jaccard", "f1"),
-    "empty": ("skip", "one", "zero"),
-    "contradictions": ("discount", "ignore"),
-    "repetitions": ("discount", "ignore"),
-    "combine": COMBINES,
-    "compat": ("default", "seed"),
-}
+CHOICES = {"combine": COMBINES, "compat": ("default", "seed")}
+"""Of what is no rule of one reward; for those see `rules`."""
 
 RANGES = {
     "gate_at": Range(0, 1, open="least"),
@@ -31,44 +25,15 @@ RANGES = {
 }
 
 
-@dataclass
-class RewardFields:
-    """Which rewards a completion earns, and how they are counted."""
+@dataclass(frozen=True)
+class RewardFields(GraphRule, AnswerRule):
+    """Which rewards a completion earns, and how they are counted: both rules, and what joins the rewards."""
 
     rewards: list[str] = field(
         default_factory=lambda: [ACCURACY, GRAPH],
         metadata={
             "help": f"any of {', '.join(NAMES)}, radeval:METRIC[:KEY] or package.module:callable; weights: "
             "--reward_weights"
-        },
-    )
-    match: str = field(
-        default="exact",
-        metadata={
-            "help": "how answers are compared: exact, clinical (as meanings: LLL is left lower lobe), f1 or "
-            "any (the original's)"
-        },
-    )
-    format_gate: bool = field(
-        default=True, metadata={"help": "a malformed completion earns nothing for its answer, as in evaluate"}
-    )
-    measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
-    empty: str = field(
-        default="skip",
-        metadata={"help": "entities or relations that neither graph has: skip, one (the original's) or zero"},
-    )
-    contradictions: str = field(
-        default="discount",
-        metadata={
-            "help": "findings with the wrong polarity or side: discount takes their share of the graph "
-            "reward, ignore (the original's) counts them as left out"
-        },
-    )
-    repetitions: str = field(
-        default="discount",
-        metadata={
-            "help": "sentences that are said again: discount takes their share of the graph reward, ignore "
-            "(the original's) counts them once"
         },
     )
     extractor: str = field(
@@ -92,7 +57,7 @@ class RewardFields:
 
 
 def check_choices(where: str, **values: str) -> None:
-    """Refuse a setting that is not one of its known values: `measure`, `match` and the others of `CHOICES`.
+    """Refuse a value that is not among the `CHOICES` of its setting.
 
     Raises:
         InputError: For the first such setting; `where` is the beginning of the message.
@@ -115,6 +80,7 @@ def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where
     """
     for name in fields.rewards:
         check_name(name, where)
+    rules.check(where, fields)
     check_choices(where, **{name: getattr(fields, name) for name in CHOICES})
     ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, where)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):

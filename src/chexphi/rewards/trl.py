@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chexphi import prompts
-from chexphi.answers import Match
-from chexphi.graph.match import Counts, Empty, GraphMatch, Measure
+from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
 from chexphi.rewards import columns as read
-from chexphi.rewards.score import Contradictions, Repetitions, accuracy, gold_answer, reasoning, score_graph
-from chexphi.rewards.settings import check_choices
+from chexphi.rewards import rules
+from chexphi.rewards.rules import AnswerRule, GraphRule
+from chexphi.rewards.score import accuracy, gold_answer, reasoning, score_graph
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +101,12 @@ class AccuracyReward:
     __name__ = "external_r1v_acc"
 
     def __init__(
-        self, match: Match = "exact", end_token_ids: Iterable[int] = (), *, format_gate: bool = True
+        self,
+        rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
+        end_token_ids: Iterable[int] = (),
     ) -> None:
-        check_choices(self.__name__, match=match)
-        self.match: Match = match
-        self.format_gate = format_gate
+        rules.check(self.__name__, rule)
+        self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
 
     def __call__(
@@ -139,7 +140,7 @@ class AccuracyReward:
         references = read.solution_texts(given, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         return [
-            accuracy(part, gold_answer(reference, gold), self.match, format_gate=self.format_gate)
+            accuracy(part, gold_answer(reference, gold), self.rule)
             for part, reference, gold in zip(parsed, references, golds, strict=True)
         ]
 
@@ -153,25 +154,12 @@ class GraphReward:
     def __init__(
         self,
         extractor: Extractor,
-        measure: Measure = "jaccard",
+        rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
         end_token_ids: Iterable[int] = (),
-        *,
-        empty: Empty = "skip",
-        contradictions: Contradictions = "discount",
-        repetitions: Repetitions = "discount",
     ) -> None:
-        check_choices(
-            self.__name__,
-            measure=measure,
-            empty=empty,
-            contradictions=contradictions,
-            repetitions=repetitions,
-        )
+        rules.check(self.__name__, rule)
         self.extractor = extractor
-        self.measure: Measure = measure
-        self.empty: Empty = empty
-        self.contradictions: Contradictions = contradictions
-        self.repetitions: Repetitions = repetitions
+        self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}
 
@@ -206,13 +194,9 @@ class GraphReward:
         _log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(references), references, strict=True)
         scores = [
-            score_graph(
-                part, graph, known,
-                measure=self.measure, empty=self.empty, contradictions=self.contradictions,
-                repetitions=self.repetitions, written=prompts.reference_reasoning(text),
-            )
+            score_graph(part, graph, known, self.rule, written=prompts.reference_reasoning(text))
             for part, graph, known, text in rows
-        ]  # fmt: skip
+        ]
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
             for name, counts in (("entity", total.entities), ("relation", total.relations)):

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 LOGS = ("completions.jsonl", "metrics.jsonl", "diagnostics.jsonl")
 
 
-@dataclass
+@dataclass(frozen=True)
 class GRPORecipe(settings.RewardFields, LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
@@ -84,7 +84,6 @@ class GRPORecipe(settings.RewardFields, LearningFields):
         default=0.05, metadata={"help": f"and the largest share of tokens beyond {engines.OUTLIER}"}
     )
     resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
 DEFAULTS: dict[str, Any] = {

@@ -32,7 +32,7 @@ from chexphi.training.stop import RESUME_HELP
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SFTRecipe(LearningFields):
     """Teach a policy to write reasoning and answer by imitation."""
 
@@ -46,7 +46,6 @@ class SFTRecipe(LearningFields):
         default=False, metadata={"help": "imitate the words of the explanation without its tags"}
     )
     resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
 def read(recipe: SFTRecipe) -> list[Example]:

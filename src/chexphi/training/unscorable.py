@@ -32,9 +32,14 @@ ALWAYS = {FORMAT, "think_format_reward", *PENALTIES}
 class Fields(Protocol):
     """What is read of a recipe."""
 
-    rewards: list[str]
-    compat: str
-    unscorable: str
+    @property
+    def rewards(self) -> list[str]: ...
+
+    @property
+    def compat(self) -> str: ...
+
+    @property
+    def unscorable(self) -> str: ...
 
 
 def check(fields: Fields) -> None:
