@@ -48,8 +48,8 @@ SLOW_ONCE = (
 """Frame and unit of texts over which a parser once took long, and two more."""
 EVERY = (*SLOW_ONCE, *((frame, unit) for unit in UNITS for frame in FRAMES))
 CACHED = (
-    prompts.parse, lexicon._parse, spans._guess, tokens._read, normalize, _labels, clinical._meanings_of,
-    phrases.phrase, repetitions._statements,
+    prompts._parse, text.sentences, lexicon._parse, spans._guess, tokens._read, normalize, _labels,
+    clinical._meanings_of, phrases.phrase, repetitions._statements,
 )  # fmt: skip
 
 

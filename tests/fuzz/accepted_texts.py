@@ -76,7 +76,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _scored(text: str) -> tuple[Graph, Score]:
-    prompts.parse.cache_clear()
+    prompts._parse.cache_clear()
     (graph,) = _extractor().extract([text])
     return graph, score(text, REFERENCE, answer="yes")
 
