@@ -19,7 +19,7 @@ from chexphi.graph.claims import contradicted
 from chexphi.graph.findings import findings
 from chexphi.graph.lexicon import LexiconExtractor
 from chexphi.graph.types import Graph, Mention, Parse
-from chexphi.rewards import cheats, repetitions, score, seed
+from chexphi.rewards import AnswerRule, cheats, repetitions, score, seed
 
 LENGTH, SENTENCES = 4_000, 3_000
 """Characters of the shorter text: of what reads a text in one go, and of what reads it by sentences."""
@@ -112,9 +112,12 @@ AT_ONCE: dict[str, Callable[[str], object]] = {
     "a question's statement": lambda text: vqa_rad.statement(f"Is {text} clear?", "yes"),
     "swapped sides": cheats.swap_sides,
 }
+CLINICAL = AnswerRule("clinical")
 BY_SENTENCES: dict[str, Callable[[str], object]] = {
     "extraction": lambda text: findings(LEXICON.parse([text])[0]),
-    "reward": lambda text: score(in_tags(text), in_tags("No edema."), extractor=LEXICON, match="clinical"),
+    "reward": lambda text: score(
+        in_tags(text), in_tags("No edema."), extractor=LEXICON, answer_rule=CLINICAL
+    ),
 }
 
 
