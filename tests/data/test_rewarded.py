@@ -85,7 +85,10 @@ def test_rows_that_would_not_be_paid_are_found(tmp_path: Path) -> None:
         for name, text in texts.items()
     ]
     (tmp_path / "data.json").write_text(json.dumps(rows))
-    found = check(tmp_path / "data.json", rewards=["external_r1v_acc,external_kg_jac,repetition"])
+    found = check(
+        tmp_path / "data.json",
+        pay=rewarded.pay_of_references(["external_r1v_acc,external_kg_jac,repetition"]),
+    )
     assert found["rewards"]["below"] == ["contradicts", "no tags end"]
     assert found["rewards"]["unscorable"] == {"external_kg_jac": 2}
     assert any("2 of 4 rows: their own explanation earns less" in text for text in found["warnings"])

@@ -101,9 +101,11 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read a dataset, open its films, and say what is in it and what is wrong with it."""
+    from chexphi.data import rewarded
     from chexphi.data.check import check as stage
 
-    figures = stage(file, image_root=image_root, limit=limit, rewards=rewards)
+    pay = None if rewards is None else rewarded.pay_of_references(rewards)
+    figures = stage(file, image_root=image_root, limit=limit, pay=pay)
     show(figures, as_json=as_json)
     if not as_json:
         for line in (*figures["problems"], *figures["warnings"]):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from chexphi import answers, prompts
-from chexphi.data import film_looks, publish, rewarded
+from chexphi.data import film_looks, publish
 from chexphi.data.cells import Repairs
 from chexphi.data.film_looks import FilmLook
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
@@ -26,7 +26,7 @@ def check(
     image_root: Path | str | None = None,
     limit: int | None = None,
     max_problems: int = MAX_PROBLEMS,
-    rewards: Sequence[str] | None = None,
+    pay: Callable[[Sequence[Example]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Read a dataset to its end, whatever is wrong with single rows.
 
@@ -35,19 +35,18 @@ def check(
         image_root: Folder of the images; see `read.image_root_of`.
         limit: Read the first rows of each file only.
         max_problems: How many problems are spelled out.
-        rewards: Also score the references and garbage; see `rewarded.setup` and `rewarded.check_examples`.
+        pay: What rewards say of the examples, if that is asked for; see `rewarded.pay_of_references`.
 
     Returns:
         `problems` (sentences; the dataset is unusable), `problem_count`, `warnings` (sentences; usable,
         but look at it) and figures: `rows`, `patients`, `rows_without_patient`, `images`, `bad_images`,
         `image_root`, `kinds`, `question_types`, `answer_types`, `splits`, `films_per_question`,
-        `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`; with `rewards`
+        `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`; with `pay`
         also `rewards`.
 
     Raises:
         InputError: If a file is missing or broken as a whole.
     """
-    using = None if rewards is None else rewarded.setup(rewards)
     path = Path(path)
     root = image_root_of(path, image_root)
     placed: list[tuple[str, Example]] = []
@@ -68,7 +67,7 @@ def check(
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
     examples = [example for _, example in placed]
     explanations = _parsed(examples)
-    earned = rewarded.check_examples(examples, using) if using else None
+    earned = pay(examples) if pay else None
     return {
         "file": str(path),
         "image_root": str(root),

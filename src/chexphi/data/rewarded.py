@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,11 @@ def _means(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
     columns["total"] = [line["total"] for line in lines]
     given = {name: [value for value in column if value is not None] for name, column in columns.items()}
     return {name: sum(values) / len(values) if values else None for name, values in given.items()}
+
+
+def pay_of_references(rewards: Sequence[str]) -> Callable[[Sequence[Example]], dict[str, Any]]:
+    """`check_examples` with the rewards that these words say, which are checked now; see `setup`."""
+    return functools.partial(check_examples, using=setup(rewards))
 
 
 def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
