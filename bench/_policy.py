@@ -15,8 +15,9 @@ from transformers import (
     ProcessorMixin,
 )
 
-from chexphi.models import adapter, phi4, tiny, trainable
-from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models import adapter, trainable
+from chexphi.models.families import phi4, tiny
+from chexphi.models.original_layout.tensor_names import TARGETS
 
 GPU = torch.cuda.is_available()
 

@@ -24,7 +24,7 @@ from transformers.models.phi4_multimodal import modeling_phi4_multimodal as nati
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.models import phi4, tiny
+from chexphi.models.families import phi4, tiny
 from chexphi.prompts import messages
 from chexphi.prompts import render as target
 

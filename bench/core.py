@@ -17,7 +17,7 @@ from rich.table import Table
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import Scene, sample_build, sample_scene
-from chexphi.models import phi4, tiny
+from chexphi.models.families import phi4, tiny
 from chexphi.models.generate import generate
 
 REPEATS = 5

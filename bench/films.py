@@ -35,9 +35,9 @@ from rich.console import Console
 from rich.table import Table
 from transformers import Phi4MultimodalFeatureExtractor
 
-from chexphi.data.films import FilmLoader
+from chexphi.data.film_loader import FilmLoader
 from chexphi.data.images import load_image
-from chexphi.models import phi4, tiny
+from chexphi.models.families import phi4, tiny
 
 GROUP, WARM, STEPS = 8, 1, 3
 

@@ -34,16 +34,16 @@ from trl import GRPOConfig, GRPOTrainer
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.jsonl import JsonLines
-from chexphi.models import tiny
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.models.families import tiny
 from chexphi.models.generate import generate
 from chexphi.prompts import messages
+from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import Example
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo import DEFAULTS, GRPORecipe, reward_functions
+from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.progress import quiet
-from chexphi.training.trainer import LoggedGRPOTrainer
 
 PROMPTS, GROUP = 8, 8
 TEMPERATURE, BETA = 0.9, 0.5  # configs/grpo_kg.yaml

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.evaluation import iu_reports
-from chexphi.graph.annotated import evaluate, read_annotated
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.kg import iu_reports
+from chexphi.kg.annotated import evaluate, read_annotated
 
 DATA = Path(os.environ.get("CHEXPHI_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 

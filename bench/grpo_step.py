@@ -33,13 +33,13 @@ from rich.progress import track
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.jsonl import JsonLines
-from chexphi.models import tiny
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.models.families import tiny
+from chexphi.runs.jsonl import JsonLines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo import DEFAULTS, GRPORecipe, reward_functions
+from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.progress import quiet
-from chexphi.training.trainer import LoggedGRPOTrainer
 
 LENGTHS, GROUPS = (64, 300, 600, 1400), (2, 4, 8, 16)
 

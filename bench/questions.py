@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.evaluation.answer_probability import answer_probabilities
-from chexphi.models import tiny
+from chexphi.models.families import tiny
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.schema import Example

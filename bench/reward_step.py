@@ -31,14 +31,14 @@ from rich.console import Console
 from rich.table import Table
 from transformers.utils import logging as transformers_logging
 
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.jsonl import JsonLines
-from chexphi.models import tiny
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.models.families import tiny
+from chexphi.runs.jsonl import JsonLines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.grpo import GRPORecipe, reward_functions
+from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.progress import MetricsLog, quiet
-from chexphi.training.trainer import LoggedGRPOTrainer
 
 CELLS = {
     "prompt": grid([300], [8], [1])[0],

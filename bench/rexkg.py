@@ -28,11 +28,11 @@ from rich.table import Table
 from safetensors.torch import save_file
 from transformers import BertConfig
 
-from chexphi.graph.annotated import read_annotated
 from chexphi.graph.rexkg.batch import batches, inputs
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.rows import Row
+from chexphi.kg.annotated import read_annotated
 
 TEXTS, WORDS_A_TEXT, ENTITIES_A_SENTENCE = 9, 100, 3.0
 BUDGETS = (512, 1024, 2048)

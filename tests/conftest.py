@@ -33,9 +33,9 @@ WORDS = (
 
 
 LONGEST = (
-    "recipes/test_demo.py", "test_nothing_gets_out.py", "training/test_plan.py", "test_documented_formats.py",
-    "evaluation/test_kg_engines.py", "training/test_many_processes.py", "training/test_recovery.py",
-    "training/test_stop.py", "training/test_plan_memory.py", "sweep/test_sweep_runs.py",
+    "demo/test_demo.py", "test_nothing_gets_out.py", "memory_plan/test_plan.py", "test_documented_formats.py",
+    "kg/test_kg_engines.py", "training/test_many_processes.py", "training/recovery/test_recovery.py",
+    "training/recovery/test_stop.py", "memory_plan/test_plan_memory.py", "sweep/test_sweep_runs.py",
 )  # fmt: skip
 """Files that a process begins with, so that no other one waits for it at the end."""
 
@@ -64,7 +64,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untrained Phi-4-multimodal, built once: model and processor, for `from_pretrained`."""
-    from chexphi.models import tiny
+    from chexphi.models.families import tiny
 
     folder = tmp_path_factory.mktemp("tiny_model")
     tiny.build(folder, WORDS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chexphi.data.read import read_examples
-from chexphi.models import phi4
+from chexphi.models.families import phi4
 from chexphi.schema import Completion
 from chexphi.training.dataset import grpo_dataset
 

@@ -99,7 +99,7 @@ def table_of(questions: Sequence[str]) -> dict[str, list[str]]:
 
 def replay(table: dict[str, list[str]], patch: Any) -> None:
     """Let GRPO take its completions from a table."""
-    from chexphi.training.trainer import LoggedGRPOTrainer
+    from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 
     generate = LoggedGRPOTrainer._generate
 

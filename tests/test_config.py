@@ -11,7 +11,7 @@ import pytest
 
 from chexphi import config
 from chexphi.ranges import COUNT
-from chexphi.runs import Resume
+from chexphi.runs.run_folder import Resume
 from chexphi.schema import InputError
 
 

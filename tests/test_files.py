@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi import jsonl
 from chexphi.files import parse_json, read_json, read_object
+from chexphi.runs import jsonl
 from chexphi.schema import InputError, is_text, shown, type_shown
 
 VALUES = st.recursive(

@@ -15,7 +15,7 @@ import synthetic_predictions
 from small_disks import ENOUGH, tree
 
 from chexphi.data.phantom import build as phantom
-from chexphi.pipeline import Runner, Stage
+from chexphi.demo.stages import Runner, Stage
 from chexphi.schema import InputError
 
 

@@ -13,13 +13,16 @@ import pytest
 from chexphi import answers, prompts
 from chexphi.answers import clinical, phrases
 from chexphi.answers.labels import _labels, items, normalize
-from chexphi.data import rows, vqa_rad
-from chexphi.graph import lexicon, lines, sections, spans, text, tokens
+from chexphi.data import rows
+from chexphi.data.importers import vqa_rad
+from chexphi.graph import lines, sections, text, tokens
 from chexphi.graph.claims import contradicted
-from chexphi.graph.findings import findings
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon import extractor, spans
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import Graph, Mention, Parse
-from chexphi.rewards import AnswerRule, cheats, repetitions, score, seed
+from chexphi.kg.findings import findings
+from chexphi.reward_checks import cheats
+from chexphi.rewards import AnswerRule, original, repetitions, score
 
 LENGTH, SENTENCES = 4_000, 3_000
 """Characters of the shorter text: of what reads a text in one go, and of what reads it by sentences."""
@@ -48,7 +51,7 @@ SLOW_ONCE = (
 """Frame and unit of texts over which a parser once took long, and two more."""
 EVERY = (*SLOW_ONCE, *((frame, unit) for unit in UNITS for frame in FRAMES))
 CACHED = (
-    prompts._parse, text.sentences, lexicon._parse, spans._guess, tokens._read, normalize, _labels,
+    prompts._parse, text.sentences, extractor._parse, spans._guess, tokens._read, normalize, _labels,
     clinical._meanings_of, phrases.phrase, repetitions._statements,
 )  # fmt: skip
 
@@ -104,8 +107,8 @@ AT_ONCE: dict[str, Callable[[str], object]] = {
     "items": items,
     "normalize": normalize,
     "answers": answers.labels,
-    "the original's answer": lambda text: seed.answer_score(text, "<answer>yes</answer>"),
-    "the original's reasoning": lambda text: seed._between("think", text),
+    "the original's answer": lambda text: original.answer_score(text, "<answer>yes</answer>"),
+    "the original's reasoning": lambda text: original._between("think", text),
     "repetitions": lambda text: repetitions.repeated(text, text),
     "an empty cell": rows._EMPTY_PART.search,
     "a film's place": rows._PLACEHOLDER.findall,

@@ -8,10 +8,10 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "chexphi"
 EXCEPTIONS = {
     "files.py": "the reader itself",
-    "evaluation/kg_engines.py": "what was written a moment ago, on its way to and from another process",
-    "runs.py": "settings of this process, written and read at once to make them plain",
-    "models/checkpoint/headers.py": "the header of a tensor file, checked there",
-    "training/checkpoints.py": "our own mark of a complete checkpoint; anything else is no mark",
+    "kg/engines.py": "what was written a moment ago, on its way to and from another process",
+    "runs/run_folder.py": "settings of this process, written and read at once to make them plain",
+    "models/tensor_headers.py": "the header of a tensor file, checked there",
+    "training/recovery/checkpoints.py": "our own mark of a complete checkpoint; anything else is no mark",
 }
 
 

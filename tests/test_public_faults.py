@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chexphi import answers, prompts
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.radgraph_annotations import read
 from chexphi.rewards import AccuracyReward
 from chexphi.schema import InputError

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from trl import GRPOConfig, SFTConfig
 
-from chexphi import demo, field_values, pipeline, ranges, study
+from chexphi import field_values, ranges
+from chexphi.demo import demo, stages, study
 from chexphi.evaluation import evaluate
+from chexphi.memory_plan import plan_settings
 from chexphi.mining import score
 from chexphi.models.stage import LearningFields
 from chexphi.ranges import COUNT, FINITE, NOT_NEGATIVE, POSITIVE, SEED, SHARE, Range
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
 from chexphi.sweep import run as sweep
-from chexphi.training import plan_settings
 from chexphi.training.grpo import GRPORecipe
-from chexphi.training.number_ranges import GRPO, GRPO_RUN, SFT, SFT_RUN, TRANSFORMERS
+from chexphi.training.preflight.number_ranges import GRPO, GRPO_RUN, SFT, SFT_RUN, TRANSFORMERS
 from chexphi.training.sft import SFTRecipe
 
 HUGE = 10**400
@@ -92,8 +93,8 @@ def test_every_number_of_the_trainers_has_a_range_and_no_other_name_has() -> Non
         (RewardFields, GRPO_RUN),
         (evaluate.EvaluateRecipe, evaluate.RANGES),
         (score.MineScoreRecipe, score.RANGES),
-        (demo.DemoRecipe, pipeline.RANGES),
-        (study.StudyRecipe, pipeline.RANGES),
+        (demo.DemoRecipe, stages.RANGES),
+        (study.StudyRecipe, stages.RANGES),
         (sweep.SweepRecipe, sweep.RANGES),
         (plan_settings.PlanFields, plan_settings.RANGES),
     ],

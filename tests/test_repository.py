@@ -23,13 +23,13 @@ VERBS = (
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
-    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.named"),
-    *("chexphi.graph", "chexphi.graph.lexicon", "chexphi.graph.match", "chexphi.graph.text"),
+    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.by_name"),
+    *("chexphi.graph", "chexphi.graph.lexicon.extractor", "chexphi.graph.match", "chexphi.graph.text"),
     *("chexphi.graph.rexkg.text", "chexphi.integrations.verl"),
 )
 RECIPES = {
-    "demo": ("chexphi.demo:DemoRecipe", None),
-    "study": ("chexphi.study:StudyRecipe", None),
+    "demo": ("chexphi.demo.demo:DemoRecipe", None),
+    "study": ("chexphi.demo.study:StudyRecipe", None),
     "sft": ("chexphi.training.sft:SFTRecipe", "SFTConfig"),
     "grpo": ("chexphi.training.grpo:GRPORecipe", "GRPOConfig"),
     "sweep": ("chexphi.sweep.run:SweepRecipe", None),

@@ -12,7 +12,7 @@ import transformers as hf
 import trl
 from tokenizers.processors import TemplateProcessing
 
-from chexphi.models import tiny
+from chexphi.models.families import tiny
 from chexphi.prompts import messages
 
 TEXT = {

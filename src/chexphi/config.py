@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from chexphi import ranges, yaml_files
 from chexphi.field_values import check_values, fields_of
 from chexphi.ranges import Range
-from chexphi.runs import Resume
+from chexphi.runs.run_folder import Resume
 from chexphi.schema import InputError, shown
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def parse_training(
     """
     import torch
 
-    from chexphi import processes, runs
+    from chexphi.runs import processes, run_folder
 
     with processes.agreed():
         on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
@@ -200,7 +200,7 @@ def parse_training(
         ours, args = parse(
             argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults}, allowed=allowed
         )
-    args.output_dir = str(ours.out or args.output_dir or runs.default_folder(verb))
+    args.output_dir = str(ours.out or args.output_dir or run_folder.default_folder(verb))
     return ours, args
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from chexphi.data import cells
 from chexphi.data.check import check
-from chexphi.data.mimic_vqa_cot import convert
+from chexphi.data.importers.mimic_vqa_cot import convert
 from chexphi.data.read import read_examples
 from chexphi.schema import Example, InputError
 

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexphi.data import films
-from chexphi.data.films import Film, FilmLoader, with_films
+from chexphi.data import film_loader
+from chexphi.data.film_loader import Film, FilmLoader, with_films
 from chexphi.data.images import load_image
 from chexphi.schema import Example, InputError
 
@@ -59,7 +59,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts[ref] += 1
         return load_image(ref, root)
 
-    monkeypatch.setattr(films, "load_image", counted)
+    monkeypatch.setattr(film_loader, "load_image", counted)
     return counts
 
 
@@ -162,7 +162,7 @@ def test_copies_are_the_film_and_other_processes_get_pixels(root: Path, opened: 
 
 
 def test_what_is_kept_is_bounded_in_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(films, "KEPT_BYTES", 4 * (BYTES + BYTES // 2) + 1)
+    monkeypatch.setattr(film_loader, "KEPT_BYTES", 4 * (BYTES + BYTES // 2) + 1)
     loader = FilmLoader(root, make)
     living: dict[str, Any] = {}
     for name in [*NAMES, "4.png"]:  # the oldest of those kept is used again
@@ -176,14 +176,14 @@ def test_what_is_kept_is_bounded_in_bytes(root: Path, monkeypatch: pytest.Monkey
     finish()
     assert living["5.png"]() is None
     assert living["4.png"]() is not None
-    monkeypatch.setattr(films, "KEPT_BYTES", 0)
+    monkeypatch.setattr(film_loader, "KEPT_BYTES", 0)
     same(loader("3.png"), root, "3.png")  # larger than all that may be kept
 
 
 def test_one_that_is_in_use_is_not_opened_again(
     root: Path, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(films, "KEPT_BYTES", 0)
+    monkeypatch.setattr(film_loader, "KEPT_BYTES", 0)
     loader = FilmLoader(root, make)
     rows = [loader(name) for name in NAMES for _ in range(4)]
     for film in rows:
@@ -196,8 +196,8 @@ def test_one_that_is_in_use_is_not_opened_again(
 def test_what_waits_is_bounded_in_bytes(
     root: Path, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(films, "AHEAD_BYTES", 3 * (BYTES + BYTES // 2))
-    monkeypatch.setattr(films, "THREADS", 1)
+    monkeypatch.setattr(film_loader, "AHEAD_BYTES", 3 * (BYTES + BYTES // 2))
+    monkeypatch.setattr(film_loader, "THREADS", 1)
     loader = FilmLoader(root, make)
     asked = [loader(name) for name in NAMES[:6]]
     finish()
@@ -212,7 +212,7 @@ def test_what_waits_is_bounded_in_bytes(
 
 
 def test_a_film_that_nobody_wants_any_more_is_left_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(films, "THREADS", 1)
+    monkeypatch.setattr(film_loader, "THREADS", 1)
     busy, seen = threading.Event(), []
 
     def slow(film: Film) -> None:
@@ -246,7 +246,7 @@ def test_a_forked_process_opens_films_itself(root: Path) -> None:
 INTERRUPTED = """
 import os, signal, sys, time
 from pathlib import Path
-from chexphi.data.films import FilmLoader
+from chexphi.data.film_loader import FilmLoader
 
 def prepare(film):
     film.load()

@@ -17,8 +17,8 @@ from chexphi.cli import app
 from chexphi.evaluation import ask, evaluate
 from chexphi.evaluation.ask_view import view
 from chexphi.evaluation.metrics import graph_match
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.models import phi4
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.models.families import phi4
 from chexphi.models.generate import Generation, generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.prompts import messages, parse, render

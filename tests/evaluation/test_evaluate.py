@@ -15,8 +15,8 @@ from chexphi.data.phantom.scene import Finding, Scene, sample_build
 from chexphi.evaluation import evaluate
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.models import phi4
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.models.families import phi4
 from chexphi.models.generate import Generation
 from chexphi.schema import Example, InputError
 

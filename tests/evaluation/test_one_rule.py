@@ -10,7 +10,7 @@ import pytest
 from chexphi.evaluation import ask, evaluate
 from chexphi.evaluation.metrics import summarize
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.mining import score as mining
 from chexphi.models.generate import Generation
 from chexphi.prompts import ParseStatus

@@ -13,8 +13,8 @@ from PIL import Image
 
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
-from chexphi.models import common_prefix, reading
-from chexphi.models.phi4 import Phi4MultimodalForCausalLM
+from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM
+from chexphi.models.shared_prompts import common_prefix, read_prompts
 from chexphi.models.stage import films_together, open_batches
 from chexphi.schema import Example
 
@@ -56,9 +56,9 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         seen.append(found is not None)
         return found
 
-    prefixes = reading.prefixes
+    prefixes = read_prompts.prefixes
     monkeypatch.setattr(common_prefix, "LEAST", 1)
-    monkeypatch.setattr(reading, "prefixes", noted)
+    monkeypatch.setattr(read_prompts, "prefixes", noted)
     return seen
 
 

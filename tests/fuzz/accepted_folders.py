@@ -25,7 +25,7 @@ def model(family: str, into: Path) -> Path:
     if not folder.exists():
         import tiny_families
 
-        from chexphi.models import tiny
+        from chexphi.models.families import tiny
 
         folder.mkdir(parents=True)
         build = tiny_families.BUILDERS.get(family, lambda folder, texts: tiny.build(folder, texts))

@@ -19,7 +19,7 @@ STAGES = {
     "sft": "chexphi.training.sft",
     "evaluate": "chexphi.evaluation.evaluate",
     "mine score": "chexphi.mining.score",
-    "demo": "chexphi.demo",
+    "demo": "chexphi.demo.demo",
 }
 SWITCHED = {True: ("1", "true", "yes", "on", "y", "t"), False: ("0", "false", "no", "off", "n", "f")}
 REWRITTEN = ("report_to", "optim", "out", "output_dir")
@@ -55,7 +55,7 @@ def _check(verb: str, stage: Any, parts: tuple[Any, ...]) -> None:
     if verb == "grpo":
         stage.check(*parts, EXAMPLES)
     elif verb == "sft":
-        importlib.import_module("chexphi.training.refused").check(parts[1], "sft")
+        importlib.import_module("chexphi.training.preflight.refused").check(parts[1], "sft")
     elif verb == "mine score":
         stage.check(dataclasses.replace(parts[0], model="model", data="data"))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.graph.claims import agreement, claims, contradicted
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import Graph
 
 EXTRACTOR = LexiconExtractor()

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.lines import goes_on
 from chexphi.graph.text import sentences
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from chexphi import integrations
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.rewards import AccuracyReward, GraphReward, GraphRule
 
 PLUGIN = Path(integrations.__file__).with_name("ms_swift.py")

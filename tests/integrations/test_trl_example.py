@@ -14,7 +14,7 @@ import pytest
 import tiny_families
 from PIL import Image
 
-from chexphi.models import tiny
+from chexphi.models.families import tiny
 from chexphi.prompts import ParseStatus
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "trl_grpo.py"

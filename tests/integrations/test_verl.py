@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from chexphi.cli import app
 from chexphi.data.read import write_examples
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.integrations import verl
 from chexphi.rewards import AccuracyReward, AnswerRule, GraphReward, GraphRule, rules, score
 from chexphi.schema import Example, InputError

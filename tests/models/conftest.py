@@ -22,7 +22,7 @@ TEXTS = [
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model of two layers a tower, for 32-px films in patches of 8."""
-    tiny = pytest.importorskip("chexphi.models.tiny")
+    tiny = pytest.importorskip("chexphi.models.families.tiny")
     folder = tmp_path_factory.mktemp("tiny")
     sizes = {"hidden_size": 32, "num_layers": 2, "vision_hidden": 24, "vision_layers": 2, "vocab_size": 400}
     tiny.build(folder, TEXTS, image_size=32, patch_size=8, **sizes)
@@ -32,7 +32,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_pair(tiny_folder: Path) -> tuple[Any, Any]:
     """Model and processor; tests that change either load their own."""
-    from chexphi.models.phi4 import load
+    from chexphi.models.families.phi4 import load
 
     return load(tiny_folder)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chexphi.models import adapter, policy
-from chexphi.models.resumed import check
 from chexphi.schema import InputError
+from chexphi.training.recovery.load_weights import check
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from chexphi.models import common_prefix, longrope, reading, tiny
+from chexphi.models import longrope
+from chexphi.models.families import tiny
+from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM, load
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
-from chexphi.models.phi4 import Phi4MultimodalForCausalLM, load
+from chexphi.models.shared_prompts import common_prefix, read_prompts
 from chexphi.prompts import messages
 from chexphi.schema import InputError
 
@@ -157,7 +159,7 @@ def test_a_prefix_is_shared_within_the_limit_alone(
     asked = [start + question for question in ("Is it new?", "Is it big?", "Is it in the left zone?")]
     films = [[film(1, 60, 30)]] * 3
     inputs = {name: value.to(pair[0].device) for name, value in encode(pair, asked, films).items()}
-    assert (reading.prefixes(pair[0], inputs, room=room) is not None) == shares
+    assert (read_prompts.prefixes(pair[0], inputs, room=room) is not None) == shares
     texts = [" left zone" * (room // 2)] * 3  # 45: every row crosses, its prompt does not
 
     def found() -> Any:

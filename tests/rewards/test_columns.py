@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from chexphi import integrations
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.integrations.verl import compute_score
 from chexphi.rewards import AccuracyReward, GraphReward, score
 from chexphi.schema import InputError

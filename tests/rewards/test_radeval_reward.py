@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.rewards import named, radeval_reward
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.rewards import by_name, radeval_reward
 from chexphi.rewards.checked import RewardError
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
@@ -75,7 +75,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def values(name: str, completions: Sequence[str], solution: Sequence[str], **columns: Any) -> Any:
-    (reward,) = named.open_rewards(RewardFields(rewards=[name]), LexiconExtractor())
+    (reward,) = by_name.open_rewards(RewardFields(rewards=[name]), LexiconExtractor())
     return reward(completions=completions, solution=list(solution), **columns)
 
 
@@ -88,7 +88,7 @@ def test_it_sees_reasoning_and_reasoning(asked: list[tuple[Any, ...]]) -> None:
 
 
 def test_a_reference_is_scored_against_itself_once(asked: list[tuple[Any, ...]]) -> None:
-    (reward,) = named.open_rewards(RewardFields(rewards=["radeval:bleu"]), LexiconExtractor())
+    (reward,) = by_name.open_rewards(RewardFields(rewards=["radeval:bleu"]), LexiconExtractor())
     for _ in range(2):
         assert reward(completions=["no"] * 2, solution=[GOLD] * 2) == [0.0, 0.0]
     assert len(asked) == 2  # the trial, and the reference
@@ -133,7 +133,7 @@ def test_a_text_that_a_metric_leaves_out_stops_the_run_with_its_row(
 )
 def test_what_it_does_not_know_is_found_before(name: str, message: str, asked: Any) -> None:
     with pytest.raises(InputError, match=f"^reward {name}:? .*{message}") as error:
-        named.check_places([name])
+        by_name.check_places([name])
     assert "\n" not in str(error.value)
 
 
@@ -141,7 +141,7 @@ def test_a_metric_that_does_not_open_is_one_sentence(asked: Any) -> None:
     with pytest.raises(
         InputError, match=r"green cannot be opened \(OSError: We couldn't connect to the hub\.\)"
     ):
-        named.check_places(["radeval:green"])
+        by_name.check_places(["radeval:green"])
 
 
 @pytest.mark.parametrize(("version", "said"), [((3, 11), True), ((3, 12), False)])
@@ -152,5 +152,5 @@ def test_an_older_python_is_told_which_it_needs(
     monkeypatch.setattr(radeval_reward.importlib.util, "find_spec", lambda name: None)
     radeval_reward.open_metric.cache_clear()
     with pytest.raises(InputError, match=r"needs the library radeval: pip install 'chexphi\[radeval\]'") as e:
-        named.check_places(["radeval:bleu"])
+        by_name.check_places(["radeval:bleu"])
     assert ("Python 3.12" in str(e.value)) == said

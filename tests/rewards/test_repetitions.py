@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chexphi import prompts
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.text import sentences
 from chexphi.rewards import GraphReward, score
 from chexphi.rewards.repetitions import repeated

@@ -20,7 +20,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
 from chexphi.rewards import AccuracyReward, AnswerRule, GraphReward, GraphRule, score
 from chexphi.rewards.combine import Scheme
-from chexphi.rewards.seed import SeedGraphReward
+from chexphi.rewards.original import SeedGraphReward
 from chexphi.schema import InputError
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from chexphi.graph.lexicon import LexiconExtractor
-from chexphi.rewards import named, score, trl
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.rewards import by_name, callables, score
 from chexphi.rewards.checked import Checked, RewardError
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
@@ -28,7 +28,7 @@ BATCH: dict[str, Any] = {"solution": [GOLD] * 3, "id": ["a", "a", "b"]}
 def values(
     name: str, completions: Sequence[Any], *, longest: int | None = None, **columns: Any
 ) -> list[float | None]:
-    (reward,) = named.open_rewards(
+    (reward,) = by_name.open_rewards(
         RewardFields(rewards=[name]), LexiconExtractor(), end_token_ids=[9], max_completion_length=longest
     )
     assert reward.__name__ == name
@@ -54,7 +54,7 @@ def test_a_column_says_that_the_prompt_opened_the_reasoning(
     module.own = lambda completions, opened_think, **columns: list(map(float, opened_think))
     monkeypatch.setitem(sys.modules, "test_module", module)
     fields = RewardFields(rewards=[name], compat=compat)
-    (reward,) = named.open_rewards(fields, LexiconExtractor())
+    (reward,) = by_name.open_rewards(fields, LexiconExtractor())
     inside = GOLD.removeprefix("<think>")
     for whole, rest in (
         (GOLD, inside),
@@ -71,14 +71,14 @@ def test_a_column_says_that_the_prompt_opened_the_reasoning(
 
 def test_it_is_said_once_if_the_column_seems_to_be_missing(caplog: pytest.LogCaptureFixture) -> None:
     inside = GOLD.removeprefix("<think>")
-    trl._warn_opened_think.cache_clear()
+    callables._warn_opened_think.cache_clear()
     values("format", [inside, GOLD], solution=[GOLD] * 2)
     assert not caplog.records
     for _ in range(2):
         assert values("format", [inside, inside], solution=[GOLD] * 2) == [0.0, 0.0]
     assert [record.message.count("opened_think") for record in caplog.records] == [1]
     caplog.clear()
-    trl._warn_opened_think.cache_clear()
+    callables._warn_opened_think.cache_clear()
     assert values("format", [inside], solution=[GOLD], opened_think=[True]) == [1.0]
     assert not caplog.records
 
@@ -137,12 +137,12 @@ def test_functions_of_ones_own(folder: Path) -> None:
 )
 def test_what_is_not_there_is_said_in_words(folder: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        named.check_places([name])
+        by_name.check_places([name])
 
 
 def test_a_library_that_a_users_module_lacks_is_named(folder: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
-        named.check_places(["lacking:length"])
+        by_name.check_places(["lacking:length"])
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,8 @@ def test_a_reward_that_cannot_be_called_has_no_line() -> None:
 
 def test_a_combined_reward_has_its_parts_beside_it() -> None:
     fields = RewardFields(combine="gated", rewards=["soft_overlong", "external_r1v_acc", "external_kg_jac"])
-    opened = named.open_rewards(fields, LexiconExtractor(), max_completion_length=10)
-    functions, weights = named.trainer_rewards(fields, opened, [0.5, 2.0, 1.0])
+    opened = by_name.open_rewards(fields, LexiconExtractor(), max_completion_length=10)
+    functions, weights = by_name.trainer_rewards(fields, opened, [0.5, 2.0, 1.0])
     assert [f.__name__ for f in functions] == [
         "gated",
         "external_r1v_acc",
@@ -234,7 +234,7 @@ def test_a_combined_reward_has_its_parts_beside_it() -> None:
     columns = {"completions": [GOLD, half, WRONG], "completion_ids": [[1] * 5, [1] * 9, [1] * 10], **BATCH}
     found = [function(**columns) for function in functions]
     assert found == [[3.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, -0.5, -1.0]]
-    assert named.trainer_rewards(RewardFields(), opened, None) == (opened, None)
+    assert by_name.trainer_rewards(RewardFields(), opened, None) == (opened, None)
 
 
 def test_a_product_of_a_negative_reward_names_the_row() -> None:
@@ -243,14 +243,14 @@ def test_a_product_of_a_negative_reward_names_the_row() -> None:
         Checked("external_r1v_acc", lambda completions, **columns: [1.0] * 3),
         Checked("mine:own", lambda completions, **columns: [1.0, 1.0, -1.0]),
     ]
-    functions, _ = named.trainer_rewards(fields, opened, None)
+    functions, _ = by_name.trainer_rewards(fields, opened, None)
     with pytest.raises(InputError, match="row b: reward mine:own is -1"):
         functions[0]([GOLD] * 3, **BATCH)
 
 
 def test_the_originals_rewards_by_name() -> None:
     fields = RewardFields(compat="seed")
-    answer, graph = named.open_rewards(fields, named.extractor_of(fields))
+    answer, graph = by_name.open_rewards(fields, by_name.extractor_of(fields))
     turns = [[{"role": "assistant", "content": text}] for text in ("yes", GOLD)]
     assert answer(completions=turns, solution=[GOLD, WRONG]) == [1.0, 0.0]
     scores = graph(completions=turns, solution=[WRONG, GOLD])

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.match import Measure
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from chexphi.graph.types import Graph
-from chexphi.rewards.seed import SeedGraphReward, external_r1v_acc
+from chexphi.rewards.original import SeedGraphReward, external_r1v_acc
 
 
 class WordExtractor:

@@ -30,8 +30,9 @@ def pool(films: Path) -> Path:
 @pytest.fixture(scope="session")
 def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base with an adapter that changes nothing yet."""
-    from chexphi.models import adapter, phi4
-    from chexphi.models.checkpoint.names import TARGETS
+    from chexphi.models import adapter
+    from chexphi.models.families import phi4
+    from chexphi.models.original_layout.tensor_names import TARGETS
 
     folder = tmp_path_factory.mktemp("policy") / "model"
     shutil.copytree(tiny_model_dir, folder)

@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl import GRPOTrainer
 
-from chexphi.jsonl import JsonLines
-from chexphi.models import phi4, policy
+from chexphi.models import policy
+from chexphi.models.families import phi4
+from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, shared
+from chexphi.training import completions, grpo, shared_prompts
 from chexphi.training.completions import logged, read
 
 FLAGS = [
@@ -107,9 +108,11 @@ def test_the_log_reads_the_model_no_more_often_than_trl(
 
     monkeypatch.setattr(phi4.Phi4MultimodalModel, "forward", counted)
     products: list[int] = []
-    plain = shared.logps_at_temperature_one
+    plain = shared_prompts.logps_at_temperature_one
     monkeypatch.setattr(
-        shared, "logps_at_temperature_one", lambda *args: products.append(len(args[0])) or plain(*args)
+        shared_prompts,
+        "logps_at_temperature_one",
+        lambda *args: products.append(len(args[0])) or plain(*args),
     )
     flags = [*flags, "--share_prefix=false"]
     found, counts = [], []

@@ -13,12 +13,13 @@ import yaml
 from PIL import Image
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from chexphi.data.films import FilmLoader
+from chexphi.data.film_loader import FilmLoader
 from chexphi.data.images import film_size
 from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
-from chexphi.models import phi4, policy
+from chexphi.models import policy
+from chexphi.models.families import phi4
 from chexphi.schema import Example, InputError
 from chexphi.training import completions, grpo, sft
 from chexphi.training.dataset import check_lengths, grpo_dataset, sft_dataset
@@ -199,7 +200,7 @@ def test_grpo_logs_what_each_row_has_alone(tiny_model_dir: Path, data: Path, tmp
 def test_grpo_cuts_no_prompt(
     tiny_model_dir: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chexphi.training.trainer import LoggedGRPOTrainer
+    from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 
     seen: list[int] = []
     plain = LoggedGRPOTrainer._generate_and_score_completions

@@ -17,8 +17,8 @@ from killed_runs import lines, same
 from several_processes import accelerate, started
 from two_processes import CASES, CONFIGS, LORA, REPLAY, Both, run_with_uneven_films, same_runs
 
-from chexphi.training.checkpoints import newest
-from chexphi.training.stop import EXIT_CODE
+from chexphi.runs.stop import EXIT_CODE
+from chexphi.training.recovery.checkpoints import newest
 
 pytestmark = [
     pytest.mark.faults,

@@ -27,11 +27,12 @@ from peft import PeftModel
 from torch import Tensor
 from trl.generation import vllm_generation
 
-from chexphi.models import adapter, phi4, policy, trainable
-from chexphi.models.checkpoint.names import TARGETS, native
-from chexphi.models.family import LAYERS
+from chexphi.models import adapter, policy, trainable
+from chexphi.models.families import phi4
+from chexphi.models.families.family import LAYERS
+from chexphi.models.original_layout.tensor_names import TARGETS, native
 from chexphi.schema import InputError
-from chexphi.training import engines, grpo
+from chexphi.training import grpo, vllm_engines
 
 FLAGS = [
     "--use_vllm=true", "--vllm_mode=server", "--learning_rate=1e-1", "--per_device_train_batch_size=8",
@@ -246,7 +247,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Server], Path], Non
         kind.folder = folder
         monkeypatch.setattr(vllm_generation, "VLLMClient", kind)
         monkeypatch.setattr(vllm_generation, "is_vllm_available", lambda: True)
-        monkeypatch.setattr(engines, "installed", lambda: True)
+        monkeypatch.setattr(vllm_engines, "installed", lambda: True)
 
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
@@ -357,7 +358,7 @@ def test_a_folded_copy_is_sent_and_the_base_stays_bit_for_bit(untied: Path) -> N
     draw(model, seed=1)
     model.get_base_model().lm_head.modules_to_save["default"].weight.data += 0.5
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    found = dict(engines.folded(model))
+    found = dict(vllm_engines.folded(model))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     plain = phi4.load(untied, dtype="bfloat16")[0]
     assert found.keys() == dict(plain.named_parameters()).keys()
@@ -388,8 +389,8 @@ def test_what_trl_does_instead_is_why(untied: Path) -> None:
 
 def test_names_are_mapped_for_phi4_alone() -> None:
     pair = [("model.embed_tokens_extend.image_embed.sub_img_feature_extensor", torch.zeros(1))]
-    assert [name for name, _ in engines.renamed(iter(pair), "qwen2_5_vl")] == [pair[0][0]]
-    phi4_names = [name for name, _ in engines.renamed(iter(pair), "phi4_multimodal")]
+    assert [name for name, _ in vllm_engines.renamed(iter(pair), "qwen2_5_vl")] == [pair[0][0]]
+    phi4_names = [name for name, _ in vllm_engines.renamed(iter(pair), "phi4_multimodal")]
     assert phi4_names == ["model.embed_tokens_extend.image_embed.sub_GN"]
 
 
@@ -399,11 +400,13 @@ def test_names_are_mapped_for_phi4_alone() -> None:
 )
 def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, bool]], cut: int) -> None:
     sampled, own, mask = (torch.tensor(column).reshape(-1, 1) for column in zip(*rows, strict=True))
-    sums = engines.tally(sampled, own, mask.long())
+    sums = vllm_engines.tally(sampled, own, mask.long())
     apart = [abs(float(a) - float(b)) for a, b, m in zip(sampled, own, mask, strict=True) if m]
-    expected = [len(apart), 0, sum(d > engines.OUTLIER for d in apart), math.fsum(apart)]
+    expected = [len(apart), 0, sum(d > vllm_engines.OUTLIER for d in apart), math.fsum(apart)]
     assert sums.tolist() == pytest.approx(expected)
-    parts = (engines.tally(sampled[part], own[part], mask[part]) for part in (slice(cut), slice(cut, None)))
+    parts = (
+        vllm_engines.tally(sampled[part], own[part], mask[part]) for part in (slice(cut), slice(cut, None))
+    )
     assert sum(parts).tolist() == pytest.approx(expected)
 
 
@@ -419,14 +422,14 @@ def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, 
     ],
 )
 def test_the_limits(sums: list[float], agree: bool) -> None:
-    assert (engines.disagreement(torch.tensor(sums), engines.Limits()) is None) == agree
+    assert (vllm_engines.disagreement(torch.tensor(sums), vllm_engines.Limits()) is None) == agree
 
 
 def test_padding_and_infinities() -> None:
     sampled = torch.tensor([[-1.0, float("nan"), 7.0], [-2.0, -float("inf"), -1.0]])
     own = torch.tensor([[-1.25, -1.0, float("nan")], [-1.0, -1.0, -1.0]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert engines.tally(sampled, own, mask).tolist() == [5, 2, 1, 1.25]
+    assert vllm_engines.tally(sampled, own, mask).tolist() == [5, 2, 1, 1.25]
 
 
 @pytest.mark.parametrize(
@@ -444,7 +447,7 @@ def test_padding_and_infinities() -> None:
     ],
 )
 def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
-    found = engines.malformed(ids, logprobs)
+    found = vllm_engines.malformed(ids, logprobs)
     assert (message is None and found is None) or (message is not None and found and message in found)
 
 
@@ -469,7 +472,7 @@ def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
 def test_what_cannot_work_is_one_sentence_before_the_model(
     flags: list[str], message: str, tied: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "installed", lambda: True)
+    monkeypatch.setattr(vllm_engines, "installed", lambda: True)
     with pytest.raises(InputError, match=message):
         run(tied, films, tmp_path / "run", "--trainable=vision_lora", *flags)
     assert not (tmp_path / "run").exists()
@@ -482,7 +485,7 @@ def test_an_adapter_with_a_head_is_refused_on_a_tied_base(
     assert isinstance(model, PeftModel)
     model.save_pretrained(str(tmp_path / "policy"))
     processor.save_pretrained(str(tmp_path / "policy"))
-    monkeypatch.setattr(engines, "installed", lambda: True)
+    monkeypatch.setattr(vllm_engines, "installed", lambda: True)
     with pytest.raises(InputError, match="chexphi checkpoint merge"):
         run(tmp_path / "policy", films, tmp_path / "run", "--trainable=vision_lora")
 
@@ -490,12 +493,12 @@ def test_an_adapter_with_a_head_is_refused_on_a_tied_base(
 def test_a_missing_vllm_is_said_before_the_model(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "installed", lambda: False)
+    monkeypatch.setattr(vllm_engines, "installed", lambda: False)
     with pytest.raises(InputError, match=r"pip install 'chexphi\[vllm\]'"):
         run(tmp_path / "no_such_model", films, tmp_path / "run")
 
 
-@pytest.mark.parametrize("mode", engines.MODES)
+@pytest.mark.parametrize("mode", vllm_engines.MODES)
 def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section_alone(mode: str) -> None:
     root = Path(__file__).parents[2]
     plain, ours = root / "configs" / "grpo_kg.yaml", root / "configs" / "vllm" / f"{mode}.yaml"
@@ -504,10 +507,10 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
     recipe, args = grpo.parse(["--config", str(plain), "--config", str(ours), "--bf16=false"])
     assert (args.use_vllm, args.vllm_mode) == (True, mode)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "installed", lambda: True)
-        engines.check(args, engines.Limits(recipe.logp_difference, recipe.logp_outliers))
+        patch.setattr(vllm_engines, "installed", lambda: True)
+        vllm_engines.check(args, vllm_engines.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
-    engines.check_policy(args, recipe.trainable, policy.Place(root, None, kind))
+    vllm_engines.check_policy(args, recipe.trainable, policy.Place(root, None, kind))
 
 
 def test_dynamic_sampling_draws_on_the_server(
@@ -526,5 +529,5 @@ def test_dynamic_sampling_draws_on_the_server(
     assert [row["kept"] for row in rows].count(True) == 16 < len(rows)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     apart = [row.get("sampling/sampling_logp_difference/max", 0) for row in metrics]
-    assert max(apart) < engines.OUTLIER  # what the server said of each row stays with it
+    assert max(apart) < vllm_engines.OUTLIER  # what the server said of each row stays with it
     assert Server.last.syncs == 2  # once a step, however many rounds

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from killed_runs import begin, command, end, lines, same, wait_until
 
-from chexphi.training.checkpoints import newest
-from chexphi.training.stop import EXIT_CODE
+from chexphi.runs.stop import EXIT_CODE
+from chexphi.training.recovery.checkpoints import newest
 
 pytestmark = pytest.mark.faults
 

@@ -16,13 +16,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from transformers import Phi4MultimodalProcessor, ProcessorMixin
 
-from chexphi.data import films as data_films
-from chexphi.data.films import FilmLoader
+from chexphi.data import film_loader as data_films
+from chexphi.data.film_loader import FilmLoader
 from chexphi.data.images import load_image
-from chexphi.models.processor import FilmsOnce
+from chexphi.models.families.processor import FilmsOnce
 from chexphi.schema import InputError
 from chexphi.training import grpo, sft
-from chexphi.training.collate import Later
+from chexphi.training.late_collator import Later
 
 FLAGS = [
     "--learning_rate=1e-2", "--per_device_train_batch_size=4", "--gradient_accumulation_steps=2",

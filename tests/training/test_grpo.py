@@ -11,7 +11,8 @@ import torch
 from independent_logps import same_as_independent
 
 from chexphi.data.read import read_examples
-from chexphi.models import phi4, policy
+from chexphi.models import policy
+from chexphi.models.families import phi4
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo
 

@@ -16,9 +16,9 @@ from several_processes import accelerate, replay, table_of, torchrun
 from two_processes import CONFIGS, REPLAY, rows_of, weights_of
 
 from chexphi.data.read import read_examples
+from chexphi.runs.stop import EXIT_CODE
 from chexphi.training import grpo
-from chexphi.training.checkpoints import newest
-from chexphi.training.stop import EXIT_CODE
+from chexphi.training.recovery.checkpoints import newest
 
 pytestmark = [
     pytest.mark.gpu,

@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 
-from chexphi.models import phi4
-from chexphi.training import grpo, plan
+from chexphi.memory_plan import plan
+from chexphi.models.families import phi4
+from chexphi.training import grpo
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = CONFIGS / "grpo_kg.yaml"

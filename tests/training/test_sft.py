@@ -10,9 +10,9 @@ import torch
 from killed_runs import figures
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from chexphi.data.films import FilmLoader
+from chexphi.data.film_loader import FilmLoader
 from chexphi.data.read import read_examples
-from chexphi.models import phi4
+from chexphi.models.families import phi4
 from chexphi.schema import Example, InputError
 from chexphi.training import sft
 from chexphi.training.dataset import sft_dataset, sft_target

@@ -13,7 +13,7 @@ import torch
 from chexphi.data.read import read_examples
 from chexphi.models import policy
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, shared
+from chexphi.training import completions, grpo, shared_prompts
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -58,9 +58,9 @@ def test_the_run_is_the_plain_one(
     flags: list[str], tiny_model_dir: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed: list[int] = []
-    pack = shared.packed.pack
+    pack = shared_prompts.packed_rows.pack
     monkeypatch.setattr(
-        shared.packed,
+        shared_prompts.packed_rows,
         "pack",
         lambda *args, **how: packed.append(len(args[0]) - len(args[3])) or pack(*args, **how),
     )
@@ -118,9 +118,9 @@ def test_prompts_are_told_apart_by_what_is_in_their_films(
     (data / "annotations").mkdir()
     (data / "annotations" / "train.json").write_text(json.dumps(every))
     packed: list[tuple[int, int]] = []
-    pack = shared.packed.pack
+    pack = shared_prompts.packed_rows.pack
     monkeypatch.setattr(
-        shared.packed,
+        shared_prompts.packed_rows,
         "pack",
         lambda *args, **how: packed.append((len(args[0]), len(args[3]))) or pack(*args, **how),
     )
@@ -186,12 +186,12 @@ def test_a_prompt_too_long_for_the_model_is_named(
 
 def test_why_a_model_cannot_share(tiny_model_dir: Path) -> None:
     model = policy.load(tiny_model_dir)[0]
-    assert "spread over processes" in str(shared.why_plain(model, sharded=True))
-    assert shared.why_plain(model, sharded=False) is None
+    assert "spread over processes" in str(shared_prompts.why_plain(model, sharded=True))
+    assert shared_prompts.why_plain(model, sharded=False) is None
     model.config._attn_implementation_internal = "flash_attention_2"
-    assert "flash_attention_2 takes no packed rows" in str(shared.why_plain(model, sharded=False))
+    assert "flash_attention_2 takes no packed rows" in str(shared_prompts.why_plain(model, sharded=False))
     model.model.layers[0].self_attn.attention_dropout = 0.1
-    assert "each of them drops out values of its own" in str(shared.why_plain(model, sharded=False))
+    assert "each of them drops out values of its own" in str(shared_prompts.why_plain(model, sharded=False))
 
 
 def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
@@ -201,7 +201,7 @@ def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
     shutil.copytree(tiny_model_dir, model)
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
-    monkeypatch.setattr(shared.packed, "pack", None)
+    monkeypatch.setattr(shared_prompts.packed_rows, "pack", None)
     flags = ["--per_device_train_batch_size=8", "--max_steps=1", "--beta=0.1"]
     said = (run(model, films, tmp_path / "out", *flags) / "train.log").read_text()
     assert said.count("each of them drops out values of its own") == 1
@@ -210,7 +210,7 @@ def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
 @pytest.mark.parametrize("seed", range(3))
 def test_completions_of_a_prompt_stay_together(seed: int) -> None:
     order = torch.randperm(24, generator=torch.Generator().manual_seed(seed)).tolist()
-    rows = shared.together(order, 4)
+    rows = shared_prompts.together(order, 4)
     assert sorted(rows) == sorted(order)
     assert all(len({row // 4 for row in rows[i : i + 4]}) == 1 for i in range(0, 24, 4))
-    assert shared.together(order, 1) == order
+    assert shared_prompts.together(order, 1) == order

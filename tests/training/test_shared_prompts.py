@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chexphi.models import prefill
+from chexphi.models.shared_prompts import prefill
 from chexphi.training import completions, grpo
 
 FLAGS = [

@@ -15,13 +15,14 @@ import pytest
 import tiny_families
 from PIL import Image
 
-from chexphi import jsonl
-from chexphi.data import completion_rows, rewarded
-from chexphi.evaluation import ask, evaluate, kg_texts
+from chexphi.evaluation import ask, evaluate
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.kg import input_texts
 from chexphi.mining import score
 from chexphi.models import policy
 from chexphi.report.films import reading
+from chexphi.reward_checks import completion_rows, offline_scores
+from chexphi.runs import jsonl
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo, sft
 
@@ -98,8 +99,8 @@ def test_grpo_reads_completions_that_begin_inside_the_reasoning(
     lines = [row.to_dict() | {"solution": TARGETS[a]} for row, a in zip(rows, answers, strict=True)]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    using = rewarded.setup([",".join(REWARDS)])
-    scored = rewarded.score_rows(completion_rows.read_rows(file), using, using.open())
+    using = offline_scores.setup([",".join(REWARDS)])
+    scored = offline_scores.score_rows(completion_rows.read_rows(file), using, using.open())
     assert scored["malformed"] == {}
     assert set(scored["mean"].values()) == {1.0, 4.0}
 
@@ -115,7 +116,7 @@ def test_evaluation_mining_and_ask_read_them_too(taught: Path, data: Path, tmp_p
         assert prediction.extra["answer_probabilities"][prediction.answer[0]] > 0.9
         assert reading("arm", prediction)["reasoning"]
     written = [str(tmp_path / "evaluate" / "predictions.jsonl")]
-    assert kg_texts.read_texts(written).rows == kg_texts.read_texts(written, field="explanation").rows
+    assert input_texts.read_texts(written).rows == input_texts.read_texts(written, field="explanation").rows
     mined = run(score, taught, data, tmp_path / "mine", *flags, "--samples=2", "--temperature=0.1")
     assert mined["always_right"] == 4
     for question, answer in QUESTIONS.items():

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from chexphi.models import adapter, phi4, policy, trainable
-from chexphi.models.checkpoint.names import TARGETS
+from chexphi.models import adapter, policy, trainable
+from chexphi.models.families import phi4
+from chexphi.models.original_layout.tensor_names import TARGETS
 from chexphi.schema import InputError
 from chexphi.training import grpo, sft
 

@@ -13,11 +13,11 @@ from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.base_trainer import _BaseTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from chexphi.training.outward import KeptHere
-from chexphi.training.resample import ResamplingGRPOTrainer
-from chexphi.training.resume import Recovering
-from chexphi.training.trainer import LoggedGRPOTrainer
-from chexphi.training.unscorable import SkipsUnscorable
+from chexphi.training.dynamic_sampling.resampling_trainer import ResamplingGRPOTrainer
+from chexphi.training.grpo_trainer import LoggedGRPOTrainer
+from chexphi.training.preflight.outward import KeptHere
+from chexphi.training.preflight.unscorable import SkipsUnscorable
+from chexphi.training.recovery.resume import Recovering
 
 OVERRIDDEN = {
     "_prepare_inputs": ["self", "generation_batch"],

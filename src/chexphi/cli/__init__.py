@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chexphi import atomic, processes, runs
+from chexphi import atomic
 from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
 from chexphi.rewards.checked import RewardError
+from chexphi.runs import processes, run_folder
+from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
-from chexphi.training.stop import ROWS_KEPT, STAGES_KEPT, STOP
 
 app = typer.Typer(
     help="Train and evaluate chest-radiograph models on answers and reasoning. Research use only.",
@@ -43,9 +44,9 @@ EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 @app.command(context_settings=RECIPE)
 def demo(context: typer.Context) -> None:
     """The whole loop on drawn films: data, SFT, mining, GRPO, evaluation, report."""
-    argv, as_json = recipe_argv(context, "chexphi.demo:DemoRecipe")
+    argv, as_json = recipe_argv(context, "chexphi.demo.demo:DemoRecipe")
     with STOP.keeping(STAGES_KEPT):
-        from chexphi import demo as stage
+        from chexphi.demo import demo as stage
 
         show(stage.main(stage.parse(argv)), as_json=as_json)
 
@@ -53,9 +54,9 @@ def demo(context: typer.Context) -> None:
 @app.command(context_settings=RECIPE)
 def study(context: typer.Context) -> None:
     """The demo at a size that can prove something: three seeds, control arms, intervals."""
-    argv, as_json = recipe_argv(context, "chexphi.study:StudyRecipe")
+    argv, as_json = recipe_argv(context, "chexphi.demo.study:StudyRecipe")
     with STOP.keeping(STAGES_KEPT):
-        from chexphi import study as stage
+        from chexphi.demo import study as stage
 
         show(stage.main(stage.parse(argv)), as_json=as_json)
 
@@ -113,11 +114,11 @@ def evaluate(context: typer.Context) -> None:
 @app.command(context_settings=RECIPE)
 def plan(context: typer.Context) -> None:
     """Say what a run of sft or grpo takes of a GPU's memory, before there is one."""
-    argv, as_json = recipe_argv(context, "chexphi.training.plan:PlanFields", "SFTConfig or GRPOConfig")
+    argv, as_json = recipe_argv(context, "chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig")
     from chexphi.cli.plan import table
-    from chexphi.training import plan as stage
+    from chexphi.memory_plan import plan as stage
 
-    with runs.console().status("dry run"):
+    with run_folder.console().status("dry run"):
         found = stage.main(*stage.parse(argv))
     show_table(found, table, as_json=as_json)
 
@@ -178,7 +179,7 @@ def verl_rows(
     as_json: Json = False,
 ) -> None:
     """Write examples as the Parquet rows that veRL trains on."""
-    from chexphi.data.publish import refuse_source
+    from chexphi.data.importers.publish import refuse_source
     from chexphi.data.read import image_root_of, read_examples
     from chexphi.integrations import verl
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from chexphi import runs
 from chexphi.cli.options import Json, show, show_table
+from chexphi.runs import run_folder
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,7 +27,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Layout, parameters by part, adapters, types and what is missing, without loading the weights."""
-    from chexphi.models.checkpoint.inspect import inspect as stage
+    from chexphi.models.original_layout.inspect import inspect as stage
 
     show_table(stage(folder), _table, as_json=as_json)
 
@@ -42,7 +42,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Write the native base, vision-lora/, speech-lora/ and the processor of an original checkpoint."""
-    from chexphi.models.checkpoint.importing import convert
+    from chexphi.models.original_layout.importing import convert
 
     with _megabytes("import") as progress:
         figures = convert(source, target, allow_pickle=allow_pickle, progress=progress)
@@ -56,7 +56,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a policy in the original layout."""
-    from chexphi.models.checkpoint.exporting import export as stage
+    from chexphi.models.original_layout.exporting import export as stage
 
     with _megabytes("export") as progress:
         figures = stage(policy, target, progress=progress)
@@ -70,7 +70,7 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Fold a policy's adapter into the weights: a native model without an adapter."""
-    from chexphi.models.checkpoint.merging import merge as stage
+    from chexphi.models.merging import merge as stage
 
     show(stage(policy, target), as_json=as_json)
 
@@ -78,7 +78,7 @@ def merge(
 @contextmanager
 def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar of megabytes."""
-    with runs.bar() as bar:
+    with run_folder.bar() as bar:
         task = bar.add_task(f"{what}, MB", total=None)
         yield lambda done, total: bar.update(task, completed=done >> 20, total=total >> 20)
 

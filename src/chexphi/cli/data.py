@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from chexphi import runs
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
+from chexphi.runs import run_folder
 
 app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def phantom(
     from chexphi.data.phantom import build
 
     counts = build.Sizes(sight=sight, sft=train, pool=pool, valid=valid, test=test)
-    with runs.bar() as progress:
+    with run_folder.bar() as progress:
         task = progress.add_task("draw films", total=None)
         rows = build.build(
             out,
@@ -67,9 +67,9 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Read a dataset in its own form and write it in ours; images stay where they are."""
-    from chexphi.data import importers
+    from chexphi.data.importers import convert
 
-    figures = importers.convert(
+    figures = convert.convert(
         form,
         source,
         out,
@@ -101,10 +101,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read a dataset, open its films, and say what is in it and what is wrong with it."""
-    from chexphi.data import rewarded
     from chexphi.data.check import check as stage
+    from chexphi.reward_checks import offline_scores
 
-    pay = None if rewards is None else rewarded.pay_of_references(rewards)
+    pay = None if rewards is None else offline_scores.pay_of_references(rewards)
     figures = stage(file, image_root=image_root, limit=limit, pay=pay)
     show(figures, as_json=as_json)
     if not as_json:

@@ -23,7 +23,7 @@ from chexphi.cli.options import (
 from chexphi.schema import InputError
 
 if TYPE_CHECKING:
-    from chexphi.evaluation.kg_texts import Texts
+    from chexphi.kg.input_texts import Texts
 
 Files = Annotated[
     list[str],
@@ -84,7 +84,7 @@ def extract(
 
     A text file is one text, or with --one-per-line a text a line; a row of JSON or of a table is one text.
     """
-    from chexphi.evaluation import kg as stage
+    from chexphi.kg import extract as stage
 
     printed = str(out) == "-"
     if printed and as_json:
@@ -118,7 +118,7 @@ def _read(
     files: list[str], field: str | None, one_per_line: bool, *, skip_bad: bool = False, whole: bool = False
 ) -> Texts:
     """The texts; how they were read is said on standard error."""
-    from chexphi.evaluation.kg_texts import read_texts
+    from chexphi.kg.input_texts import read_texts
 
     texts = read_texts(files, field=field, one_per_line=one_per_line, skip_bad=skip_bad, whole=whole)
     for note in texts.notes:
@@ -136,7 +136,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Sentences a second of an extractor on your texts, nothing cached."""
-    from chexphi.evaluation import kg as stage
+    from chexphi.kg import extract as stage
 
     rows = _read(files, field, one_per_line).rows
     show(stage.bench(rows[:limit], extractor=extractor, options={}), as_json=as_json)
@@ -149,9 +149,9 @@ def show_text(
     as_json: Json = False,
 ) -> None:
     """The graph of one text, in colour."""
-    from chexphi.evaluation.kg_tables import entities_table, marked
     from chexphi.graph.open import open_extractor
     from chexphi.graph.records import to_row
+    from chexphi.kg.tables import entities_table, marked
 
     if text == "-":
         text = typer.get_text_stream("stdin", encoding="utf-8").read().strip()
@@ -175,8 +175,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Precision, recall and F1 of predicted graphs, by key."""
-    from chexphi.evaluation import kg as stage
-    from chexphi.evaluation.kg_tables import graph_table
+    from chexphi.kg import extract as stage
+    from chexphi.kg.tables import graph_table
 
     figures = stage.audit(reference, prediction, worst=worst, uncertain=uncertain)
     show_table(figures, graph_table, as_json=as_json)
@@ -189,7 +189,7 @@ def radgraph_f1(
     as_json: Json = False,
 ) -> None:
     """RadGraph F1 of annotations of the library radgraph: words in any case, and as it computes it."""
-    from chexphi.evaluation import kg_radgraph as stage
+    from chexphi.kg import radgraph_f1 as stage
 
     show_table(stage.radgraph_f1(reference, prediction), stage.f1_table, as_json=as_json)
 
@@ -204,10 +204,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score an extractor on annotated sentences, or on the IU reports with their codes."""
-    from chexphi.evaluation import iu_reports
-    from chexphi.evaluation.kg_tables import graph_table
-    from chexphi.graph import annotated
     from chexphi.graph.open import open_extractor
+    from chexphi.kg import annotated, iu_reports
+    from chexphi.kg.tables import graph_table
 
     if iu_reports.is_iu(data):
         figures = iu_reports.evaluate(open_extractor(extractor), iu_reports.read_reports(data)[:limit])
@@ -241,11 +240,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the two ReXKG networks on annotated sentences."""
-    from chexphi.evaluation.kg_tables import graph_table
-    from chexphi.training import kg, kg_data
+    from chexphi.kg import train as kg
+    from chexphi.kg import train_data
+    from chexphi.kg.tables import graph_table
 
-    rows, held_out = kg.split(kg_data.read(data, limit=limit), hold_out, seed=seed)
-    rows += kg_data.drawn(drawn, seed=seed)
+    rows, held_out = kg.split(train_data.read(data, limit=limit), hold_out, seed=seed)
+    rows += train_data.drawn(drawn, seed=seed)
     settings = kg.Settings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
     figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
     if held_out:

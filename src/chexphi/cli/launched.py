@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-from chexphi import processes
+from chexphi.runs import processes
 from chexphi.schema import InputError
 
 SHARED = ("sft", "grpo", "evaluate", "mine score")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show
-from chexphi.training.stop import ROWS_KEPT, STOP
+from chexphi.runs.stop import ROWS_KEPT, STOP
 
 app = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from chexphi import runs
 from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options, show, show_table
 from chexphi.rewards.settings import RewardFields
+from chexphi.runs import run_folder
 
 app = typer.Typer(
     help="Rewards without a trainer: score completions, probe what cheating pays.", no_args_is_help=True
@@ -36,10 +36,10 @@ def score(
     **settings: Any,
 ) -> None:
     """What each completion earns: every reward, the total, and what is malformed."""
-    from chexphi.data import completion_rows, rewarded
+    from chexphi.reward_checks import completion_rows, offline_scores
 
-    using = rewarded.setup(rewards or (), rewarded.numbers(weights), **settings)
-    figures = rewarded.score_rows(completion_rows.read_rows(file, limit=limit), using, using.open())
+    using = offline_scores.setup(rewards or (), offline_scores.numbers(weights), **settings)
+    figures = offline_scores.score_rows(completion_rows.read_rows(file, limit=limit), using, using.open())
     if not as_json:
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
         figures |= {f"malformed {kind}": count for kind, count in figures["malformed"].items()}
@@ -68,23 +68,23 @@ def probe(
     **settings: Any,
 ) -> None:
     """What cheating pays: texts that are no reference, as a share of the references' pay."""
-    from chexphi.data import probe as stage
-    from chexphi.data.cheating import MEANINGS
     from chexphi.data.read import read_examples
     from chexphi.report import probe as report
+    from chexphi.reward_checks import probe as stage
+    from chexphi.reward_checks.twists import MEANINGS
 
     setups = stage.configurations(rewards or (), **settings)
     examples = read_examples(file, limit=limit, check_images=False)
     if out:
-        runs.check_folder(out, overwrite=overwrite)
+        run_folder.check_folder(out, overwrite=overwrite)
     prepared = stage.prepare(examples, setups)
-    with runs.bar() as progress:
+    with run_folder.bar() as progress:
         task = progress.add_task("probe rewards", total=stage.STEPS * len(setups))
         figures = stage.probe(prepared, seed=seed, step=lambda: progress.advance(task))
     if out:
-        runs.open_run(out, overwrite=overwrite)
+        run_folder.open_run(out, overwrite=overwrite)
         probed = {one["name"]: one["settings"] for one in figures["configurations"]}
-        runs.write_manifest(out, config=probed, data=file, seed=seed, stage="probe")
-        runs.write_json(out / "probe.json", figures)
+        run_folder.write_manifest(out, config=probed, data=file, seed=seed, stage="probe")
+        run_folder.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)

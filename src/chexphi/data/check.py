@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import answers, prompts
-from chexphi.data import film_looks, publish
+from chexphi.data import film_looks
 from chexphi.data.cells import Repairs
 from chexphi.data.film_looks import FilmLook
+from chexphi.data.importers import publish
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
 from chexphi.schema import Example, InputError
 
@@ -35,7 +36,7 @@ def check(
         image_root: Folder of the images; see `read.image_root_of`.
         limit: Read the first rows of each file only.
         max_problems: How many problems are spelled out.
-        pay: What rewards say of the examples, if that is asked for; see `rewarded.pay_of_references`.
+        pay: What rewards say of the examples, if that is asked for; see `offline_scores.pay_of_references`.
 
     Returns:
         `problems` (sentences; the dataset is unusable), `problem_count`, `warnings` (sentences; usable,

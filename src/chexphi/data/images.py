@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageFile
 
-from chexphi.data import decoders, file_kinds, orientation, pixels, png_chunks
+from chexphi.data.film_files import decoders, file_kinds, orientation, pixels, png_chunks
 from chexphi.data.references import is_uri, open_file, shown_reference
 from chexphi.schema import InputError
 

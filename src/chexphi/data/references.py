@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from chexphi.data import decoders, file_kinds
+from chexphi.data.film_files import decoders, file_kinds
 from chexphi.schema import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from chexphi.evaluation.ask import Comparison, Reply, answer_probability
-from chexphi.evaluation.kg_tables import entities_table, marked, named, visible
 from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
+from chexphi.kg.tables import entities_table, marked, named, visible
 from chexphi.prompts import ParseStatus
 
 

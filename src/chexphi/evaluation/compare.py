@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi.data.publish import shown_name
+from chexphi.data.importers.publish import shown_name
 from chexphi.evaluation.intervals import paired_ratios
 from chexphi.evaluation.metrics import GROUP_KEYS, Slice, by_group, clusters, groups, nest
 from chexphi.evaluation.predictions import read_predictions

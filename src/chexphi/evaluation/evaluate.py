@@ -20,8 +20,8 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, jsonl, processes, prompts, ranges, runs
-from chexphi.data.films import FilmLoader, with_films
+from chexphi import answers, config, prompts, ranges
+from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
 from chexphi.data.read import image_root_of, read_examples, read_folder
@@ -35,6 +35,7 @@ from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, fi
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
+from chexphi.runs import jsonl, processes, run_folder
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ RANGES = MODEL_RANGES | {
 
 def parse(argv: Sequence[str]) -> EvaluateRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", allowed=RANGES)[0]
+    with processes.agreed():
+        return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", allowed=RANGES)[0]
 
 
 def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
@@ -170,7 +172,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     with processes.agreed():
         examples, path, root = read_all(recipe)
         extractor = open_extractor(recipe.extractor)
-    out = Path(recipe.out) if recipe.out else runs.default_folder("evaluate")
+    out = Path(recipe.out) if recipe.out else run_folder.default_folder("evaluate")
     with processes.agreed():
         run = check_run(recipe, out, data=path)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
@@ -184,7 +186,9 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     batches = processes.share(open_batches(asked, done, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film = FilmLoader(root, processor.prepare_film)
-    shown = track(with_films(batches, film), "evaluate", len(batches), transient=True, console=runs.console())
+    shown = track(
+        with_films(batches, film), "evaluate", len(batches), transient=True, console=run_folder.console()
+    )
     for _, batch, films in shown:
         questions = [example.question for example in batch]
         found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
@@ -204,7 +208,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     if recipe.answer_samples:
         summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)
     if processes.is_main():
-        runs.write_json(out / "summary.json", summary)
+        run_folder.write_json(out / "summary.json", summary)
     logger.info("evaluated %d examples", len(examples))
     return {"out": str(out), **summary}
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from chexphi.files import parse_json
 from chexphi.graph.check import check_graph
-from chexphi.jsonl import ADVICE
 from chexphi.prompts import ParseStatus
+from chexphi.runs.jsonl import ADVICE
 from chexphi.schema import InputError, Prediction, is_text
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.graph.cache import DiskCache
-from chexphi.graph.lexicon import LexiconExtractor
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.radgraph import RadgraphExtractor
 from chexphi.graph.service import Service
 from chexphi.graph.types import Extractor

@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import config, jsonl, processes, ranges, runs
-from chexphi.data.films import FilmLoader, with_films
+from chexphi import config, ranges
+from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
@@ -20,6 +20,7 @@ from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, fi
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
+from chexphi.runs import jsonl, processes, run_folder
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ RANGES = MODEL_RANGES | {
 
 def parse(argv: Sequence[str]) -> MineScoreRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
+    with processes.agreed():
+        return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
@@ -97,7 +99,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     with processes.agreed():
         check(recipe)
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
-    out = Path(recipe.out) if recipe.out else runs.default_folder("mine")
+    out = Path(recipe.out) if recipe.out else run_folder.default_folder("mine")
     with processes.agreed():
         run = check_run(recipe, out, data=data)
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
@@ -110,7 +112,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
     batches = processes.share(open_batches(asked, done, recipe.batch_size))
     shown = track(
-        with_films(batches, film), "mine score", len(batches), transient=True, console=runs.console()
+        with_films(batches, film), "mine score", len(batches), transient=True, console=run_folder.console()
     )
     for start, batch, films in shown:
         found = generate(
@@ -136,7 +138,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))
     if processes.is_main():
-        runs.write_json(out / "summary.json", summary)
+        run_folder.write_json(out / "summary.json", summary)
     return {"out": str(out), **summary}
 
 

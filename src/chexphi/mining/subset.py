@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chexphi import atomic, jsonl
+from chexphi import atomic
 from chexphi.data.forms import check_form
-from chexphi.data.publish import refuse_source
+from chexphi.data.importers.publish import refuse_source
 from chexphi.data.read import read_examples, write_examples
 from chexphi.mining.select import ScoredRow, is_hard, select
+from chexphi.runs import jsonl
 from chexphi.schema import InputError
 
 

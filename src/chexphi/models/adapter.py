@@ -22,12 +22,11 @@ from torch import Tensor
 
 from chexphi.files import read_object
 from chexphi.model_folder import reading
-from chexphi.models import adapter_settings
+from chexphi.models import adapter_settings, tensor_headers
 from chexphi.models.adapter_settings import CONFIG as CONFIG
-from chexphi.models.checkpoint import headers
-from chexphi.models.checkpoint.accounts import PREFIX
-from chexphi.models.checkpoint.headers import Header
-from chexphi.models.checkpoint.names import adapter_shapes
+from chexphi.models.original_layout.tensor_map import PREFIX
+from chexphi.models.original_layout.tensor_names import adapter_shapes
+from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
             layer, or a shape that does not fit.
     """
     config = adapter_settings.read(folder)
-    tensors = {name.removeprefix(PREFIX): header for name, header in headers.read(folder).items()}
+    tensors = {name.removeprefix(PREFIX): header for name, header in tensor_headers.read(folder).items()}
     expected = adapter_shapes(shapes, targets, config["r"])
     _check_whole(folder, tensors, config["modules_to_save"])
     for name, header in tensors.items():

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from chexphi import prompts
-from chexphi.models import reading
-from chexphi.models.cache import Groups
 from chexphi.models.longrope import check_length, divided
-from chexphi.models.prefill import settle
+from chexphi.models.shared_prompts import read_prompts
+from chexphi.models.shared_prompts.kv_cache import Groups
+from chexphi.models.shared_prompts.prefill import settle
 from chexphi.prompts import Parsed
 
 
@@ -61,7 +61,7 @@ def _decode(
     A prompt is read and held once for all its samples, rows leave the batch as they end, and no more than one
     step of logits (rows, vocabulary) is held.
     """
-    read = reading.read(model, inputs, reading.prefixes(model, inputs, room=max_new_tokens))
+    read = read_prompts.read(model, inputs, read_prompts.prefixes(model, inputs, room=max_new_tokens))
     place = torch.arange(len(read.mask), device=read.mask.device).repeat_interleave(samples)
     cache, logits, mask, last = read.cache, read.logits[place], read.mask[place], read.last[..., place, :]
     length = mask.shape[1] + max_new_tokens
@@ -133,8 +133,8 @@ def generate(
     tokenizer = processor.tokenizer
     stop = torch.tensor(tokenizer.convert_tokens_to_ids(list(model.end_tokens)), device=model.device)
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
-    with reading.evaluating(model):
-        prompts, inputs = reading.encode(model, processor, questions, images)
+    with read_prompts.evaluating(model):
+        prompts, inputs = read_prompts.encode(model, processor, questions, images)
         again = functools.partial(
             generate,
             model,

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chexphi.models import reading
-from chexphi.models.common_prefix import saves
 from chexphi.models.longrope import divided, limit_of
+from chexphi.models.shared_prompts import read_prompts
+from chexphi.models.shared_prompts.common_prefix import saves
 
 
 def sequence_logprobs(
@@ -37,8 +37,8 @@ def sequence_logprobs(
         for question, films in zip(questions, images, strict=True)
     ]
     first = [place.index(number) for number in range(len(asked))]
-    with reading.evaluating(model):
-        _, inputs = reading.encode(
+    with read_prompts.evaluating(model):
+        _, inputs = read_prompts.encode(
             model, processor, [questions[i] for i in first], [images[i] for i in first]
         )
         device = inputs["input_ids"].device
@@ -66,15 +66,15 @@ def _continued(
     """
     positions, width = model.prompt_positions(inputs), targets.shape[1]
     prompts, limit = inputs["input_ids"], limit_of(model.config)
-    found = reading.prefixes(model, inputs, room=width)
+    found = read_prompts.prefixes(model, inputs, room=width)
     fewer = found is not None or saves(len(rows) * prompts.shape[1], prompts.numel())
     later = positions[..., -1:] + 1 + torch.arange(width, device=rows.device)
     if not (model.share_prefix and fewer) or (limit is not None and lengths.max() > limit):
         positions = torch.cat([positions, later], dim=-1)[..., rows, :]
-        inputs = _extended(reading.rows_of(model, inputs, rows), targets, real)
+        inputs = _extended(read_prompts.rows_of(model, inputs, rows), targets, real)
         logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
         return _picked(logits, targets)
-    read = reading.read(model, inputs, found).rows(rows)
+    read = read_prompts.read(model, inputs, found).rows(rows)
     logprobs = _picked(read.logits[:, None], targets[:, :1])
     if width < 2:
         return logprobs

@@ -12,7 +12,8 @@ from accelerate import PartialState
 
 from chexphi import model_folder
 from chexphi.files import read_object
-from chexphi.models import adapter, gemma3, phi4, qwen_vl, trial
+from chexphi.models import adapter, trial_question
+from chexphi.models.families import gemma3, phi4, qwen_vl
 from chexphi.schema import InputError, shown
 
 VISION_ADAPTER = "vision-lora"
@@ -100,7 +101,7 @@ def load(
         model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
     where = device or PartialState(cpu=not torch.cuda.is_available()).device
     model = model.to(where).eval().requires_grad_(False)
-    trial.check(model, processor, settings["processor_folder"])
+    trial_question.check(model, processor, settings["processor_folder"])
     return model, processor
 
 

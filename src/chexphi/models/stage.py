@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from chexphi import processes, run_settings, runs
 from chexphi.models import openmp, policy, trainable, zero
-from chexphi.models.features import Features, Tower, has_dropout, weights_digest
+from chexphi.models.families.film_features import Features, Tower, has_dropout, weights_digest
 from chexphi.ranges import COUNT, Range
+from chexphi.runs import processes, run_folder, run_settings
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class ModelFields:
         default=False,
         metadata={"help": "keep films' features in the run folder (Phi-4 in bf16: 0.6 MB a distinct crop)"},
     )
-    resume: runs.Resume = field(default=False, metadata={"help": runs.RESUME_HELP})
+    resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
@@ -88,13 +88,15 @@ def check_run(
         InputError: If the folder is taken or cannot be written, or its run has other settings.
     """
     if processes.is_main():
-        runs.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    config = runs.plain(recipe) | ({"trainer": runs.plain(trainer)} if trainer is not None else {})
+        run_folder.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
+    config = run_folder.plain(recipe) | (
+        {"trainer": run_folder.plain(trainer)} if trainer is not None else {}
+    )
     facts: dict[str, Any] = (
-        {"pools_sha256": {file: runs.sha256(Path(file)) for file in pools}} if pools else {}
+        {"pools_sha256": {file: run_folder.sha256(Path(file)) for file in pools}} if pools else {}
     )
     if recipe.resume and processes.is_main():
-        more: dict[str, Any] = {"data_sha256": runs.sha256_of(data)}
+        more: dict[str, Any] = {"data_sha256": run_folder.sha256_of(data)}
         if trainer is not None:  # other stages share their batches among any number
             more["processes"] = processes.count()
         run_settings.check(out, config, facts | more)
@@ -143,9 +145,9 @@ def begin(
     if suits is not None:
         suits(model, processor)
     if processes.is_main():
-        runs.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite, keep_replaced=learning)
-        runs.log_to(out)
-        runs.write_manifest(
+        run_folder.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite, keep_replaced=learning)
+        run_folder.log_to(out)
+        run_folder.write_manifest(
             out, config=run.config, data=run.data, seed=seed, stage=stage, examples=examples, **extra
         )
     if recipe.cache_vision:

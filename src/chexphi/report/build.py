@@ -11,9 +11,8 @@ import jinja2
 from markupsafe import Markup
 
 from chexphi import __version__, atomic
-from chexphi import runs as run_folders
 from chexphi.evaluation import tables
-from chexphi.evaluation.kg_tables import GROUPS
+from chexphi.kg.tables import GROUPS
 from chexphi.report import collect, figures
 from chexphi.report.films import card
 from chexphi.report.parts import CHOICE as CHOICE
@@ -21,6 +20,7 @@ from chexphi.report.parts import Arm as Arm
 from chexphi.report.parts import Curve as Curve
 from chexphi.report.parts import Film as Film
 from chexphi.report.parts import choose_films as choose_films
+from chexphi.runs import run_folder as run_folders
 from chexphi.schema import InputError
 
 MEANINGS = {

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chexphi import jsonl
 from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.metrics import summarize
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.tables import FIGURES, PARTS, left_out_text
 from chexphi.files import read_json
 from chexphi.report.parts import Arm, Curve
+from chexphi.runs import jsonl
 from chexphi.schema import InputError, Prediction
 from chexphi.yaml_files import parse_yaml
 

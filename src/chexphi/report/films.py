@@ -14,9 +14,9 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data.images import load_image
 from chexphi.data.references import is_uri
-from chexphi.evaluation.kg_tables import GROUPS
 from chexphi.evaluation.metrics import WRONG_REASON, graph_match
 from chexphi.graph.types import Entity, Graph, Relation
+from chexphi.kg.tables import GROUPS
 from chexphi.report.parts import Film
 from chexphi.schema import InputError, Prediction
 

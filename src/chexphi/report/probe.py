@@ -11,8 +11,9 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from chexphi import __version__, runs
+from chexphi import __version__
 from chexphi.report import build, figures
+from chexphi.runs import run_folder
 
 
 def tables(found: Mapping[str, Any]) -> Group:
@@ -43,7 +44,7 @@ def page(found: Mapping[str, Any], meanings: Mapping[str, str], out: Path, *, ti
     """Write the page: shares of gold's pay, in all and by reward, and the figures as tables.
 
     Args:
-        found: From `chexphi.data.probe.probe`.
+        found: From `chexphi.reward_checks.probe.probe`.
         meanings: What each cheat writes.
         out: The file; written whole or not at all.
         title: Its heading.
@@ -59,7 +60,9 @@ def page(found: Mapping[str, Any], meanings: Mapping[str, str], out: Path, *, ti
     ]
     rows = [{**one, "names": list(one["cheats"][0]["earned"])} for one in setups]
     values = {"title": title, "version": __version__, "found": found, "charts": charts, "setups": rows}
-    runs.atomic_write(out, build.render("probe.html.j2", values | {"meanings": meanings, "cell": _cell}))
+    run_folder.atomic_write(
+        out, build.render("probe.html.j2", values | {"meanings": meanings, "cell": _cell})
+    )
     return out
 
 

@@ -11,10 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
-from chexphi import __version__, runs
+from chexphi import __version__
 from chexphi.config import as_text
 from chexphi.report import build, figures
 from chexphi.report.collect import read_curves
+from chexphi.runs import run_folder
 
 CURVES = 7
 """Runs whose curves are drawn: as many as there are colours that can be told apart."""
@@ -73,7 +74,7 @@ def page(found: Mapping[str, Any], out: Path) -> Path:
         "heads": [*heads(keys, rewards), "log"],
         "rows": [[*cells(row, keys, rewards), Path(row["log"]).name] for row in rows],
     }  # fmt: skip
-    runs.atomic_write(out, build.render("sweep.html.j2", values))
+    run_folder.atomic_write(out, build.render("sweep.html.j2", values))
     return out
 
 

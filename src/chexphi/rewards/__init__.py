@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward
 from chexphi.rewards.combine import Scheme
 from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.rewards.score import Score, score
-from chexphi.rewards.trl import AccuracyReward, FormatReward, GraphReward
 
 __all__ = [
     "AccuracyReward", "AnswerRule", "FormatReward", "GraphReward", "GraphRule", "Scheme", "Score", "score",

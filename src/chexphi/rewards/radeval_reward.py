@@ -16,10 +16,10 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.prompts import ParseStatus
+from chexphi.rewards.callables import parsed_batch
 from chexphi.rewards.checked import row_name
 from chexphi.rewards.columns import solution_texts
 from chexphi.rewards.score import reasoning
-from chexphi.rewards.trl import parsed_batch
 from chexphi.schema import InputError
 
 ENOUGH = 0.5

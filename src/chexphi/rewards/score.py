@@ -14,7 +14,7 @@ from chexphi.graph.match import Compat, GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
-from chexphi.rewards import columns, rules, seed
+from chexphi.rewards import columns, original, rules
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import AnswerRule, GraphRule
@@ -185,8 +185,8 @@ def score(
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
     if compat == "seed":
-        right = seed.answer_score(text, reference)
-        (graph,) = seed.SeedGraphReward(reader, graph_rule.measure)([text], [reference])
+        right = original.answer_score(text, reference)
+        (graph,) = original.SeedGraphReward(reader, graph_rule.measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
         return Score(parsed.status, right, graph, None, None, parsed.words, total)
     written = prompts.reference_reasoning(reference)

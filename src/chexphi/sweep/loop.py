@@ -12,8 +12,9 @@ from typing import Any
 
 from rich.progress import Progress
 
-from chexphi import atomic, runs
-from chexphi.pipeline import POLL_SECONDS
+from chexphi import atomic
+from chexphi.demo.stages import POLL_SECONDS
+from chexphi.runs import run_folder
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine
 from chexphi.sweep.grid import Trial, label_of
@@ -60,7 +61,7 @@ class Run:
         """Start it unless it is finished; whether it was started."""
         record = self.record
         if not record.folder:
-            record.place(runs.default_folder(record.name, out))
+            record.place(run_folder.default_folder(record.name, out))
         folder = Path(record.folder)
         if trials.is_finished(folder):
             record.state = "finished"
@@ -109,7 +110,7 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
     What interrupts it (SIGTERM, Ctrl-C, an error) stops the runs first.
     """
     waiting, running = list(planned), list[Run]()
-    with runs.bar() as progress:
+    with run_folder.bar() as progress:
         whole = progress.add_task("runs", total=len(planned))
         try:
             while waiting or running:
@@ -148,5 +149,5 @@ def write_summary(out: Path, planned: Sequence[Run]) -> dict[str, Any]:
         "failed": states.count("failed"),
         "runs": [asdict(run.record) for run in planned],
     }
-    runs.write_json(out / "summary.json", found)
+    run_folder.write_json(out / "summary.json", found)
     return found

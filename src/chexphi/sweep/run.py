@@ -16,11 +16,13 @@ from typing import Any
 
 from trl import GRPOConfig
 
-from chexphi import config, field_values, ranges, runs
+from chexphi import config, field_values, ranges
 from chexphi.files import read_object
 from chexphi.models import policy
 from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
 from chexphi.report import sweep as report
+from chexphi.runs import run_folder
+from chexphi.runs.stop import STOP
 from chexphi.schema import Example, InputError, shown
 from chexphi.sweep import grid as grids
 from chexphi.sweep import trials
@@ -29,7 +31,6 @@ from chexphi.sweep.grid import Trial
 from chexphi.sweep.loop import Record, Run, carry_out, write_summary
 from chexphi.training import grpo
 from chexphi.training.grpo import GRPORecipe
-from chexphi.training.stop import STOP
 
 KINDS = (GRPORecipe, GRPOConfig)
 SAME = ("configs", "model", "data", "settings")
@@ -74,7 +75,7 @@ class SweepRecipe:
         default=None, metadata={"help": "ray: GPUs of a run (default: one where the cluster has some)"}
     )
     dry_run: bool = field(default=False, metadata={"help": "check all, print the commands, start nothing"})
-    resume: runs.Resume = field(
+    resume: run_folder.Resume = field(
         default=False, metadata={"help": "go on with the sweep in --out; auto: or begin one"}
     )
     overwrite: bool = field(default=False, metadata={"help": "replace the sweep in --out"})
@@ -135,25 +136,27 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         InputError: For bad settings, files or folders, before anything is started.
         SystemExit: With code 75 if SIGTERM or Ctrl-C ended it.
     """
-    folder = Path(recipe.out) if recipe.out else runs.default_folder("sweep")
+    folder = Path(recipe.out) if recipe.out else run_folder.default_folder("sweep")
     if not recipe.dry_run:
-        runs.check_folder(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+        run_folder.check_folder(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     planned = plan(recipe)
     if recipe.dry_run:
         words = (
-            ["chexphi", "grpo", *trial.words, "--out", str(runs.default_folder(trial.name, folder))]
+            ["chexphi", "grpo", *trial.words, "--out", str(run_folder.default_folder(trial.name, folder))]
             for trial, _ in planned
         )
         return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
-    hashes = {file: runs.sha256(Path(file)) for file in recipe.configs}
-    if runs.goes_on(folder, recipe.resume):
+    hashes = {file: run_folder.sha256(Path(file)) for file in recipe.configs}
+    if run_folder.goes_on(folder, recipe.resume):
         check_same(folder, recipe, hashes)
     with redirect_stdout(sys.stderr):  # where Ray would print what its machines report
         engine = open_engine(recipe)
         try:
-            out = runs.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
-            settings = runs.plain(recipe)
-            runs.write_manifest(out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes)
+            out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+            settings = run_folder.plain(recipe)
+            run_folder.write_manifest(
+                out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes
+            )
             return conduct(out, engine, open_records(out, planned, retries=recipe.retries))
         finally:
             engine.close()
@@ -183,7 +186,7 @@ def check_same(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> 
     Raises:
         InputError: If it had others, which are listed.
     """
-    before, now = config.read_yaml(folder / "config.yaml"), runs.plain(recipe)
+    before, now = config.read_yaml(folder / "config.yaml"), run_folder.plain(recipe)
     differ = [key for key in SAME if before.get(key) != now[key]]
     past = read_object(folder / "manifest.json").get("configs_sha256", {})
     differ += [file for file in hashes if file in past and past[file] != hashes[file]]

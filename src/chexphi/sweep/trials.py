@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chexphi import jsonl
 from chexphi.files import parse_json
-from chexphi.training import checkpoints
+from chexphi.runs import jsonl
+from chexphi.training.recovery import checkpoints
 
 BAD_INPUT = 2
 """Exit code of a command whose settings or files cannot be; a second try would say the same."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chexphi import jsonl
-from chexphi.jsonl import JsonLines
+from chexphi.runs import jsonl
+from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import Completion, InputError
 
 if TYPE_CHECKING:

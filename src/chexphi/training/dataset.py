@@ -12,7 +12,7 @@ from PIL import Image
 from trl.data_utils import apply_chat_template
 
 from chexphi import prompts
-from chexphi.data.films import Film, FilmLoader
+from chexphi.data.film_loader import Film, FilmLoader
 from chexphi.data.images import film_size
 from chexphi.models import longrope
 from chexphi.schema import Example, InputError

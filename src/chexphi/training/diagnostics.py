@@ -15,8 +15,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from chexphi import jsonl
-from chexphi.jsonl import JsonLines
+from chexphi.runs import jsonl
+from chexphi.runs.jsonl import JsonLines
 
 logger = logging.getLogger(__name__)
 

@@ -17,25 +17,29 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
-from chexphi import config, jsonl, processes, ranges, runs
+from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
-from chexphi.models import policy, resumed, trainable
+from chexphi.models import policy, trainable
 from chexphi.models.stage import LearningFields, begin, check_run
-from chexphi.rewards import named, settings
+from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
+from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
-from chexphi.training import dynamic, engines, refused, unscorable
-from chexphi.training.checkpoints import Checkpoint, Standing, standing
+from chexphi.training import vllm_engines
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
-from chexphi.training.drawn import DrawnOn
-from chexphi.training.number_ranges import GRPO_RUN
+from chexphi.training.dynamic_sampling import spread_rule
+from chexphi.training.dynamic_sampling.draws_state import DrawnOn
+from chexphi.training.dynamic_sampling.resampling_trainer import ResamplingGRPOTrainer
+from chexphi.training.grpo_trainer import LoggedGRPOTrainer
+from chexphi.training.preflight import refused, unscorable
+from chexphi.training.preflight.number_ranges import GRPO_RUN
 from chexphi.training.progress import MetricsLog, quiet
-from chexphi.training.resample import ResamplingGRPOTrainer
-from chexphi.training.resume import cut_logs, finish
-from chexphi.training.stop import RESUME_HELP
-from chexphi.training.trainer import LoggedGRPOTrainer
+from chexphi.training.recovery import load_weights
+from chexphi.training.recovery.checkpoints import Checkpoint, Standing, standing
+from chexphi.training.recovery.resume import cut_logs, finish
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +85,9 @@ class GRPORecipe(settings.RewardFields, LearningFields):
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
     )
     logp_outliers: float = field(
-        default=0.05, metadata={"help": f"and the largest share of tokens beyond {engines.OUTLIER}"}
+        default=0.05, metadata={"help": f"and the largest share of tokens beyond {vllm_engines.OUTLIER}"}
     )
-    resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
+    resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
 
 
 DEFAULTS: dict[str, Any] = {
@@ -114,13 +118,15 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     settings.check(recipe, args.reward_weights, where="grpo")
     refused.check(args, "grpo")
     unscorable.check(recipe)
-    named.check_places(recipe.rewards)
+    by_name.check_places(recipe.rewards)
     check_count(recipe, args, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
     if args.use_vllm:
-        engines.check(args, _limits(recipe))
-        engines.check_policy(args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model)))
+        vllm_engines.check(args, _limits(recipe))
+        vllm_engines.check_policy(
+            args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model))
+        )
 
 
 def check_count(recipe: GRPORecipe, args: GRPOConfig, count: int) -> None:
@@ -134,7 +140,7 @@ def check_count(recipe: GRPORecipe, args: GRPOConfig, count: int) -> None:
             f"grpo: {count} examples are fewer than the {prompts} prompts of a step: lower the batch"
         )
     if recipe.dynamic_sample:
-        dynamic.check(args, recipe.max_resample_times, count)
+        spread_rule.check(args, recipe.max_resample_times, count)
 
 
 def read_pools(recipe: GRPORecipe) -> list[Example]:
@@ -167,10 +173,13 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
         check(recipe, args, examples)
         run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
-        stands, going_on = standing(out) if recipe.resume else Standing(), runs.goes_on(out, recipe.resume)
+        stands, going_on = (
+            standing(out) if recipe.resume else Standing(),
+            run_folder.goes_on(out, recipe.resume),
+        )
         if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
-        extractor = named.extractor_of(recipe)
+        extractor = by_name.extractor_of(recipe)
         examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
         check_count(recipe, args, len(examples))
     if stands.finished:
@@ -180,7 +189,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     def suits(model: Any, processor: Any) -> None:
         check_prompts(examples, root, model, processor, args.max_completion_length or 1)
         if checkpoint:
-            resumed.check(model, checkpoint.path)
+            load_weights.check(model, checkpoint.path)
 
     model, processor = begin(recipe, run, stage="grpo", seed=args.seed, examples=len(examples), suits=suits)
     explained = refused.explained(out, "grpo", resumed=going_on)
@@ -237,25 +246,25 @@ def make_trainer(
         return LoggedGRPOTrainer(**parts)
     prompts = len(parts["train_dataset"])
     drawn = DrawnOn.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
-    rule = dynamic.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
+    rule = spread_rule.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
     return ResamplingGRPOTrainer(rule=rule, drawn=drawn, **parts)
 
 
-def _limits(recipe: GRPORecipe) -> engines.Limits:
-    return engines.Limits(recipe.logp_difference, recipe.logp_outliers)
+def _limits(recipe: GRPORecipe) -> vllm_engines.Limits:
+    return vllm_engines.Limits(recipe.logp_difference, recipe.logp_outliers)
 
 
 def reward_functions(
     recipe: GRPORecipe, extractor: Extractor, end: int | list[int], args: GRPOConfig | None = None
 ) -> list[Any]:
     """The callables that a recipe names, in its order, or combined as one; `args` gets their weights."""
-    rewards = named.open_rewards(
+    rewards = by_name.open_rewards(
         recipe,
         extractor,
         end_token_ids=[end] if isinstance(end, int) else end,
         max_completion_length=args.max_completion_length if args else None,
     )
-    functions, weights = named.trainer_rewards(recipe, rewards, args.reward_weights if args else None)
+    functions, weights = by_name.trainer_rewards(recipe, rewards, args.reward_weights if args else None)
     if args is not None:
         args.reward_weights = weights
     return functions

@@ -16,7 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from chexphi.jsonl import JsonLines
+from chexphi.runs.jsonl import JsonLines
 
 
 class MetricsLog(TrainerCallback):

@@ -14,20 +14,21 @@ from typing import Any
 
 from trl import SFTConfig, SFTTrainer
 
-from chexphi import config, jsonl, processes, ranges, runs
+from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models import resumed
 from chexphi.models.stage import LearningFields, begin, check_run
+from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
-from chexphi.training import refused
-from chexphi.training.checkpoints import Standing, standing
-from chexphi.training.collate import Later
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
-from chexphi.training.number_ranges import SFT_RUN
-from chexphi.training.outward import KeptHere
+from chexphi.training.late_collator import Later
+from chexphi.training.preflight import refused
+from chexphi.training.preflight.number_ranges import SFT_RUN
+from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.progress import MetricsLog, quiet
-from chexphi.training.resume import Recovering, cut_logs, finish
-from chexphi.training.stop import RESUME_HELP
+from chexphi.training.recovery import load_weights
+from chexphi.training.recovery.checkpoints import Standing, standing
+from chexphi.training.recovery.resume import Recovering, cut_logs, finish
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class SFTRecipe(LearningFields):
     strip_tags: bool = field(
         default=False, metadata={"help": "imitate the words of the explanation without its tags"}
     )
-    resume: runs.Resume = field(default=False, metadata={"help": RESUME_HELP})
+    resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
 
 
 def read(recipe: SFTRecipe) -> list[Example]:
@@ -86,7 +87,10 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         refused.check(args, "sft")
         examples = read(recipe)
         run = check_run(recipe, out, data=data, trainer=args)
-        stands, going_on = standing(out) if recipe.resume else Standing(), runs.goes_on(out, recipe.resume)
+        stands, going_on = (
+            standing(out) if recipe.resume else Standing(),
+            run_folder.goes_on(out, recipe.resume),
+        )
     checkpoint, root = stands.checkpoint, image_root_of(data, recipe.image_root)
     if stands.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
@@ -97,7 +101,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         if args.max_length is not None:
             check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
         if checkpoint:
-            resumed.check(model, checkpoint.path)
+            load_weights.check(model, checkpoint.path)
 
     model, processor = begin(recipe, run, stage="sft", seed=args.seed, examples=len(examples), suits=suits)
     with refused.explained(out, "sft", resumed=going_on) as made:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chexphi.graph.rexkg.extractor import RexkgExtractor
-from chexphi.rewards.seed import SeedGraphReward, external_r1v_acc
+from chexphi.rewards.original import SeedGraphReward, external_r1v_acc
 
 MANY_PAIRS = 300
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from chexphi.graph import context
+from chexphi.graph.lexicon import context
+from chexphi.graph.lexicon.spans import Span
 from chexphi.graph.rexkg import checkpoint, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
 from chexphi.graph.rexkg.batch import DOUBTFUL, Planner, judged
@@ -28,7 +29,6 @@ from chexphi.graph.rexkg.rows import (
 )
 from chexphi.graph.rexkg.text import seed_sentences
 from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
-from chexphi.graph.spans import Span
 from chexphi.graph.text import by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse

@@ -1,0 +1,1 @@
+"""Public datasets in our records: one module a dataset."""

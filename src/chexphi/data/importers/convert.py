@@ -1,0 +1,75 @@
+"""`chexphi data import FORMAT`: one module a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chexphi.data.importers import mimic_vqa_cot, nih_labels, publish, vqa_rad
+from chexphi.schema import InputError, shown
+
+FORMATS = {
+    "mimic-vqa-cot": mimic_vqa_cot.convert,
+    "vqa-rad": vqa_rad.convert,
+    "nih-labels": nih_labels.convert,
+}
+
+
+EMPTY_ANSWERS = ("refuse", "none", "skip")
+MISSING_FILMS = ("refuse", "skip")
+
+
+def convert(
+    form: str,
+    source: Path,
+    out: Path,
+    *,
+    image_root: Path | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    empty_answer: str = "refuse",
+    missing_films: str = "refuse",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Read a dataset in its own form and write it in ours.
+
+    Args:
+        form: A key of `FORMATS`.
+        source: The dataset's folder or file.
+        out: A folder, or a file that ends in .json, .jsonl or .parquet.
+        image_root: Folder of the films, where they are not beside the source.
+        seed: Seed of every draw.
+        limit: Use the first rows (NIH: films) only.
+        empty_answer: What an answer that is there and empty does: stop the import, become `none`, or leave
+            its row out.
+        missing_films: What a row does whose film has no file: stop the import, or be left out.
+        overwrite: Replace `out`.
+
+    Returns:
+        See `publish.publish`; also `rows_read` and `left_out`, rows by the reason why they are not written.
+
+    Raises:
+        InputError: If the format or a choice is unknown, `out` exists or holds the source, or the source is
+            not as expected.
+    """
+    for name, choice, known in (
+        ("--empty-answer", empty_answer, EMPTY_ANSWERS),
+        ("--missing-films", missing_films, MISSING_FILMS),
+    ):
+        if choice not in known:
+            raise InputError(f"{name} is {shown(choice)}: use {', '.join(known[:-1])} or {known[-1]}")
+    if form not in FORMATS:
+        raise InputError(f"unknown format {shown(form)}: use one of {', '.join(FORMATS)}")
+    if not source.exists():
+        raise InputError(f"{source} does not exist: name the dataset's folder or file")
+    publish.refuse_source(source, out)
+    publish.check_output(out, overwrite=overwrite)
+    return FORMATS[form](
+        source,
+        out,
+        image_root=image_root,
+        limit=limit,
+        seed=seed,
+        empty_answer=empty_answer,
+        missing_films=missing_films,
+    )

@@ -1,0 +1,166 @@
+"""NIH ChestX-ray14's films with their labels, as presence, view and gender questions.
+
+Reads the published table or the thumbnails' `labels.csv` (see `nih_tables.py`), and the films. The labels
+were mined from reports by the NIH Clinical Center (Wang et al., CVPR 2017), with their known noise; a finding
+that is not labelled counts as absent. The reasoning is put together from the labels by templates: no
+radiologist wrote it. Splits are by patient.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from chexphi import prompts
+from chexphi.data.importers import publish
+from chexphi.data.importers.nih_tables import FINDINGS, GENDERS, Film, read_table, under_root
+from chexphi.data.references import is_film
+from chexphi.schema import Example, InputError
+
+RARE = frozenset({"Edema", "Hernia", "Pneumonia"})
+"""Fewer than ten training films of the thumbnails have them: not asked about there, only mentioned."""
+
+_PRESENT = ("There is {}.", "{} is seen.", "The image shows {}.", "I see {}.")
+_ALSO = ("There is also {}.", "{} is also seen.", "The image also shows {}.")
+_ABSENT = ("There is no {}.", "No {} is seen.", "I see no {}.", "The image shows no {}.")
+_NORMAL = ("No abnormality is seen.", "I see no abnormality.")
+_ASK = ("Is there {}?", "Does this film show {}?", "Can {} be seen on this film?")
+_ASK_VIEW = ("Is this a PA or an AP film?", "Was this film taken PA or AP?")
+_SAY_VIEW = ("This is {} film.", "The film was taken in {} projection.")
+_ASK_GENDER = ("Is the patient male or female?", "Is this the chest of a male or a female patient?")
+_SAY_GENDER = ("The patient is {}.", "This is the chest of a {} patient.")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _say(rng: random.Random, frames: Sequence[str], what: str) -> str:
+    return _capital(rng.choice(frames).format(what))
+
+
+def describe(rng: random.Random, findings: Sequence[str], *, also: bool = False) -> list[str]:
+    """One sentence a finding, or one that says that there is none."""
+    if not findings:
+        return [] if also else [rng.choice(_NORMAL)]
+    frames = [_ALSO if also or place else _PRESENT for place in range(len(findings))]
+    return [_say(rng, frame, FINDINGS[label][1]) for frame, label in zip(frames, findings, strict=True)]
+
+
+def _example(
+    film: Film, about: str, question: str, think: Sequence[str], answer: str, semantic: str
+) -> Example:
+    stem = Path(film.image).stem
+    return Example(
+        id=f"nih-{stem}-{about.replace(' ', '-')}",
+        images=(film.image,),
+        question=question,
+        answer=(answer,),
+        explanation=prompts.render(" ".join(think), answer),
+        kind="basic",
+        semantic_type=semantic,
+        question_type=about,
+        answer_type="closed",
+        subject_id=film.patient,
+        study_id=stem,
+        split=film.split,
+    )
+
+
+def presence(rng: random.Random, film: Film, label: str) -> Example:
+    """A question about one finding; the reasoning answers it first, then names the film's other findings."""
+    name, phrase = FINDINGS[label]
+    there = label in film.findings
+    others = [other for other in film.findings if other != label]
+    first = _say(rng, _PRESENT, phrase) if there else _say(rng, _ABSENT, name)
+    think = [first, *describe(rng, others, also=there)] if there or others else [first]
+    question = _say(rng, _ASK, phrase)
+    return _example(film, f"presence of {name}", question, think, "yes" if there else "no", "verify")
+
+
+def view(rng: random.Random, film: Film) -> Example:
+    """PA or AP."""
+    article = {"PA": "a PA", "AP": "an AP"}[film.view]
+    think = [_say(rng, _SAY_VIEW, article), *describe(rng, film.findings)]
+    return _example(film, "view", rng.choice(_ASK_VIEW), think, film.view, "choose")
+
+
+def gender(rng: random.Random, film: Film) -> Example:
+    """Male or female."""
+    answer = GENDERS[film.gender]
+    think = [_say(rng, _SAY_GENDER, answer), *describe(rng, film.findings)]
+    return _example(film, "gender", rng.choice(_ASK_GENDER), think, answer, "choose")
+
+
+def _asked(rng: random.Random, films: Sequence[Film], label: str) -> list[Film]:
+    """Every film with a finding and as many without, as far as there are; drawn, in the films' order."""
+    there = {film.image for film in films if label in film.findings}
+    without = [film.image for film in films if film.image not in there]
+    drawn = there | set(rng.sample(without, min(len(there), len(without))))
+    return [film for film in films if film.image in drawn]
+
+
+def questions(films: Sequence[Film], rng: random.Random, asked: Sequence[str]) -> Iterator[Example]:
+    """All questions about the films of one split; `asked`: labels whose presence is asked about."""
+    for film in films:
+        yield view(rng, film)
+        yield gender(rng, film)
+    for label in asked:
+        for film in _asked(rng, films, label):
+            yield presence(rng, film, label)
+
+
+def convert(
+    src: Path,
+    out: Path,
+    *,
+    image_root: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    empty_answer: str = "refuse",
+    missing_films: str = "refuse",
+) -> dict[str, Any]:
+    """Write one file for each split into a folder, or all into one file.
+
+    Args:
+        src: Folder with the table and the films, or the table.
+        out: A folder, or a file that ends in .json, .jsonl or .parquet.
+        image_root: Folder of the films; see `nih_tables.under_root`.
+        limit: Use the first films of each split only.
+        seed: Seed of the balanced draws, of the wording, and of the split where the table has none.
+        split: Write this split only.
+        empty_answer: Unused, a line without labels is refused; every importer takes one.
+        missing_films: See `convert.convert`.
+
+    Returns:
+        See `publish.publish` and `convert.convert`, whose rows are the table's lines here; also
+        `split_made` (True if the table has no split).
+
+    Raises:
+        InputError: For a broken table, or a film that is missing or damaged.
+    """
+    table = read_table(src, seed=seed)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no films: give at least 1")
+    films, root = under_root(table.films, table.path.parent, image_root)
+    there = [film for film in films if missing_films == "refuse" or is_film(film.image, root)]
+    asked = [label for label in FINDINGS if table.published or label not in RARE]
+    examples: list[Example] = []
+    for name in sorted({film.split for film in there}):
+        part = [film for film in there if film.split == name][:limit]
+        examples += questions(part, random.Random(f"{seed}/{name}"), asked)
+    files = publish.by_split(out, examples, split=split)
+    summary = publish.publish(files, root)
+    left_out = {
+        "the film is missing": len(films) - len(there),
+        "beyond --limit, or of another split": len(there) - summary["images"],
+    }
+    return {
+        **summary,
+        "split_made": table.published,
+        "rows_read": len(films),
+        "left_out": {reason: count for reason, count in left_out.items() if count},
+    }

@@ -1,0 +1,154 @@
+"""Labelled spans by the terms of the lexicon. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from itertools import groupby
+
+from chexphi.graph.lexicon.trie import Trie
+
+TERM_FILES = {
+    "anatomy": "anatomy",
+    "concept": "concept",
+    "disorder": "disorder_present",
+    "devices": "devices_present",
+    "procedures": "procedures",
+}
+"""File in `terms/` -> label."""
+FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
+"""Labels of what lies somewhere: everything but qualifiers and places."""
+CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
+"""Labels that have an opposite, and can be in doubt."""
+
+_UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LONGEST_MEASURE = 8
+"""Words, as in `1.5 x 2 x 3 cm`."""
+_LETTERS = {
+    "a": "anatomy",
+    "c": "concept",
+    "d": "disorder_present",
+    "p": "procedures",
+    "v": "devices_present",
+    "s": "size",
+    "-": "",
+}
+_ENDINGS = (
+    (
+        re.compile(
+            r"(?:itis|omas?|omata|osis|oses|iasis|megaly|pathy|ectasi[as]|emia|plegia|thorax|rrhagia)$"
+        ),
+        "disorder_present",
+    ),
+    (
+        re.compile(r"(?:ectomy|ectomies|plasty|otomy|ostomy|graphy|gram|scopy|centesis|desis|ectomized)$"),
+        "procedures",
+    ),
+    (re.compile(r"(?:like|shaped|sized|sided|appearing|most)$"), "concept"),
+)
+"""Of medical words: what -itis or -ectomy means does not depend on the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring words of one label."""
+
+    text: str
+    label: str
+    start: int
+    """First word."""
+    end: int
+    """One past the last word."""
+
+    @property
+    def words(self) -> list[str]:
+        return self.text.split()
+
+
+def label(tokens: Sequence[str]) -> list[Span]:
+    """Longest match of the terms at every word; neighbours of one label become one span."""
+    labels = word_labels(tokens)
+    spans, at = [], 0
+    for name, run in groupby(labels):
+        end = at + len(list(run))
+        if name:
+            spans.append(Span(" ".join(tokens[at:end]), name, at, end))
+        at = end
+    return spans
+
+
+def word_labels(tokens: Sequence[str]) -> list[str]:
+    """The label of every word, empty where it has none."""
+    terms = _terms()
+    labels: list[str] = []
+    while len(labels) < len(tokens):
+        at = len(labels)
+        names, _ = terms.longest(tokens, at)
+        labels += names or _measure(tokens, at) or [_guess(tokens[at])]
+    for at in range(1, len(tokens) - 1):
+        if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
+            labels[at] = labels[at - 1]
+    return labels
+
+
+def _measure(tokens: Sequence[str], at: int) -> list[str]:
+    """A measurement that starts here: `4 x 5 cm`."""
+    for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
+        if tokens[end] in _UNITS and end > at:
+            return ["size"] * (end - at + 1)
+        if not (_NUMBER.fullmatch(tokens[end]) or (end > at and tokens[end] in ("x", "by", "-"))):
+            break
+    return []
+
+
+@lru_cache(maxsize=1 << 16)
+def _guess(word: str) -> str:
+    """The label of a word that stands in no file: by its ending, or by the last part of a compound."""
+    if len(word) < 6:
+        return ""
+    first, hyphen, last = word.rpartition("-")
+    if hyphen and first:
+        names, _ = _terms().longest([last], 0)
+        if names:
+            return names[0]
+    return next((name for ending, name in _ENDINGS if ending.search(word)), "")
+
+
+@cache
+def _terms() -> Trie[tuple[str, ...]]:
+    """Phrases with the label of each word."""
+    return Trie(_phrases())
+
+
+def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    for line in lines("mixed"):
+        phrase, _, letters = line.partition(" = ")
+        yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
+    for file, name in TERM_FILES.items():
+        for line in lines(file):
+            for words in _forms(tuple(line.split()), plural=name != "concept"):
+                yield words, (name,) * len(words)
+
+
+def lines(file: str) -> list[str]:
+    """The lines of a list in `terms/`, without comments."""
+    text = (
+        resources.files("chexphi.graph.lexicon").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
+    )
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def _forms(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:
+    yield words
+    last = words[-1]
+    if plural or last in ("size", "volume", "change", "position", "component"):
+        many = (
+            last[:-1] + "ies"
+            if re.search(r"[^aeiou]y$", last)
+            else last + ("es" if last.endswith("x") else "s")
+        )
+        yield (*words[:-1], many)

@@ -1,0 +1,1 @@
+"""Graphs of texts from the command line, and their comparison: `chexphi kg`."""

@@ -1,0 +1,88 @@
+"""Whether a folder's settings describe the model that its weights are: told from headers, before it is built.
+
+A size that is wrong in `config.json` would else be found when memory for it is asked for, or not at all.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.initialization import no_init_weights
+
+from chexphi.files import read_object
+from chexphi.model_folder import entries, reading
+from chexphi.models.tensor_headers import Header
+from chexphi.schema import InputError, shown
+
+REPEATED = ("num_hidden_layers", "num_layers", "num_blocks", "depth")
+"""Settings that count modules, each with tensors of its own."""
+BUFFERS = 50_000_000
+"""Numbers of all tables that are computed and not saved (positions, rotations), at most."""
+
+
+def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None:
+    """Refuse settings that describe a much larger model than the weights beside them.
+
+    Weights that are missing one by one are named when the model is loaded.
+
+    Args:
+        model_class: Of the family.
+        folder: With `config.json`.
+        tensors: Headers of the weights in it.
+
+    Raises:
+        InputError: For that, or if no such model can be built.
+    """
+    config_file = folder / "config.json"
+    for key, value in entries(read_object(config_file)):
+        if key in REPEATED and isinstance(value, int) and value > len(tensors):
+            raise InputError(
+                f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "
+                "again"
+            )
+    with reading(folder, f"a {model_class.__name__}"):
+        config = model_class.config_class.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        config._attn_implementation = "eager"  # a folder's own may need what is not installed, or asked for
+        with torch.device("meta"), no_init_weights(), warnings.catch_warnings(action="ignore"):
+            model = model_class(config)
+    if empty := next((name for name, part in model.named_parameters() if not part.numel()), None):
+        raise InputError(f"{config_file} describes a model whose {empty} has no numbers: copy it again")
+    described = sum(parameter.numel() for parameter in model.parameters())
+    held = sum(header.count for header in tensors.values())
+    computed = sum(buffer.numel() for buffer in model.buffers())
+    if described > 2 * held or computed > BUFFERS:
+        raise InputError(
+            f"{config_file} describes a model of {described:,} numbers and tables of {computed:,}, and the "
+            f"weights beside it are {held:,}: one of the two belongs to another model"
+        )
+
+
+def check_unused(model: Any, folder: Path, unused: Iterable[str]) -> None:
+    """Refuse weights of blocks that the settings do not count, or of a layer that they describe without.
+
+    A part of its own that this family has not (another tower, a second head) may lie beside the others.
+
+    Args:
+        model: As loaded.
+        folder: Of its files, for the message.
+        unused: Names of the tensors that were not loaded.
+
+    Raises:
+        InputError: With the first such name.
+    """
+    modules = dict(model.named_modules())
+    for name in sorted(unused):
+        parts = name.split(".")
+        known = next(end for end in range(len(parts), -1, -1) if ".".join(parts[:end]) in modules)
+        rest = parts[known:]
+        if rest[0].isdecimal() or (known and rest in (["weight"], ["bias"])):
+            raise InputError(
+                f"{folder} has weights that its config.json does not describe, the first of them {name!r}: "
+                "one of the two belongs to another model"
+            )

@@ -1,0 +1,1 @@
+"""The families of policies: what each has beyond its native classes in transformers."""

@@ -1,0 +1,203 @@
+"""Qwen2.5-VL and Qwen3-VL.
+
+A film is cut into patches at its own size, within a least and a greatest number of pixels (`size` of the
+image processor). Positions are three-dimensional inside a film; what follows is counted from its longer side.
+
+* `pixel_values`: float, (patches of all images, channels * 2 * patch * patch).
+* `image_grid_thw`: int, (images, 3): 1, then rows and columns of patches.
+* `mm_token_type_ids`: int, (rows, length): 1 where a film's features go.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as native25
+from transformers.models.qwen2_5_vl import processing_qwen2_5_vl as native25_text
+from transformers.models.qwen3_vl import modeling_qwen3_vl as native3
+from transformers.models.qwen3_vl import processing_qwen3_vl as native3_text
+
+from chexphi.models.families import family, film_features, processor
+
+MAX_RATIO = 200
+"""The longer side of a film by the shorter one, at most (`smart_resize` of the native image processor)."""
+
+
+class _Tower(film_features.Tower):
+    """Reads each distinct film once; what merges patches into tokens is part of it."""
+
+    def read_films(
+        self, encode: Callable[..., Tensor], hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
+    ) -> Tensor:
+        """Features of all films, (..., tokens, width).
+
+        Args:
+            encode: Gives the same for patches and grids of any films.
+            hidden_states: Patches of all films, (patches, values).
+            grid_thw: int (films, 3).
+            kwargs: Passed on to `encode`.
+        """
+        patches, grids = hidden_states.split(grid_thw.prod(1).tolist()), grid_thw.split(1)
+
+        def some(numbers: list[int]) -> Sequence[Tensor]:
+            with self.encoding():
+                chosen = film_features.rows(grid_thw, numbers)
+                pixels = hidden_states
+                if len(numbers) < len(grids):
+                    pixels = torch.cat([patches[number] for number in numbers])
+                tokens = chosen.prod(1) // self.spatial_merge_size**2  # type: ignore[attr-defined]
+                return encode(pixels, chosen, **kwargs).split(tokens.tolist(), dim=-2)
+
+        return torch.cat(list(self.read([patches, grids], some)), dim=-2)
+
+
+class Qwen2_5_VisionTransformerPretrainedModel(  # noqa: N801
+    _Tower, native25.Qwen2_5_VisionTransformerPretrainedModel
+):
+    """The native tower as above."""
+
+    def forward(self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """As natively, its output alone."""
+        native = super().forward
+        read = self.read_films(
+            lambda *films, **k: native(*films, **k).pooler_output, hidden_states, grid_thw, **kwargs
+        )
+        return BaseModelOutputWithPooling(pooler_output=read)
+
+
+class Qwen3VLVisionModel(_Tower, native3.Qwen3VLVisionModel):
+    """The native tower as above; the features of inner layers are kept with the last ones."""
+
+    def forward(
+        self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
+    ) -> native3.BaseModelOutputWithDeepstackFeatures:
+        """As natively, its output and those of inner layers alone."""
+        native = super().forward
+
+        def encode(*films: Tensor, **k: Any) -> Tensor:
+            output = native(*films, **k)
+            return torch.stack([output.pooler_output, *output.deepstack_features])
+
+        last, *inner = self.read_films(encode, hidden_states, grid_thw, **kwargs)
+        return native3.BaseModelOutputWithDeepstackFeatures(pooler_output=last, deepstack_features=inner)
+
+
+class _Qwen(family.PolicyModel):
+    vision_model: ClassVar[type[Any]]
+    """Class of the tower."""
+    lora_targets = family.LAYERS
+    end_tokens = ("<|im_end|>", "<|endoftext|>")
+    film_inputs = ("pixel_values", "image_grid_thw")
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.model.visual = self.vision_model._from_config(config.vision_config)
+        self.post_init()
+
+    @property
+    def tower(self) -> film_features.Tower:
+        """What reads films."""
+        return self.model.visual
+
+    @property
+    def placeholder_ids(self) -> list[int]:
+        """Image, video, and what stands around them."""
+        config = self.config
+        around = [config.vision_start_token_id, config.vision_end_token_id]
+        return [config.image_token_id, config.video_token_id, *around]
+
+    def film_counts(self, input_ids: Tensor) -> list[int]:
+        """Films of each prompt (rows, length), by what stands before one."""
+        return (input_ids == self.config.vision_start_token_id).sum(1).tolist()
+
+    def single_films(self, inputs: Mapping[str, Any]) -> dict[str, Sequence[Tensor]]:
+        """The patches and the grid of each film."""
+        grids = inputs.get("image_grid_thw")
+        if grids is None:
+            return {}
+        patches = inputs["pixel_values"].split(grids.prod(1).tolist())
+        return {"pixel_values": patches, "image_grid_thw": grids.split(1)}
+
+    def prompt_positions(self, inputs: dict[str, Tensor]) -> Tensor:
+        """int (3, rows, length): time, height, width."""
+        names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "attention_mask")
+        positions, _ = self.model.get_rope_index(**{name: inputs[name] for name in names if name in inputs})
+        return positions
+
+    def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As in `prompt_positions` beside films; without any in the batch, padding counts as well."""
+        if {"image_grid_thw", "mm_token_type_ids"} <= inputs.keys():
+            return self.prompt_positions(dict(inputs))
+        return super().row_positions(inputs)
+
+
+class Qwen2_5_VLForConditionalGeneration(_Qwen, native25.Qwen2_5_VLForConditionalGeneration):  # noqa: N801
+    """The native model as a policy."""
+
+    vision_model = Qwen2_5_VisionTransformerPretrainedModel
+
+
+class Qwen3VLForConditionalGeneration(_Qwen, native3.Qwen3VLForConditionalGeneration):
+    """The native model as a policy."""
+
+    vision_model = Qwen3VLVisionModel
+
+
+def with_margin(film: Image.Image, most_pixels: int) -> Image.Image:
+    """A film of which one side is over 200 times the other, which is refused natively, with a white margin.
+
+    The margin is at the right or the bottom and counts as film, as in Phi-4. A film that would be scaled down
+    to `most_pixels` afterwards is scaled down before, or the margin of 1 x 1,000,000 pixels would be 5 GB.
+    """
+    if max(film.size) <= MAX_RATIO * min(film.size):
+        return film
+    scale = min(1.0, math.sqrt(MAX_RATIO * most_pixels) / max(film.size))
+    if scale < 1:
+        width, height = (max(1, int(side * scale)) for side in film.size)
+        film = film.resize((width, height))
+    least = math.ceil(max(film.size) / MAX_RATIO)
+    right, bottom = (max(0, least - side) for side in film.size)
+    return ImageOps.expand(film, (0, 0, right, bottom), fill="white")
+
+
+class _AnyRatio:
+    """What stands before a native processor: films of any shape."""
+
+    if TYPE_CHECKING:  # the native class's
+        image_processor: Any
+
+    def _process_images(self, images: Any, **kwargs: Any) -> Any:
+        size = kwargs.get("size") or self.image_processor.size
+        films = [with_margin(film, size["longest_edge"]) for film in images]
+        return super()._process_images(films, **kwargs)  # type: ignore[misc]
+
+
+class Qwen2_5_VLProcessor(  # noqa: N801
+    processor.PolicyProcessor, _AnyRatio, native25_text.Qwen2_5_VLProcessor
+):
+    """The native processor as a policy's."""
+
+    film_settings = ("size",)
+
+
+class Qwen3VLProcessor(processor.PolicyProcessor, _AnyRatio, native3_text.Qwen3VLProcessor):
+    """The native processor as a policy's."""
+
+    film_settings = ("size",)
+
+
+def load_2_5(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
+    """As `family.load`."""
+    return family.load(Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, folder, **settings)
+
+
+def load_3(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
+    """As `family.load`."""
+    return family.load(Qwen3VLForConditionalGeneration, Qwen3VLProcessor, folder, **settings)

@@ -1,0 +1,108 @@
+"""What stands beside the weights of an imported checkpoint: tokenizer, processor, adapters' settings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig
+from transformers import GenerationConfig, Phi4MultimodalFeatureExtractor, PreTrainedTokenizerFast
+
+from chexphi import model_folder
+from chexphi.files import read_object
+from chexphi.models.families.phi4_processor import (
+    CHAT_TEMPLATE,
+    Phi4MultimodalImageProcessor,
+    Phi4MultimodalProcessor,
+)
+from chexphi.models.original_layout.tensor_names import TARGETS
+from chexphi.schema import InputError
+
+ORIGINAL = "original"
+"""Folder of the source's own JSON and text files, for `export`."""
+IMAGE, AUDIO, ENDS = "<|endoftext10|>", "<|endoftext11|>", ("<|endoftext|>", "<|end|>")
+PREPROCESSOR = "preprocessor_config.json"
+AUDIO_RATES = ("audio_compression_rate", "audio_downsample_rate", "audio_feat_stride")
+CROPS = 36
+"""Most crops of a film where the source does not say: the original processor's own."""
+
+
+def read_tokenizer(source: Path) -> Any:
+    """The source's tokenizer, its image and audio tokens under the names that the processor asks for.
+
+    Raises:
+        InputError: If there is none, or it is another model's.
+    """
+    if not (source / "tokenizer.json").is_file():
+        raise InputError(f"{source} has no tokenizer.json: copy the source's tokenizer beside the weights")
+    model_folder.check(source)
+    with model_folder.reading(source, "a tokenizer"):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            source,
+            extra_special_tokens={"image_token": IMAGE, "audio_token": AUDIO},
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    known = tokenizer.get_vocab()
+    if missing := [token for token in (IMAGE, AUDIO, *ENDS) if token not in known]:
+        raise InputError(f"{source / 'tokenizer.json'} does not know {missing[0]}: it is another model's")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def write_adapter_config(folder: Path, lora: Mapping[str, Any]) -> None:
+    """PEFT's `adapter_config.json`; its pattern names the language layers and nothing of the audio encoder.
+
+    Args:
+        folder: The adapter's, inside its base.
+        lora: `r`, `lora_alpha` and `dp` (dropout), as the original's configuration has them.
+    """
+    config = LoraConfig(
+        r=lora["r"],
+        lora_alpha=lora["lora_alpha"],
+        lora_dropout=lora.get("dp", 0.0),
+        target_modules=TARGETS,
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=str(folder.parent.resolve()),
+        inference_mode=True,
+    )
+    config.save_pretrained(str(folder))
+
+
+def texts(folder: Path) -> list[Path]:
+    """JSON and text files of a checkpoint: no weights, no index of them, no code."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json")
+    ]
+
+
+def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any]) -> None:
+    """The processor, the generation configuration, and copies of the source's own texts (never its code).
+
+    Args:
+        source: The original's folder.
+        target: The native one.
+        tokenizer: As `read_tokenizer` gives it.
+        config: The native configuration.
+    """
+    (target / ORIGINAL).mkdir(exist_ok=True)
+    for file in texts(source):
+        shutil.copyfile(file, target / ORIGINAL / file.name)
+    settings = read_object(source / PREPROCESSOR) if (source / PREPROCESSOR).is_file() else {}
+    vision = config["vision_config"]
+    image_processor = Phi4MultimodalImageProcessor(
+        size={"height": vision["crop_size"], "width": vision["crop_size"]},
+        patch_size=vision.get("patch_size", 14),
+        dynamic_hd=settings.get("dynamic_hd", CROPS),
+    )
+    rates = {name: settings[name] for name in AUDIO_RATES if name in settings}
+    audio_processor = Phi4MultimodalFeatureExtractor(**rates)
+    Phi4MultimodalProcessor(image_processor, audio_processor, tokenizer).save_pretrained(target)
+    ids = {name: config[name] for name in ("bos_token_id", "pad_token_id", "eos_token_id")}
+    GenerationConfig(**ids).save_pretrained(target)

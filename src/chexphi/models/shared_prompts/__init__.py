@@ -1,0 +1,1 @@
+"""Each distinct prompt of a batch, its films included, read once."""

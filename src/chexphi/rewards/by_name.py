@@ -1,0 +1,163 @@
+"""A reward by its name: ours, TRL's, RadEval's or a function of the user's.
+
+Libraries are loaded by name, where a reward of theirs is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from chexphi.graph.open import open_extractor
+from chexphi.graph.types import Extractor
+from chexphi.rewards import original, radeval_reward
+from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward, texts_of
+from chexphi.rewards.checked import Checked, Combined
+from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
+from chexphi.rewards.settings import RewardFields, scheme_of
+from chexphi.schema import InputError
+
+
+def extractor_of(fields: RewardFields) -> Extractor:
+    """What reads the graphs; with `compat` seed the neural extractor reads texts as the original does."""
+    if fields.compat == "seed" and fields.extractor.startswith("rexkg:"):
+        return open_extractor(fields.extractor, compat="seed")
+    return open_extractor(fields.extractor)
+
+
+def check_places(names: Iterable[str]) -> None:
+    """Refuse functions and libraries that are not there, before long work starts.
+
+    Raises:
+        InputError: For the first one.
+    """
+    for name in names:
+        if name.startswith("radeval:"):
+            radeval_reward.open_metric(name)
+        elif ":" in name:
+            find_callable(name)
+
+
+def open_rewards(
+    fields: RewardFields,
+    extractor: Extractor,
+    *,
+    end_token_ids: Iterable[int] = (),
+    max_completion_length: int | None = None,
+) -> list[Checked]:
+    """The rewards that a recipe names, in its order, each checked at every call.
+
+    Args:
+        fields: Settings that `settings.check` accepts.
+        extractor: What reads graphs.
+        end_token_ids: A completion whose ids end otherwise is truncated.
+        max_completion_length: In tokens; `soft_overlong` needs it.
+
+    Raises:
+        InputError: For a function that is not there, or a library that is not installed.
+    """
+    ends = frozenset(end_token_ids)
+    return [
+        Checked(name, _open(name, fields, extractor, ends, max_completion_length)) for name in fields.rewards
+    ]
+
+
+def trainer_rewards(
+    fields: RewardFields, rewards: Sequence[Checked], weights: Sequence[float] | None
+) -> tuple[list[Any], list[float] | None]:
+    """The functions that TRL's trainer takes, and their weights: one by one, or combined as one.
+
+    A combined reward comes first, then its parts with weight 0, then the penalties, which are added to it.
+    """
+    if fields.combine == "sum":
+        return list(rewards), None if weights is None else list(weights)
+    scheme = scheme_of(fields, weights)
+    known = scheme.weight()
+    joined = [reward for reward in rewards if reward.__name__ not in PENALTIES]
+    beside = [reward for reward in rewards if reward.__name__ in PENALTIES]
+    names = tuple(reward.__name__ for reward in joined)
+    inner = dataclasses.replace(scheme, rewards=names, weights=tuple(known[name] for name in names))
+    combined = Combined(joined, inner)
+    added = [known[reward.__name__] for reward in beside]
+    return [combined, *combined.parts(), *beside], [1.0, *(0.0 for _ in joined), *added]
+
+
+def _open(
+    name: str, fields: RewardFields, extractor: Extractor, ends: frozenset[int], longest: int | None
+) -> Callable[..., Any]:
+    if name in (ACCURACY, GRAPH) and fields.compat == "seed":
+        return _seed(name, fields, extractor)
+    if name == ACCURACY:
+        return AccuracyReward(fields, ends)
+    if name == GRAPH:
+        return GraphReward(extractor, fields, ends)
+    if name == FORMAT:
+        return FormatReward(ends)
+    if name.startswith("radeval:"):
+        return radeval_reward.RadevalReward(name, ends)
+    if ":" in name:
+        return find_callable(name)
+    trl = importlib.import_module("trl.rewards")
+    if name == "repetition":
+        return _counting_tokens(name, trl.get_repetition_penalty_reward(fields.repetition_ngram, -1.0))
+    if name == "soft_overlong":
+        if longest is None:
+            raise InputError(f"reward {name} needs max_completion_length: set it, or leave the reward out")
+        cache = max(1, round(fields.soft_overlong_share * longest))
+        return _counting_tokens(name, trl.get_soft_overlong_punishment(longest, cache))
+    return functools.partial(_as_conversations, trl.think_format_reward)
+
+
+def _seed(name: str, fields: RewardFields, extractor: Extractor) -> Callable[..., Any]:
+    graph = original.SeedGraphReward(extractor, fields.measure)
+    function: Callable[..., Any] = graph if name == GRAPH else original.external_r1v_acc
+
+    def reward(completions: Sequence[Any], **columns: Any) -> list[float]:
+        return function(completions=texts_of(completions, columns.get("opened_think"), columns), **columns)
+
+    return reward
+
+
+def _as_conversations(function: Callable[..., Any], completions: Sequence[Any], **columns: Any) -> Any:
+    texts = texts_of(completions, columns.get("opened_think"), columns)
+    turns = [[{"role": "assistant", "content": text}] for text in texts]
+    return function(completions=turns, **columns)
+
+
+def _counting_tokens(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def penalty(completions: Sequence[Any], completion_ids: Any = None, **columns: Any) -> Any:
+        if completion_ids is None:
+            raise InputError(f"reward {name} counts tokens and there are none: give rows with token_ids")
+        return function(completion_ids=completion_ids)
+
+    return penalty
+
+
+def find_callable(name: str) -> Callable[..., Any]:
+    """What `package.module:callable` names; modules of the working folder are found too.
+
+    Raises:
+        InputError: If there is no such module, or nothing to call in it.
+    """
+    module_name, _, path = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there and lacks another one
+        raise InputError(f"reward {name}: there is no module {error.name}: check its name") from None
+    except ValueError:
+        raise InputError(f"reward {name} names no module: write package.module:callable") from None
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InputError(f"reward {name}: {module_name} has no function {path!r}: check its name")
+    return found

@@ -1,0 +1,251 @@
+"""A run's folder: settings, manifest, log and metrics of one stage.
+
+`config.yaml` (resolved), `manifest.json` (command, versions, revision, data hash, seed, device),
+`train.log`, `metrics.jsonl`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chexphi import __version__, atomic
+from chexphi.runs import processes, replaced_run, run_lock
+from chexphi.schema import InputError
+from chexphi.yaml_files import dump_yaml
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
+
+Resume = bool | Literal["auto"]
+"""Whether to go on with the run in a folder; `auto`: if there is one."""
+RESUME_HELP = "go on with the run in --out; auto: or begin one"
+BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part", "manifest.json.part"}
+"""What a run that was killed at its very start may have left."""
+
+
+def default_folder(name: str, above: Path = Path("runs")) -> Path:
+    """`runs/<timestamp>_<name>`, the main process's time on all processes of a run."""
+    return above / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
+
+
+def goes_on(out: Path, resume: Resume) -> bool:
+    """Whether there is a run to go on with.
+
+    Raises:
+        InputError: If there must be one and there is none.
+    """
+    there = (out / "manifest.json").is_file()
+    if resume is True and not there:
+        raise InputError(
+            f"output folder {out} holds no run to go on with: leave out --resume, or use --resume auto, "
+            "which begins one"
+        )
+    return bool(resume) and there
+
+
+def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) -> None:
+    """Refuse a folder that a run must not write into; nothing is touched.
+
+    Raises:
+        InputError: If the folder holds another run and neither option is given, or both are; if it holds no
+            run to go on with; if another process uses it, or it cannot be written.
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other: choose one")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"output folder {out} is a file: choose another --out")
+    going_on = goes_on(out, resume)
+    atomic.check_place(out)
+    if not out.exists():
+        return
+    run_lock.check(out)
+    rest = {path.name for path in out.iterdir()} - (BEFORE_MANIFEST if resume == "auto" else {run_lock.NAME})
+    if rest and not going_on:
+        if resume:
+            raise InputError(f"output folder {out} holds files of no run: choose another --out")
+        if not overwrite:
+            raise InputError(
+                f"output folder {out} already holds a run: go on with --resume, replace it with --overwrite, "
+                "or choose another --out"
+            )
+        if not (out / "manifest.json").is_file():
+            raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
+
+
+def open_run(
+    out: Path, *, resume: Resume = False, overwrite: bool = False, keep_replaced: bool = False
+) -> Path:
+    """Make the folder of a run and take it; one that holds a run is only touched when the user says how.
+
+    Args:
+        out: The folder.
+        resume: Go on with the run in it.
+        overwrite: Replace the run in it.
+        keep_replaced: With `overwrite`, only move that run beside `out`, until `replaced_run.drop`.
+
+    Raises:
+        InputError: As `check_folder`, or if the folder cannot be made.
+    """
+    check_folder(out, resume=resume, overwrite=overwrite)
+    try:
+        if overwrite and out.exists():
+            run_lock.acquire(out)
+            if keep_replaced:
+                replaced_run.move_aside(out)
+            else:
+                shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        run_lock.acquire(out)
+    except OSError as error:
+        _leave(out)
+        raise InputError(
+            f"output folder {out} cannot be made ({error.strerror}): make room, or choose another --out"
+        ) from None
+    return out
+
+
+def _leave(out: Path, *written: str) -> None:
+    """Take away a folder in which no run has begun; one that holds more than what was written stays."""
+    if not (out / "manifest.json").exists():
+        with contextlib.suppress(OSError):
+            for name in (run_lock.NAME, "train.log", *written):
+                (out / name).unlink(missing_ok=True)
+            out.rmdir()
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(data: Path | None) -> str | None:
+    """For the manifest: the hash of a dataset that is one file."""
+    return sha256(data) if data and data.is_file() else None
+
+
+def _revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {"chexphi": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_manifest(
+    out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any
+) -> None:
+    """Write `config.yaml` and `manifest.json`.
+
+    Raises:
+        InputError: If one cannot be written; a folder in which no run has begun yet is taken away.
+    """
+    manifest = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "git_revision": _revision(),
+        "data": str(data) if data else None,
+        "data_sha256": sha256_of(data),
+        "seed": seed,
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "processes": processes.count(),
+        **extra,
+    }
+    written: list[str] = []
+    try:
+        atomic_write(out / "config.yaml", dump_yaml(dict(config)))
+        written.append("config.yaml")
+        write_json(out / "manifest.json", manifest)
+    except InputError:
+        _leave(out, *written)
+        raise
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Write a whole file or none of it.
+
+    Raises:
+        InputError: If the disk is full, or not the user's to write.
+    """
+    atomic.write_text(path, text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a whole JSON file or none of it; errors as `atomic_write`."""
+    atomic_write(path, json.dumps(value, indent=2) + "\n")
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain YAML values; what YAML cannot hold is written as text."""
+    rows = settings.to_dict() if hasattr(settings, "to_dict") else dataclasses.asdict(settings)
+    return json.loads(json.dumps(rows, default=str))
+
+
+class _LogFile(logging.FileHandler):
+    """`train.log`; where the disk takes no more, that is said once, and the run goes on without it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not (reason := atomic.disk_trouble(error)):
+            super().handleError(record)
+            return
+        logging.getLogger("chexphi").removeHandler(self)
+        with contextlib.suppress(OSError):
+            self.close()
+        logger.warning("%s cannot be written (%s): the run goes on without it", self.baseFilename, reason)
+
+
+def log_to(out: Path) -> None:
+    """Send the package's log lines to `train.log` as well (no report text, no patient id is ever logged)."""
+    logger = logging.getLogger("chexphi")
+    logger.setLevel(logging.INFO)
+    for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+        logger.removeHandler(handler)
+        handler.close()
+    handler = _LogFile(out / "train.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+
+
+def console() -> Console:
+    """Where progress and tables go: standard error, so that `--json` has standard output for itself.
+
+    Of several processes, the main one alone shows them.
+    """
+    return Console(stderr=True, quiet=not processes.is_main())
+
+
+def bar() -> Progress:
+    """A progress bar a task, on standard error."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console())

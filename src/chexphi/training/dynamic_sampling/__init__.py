@@ -1,0 +1,1 @@
+"""Groups without reward spread give way to groups of other prompts."""

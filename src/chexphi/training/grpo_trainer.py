@@ -1,0 +1,263 @@
+"""TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
+
+Nothing of the algorithm is changed. Six methods are wrapped, each calls TRL's own:
+`_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
+`_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
+anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
+them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch), `_get_train_sampler` and
+`_run_epoch` (find a resumed run's order, and its place in it). With vLLM the pass is compared with what vLLM
+says of its samples (`vllm_engines`).
+
+TRL loads the reference policy anew by the name of its class in transformers, which would be one that
+does not take TRL's inputs: it is copied from the policy here instead.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from transformers.integrations import is_deepspeed_zero3_enabled
+from trl import GRPOConfig
+from trl.models import prepare_deepspeed
+from trl.trainer.utils import (
+    add_fused_lm_head,
+    split_pixel_values_by_grid,
+    split_tensor_dict,
+    unsplit_pixel_values_by_grid,
+)
+
+from chexphi.models import adapter, trainable
+from chexphi.models.shared_prompts.packed_rows import Packed
+from chexphi.prompts import text_of
+from chexphi.runs.jsonl import JsonLines
+from chexphi.schema import InputError
+from chexphi.training import loss_mask, shared_prompts, vllm_engines
+from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
+from chexphi.training.dynamic_sampling import spread_rule
+from chexphi.training.preflight.outward import KeptHere
+from chexphi.training.preflight.unscorable import SkipsUnscorable
+from chexphi.training.recovery.resume import Recovering
+
+logger = logging.getLogger(__name__)
+
+ROW = "row_index"
+
+
+class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
+    """GRPO with a `completions.jsonl`; the dataset has the columns `id` and `prompt`.
+
+    Args:
+        model: The policy.
+        completions: Where the lines go; only the main process writes.
+        log_every: N, of which one in N generations is written.
+        limits: Up to where vLLM's log-probabilities and the trainer's are the same.
+        share_prefix: Whether the completions of a prompt share its pass where they can.
+        epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
+        logs: Of the run, whose lengths belong to a checkpoint.
+        args: As for `trl.GRPOTrainer`, like all other arguments.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: GRPOConfig,
+        *,
+        completions: JsonLines,
+        log_every: int = 1,
+        limits: vllm_engines.Limits | None = None,
+        share_prefix: bool = True,
+        epochs_done: int = 0,
+        logs: Sequence[Path] = (),
+        **kwargs: Any,
+    ) -> None:
+        adapted, beta = hasattr(model, "peft_config"), args.beta
+        self._learning = trainable.learning(model)
+        reference = copy.deepcopy(model) if beta and not adapted else None
+        if not adapted:
+            args.beta = 0.0  # TRL makes no reference of its own
+        super().__init__(model=model, args=args, **kwargs)
+        args.beta = self.beta = beta
+        self._causal_model().share_prefix = share_prefix  # in generation
+        sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
+        self._shares = share_prefix and shared_prompts.can_share(
+            [self._causal_model(), reference], sharded=sharded
+        )
+        self._step_films = shared_prompts.keep_films(self._causal_model(), reference, sharded=sharded)
+        if reference is not None:
+            self._take_reference(reference)
+        elif beta:
+            adapter.copy_to_reference(self.model)
+            adapter.save_alone(self.model)
+        if args.use_vllm:
+            vllm_engines.attach(self.vllm_generation)
+        self._buffered_inputs: list[dict[str, Any]] | None = None
+        self._limits = limits or vllm_engines.Limits()
+        self._compared = not args.use_vllm
+        self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
+        main, tokenizer = self.accelerator.is_main_process, self.processing_class.tokenizer
+        self._log = CompletionLog(completions, tokenizer, self.eos_token_ids, gather=gather_object, main=main)
+        self._epochs_done, self.recovery_logs = epochs_done, logs
+        self._capture = False
+        self._captured: Tensor | None = None
+        self._scaled: Tensor | None = None
+        # our own `loss_mask` in place of TRL's, which no pass would read
+        self._mask_truncated, self.mask_truncated_completions = args.mask_truncated_completions, False
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler = super()._get_train_sampler(dataset)
+        for _ in range(self._epochs_done if sampler.shuffle else 0):  # it would begin with the first again
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+        return sampler
+
+    def _run_epoch(self, **arguments: Any) -> None:
+        if arguments["epoch"] == arguments["epochs_trained"]:  # TRL does not count what was before
+            batches, epochs = arguments["steps_in_epoch"], arguments["epochs_trained"]
+            self._step: int = epochs * batches + arguments["steps_trained_in_current_epoch"]
+        super()._run_epoch(**arguments)
+
+    def _at_boundary(self) -> bool:
+        return self._step % self._period == 0
+
+    def _take_reference(self, reference: Any) -> None:
+        """A whole model as the reference policy."""
+        size = sum(parameter.nbytes for parameter in reference.parameters())
+        logger.warning("beta is %g: the reference policy is a second model of %.1f GB", self.beta, size / 1e9)
+        reference.requires_grad_(False)
+        cast = self.args.cast_lm_head_to_fp32
+        add_fused_lm_head(reference, temperature=self.temperature, cast_lm_head_to_fp32=cast)
+        if self.is_deepspeed_enabled:
+            self.ref_model = prepare_deepspeed(reference, self.accelerator)
+        else:
+            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if self._step_films is not None:
+            self._step_films.clear()
+        period, accumulation = self._period, self.args.gradient_accumulation_steps
+        policy_pass = accumulation % period != 0 or (
+            self.use_vllm and self.vllm_importance_sampling_correction
+        )
+        step = self.state.global_step
+        self._log.on = logged(step, self._log_every, accumulation=accumulation, period=period)
+        self._capture, self._captured = policy_pass and self.model.training, None
+        output = super()._generate_and_score_completions(inputs)
+        self._capture = False
+        if self._captured is not None:
+            self._compare(output)
+        # a reference pass leaves the whole adapter with gradients, what is frozen in it included
+        trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
+        if self._mask_truncated:
+            ends = [*self.eos_token_ids, self._tokenizer.pad_token_id]  # TRL's
+            cut = loss_mask.truncated(output["completion_ids"], output["completion_mask"], ends)
+            loss_mask.leave_out(output, cut, self.accelerator.gather)
+        if self.model.training:
+            self._log.begin(self._sampled(inputs, output["completion_ids"], output["completion_mask"]))
+            output[ROW] = torch.arange(len(inputs))
+            if self._captured is not None:
+                self._log.keep(output[ROW], self._captured)
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if not (self._shares and self.model.training and self.args.steps_per_generation > 1):
+            return super()._prepare_inputs(generation_batch)
+        # as TRL's, but for the order: it would scatter the completions of a prompt over micro-batches
+        parts = self.args.steps_per_generation
+        if self._buffered_inputs is None or self._step % (parts * self.num_iterations) == 0:
+            batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
+            order = shared_prompts.together(
+                torch.randperm(len(batch["prompt_ids"])).tolist(), self.num_generations
+            )
+            split = split_tensor_dict(
+                {name: shared_prompts.rows_of(value, order) for name, value in batch.items()}, parts
+            )
+            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split]
+        return self._buffered_inputs[self._step % parts]
+
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        plain = super()._get_per_token_logps_and_entropies
+        packings: list[Packed | None] = []
+
+        def passes() -> Any:
+            if not self._shares:
+                return plain(model, *args, **kwargs)
+            causal, autocast = self._causal_model(), self.accelerator.autocast
+            logps, entropies, found = shared_prompts.read(plain, autocast, causal, model, *args, **kwargs)
+            packings.extend(found)
+            return logps, entropies, None
+
+        if not self._capture:
+            return passes()
+        self._capture = False  # the first pass is the policy's, what follows is the reference's
+        if self.temperature == 1 or not self._log.on:  # of what is not written, this tells what is not finite
+            result = passes()
+            self._captured = self._scaled = result[0].detach().float()
+            return result
+        causal = self._causal_model()
+        with shared_prompts.hidden_states(causal) as hidden:
+            result = passes()
+        input_ids, _, keep = args
+        states = [
+            part.plain(values) if part else values[:, -keep - 1 : -1]
+            for part, values in zip(packings or [None] * len(hidden), hidden, strict=True)
+        ]
+        self._scaled = result[0].detach().float()
+        self._captured = shared_prompts.logps_at_temperature_one(
+            torch.cat(states), causal.get_output_embeddings(), input_ids[:, -keep:]
+        )
+        return result
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        rows = inputs.get(ROW)
+        waiting = rows is not None and self._log.waits_for(rows)
+        self._capture, self._captured = waiting, None
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if rows is not None and not loss.isfinite():
+            raise not_finite("loss", loss.item(), self.state.global_step + 1, self._log.ids(rows))
+        if waiting and rows is not None and self._captured is not None:
+            self._compare(inputs)
+            self._log.keep(rows, self._captured)
+        return loss
+
+    def _compare(self, batch: dict[str, Any]) -> None:
+        """Stop if vLLM sampled the first batch from another policy than this one."""
+        if self._compared or self._scaled is None:
+            return
+        self._compared = True
+        sums = vllm_engines.tally(batch["sampling_per_token_logps"], self._scaled, batch["completion_mask"])
+        sums = self.accelerator.reduce(sums, "sum")
+        if problem := vllm_engines.disagreement(sums, self._limits):
+            raise InputError(problem)
+
+    def _causal_model(self) -> Any:
+        return adapter.unwrapped(self.accelerator.unwrap_model(self.model))
+
+    def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
+        """What is known of each local row before its log-probabilities are."""
+        first = self.accelerator.process_index * len(inputs)
+        here = slice(first, first + len(inputs))
+        columns = [list(self._logs["rewards"][name])[here] for name in self.reward_func_names]
+        weights, advantages = self.reward_weights.tolist(), list(self._logs["advantages"])[here]
+        rows = []
+        for i, (row, values) in enumerate(zip(inputs, zip(*columns, strict=True), strict=True)):
+            rows.append(
+                {
+                    "step": self.state.global_step + 1,
+                    "id": str(row["id"]),
+                    "prompt": text_of(row["prompt"]),
+                    "token_ids": ids[i, mask[i].bool()].tolist(),
+                    "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
+                    "total": spread_rule.total(values, weights),
+                    "advantage": advantages[i],
+                    "opened_think": row.get("opened_think", False),
+                }
+            )
+        return rows

@@ -1,0 +1,94 @@
+"""Settings of TRL's config that cannot train: found before the model loads, or in the first step."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer
+
+from chexphi import ranges
+from chexphi.runs import processes, replaced_run
+from chexphi.schema import InputError
+from chexphi.training.preflight import choices, foreign_code, outward, rehearsal, trackers
+from chexphi.training.preflight.number_ranges import GRPO_RUN, SFT_RUN
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "numpy")
+REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
+"""What these libraries raise for a setting."""
+RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
+
+
+def check(args: Any, verb: str) -> None:
+    """Refuse what the Trainer would refuse once the model has loaded.
+
+    Args:
+        args: TRL's config.
+        verb: Of the stage, for the message.
+
+    Raises:
+        InputError: For the first such setting.
+    """
+    trackers.check(args.report_to)
+    foreign_code.check(args, verb)
+    outward.check(args, verb)
+    ranges.check(vars(args), RANGES[verb], verb)
+    choices.check(args, verb)
+    if args.eval_strategy != "no" or args.eval_on_start:
+        raise InputError(
+            f"{verb} has no data to evaluate on while it trains: leave out eval_strategy and eval_on_start, "
+            "and give its checkpoints to chexphi evaluate"
+        )
+    if args.save_strategy == "best":
+        raise InputError(f"{verb} evaluates nothing while it trains: save_strategy is no, steps or epoch")
+    if args.save_strategy == "steps" and not args.save_steps:
+        raise InputError(f"{verb}: save_steps is 0: use at least 1, or save_strategy no")
+    rehearsal.check(args, verb)
+
+
+@contextmanager
+def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]:
+    """Around making a trainer and training: what a library refuses until the first step ends is one sentence.
+
+    The run has nothing yet, so its folder goes, and the corrected command finds it free. Whatever ends a run
+    before its first step has ended, a run that it was to replace is put back.
+
+    Args:
+        out: The run's folder.
+        verb: Of the stage, for the message.
+        resumed: Whether it goes on with a run that was there: then the error stays, and the folder.
+
+    Yields:
+        A list that takes the trainer once it is made.
+
+    Raises:
+        InputError: In place of the library's error.
+    """
+    made: list[Trainer] = []
+    try:
+        yield made
+    except Exception as error:
+        begun = resumed or any(trainer.state.global_step for trainer in made)
+        refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
+        main = processes.is_main()
+        if main and not resumed and replaced_run.put_back(out):
+            logger.warning("the run that was in %s before is put back", out)
+        elif main and refused and not begun:
+            shutil.rmtree(out, ignore_errors=True)
+        if begun or not refused:
+            raise
+        text = " ".join(str(error).split())
+        raise InputError(f"{verb}: these settings cannot train: {type(error).__name__}: {text}") from error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether one of the training libraries raised this itself; what a reward raises is a `RewardError`."""
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return any(name in raised_in.parts for name in LIBRARIES)

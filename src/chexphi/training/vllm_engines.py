@@ -1,0 +1,202 @@
+"""Samples from vLLM: what must hold before a run, what vLLM's copy of the policy gets, whether both agree.
+
+TRL drives vLLM (`use_vllm`, `vllm_mode` and its other `vllm_*` settings, all untouched). Added here:
+
+* Weights. TRL 1.16 folds the adapter into the base's own tensors, sends them, and takes it out again: in bf16
+  the base is another one after every step, and with it the reference. It also sends the `lm_head` of the
+  adapter `ref`, a name that no engine knows. Here a folded copy is sent, one tensor at a time.
+* Names. vLLM reads Phi-4-multimodal in the original layout only (pull request 30049 removed the native one in
+  0.13), so the policy's tensors get the original's names.
+* Agreement. The log-probabilities of the first batch, as vLLM sampled it, against the trainer's own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl import GRPOConfig
+
+from chexphi.files import read_object
+from chexphi.models import adapter
+from chexphi.models.original_layout import tensor_names
+from chexphi.models.original_layout.tensor_map import PREFIX
+from chexphi.models.policy import Place
+from chexphi.schema import InputError
+
+MODES = ("colocate", "server")
+OUTLIER = 0.5
+"""A token whose log-probabilities are further apart than this counts as an outlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to where the log-probabilities of two engines are the same."""
+
+    difference: float = 0.05
+    """Mean of |difference| over the sampled tokens, in nats; rounding to bf16 alone gives about 0.01."""
+    outliers: float = 0.05
+    """Share of tokens that are outliers."""
+
+
+def check(args: GRPOConfig, limits: Limits) -> None:
+    """Refuse settings with which vLLM cannot run or cannot be compared.
+
+    Raises:
+        InputError: For these, and if vLLM is not installed.
+    """
+    if not installed():
+        raise InputError("use_vllm needs the package vllm: pip install 'chexphi[vllm]'")
+    if args.vllm_mode not in MODES:
+        raise InputError(f"vllm_mode is {args.vllm_mode!r}: use {' or '.join(MODES)}")
+    if (args.top_p, args.top_k or 0, args.min_p or 0.0, args.repetition_penalty) != (1.0, 0, 0.0, 1.0):
+        raise InputError(
+            "with use_vllm the log-probabilities of the whole vocabulary are compared: set top_p to 1, top_k "
+            "to 0, min_p to null and repetition_penalty to 1"
+        )
+    if limits.difference <= 0 or not 0 <= limits.outliers <= 1:
+        raise InputError(
+            f"logp_difference is {limits.difference} and logp_outliers {limits.outliers}: use a number above "
+            "0 and a share between 0 and 1"
+        )
+
+
+def installed() -> bool:
+    """Whether vLLM is."""
+    return importlib.util.find_spec("vllm") is not None
+
+
+def check_policy(args: GRPOConfig, asked: str, place: Place) -> None:
+    """Refuse, before the model is loaded, a policy that vLLM would refuse later or get wrong silently.
+
+    Args:
+        args: TRL's config.
+        asked: What learns, as `trainable.prepare` takes it.
+        place: Where the policy is.
+
+    Raises:
+        InputError: If vLLM cannot hold this policy.
+    """
+    if place.kind == "phi4_multimodal" and args.vllm_mode == "colocate":
+        raise InputError(
+            "vLLM reads Phi-4-multimodal in its original layout only, so it cannot run in the trainer's "
+            "process on native weights: use vllm_mode server (configs/vllm/server.yaml)"
+        )
+    saved = read_object(place.adapter / adapter.CONFIG).get("modules_to_save") if place.adapter else None
+    apart = asked not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
+    if apart and read_object(place.base / "config.json").get("tie_word_embeddings", True):
+        raise InputError(
+            f"vLLM keeps lm_head and the input embedding of {place.base} as one tensor (its config.json ties "
+            "them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
+            "adapter that has an lm_head with chexphi checkpoint merge"
+        )
+
+
+def attach(generation: Any) -> None:
+    """Let TRL's `VLLMGeneration` send weights as above, sample no placeholder and check what comes back."""
+    model, theirs, sample = generation.model, generation._iter_named_params, generation.generate
+    adapted = hasattr(model, "peft_config")
+    base = model.get_base_model() if adapted else model
+
+    def named_parameters() -> Iterator[tuple[str, Tensor]]:
+        if adapted and not generation._dist.is_fsdp:  # FSDP's shards are gathered by TRL's own walk
+            with generation._dist.gather_params(list(model.parameters())):
+                yield from renamed(folded(model), base.config.model_type)
+        else:
+            yield from renamed(theirs(), base.config.model_type)
+
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        found = sample(*args, **kwargs)
+        if problem := malformed(found[1], found[2]):
+            raise InputError(problem)
+        return found
+
+    generation._iter_named_params, generation.generate = named_parameters, generate
+    forbidden = dict.fromkeys(base.placeholder_ids, -100.0)
+    generation.generation_kwargs = {"logit_bias": forbidden} | generation.generation_kwargs
+
+
+def folded(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a `PeftModel` as they are with `default` folded in; the model is left as it is.
+
+    Sums are made in fp32 and rounded once to the base's type.
+    """
+    modules = dict(model.named_modules())
+    for name, parameter in model.named_parameters():
+        native = name.removeprefix(PREFIX)
+        module, saved, rest = native.partition(".modules_to_save.")
+        if saved:
+            which, _, last = rest.partition(".")
+            if which == adapter.NAME:
+                yield f"{module}.{last}", parameter.data
+        elif native.endswith(".base_layer.weight"):
+            delta = modules[name.removesuffix(".base_layer.weight")].get_delta_weight(adapter.NAME)
+            total = parameter.data.float() + delta.detach().float()
+            yield native.replace(".base_layer.", "."), total.to(parameter.dtype)
+        elif ".lora_" not in native and ".original_module." not in native:
+            yield native.replace(".base_layer.", "."), parameter.data
+
+
+def renamed(tensors: Iterator[tuple[str, Tensor]], kind: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors under the names that vLLM reads from the disk for this `model_type`."""
+    for name, tensor in tensors:
+        yield (tensor_names.original(name, adapted=False) if kind == "phi4_multimodal" else name), tensor
+
+
+def malformed(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[Any]] | None) -> str | None:
+    """What is wrong with the lengths of what was sampled: TRL would pad a short row with zeros."""
+    if logprobs is None or len(logprobs) != len(ids):
+        return (
+            f"vLLM returned log-probabilities for {len(logprobs or ())} of {len(ids)} completions: {_REMEDY}"
+        )
+    for row, (tokens, values) in enumerate(zip(ids, logprobs, strict=True)):
+        if len(tokens) != len(values):
+            return (
+                f"vLLM returned {len(values)} log-probabilities for the {len(tokens)} tokens of completion "
+                f"{row}: {_REMEDY}"
+            )
+    return None
+
+
+_REMEDY = "use a vLLM that TRL supports (0.22 to 0.31)"
+
+
+def tally(sampled: Tensor, own: Tensor, mask: Tensor) -> Tensor:
+    """What `disagreement` reads, as sums that add up over processes.
+
+    Args:
+        sampled: vLLM's log-probabilities, (rows, tokens), NaN where it gave none.
+        own: The trainer's at the same temperature.
+        mask: 1 where a token was sampled.
+
+    Returns:
+        fp64 (4,): tokens, those without a finite value in one of the two, outliers, the sum of |difference|.
+    """
+    apart = (sampled.double() - own.double()).abs()[mask.bool()]
+    finite = apart.isfinite()
+    apart = apart[finite]
+    counts = (torch.ones_like(finite).sum(), (~finite).sum(), (apart > OUTLIER).sum(), apart.sum())
+    return torch.stack([count.double() for count in counts])
+
+
+def disagreement(sums: Tensor, limits: Limits) -> str | None:
+    """One sentence if the two engines are not the same policy, None if they are."""
+    tokens, missing, outliers, total = sums.tolist()
+    if missing or not tokens:
+        return (
+            f"{missing:.0f} of the first batch's {tokens:.0f} tokens have no finite log-probability in vLLM "
+            "or in the trainer: check the weights and dtype that vLLM serves"
+        )
+    mean, share = total / tokens, outliers / tokens
+    if mean <= limits.difference and share <= limits.outliers:
+        return None
+    return (
+        f"vLLM and the trainer are not the same policy: over the first batch's {tokens:.0f} tokens their "
+        f"log-probabilities differ by {mean:.3g} on average (limit {limits.difference:g}), and {share:.1%} "
+        f"by more than {OUTLIER} (limit {limits.outliers:.1%}): check that vLLM serves this base with this "
+        "dtype, dynamic_hd and logprobs mode, or raise logp_difference and logp_outliers"
+    )

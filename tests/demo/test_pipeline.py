@@ -1,0 +1,56 @@
+"""What holds the stages of a loop together: a dead runner leaves no stage behind, a bad one is reported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chexphi.demo import stages
+from chexphi.demo.stages import Runner, Settings, Stage
+from chexphi.schema import InputError
+
+STAGE = "from chexphi.demo.stages import end_with_parent as e; import time; e(); print('up', flush=True); "
+
+
+def start(code: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+def test_a_stage_ends_when_its_runner_is_gone() -> None:
+    stage = start(STAGE + "time.sleep(120)", {stages.FOLLOW: "1"})
+    assert stage.stdin is not None and stage.stdout is not None  # noqa: PT018
+    assert stage.stdout.readline() == b"up\n"
+    assert stage.poll() is None
+    stage.stdin.close()  # what the kernel does for a killed runner
+    assert stage.wait(timeout=60) == 1
+
+
+def test_a_command_of_ones_own_does_not_care_about_its_input() -> None:
+    command = start(STAGE + "time.sleep(1)", {})
+    command.communicate()
+    assert command.returncode == 0
+
+
+def test_a_failed_stage_names_its_log(tmp_path: Path) -> None:
+    stage = Stage("sft", ("sft",), {"model": str(tmp_path), "data": "nowhere.json"}, "model", "m.jsonl", 1)
+    runner = Runner(tmp_path, workers=1)
+    with pytest.raises(InputError, match=r"stage sft failed with exit code 2: its log is .*sft\.log"):
+        runner.run(stage)
+    assert "nowhere.json" in (tmp_path / "sft.log").read_text()
+
+
+def test_a_limit_cuts_the_test_and_nothing_else() -> None:
+    assert stages.limited(Settings(), None) == Settings()
+    assert stages.limited(Settings(), 7).test_examples == 7
+    assert stages.limited(Settings(), 7).sft_steps == Settings().sft_steps
+    with pytest.raises(InputError, match="limit is 0"):
+        stages.limited(Settings(), 0)

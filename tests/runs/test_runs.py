@@ -1,0 +1,85 @@
+"""Run folders and append-only logs."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+
+from chexphi.runs import jsonl, run_folder
+from chexphi.schema import InputError
+
+
+def test_a_run_is_never_overwritten_by_accident(tmp_path: Path) -> None:
+    out = run_folder.open_run(tmp_path / "run")
+    run_folder.write_manifest(out, config={"a": 1}, data=None, seed=3, stage="sft")
+    with pytest.raises(InputError, match="--resume"):
+        run_folder.open_run(out)
+    assert run_folder.open_run(out, resume=True) == out
+    assert (out / "manifest.json").exists()
+    run_folder.open_run(out, overwrite=True)
+    assert [path.name for path in out.iterdir()] == ["run.lock"]
+
+
+def test_resume_needs_a_run_and_auto_does_not(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="holds no run to go on with"):
+        run_folder.open_run(out, resume=True)
+    assert not out.exists()
+    assert run_folder.open_run(out, resume="auto") == out
+    (out / "train.log").write_text("killed here")
+    assert run_folder.open_run(out, resume="auto") == out
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="files of no run"):
+        run_folder.open_run(out, resume="auto")
+
+
+def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="files of no run"):
+        run_folder.open_run(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_the_manifest_knows_its_data(tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    data.write_text("[]")
+    run_folder.write_manifest(tmp_path, config={}, data=data, seed=0, stage="sft")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["data_sha256"] == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+    assert {"chexphi", "python"} <= manifest["versions"].keys()
+
+
+def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"ste')
+    lines = jsonl.JsonLines(path)
+    lines.write({"step": 3})
+    lines.close()
+    assert [row["step"] for row in jsonl.read(path)] == [1, 2, 3]
+    jsonl.cut_back(path, len('{"step": 1}\n') * 2)
+    assert [row["step"] for row in jsonl.read(path)] == [1, 2]
+    with pytest.raises(InputError, match="has 24 bytes and the checkpoint counts on 25"):
+        jsonl.cut_back(path, 25)
+
+
+def test_a_log_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """As a file that may not grow."""
+    lines, limits = jsonl.JsonLines(tmp_path / "log.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"log.jsonl cannot be written \(File too large\): make room"):
+            lines.write({"step": 1}, {"step": 2})
+        lines.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("line", ["{", "[1]"])
+def test_a_broken_line_is_numbered(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n' + line + "\n")
+    with pytest.raises(InputError, match="line 2"):
+        list(jsonl.read(path))

@@ -1,0 +1,156 @@
+"""Ctrl-C: the first one saves and ends with a code of its own, the second ends at once, and both are said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from killed_runs import begin, command, end, lines, wait_until
+
+from chexphi.runs.stop import AGAIN_SECONDS, EXIT_CODE, PreemptedError, Stop
+from chexphi.training.recovery.checkpoints import newest
+
+
+def interrupted(
+    argv: list[str], out: Path, happened: Callable[[], bool], *, number: int = signal.SIGINT
+) -> tuple[int, str]:
+    """Exit code and words of a run that is sent a signal once something has happened."""
+    said = out.with_suffix(".txt")
+    process = begin([*argv, "--out", str(out)], said)
+    assert wait_until(process, happened), said.read_text()
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    return end(process, 60), said.read_text()
+
+
+@pytest.mark.parametrize("verb", ["sft", pytest.param("grpo", marks=pytest.mark.faults)])
+def test_ctrl_c_saves_and_says_so_once(
+    tiny_model_dir: Path, subsets: Path, tmp_path: Path, verb: str
+) -> None:
+    out = tmp_path / "run"
+    argv = command(verb, tiny_model_dir, subsets.parent, "--max_steps=400", "--save_steps=1000")
+    argv.remove("--limit=10")
+    code, said = interrupted(argv, out, lambda: lines(out / "metrics.jsonl") >= 1)
+    assert code == EXIT_CODE, said
+    assert said.count("Ctrl-C: saving at the next possible step, then ending; a second one ends at once") == 1
+    assert "Traceback" not in said
+    checkpoint, _ = newest(out)
+    assert checkpoint is not None
+    assert f"Ctrl-C: saved at step {checkpoint.step}, --resume auto goes on" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (["evaluate"], "predictions.jsonl"),
+        pytest.param(["mine", "score"], "scored.jsonl", marks=pytest.mark.faults),
+    ],
+)
+def test_ctrl_c_keeps_the_rows_that_are_written(
+    tiny_model_dir: Path, subsets: Path, tmp_path: Path, words: list[str], rows: str
+) -> None:
+    out, data = tmp_path / "run", subsets / "pool" / "train.json"
+    argv = [*words, "--model", str(tiny_model_dir), "--data", str(data), "--batch_size=1"]
+    code, said = interrupted([*argv, "--max_new_tokens=400"], out, lambda: lines(out / rows) >= 1)
+    assert code == EXIT_CODE, said
+    assert said.count("Ctrl-C: ending; the rows that are written are kept, and --resume auto goes on") == 1
+    assert "Traceback" not in said
+    written = (out / rows).read_bytes()
+    assert written.endswith(b"\n")
+    again = [*argv, "--max_new_tokens=400", "--resume", "--out", str(out)]
+    assert end(begin(again, tmp_path / "again")) == 0, (tmp_path / "again").read_text()
+    assert (out / rows).read_bytes().startswith(written)
+    assert lines(out / rows) == 12
+
+
+def test_a_terminals_ctrl_c_ends_the_demo_and_its_stages(tmp_path: Path) -> None:
+    """It goes to the whole process group; the stages have groups of their own."""
+    out, said = tmp_path / "demo", tmp_path / "said.txt"
+    with said.open("wb") as output:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "chexphi", "demo", "--quick", "--out", str(out)],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        until = time.monotonic() + 120
+        while not (out / "sight" / "run.lock").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+            assert demo.poll() is None, said.read_text()
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(60) == EXIT_CODE, said.read_text()
+    assert said.read_text().count("Ctrl-C: ending; finished stages are kept, and --resume auto goes on") == 1
+    assert "Traceback" not in said.read_text()
+    stage = int((out / "sight" / "run.lock").read_text().split('"pid": ')[1].split(",")[0])
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
+    assert not (out / "sight" / "model").exists()
+
+
+def handled(stop: Stop, *signals: int) -> str:
+    for number in signals:
+        os.kill(os.getpid(), number)
+        time.sleep(0)  # Python runs the handler between two lines
+    return stop.asked
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_is_a_request_once_steps_have_begun(
+    number: int, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    stop = Stop()
+    with stop:
+        stop.steps_begin()
+        assert handled(stop, number) == name
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    assert f"{name}: saving at the next possible step" in capfd.readouterr().err
+    with stop:
+        assert stop.asked == ""
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_stage_without_steps_ends_at_once(
+    number: int, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stop = Stop()
+    with pytest.raises(PreemptedError) as caught, stop.keeping("all is kept"):
+        handled(stop, number)
+    assert caught.value.code == EXIT_CODE
+    assert capfd.readouterr().err == f"\n{name}: ending; all is kept\n"
+
+
+SECOND = """
+import os, signal, sys, time
+from chexphi.runs.stop import STOP
+with STOP:
+    STOP.steps_begin()
+    for number in sys.argv[1].split():
+        os.kill(os.getpid(), int(number))
+    print("goes on", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ((signal.SIGINT,), 0),
+        ((signal.SIGINT, signal.SIGINT), -signal.SIGINT),  # a hurried user
+        ((signal.SIGTERM, signal.SIGTERM), 0),  # a launcher that hands on what it got itself
+        ((signal.SIGINT, signal.SIGTERM), 0),
+        ((signal.SIGTERM, signal.SIGINT), 0),
+    ],
+)
+def test_which_second_signal_ends_at_once(signals: tuple[int, ...], code: int) -> None:
+    assert AGAIN_SECONDS > 0.5
+    words = " ".join(str(int(number)) for number in signals)
+    found = subprocess.run([sys.executable, "-c", SECOND, words], capture_output=True, check=False)
+    assert found.returncode == code
+    assert (found.stdout == b"goes on\n") == (code == 0)
