@@ -17,7 +17,7 @@ from transformers import (
 
 from chexphi.models import adapter, trainable
 from chexphi.models.families import phi4, tiny
-from chexphi.models.original_layout.tensor_names import TARGETS
+from chexphi.models.lora_names import TARGETS
 
 GPU = torch.cuda.is_available()
 

@@ -32,7 +32,7 @@ def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A base with an adapter that changes nothing yet."""
     from chexphi.models import adapter
     from chexphi.models.families import phi4
-    from chexphi.models.original_layout.tensor_names import TARGETS
+    from chexphi.models.lora_names import TARGETS
 
     folder = tmp_path_factory.mktemp("policy") / "model"
     shutil.copytree(tiny_model_dir, folder)

@@ -30,7 +30,8 @@ from trl.generation import vllm_generation
 from chexphi.models import adapter, policy, trainable
 from chexphi.models.families import phi4
 from chexphi.models.families.family import LAYERS
-from chexphi.models.original_layout.tensor_names import TARGETS, native
+from chexphi.models.lora_names import TARGETS
+from chexphi.models.original_layout.tensor_names import native
 from chexphi.schema import InputError
 from chexphi.training import grpo, vllm_engines
 

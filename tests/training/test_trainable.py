@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from chexphi.models import adapter, policy, trainable
 from chexphi.models.families import phi4
-from chexphi.models.original_layout.tensor_names import TARGETS
+from chexphi.models.lora_names import TARGETS
 from chexphi.schema import InputError
 from chexphi.training import grpo, sft
 

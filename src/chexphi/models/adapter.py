@@ -24,8 +24,7 @@ from chexphi.files import read_object
 from chexphi.model_folder import reading
 from chexphi.models import adapter_settings, tensor_headers
 from chexphi.models.adapter_settings import CONFIG as CONFIG
-from chexphi.models.original_layout.tensor_map import PREFIX
-from chexphi.models.original_layout.tensor_names import adapter_shapes
+from chexphi.models.lora_names import PREFIX, adapter_shapes
 from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError, shown
 

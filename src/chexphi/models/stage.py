@@ -12,7 +12,8 @@ import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from chexphi.models import openmp, policy, trainable, zero
-from chexphi.models.families.film_features import Features, Tower, has_dropout, weights_digest
+from chexphi.models.families.film_features import Features, Tower, weights_digest
+from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.ranges import COUNT, Range
 from chexphi.runs import processes, run_folder, run_settings
 from chexphi.schema import Example, InputError

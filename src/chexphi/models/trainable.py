@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from chexphi.models import adapter
-from chexphi.models.original_layout.tensor_map import PREFIX
+from chexphi.models.lora_names import PREFIX
 from chexphi.schema import InputError, shown
 
 SETTINGS = ("vision_lora", "vision_lora+lm_head", "all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,3 +76,9 @@ def _power(name: str, value: float, weight: float) -> float:
     if value < 0:
         raise ValueError(f"reward {name} is {value:g}: a product needs rewards of at least 0")
     return float(value**weight)
+
+
+def weighted_sum(rewards: Sequence[float], weights: Sequence[float]) -> float:
+    """The weighted sum of one completion's rewards, as TRL's: what does not apply counts nothing."""
+    pairs = zip(rewards, weights, strict=True)
+    return math.fsum(weight * value for value, weight in pairs if not math.isnan(value))

@@ -36,11 +36,11 @@ from trl.trainer.utils import (
 from chexphi.models import adapter, trainable
 from chexphi.models.shared_prompts.packed_rows import Packed
 from chexphi.prompts import text_of
+from chexphi.rewards.combine import weighted_sum
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import loss_mask, shared_prompts, vllm_engines
 from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
-from chexphi.training.dynamic_sampling import spread_rule
 from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.preflight.unscorable import SkipsUnscorable
 from chexphi.training.recovery.resume import Recovering
@@ -255,7 +255,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
                     "prompt": text_of(row["prompt"]),
                     "token_ids": ids[i, mask[i].bool()].tolist(),
                     "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
-                    "total": spread_rule.total(values, weights),
+                    "total": weighted_sum(values, weights),
                     "advantage": advantages[i],
                     "opened_think": row.get("opened_think", False),
                 }

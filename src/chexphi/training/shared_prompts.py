@@ -20,8 +20,9 @@ from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from chexphi.models import longrope
 from chexphi.models.families.family import PolicyModel
-from chexphi.models.families.film_features import Features, has_dropout
+from chexphi.models.families.film_features import Features
 from chexphi.models.shared_prompts import packed_rows
+from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.models.shared_prompts.packed_rows import Packed
 from chexphi.models.shared_prompts.same_prompts import same_prompts
 

@@ -23,8 +23,8 @@ from trl import GRPOConfig
 
 from chexphi.files import read_object
 from chexphi.models import adapter
+from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout import tensor_names
-from chexphi.models.original_layout.tensor_map import PREFIX
 from chexphi.models.policy import Place
 from chexphi.schema import InputError
 

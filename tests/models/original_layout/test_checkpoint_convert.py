@@ -24,13 +24,14 @@ from typer.testing import CliRunner
 from chexphi.cli import app
 from chexphi.models import adapter, policy, trainable
 from chexphi.models.families import phi4, tiny
+from chexphi.models.lora_names import TARGETS, adapter_shapes
 from chexphi.models.merging import merge
 from chexphi.models.original_layout.exporting import export
 from chexphi.models.original_layout.importing import convert
 from chexphi.models.original_layout.inspect import inspect
 from chexphi.models.original_layout.original_config import to_native, to_original
 from chexphi.models.original_layout.tensor_map import make_plan
-from chexphi.models.original_layout.tensor_names import TARGETS, adapter_shapes, original, original_lora
+from chexphi.models.original_layout.tensor_names import original, original_lora
 from chexphi.models.tensor_headers import Header, read_file
 from chexphi.prompts import messages
 from chexphi.schema import InputError

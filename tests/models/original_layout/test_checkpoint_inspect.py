@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from chexphi.cli import app
+from chexphi.models.lora_names import ADAPTED
 from chexphi.models.original_layout.inspect import inspect
-from chexphi.models.original_layout.tensor_names import ADAPTED, original
+from chexphi.models.original_layout.tensor_names import original
 from chexphi.schema import InputError
 
 RANKS = {"vision": 4, "speech": 6}

@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 from chexphi.models import tensor_headers
 from chexphi.models.families import tiny
+from chexphi.models.lora_names import TARGETS, adapter_shapes
 from chexphi.models.original_layout.importing import native_shapes
 from chexphi.models.original_layout.original_config import to_native
-from chexphi.models.original_layout.tensor_names import TARGETS, adapter_shapes, original_lora
+from chexphi.models.original_layout.tensor_names import original_lora
 
 SIZES = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 16}
 SHARD = 330 << 20

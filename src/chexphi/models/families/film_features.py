@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from chexphi import atomic
+from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.models.shared_prompts.same_prompts import same_films
 
 logger = logging.getLogger(__name__)
@@ -47,18 +48,6 @@ def weights_digest(encoder: Any) -> str:
     config = encoder.config
     note = f"{config.to_json_string()} {config._attn_implementation} {names}"
     return digest(*(tensor for _, tensor in tensors), note=note)
-
-
-def has_dropout(module: Any) -> bool:
-    """Whether two equal inputs may come out different in training mode."""
-    return any(_rate(part) > 0 for part in module.modules())
-
-
-def _rate(module: nn.Module) -> float:
-    if isinstance(module, nn.Dropout):
-        return module.p
-    rates = (getattr(module, name, 0.0) for name in ("attention_dropout", "dropout"))
-    return max((rate for rate in rates if isinstance(rate, int | float)), default=0.0)
 
 
 class Features:

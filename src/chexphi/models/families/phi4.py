@@ -31,7 +31,7 @@ from chexphi.models.families.phi4_processor import (
     check_crops,
     set_crops,
 )
-from chexphi.models.original_layout.tensor_names import TARGETS
+from chexphi.models.lora_names import TARGETS
 
 __all__ = [
     "Phi4MultimodalForCausalLM",

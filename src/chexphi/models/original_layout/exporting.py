@@ -16,11 +16,12 @@ from transformers import Phi4MultimodalConfig
 from chexphi import atomic, model_folder
 from chexphi.files import read_object
 from chexphi.models import adapter, adapter_settings, policy, tensor_headers
+from chexphi.models.lora_names import PREFIX, TARGETS
 from chexphi.models.original_layout.original_config import to_native, to_original
 from chexphi.models.original_layout.side_files import ORIGINAL, texts
 from chexphi.models.original_layout.stream import Copy, Output
-from chexphi.models.original_layout.tensor_map import EMBEDDING, HEAD, PREFIX
-from chexphi.models.original_layout.tensor_names import ADAPTERS, TARGETS, original, original_lora
+from chexphi.models.original_layout.tensor_map import EMBEDDING, HEAD
+from chexphi.models.original_layout.tensor_names import ADAPTERS, original, original_lora
 from chexphi.models.original_layout.writing import GO_ON, JOURNAL, begin, shard_names, write_all, write_index
 from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError

@@ -10,7 +10,7 @@ from typing import Any
 
 from chexphi.files import read_object
 from chexphi.models import tensor_headers
-from chexphi.models.original_layout.tensor_map import PREFIX
+from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout.tensor_names import ADAPTERS, lora, other_half
 from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError

@@ -17,7 +17,7 @@ from chexphi.models.families.phi4_processor import (
     Phi4MultimodalImageProcessor,
     Phi4MultimodalProcessor,
 )
-from chexphi.models.original_layout.tensor_names import TARGETS
+from chexphi.models.lora_names import TARGETS
 from chexphi.schema import InputError
 
 ORIGINAL = "original"

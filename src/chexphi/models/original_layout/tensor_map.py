@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chexphi.models.original_layout.tensor_names import ADAPTERS, TARGETS, adapter_shapes, lora, native
+from chexphi.models.lora_names import PREFIX, TARGETS, adapter_shapes
+from chexphi.models.original_layout.tensor_names import ADAPTERS, lora, native
 from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError
 
@@ -17,7 +18,6 @@ DROPPED = {
 }
 """Tensors of the original that have no place natively -> why."""
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
-PREFIX = "base_model.model."
 Shapes = Mapping[str, tuple[int, ...]]
 
 

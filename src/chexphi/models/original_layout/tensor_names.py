@@ -8,13 +8,10 @@ plain names and each adapter is a PEFT folder of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+
+from chexphi.models.lora_names import TARGETS
 
 ADAPTERS = ("vision", "speech")
-ADAPTED = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
-"""Linear layers of every language layer that carry the adapters."""
-TARGETS = rf"model\.layers\.\d+\.(?:{'|'.join(map(re.escape, ADAPTED))})"
-"""The same as a pattern of modules; the bare suffixes would hit the audio encoder as well."""
 
 _EMBED = "model.embed_tokens_extend."
 _ENCODER = f"{_EMBED}audio_embed.encoder.encoders.#."
@@ -91,22 +88,3 @@ def _renamed(name: str, table: dict[str, str]) -> str:
     assert found, "the pattern takes any line"
     renamed = table.get(found[1], found[1]) + (found[2] or "")
     return renamed.replace("#", block[0]) if block else renamed
-
-
-def adapter_shapes(
-    shapes: Mapping[str, tuple[int, ...]], targets: str, rank: int
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of a LoRA's tensors, A (rank, in) and B (out, rank) of each module that `targets` names.
-
-    Args:
-        shapes: Of the base's tensors.
-        targets: Pattern of the modules.
-        rank: Of the LoRA.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    for name, shape in shapes.items():
-        module = name.removesuffix(".weight")
-        if module != name and re.fullmatch(targets, module):
-            found[f"{module}.lora_A.weight"] = (rank, shape[1])
-            found[f"{module}.lora_B.weight"] = (shape[0], rank)
-    return found

@@ -8,20 +8,17 @@ cache of ours (`cache`). All that follows is the library's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.generation.configuration_utils import GenerationMode
 
-from chexphi.models.families.film_features import has_dropout
 from chexphi.models.shared_prompts import packed_rows
+from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.models.shared_prompts.kv_cache import Groups, Held, hold, reserve
 from chexphi.models.shared_prompts.same_prompts import same_prompts
-
-if TYPE_CHECKING:
-    from chexphi.models.families.family import PolicyModel
 
 _TOKENS = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 """Inputs with a value a token, (..., rows, length), or one row for all."""
@@ -42,7 +39,7 @@ class Distinct(NamedTuple):
 
 
 def distinct(
-    model: PolicyModel, input_ids: Tensor, generation_config: Any, inputs: Mapping[str, Any]
+    model: Any, input_ids: Tensor, generation_config: Any, inputs: Mapping[str, Any]
 ) -> Distinct | None:
     """The prompts to read; None if each row is to be read.
 
@@ -95,9 +92,7 @@ def inputs_of(
     return chosen
 
 
-def spread(
-    model: PolicyModel, output: Any, found: Distinct | None, config: Any, inputs: dict[str, Any]
-) -> Any:
+def spread(model: Any, output: Any, found: Distinct | None, config: Any, inputs: dict[str, Any]) -> Any:
     """What `generate` goes on with after its prompts are read: logits of all rows, and a cache to decode on.
 
     A cache that someone else sees stays the library's own.
@@ -118,7 +113,7 @@ def spread(
 
 
 def settle(
-    model: PolicyModel,
+    model: Any,
     cache: Any,
     known: Tensor | None,
     groups: Groups | None,

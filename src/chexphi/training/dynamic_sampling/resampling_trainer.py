@@ -28,6 +28,7 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.trainer.utils import nanstd
 
 from chexphi.prompts import text_of
+from chexphi.rewards.combine import weighted_sum
 from chexphi.training import loss_mask
 from chexphi.training.completions import rewards_of
 from chexphi.training.dynamic_sampling import spread_rule
@@ -189,7 +190,7 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
     def _tell(self, batch: Batch, rounds: int, seconds: float) -> None:
         """Log the cost, remember what became of each prompt, and say so if the batch is short."""
         weights, size, spreads = self.reward_weights.tolist(), self.num_generations, self._spreads()
-        totals = [spread_rule.total(values, weights) for values in self._sample_rewards]
+        totals = [weighted_sum(values, weights) for values in self._sample_rewards]
         means = [sum(totals[start : start + size]) / size for start in range(0, len(totals), size)]
         good = [value > self._rule.threshold for value in spreads]
         for group, mean in enumerate(means):
@@ -234,7 +235,7 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
             "prompt": sample.prompt,
             "token_ids": sample.completion_ids,
             "rewards": rewards_of(sample.id, self.reward_func_names, values),
-            "total": spread_rule.total(values, self.reward_weights.tolist()),
+            "total": weighted_sum(values, self.reward_weights.tolist()),
             "advantage": 0.0,
             "opened_think": sample.opened_think,
         }

@@ -14,6 +14,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from chexphi.rewards.combine import weighted_sum
 from chexphi.schema import InputError
 
 if TYPE_CHECKING:
@@ -63,14 +64,8 @@ def spread(rewards: Sequence[Sequence[float]], weights: Sequence[float], *, apar
     if apart:
         columns = [[w * row[i] for row in rows if not math.isnan(row[i])] for i, w in enumerate(weights)]
     else:
-        columns = [[total(row, weights) for row in rows]]
+        columns = [[weighted_sum(row, weights) for row in rows]]
     return max((statistics.stdev(values) for values in columns if len(values) > 1), default=0.0)
-
-
-def total(rewards: Sequence[float], weights: Sequence[float]) -> float:
-    """The weighted sum of one completion's rewards, as TRL's: what does not apply counts nothing."""
-    pairs = zip(rewards, weights, strict=True)
-    return math.fsum(weight * value for value, weight in pairs if not math.isnan(value))
 
 
 def choose(spreads: Sequence[float], size: int, rule: Rule) -> Batch:
