@@ -9,8 +9,11 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from chexphi import config, field_values
@@ -187,6 +190,24 @@ def test_the_readme_tree_is_the_tree() -> None:
             assert any(name == leaf or (leaf.endswith("/") and name.startswith(leaf)) for leaf in leaves), (
                 name
             )
+
+
+def test_no_circle_of_imports_in_the_package_or_in_a_folder_of_it() -> None:
+    """Folders and files of one level import each other in one direction only."""
+    imports = grimp.build_graph("chexphi")
+    below: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for module in imports.modules:
+        for other in imports.find_modules_directly_imported_by(module):
+            ours, theirs = module.split("."), other.split(".")
+            level = next((at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
+            if level:
+                below[".".join(ours[:level])][ours[level]].add(theirs[level])
+    assert {"chexphi", "chexphi.models", "chexphi.training.recovery"} <= below.keys()
+    for folder, arrows in below.items():
+        try:
+            TopologicalSorter(arrows).prepare()
+        except CycleError as error:
+            pytest.fail(f"{folder}: {error.args[1]}")
 
 
 def test_no_registry_host_and_no_index_url() -> None:
