@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import Phi4MultimodalConfig, Phi4MultimodalForCausalLM
 
+from chexphi.models.lora_names import ADAPTED
 from chexphi.models.original_layout.tensor_names import (
-    ADAPTED,
     ADAPTERS,
     lora,
     native,
