@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -194,7 +196,13 @@ def check_answers(address: str) -> None:
 
 
 def run_to_end(argv: Sequence[str], log: str, folder: str) -> int:
-    """In a worker of the cluster: run a command; returns its exit code."""
+    """In a worker of the cluster: run a command; returns its exit code.
+
+    Ray cancels a task by what SIGINT would do. A worker whose cluster was begun by a background job of a
+    shell ignores SIGINT, and would go on.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = _popen(argv, Path(log), {}, folder)
     try:
         while process.poll() is None:
