@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the libraries made when they were imported stays: trainers collect garbage, which then takes long."""
+    """What imports made stays: trainers collect garbage, which takes long if it is looked through."""
     gc.collect()
     gc.freeze()
 
