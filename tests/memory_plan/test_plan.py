@@ -95,6 +95,7 @@ def test_film_tokens_are_those_of_the_processor(tiny_model_dir: Path, bare: Path
     assert plan_settings.film(tiny_model_dir, (640, 640), None)[0] == 2  # its processor's dynamic_hd is 1
 
 
+@pytest.mark.slow
 def test_full_size_figures_that_are_known() -> None:
     _, asked = plan.parse(["--config", str(ROOT / "configs" / "grpo_kg.yaml"), "--image_size=448x448"])
     found = plan.plan(asked)

@@ -389,6 +389,7 @@ def test_pickles_are_read_only_when_trusted_and_then_only_tensors(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_that_looks_whole_and_the_same_command_goes_on(
     written: Any, tmp_path: Path
 ) -> None:
