@@ -33,8 +33,12 @@ class JsonLines:
 
     def write(self, *rows: Mapping[str, Any]) -> None:
         with atomic.writing(self.path, remedy=GO_ON):
-            self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            self._file.flush()
+            try:
+                self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+                self._file.flush()
+            except OSError:
+                self.close()  # else the rest is written once the file is forgotten, into a resumed run
+                raise
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # of lines that `write` failed on
