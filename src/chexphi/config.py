@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from chexphi import ranges, yaml_files
 from chexphi.field_values import check_values, fields_of
 from chexphi.ranges import Range
+from chexphi.runs import processes, run_folder
 from chexphi.runs.run_folder import Resume
 from chexphi.schema import InputError, shown
 
@@ -85,6 +86,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return yaml_files.read_yaml(path)
 
 
+@processes.agreed()
 def parse(
     argv: Sequence[str],
     *kinds: type,
@@ -102,7 +104,7 @@ def parse(
         allowed: The range of each number that has one; NaN and infinity are in none.
 
     Raises:
-        InputError: For anything the user has to correct.
+        InputError: For anything the user has to correct; of several processes one says it.
     """
     files, flags = split_configs(normalize_flags(argv), prog)
     values: dict[str, Any] = dict(defaults or {})
@@ -186,20 +188,18 @@ def parse_training(
     """
     import torch
 
-    from chexphi.runs import processes, run_folder
-
     with processes.agreed():
         on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
         processes.check(0 if on_cpu else torch.cuda.device_count())
-        # TRL's default folder has one name for all runs
-        ours_first = {
-            "output_dir": "",
-            "bf16": torch.cuda.is_available(),
-            "use_cpu": not torch.cuda.is_available(),
-        }
-        ours, args = parse(
-            argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults}, allowed=allowed
-        )
+    # TRL's default folder has one name for all runs
+    ours_first = {
+        "output_dir": "",
+        "bf16": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    ours, args = parse(
+        argv, recipe, trl, prog=f"chexphi {verb}", defaults={**ours_first, **defaults}, allowed=allowed
+    )
     args.output_dir = str(ours.out or args.output_dir or run_folder.default_folder(verb))
     return ours, args
 

@@ -64,7 +64,7 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
         name = "--" + field.name.replace("_", "-")
         words = [f"{name}/--no-{name[2:]}" if hints[field.name] is bool else name]
         info = typer.Option(*words, help=f"{field.metadata['help']} (default: {field.default})")
-        hint: Any = Annotated.__class_getitem__((hints[field.name] | None, info))  # type: ignore[attr-defined]
+        hint: Any = Annotated[hints[field.name] | None, info]
         return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
     def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -122,17 +122,22 @@ def by_sentences(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> list[Parse]:
     """The parses of texts by what parses sentences: one call, all sentences in order."""
-    return [joined(text, places, parses) for text, places, parses in _cut(texts, parse_sentences)]
+    return [
+        joined(text, places, parses, _apart(text)) for text, places, parses in _cut(texts, parse_sentences)
+    ]
 
 
 def graphs_by_sentences(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> list[Graph]:
     """The graphs of `by_sentences`: a text without sections has all that its sentences have."""
-    return [
-        joined(text, places, parses).graph if _apart(text) else Graph.union([p.graph for p in parses])
-        for text, places, parses in _cut(texts, parse_sentences)
-    ]
+    found = []
+    for text, places, parses in _cut(texts, parse_sentences):
+        if sections := _apart(text):
+            found.append(joined(text, places, parses, sections).graph)
+        else:
+            found.append(Graph.union([parse.graph for parse in parses]))
+    return found
 
 
 def _cut(
@@ -146,8 +151,13 @@ def _cut(
         yield text, found, list(islice(parses, len(found)))
 
 
-def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]) -> Parse:
-    """The parse of a text from those of its sentences."""
+def joined(
+    text: str,
+    places: Sequence[tuple[int, int]],
+    parses: Sequence[Parse],
+    sections: Sequence[tuple[int, int, bool]],
+) -> Parse:
+    """The parse of a text from those of its sentences; `sections` are those that ask or tell why."""
     mentions: list[Mention] = []
     unclaimed: list[Mention] = []
     edges: set[tuple[int, str, int]] = set()
@@ -156,13 +166,17 @@ def joined(text: str, places: Sequence[tuple[int, int]], parses: Sequence[Parse]
         mentions += _moved(sentence.mentions, start)
         unclaimed += _moved(sentence.unclaimed, start)
         edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    parse = claimed(text, mentions, edges, _asked(text, places, mentions))
+    parse = claimed(text, mentions, edges, _asked(text, places, mentions, sections))
     return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
 
 
-def _asked(text: str, places: Sequence[tuple[int, int]], mentions: Sequence[Mention]) -> set[int]:
+def _asked(
+    text: str,
+    places: Sequence[tuple[int, int]],
+    mentions: Sequence[Mention],
+    sections: Sequence[tuple[int, int, bool]],
+) -> set[int]:
     """Positions of the mentions in sections that ask or tell why."""
-    sections = _apart(text)
     order = sorted(range(len(mentions)), key=lambda index: mentions[index].start) if sections else []
     begins = [mentions[index].start for index in order]
     return {

@@ -29,6 +29,7 @@ HANDED_OVER = ("reward_router_address", "reward_model_tokenizer")
 """What veRL 0.9.1 adds to the `reward_kwargs` where there is a reward model; not used."""
 
 _lock = threading.Lock()
+_DEFAULTS = vars(settings.RewardFields())
 
 
 @functools.cache
@@ -76,7 +77,9 @@ def compute_score(
             f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(near)}"
         )
     given = {name: value for name, value in kwargs.items() if name in rules.NAMES}
-    if wrong := next((name for name, value in given.items() if not isinstance(value, str | bool)), None):
+    if wrong := next(
+        (name for name, value in given.items() if type(value) is not type(_DEFAULTS[name])), None
+    ):
         raise InputError(
             f"veRL: reward_kwargs has {wrong} = {shown(given[wrong])}: give a text, or true or false"
         )

@@ -52,8 +52,7 @@ RANGES = MODEL_RANGES | {
 
 def parse(argv: Sequence[str]) -> MineScoreRecipe:
     """Read the recipe from the command line."""
-    with processes.agreed():
-        return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
+    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:

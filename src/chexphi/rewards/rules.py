@@ -7,19 +7,27 @@ these fields. Standard library only.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any
 
 from chexphi.answers import REWARD_MATCHES
 from chexphi.graph.match import EMPTIES, MEASURES
 from chexphi.schema import InputError, shown
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "match": REWARD_MATCHES,
+    "measure": MEASURES,
+    "empty": EMPTIES,
+    "contradictions": ("discount", "ignore"),
+    "repetitions": ("discount", "ignore"),
+}
+"""Fields of the rules that have a few known values."""
+
 
 @dataclass(frozen=True)
 class AnswerRule:
     """When an answer is right; see `chexphi.rewards.score.accuracy`."""
-
-    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"match": REWARD_MATCHES}
 
     match: str = field(
         default="exact",
@@ -36,13 +44,6 @@ class AnswerRule:
 @dataclass(frozen=True)
 class GraphRule:
     """What the graph of a reasoning earns; see `chexphi.rewards.score.score_graph`."""
-
-    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "measure": MEASURES,
-        "empty": EMPTIES,
-        "contradictions": ("discount", "ignore"),
-        "repetitions": ("discount", "ignore"),
-    }
 
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     empty: str = field(
@@ -78,8 +79,15 @@ def check(where: str, *rules: AnswerRule | GraphRule) -> None:
     for rule in rules:
         if not isinstance(rule, AnswerRule | GraphRule):
             raise InputError(f"{where}: its rule is {shown(rule)}: give an AnswerRule or a GraphRule")
-        for kind in (AnswerRule, GraphRule):
-            for name, choices in kind.CHOICES.items() if isinstance(rule, kind) else ():
-                if getattr(rule, name) not in choices:
-                    value = shown(getattr(rule, name))
-                    raise InputError(f"{where}: {name} is {value}: use {', '.join(choices)}")
+        check_choices(where, vars(rule), CHOICES)
+
+
+def check_choices(where: str, values: Mapping[str, Any], choices: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a value that is not among the choices of its setting.
+
+    Raises:
+        InputError: For the first such setting; `where` is the beginning of the message.
+    """
+    for name, known in choices.items():
+        if name in values and values[name] not in known:
+            raise InputError(f"{where}: {name} is {shown(values[name])}: use {', '.join(known)}")

@@ -14,11 +14,10 @@ from chexphi.graph.match import Compat, GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
-from chexphi.rewards import columns, original, rules
+from chexphi.rewards import columns, original, rules, settings
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import AnswerRule, GraphRule
-from chexphi.rewards.settings import check_choices
 from chexphi.schema import InputError
 
 
@@ -178,7 +177,7 @@ def score(
             of a `Score`, or for a completion, reference or answer of a wrong type.
     """
     rules.check("score", answer_rule, graph_rule)
-    check_choices("score", compat=compat)
+    rules.check_choices("score", {"compat": compat}, settings.CHOICES)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()
     reference = columns.solution_text(reference, "score: the reference")

@@ -14,7 +14,7 @@ from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.schema import InputError, shown
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
-CHOICES = {"combine": COMBINES, "compat": ("default", "seed")}
+CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": ("default", "seed")}
 """Of what is no rule of one reward; for those see `rules`."""
 
 RANGES = {
@@ -56,17 +56,6 @@ class RewardFields(GraphRule, AnswerRule):
     )
 
 
-def check_choices(where: str, **values: str) -> None:
-    """Refuse a value that is not among the `CHOICES` of its setting.
-
-    Raises:
-        InputError: For the first such setting; `where` is the beginning of the message.
-    """
-    for name, value in values.items():
-        if value not in CHOICES[name]:
-            raise InputError(f"{where}: {name} is {shown(value)}: use {', '.join(CHOICES[name])}")
-
-
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
     """How the rewards make the total."""
     return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
@@ -81,7 +70,7 @@ def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where
     for name in fields.rewards:
         check_name(name, where)
     rules.check(where, fields)
-    check_choices(where, **{name: getattr(fields, name) for name in CHOICES})
+    rules.check_choices(where, vars(fields), CHOICES)
     ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, where)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):
         raise InputError(f"{where}: rewards is {shown(fields.rewards)}: name each reward once")
