@@ -1,7 +1,8 @@
 """What the call of both rewards takes on a group: 8 completions and 1 reference, read by the lexicon.
 
-Reasonings of drawn films stand for completions. The first round meets every sentence for the first time, the
-others know them all; a policy that learns is between the two. To compare two revisions run it with the
+Reasonings of drawn films serve as completions. The lexicon reads its tables at its first text, once a process. After
+that, the first round meets every sentence for the first time and the others know them all; a policy that learns is
+between the two. To compare two revisions run it with the
 `PYTHONPATH` of each: the check sum tells whether the rewards are the same.
 """
 
@@ -45,6 +46,9 @@ def drawn_groups() -> list[tuple[list[str], list[str]]]:
 def main() -> None:
     groups = drawn_groups()
     rewards = [AccuracyReward(), GraphReward(open_extractor("lexicon"))]
+    before = time.perf_counter()
+    rewards[1](["<think>A text of its own.</think><answer>no</answer>"], solution=groups[0][1][:1])
+    reading_tables = time.perf_counter() - before
     seconds = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
@@ -55,6 +59,7 @@ def main() -> None:
         ]
         seconds.append((time.perf_counter() - begun) / GROUPS)
     table = Table("both rewards on a group", "ms", title=f"{GROUPS} groups of {COMPLETIONS} completions")
+    table.add_row("the first text of the process, once", f"{1000 * reading_tables:.0f}")
     table.add_row("sentences met for the first time", f"{1000 * seconds[0]:.2f}")
     table.add_row(
         f"sentences met before, median of {ROUNDS - 1}", f"{1000 * statistics.median(seconds[1:]):.2f}"
