@@ -1,9 +1,9 @@
 """What the call of both rewards takes on a group: 8 completions and 1 reference, read by the lexicon.
 
-Reasonings of drawn films serve as completions. The lexicon reads its tables at its first text, once a process. After
-that, the first round meets every sentence for the first time and the others know them all; a policy that learns is
-between the two. To compare two revisions run it with the
-`PYTHONPATH` of each: the check sum tells whether the rewards are the same.
+Reasonings of drawn films serve as completions. The lexicon reads its tables at its first text, once a
+process. After that, the first round meets every sentence for the first time and the others know them all; a
+policy that learns is between the two. To compare two revisions run it with the `PYTHONPATH` of each: the
+check sum tells whether the rewards are the same.
 """
 
 from __future__ import annotations
