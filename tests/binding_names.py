@@ -17,19 +17,7 @@ SRC = Path(__file__).parents[1] / "src" / "chexphi"
 # Participles, pronouns, adverbs, order: they say where a value came from or what becomes of it, and not what it
 # is. Left out, because they have content here: word, piece (of a tokenizer), side, out (the folder of --out), run.
 WITHOUT_CONTENT = frozenset(
-    """
-    added again allowed answered any apart around asked away back bad before begun behind both bound
-    brought built called came changed chosen closed come coming counted cut different done drawn each
-    either else every everything fallen far felt filled first fixed followed found fresh full gave given
-    go goes going gone good got had handed has held here holds how inner it its joined just keep keeps
-    kept known last late later least left lies like lost made many matter matters meant met more most
-    moved named near needed new next none now odd off old one ones only open opened other others outer
-    outside own paired part parts passed past picked place places plain put read ready real rest said same
-    seen sent set settled shown single so some something sort sought spoken spread stand standing stands
-    stated still stood stuff such taken that them then there these they thing things this those tied
-    together told too took tried turned under unread use used wanted was way ways went were what when
-    where which whole whose will with within without written
-    """.split()
+    ["added", "again", "allowed", "answered", "any", "apart", "around", "asked", "away", "back", "bad", "before", "begun", "behind", "both", "bound", "brought", "built", "called", "came", "changed", "chosen", "closed", "come", "coming", "counted", "cut", "different", "done", "drawn", "each", "either", "else", "every", "everything", "fallen", "far", "felt", "filled", "first", "fixed", "followed", "found", "fresh", "full", "gave", "given", "go", "goes", "going", "gone", "good", "got", "had", "handed", "has", "held", "here", "holds", "how", "inner", "it", "its", "joined", "just", "keep", "keeps", "kept", "known", "last", "late", "later", "least", "left", "lies", "like", "lost", "made", "many", "matter", "matters", "meant", "met", "more", "most", "moved", "named", "near", "needed", "new", "next", "none", "now", "odd", "off", "old", "one", "ones", "only", "open", "opened", "other", "others", "outer", "outside", "own", "paired", "part", "parts", "passed", "past", "picked", "place", "places", "plain", "put", "read", "ready", "real", "rest", "said", "same", "seen", "sent", "set", "settled", "shown", "single", "so", "some", "something", "sort", "sought", "spoken", "spread", "stand", "standing", "stands", "stated", "still", "stood", "stuff", "such", "taken", "that", "them", "then", "there", "these", "they", "thing", "things", "this", "those", "tied", "together", "told", "too", "took", "tried", "turned", "under", "unread", "use", "used", "wanted", "was", "way", "ways", "went", "were", "what", "when", "where", "which", "whole", "whose", "will", "with", "within", "without", "written"]
 )
 
 
@@ -43,7 +31,9 @@ def bindings(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
             case ast.ExceptHandler(name=str(name)):
                 yield node.lineno, name
-            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+            case (
+                ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name))
+            ):
                 yield node.lineno, name
 
 

@@ -48,10 +48,10 @@ def bare(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     ],
 )
 def test_the_stage_is_the_one_that_knows_the_settings(argv: list[str], stage: str) -> None:
-    fields, asked = plan.parse(argv)
+    fields, settings = plan.parse(argv)
     assert fields.stage == stage
-    assert (asked.generated > 0) == (stage == "grpo")
-    assert asked.bf16  # as on the GPU that is to be rented, not as on this machine
+    assert (settings.generated > 0) == (stage == "grpo")
+    assert settings.bf16  # as on the GPU that is to be rented, not as on this machine
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_bad_input_is_one_sentence(argv: list[str], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("phi4mm", "chexphi checkpoint import"), ("qwen2", "'phi4_multimodal' is what is counted")],
+    [("phi4mm", "chexphi checkpoint import"), ("qwen2", "only 'phi4_multimodal' is counted")],
 )
 def test_other_models_are_refused(tmp_path: Path, kind: str, words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
@@ -97,8 +97,8 @@ def test_film_tokens_are_those_of_the_processor(tiny_model_dir: Path, bare: Path
 
 @pytest.mark.slow
 def test_full_size_figures_that_are_known() -> None:
-    _, asked = plan.parse(["--config", str(ROOT / "configs" / "grpo_kg.yaml"), "--image_size=448x448"])
-    found = plan.plan(asked)
+    _, settings = plan.parse(["--config", str(ROOT / "configs" / "grpo_kg.yaml"), "--image_size=448x448"])
+    found = plan.plan(settings)
     head, lora = 200_064 * 3072, 369_098_752
     assert found["parameters"]["parameters"] == head + lora
     prompt, room = 64 + 545, 256  # held once, in fp32; own tokens have room for a multiple of 64
@@ -108,7 +108,7 @@ def test_full_size_figures_that_are_known() -> None:
         "reference": 4 * (head + lora),
         "optimiser": 8 * (head + lora),
         "films": 8 * 2 * 3 * 448 * 448 * 4,
-        "features": 8 // asked.group * 256 * 1152 * 2,  # of the one tile that is the film, a film a prompt
+        "features": 8 // settings.group * 256 * 1152 * 2,  # of the one tile that is the film, a film a prompt
     }
     assert found["always"] == {name: pytest.approx(size / 1e9) for name, size in expected.items()}
     generation = found["phases"]["generation"]
@@ -145,9 +145,9 @@ def test_an_adapter_brings_its_rank_and_its_head(tiny_model_dir: Path, tmp_path:
     sizes = {}
     for head in (None, ["lm_head"]):
         (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"modules_to_save": head}))
-        _, asked = plan.parse([f"--model={tmp_path}", "--trainable=vision_lora", "--image_size=64x64"])
-        assert (asked.rank, asked.alpha) == (4, 8)
-        found = plan.plan(asked)
+        _, settings = plan.parse([f"--model={tmp_path}", "--trainable=vision_lora", "--image_size=64x64"])
+        assert (settings.rank, settings.alpha) == (4, 8)
+        found = plan.plan(settings)
         sizes[bool(head)] = round(found["always"]["adapter"] * 1e9)
         learning = found["parameters"]["parameters"]
         assert sizes[False] == 4 * learning
@@ -157,11 +157,11 @@ def test_an_adapter_brings_its_rank_and_its_head(tiny_model_dir: Path, tmp_path:
     assert sizes[True] - sizes[False] == 4 * vocabulary * hidden  # there, and not learning
 
 
-def _height(asked: Any) -> float:
+def _height(settings: Any) -> float:
     """Lower with every change that is known."""
-    height = asked.rows * asked.group * asked.completion * (asked.dynamic_hd or 36)
-    height *= {"vision_lora": 1, "vision_lora+lm_head": 2, "all": 4}[asked.trainable]
-    slow = (not asked.checkpointing, not asked.bf16, asked.dtype == "float32", asked.beta)
+    height = settings.rows * settings.group * settings.completion * (settings.dynamic_hd or 36)
+    height *= {"vision_lora": 1, "vision_lora+lm_head": 2, "all": 4}[settings.trainable]
+    slow = (not settings.checkpointing, not settings.bf16, settings.dtype == "float32", settings.beta)
     return float(height * 2 ** sum(map(bool, slow)))
 
 
@@ -181,8 +181,8 @@ def test_changes_are_settings_that_a_run_takes(own: list[str]) -> None:
         "--max_completion_length=256",
         *own,
     ]
-    _, asked = plan.parse(flags)
-    found = plan_changes.changes(asked, 0.0, _height)
+    _, settings = plan.parse(flags)
+    found = plan_changes.changes(settings, 0.0, _height)
     heights = [height for _, _, height in found]
     assert heights == sorted(heights, reverse=True)
     keys = set()
@@ -205,18 +205,21 @@ def test_changes_are_settings_that_a_run_takes(own: list[str]) -> None:
 
 
 def test_changes_stop_where_the_run_fits_and_leave_out_what_does_not_help() -> None:
-    _, asked = plan.parse(["--stage=grpo", "--beta=0.1", "--gradient_checkpointing=true"])
-    assert list(plan_changes.changes(asked, 1.0, lambda settings: 0.5)) == []
+    _, settings = plan.parse(["--stage=grpo", "--beta=0.1", "--gradient_checkpointing=true"])
+    assert list(plan_changes.changes(settings, 1.0, lambda settings: 0.5)) == []
     by_beta = [
-        text for text, *_ in plan_changes.changes(asked, 1.0, lambda settings: 2.0 if settings.beta else 0.9)
+        text
+        for text, *_ in plan_changes.changes(settings, 1.0, lambda settings: 2.0 if settings.beta else 0.9)
     ]
     assert by_beta == ["beta: 0"]
     # smaller micro-batches and fewer crops help too, but not enough: what fits without them goes without
     both = plan_changes.changes(
-        asked, 1.0, lambda now: 2 * (now.beta > 0) + now.rows / 80 + (now.dynamic_hd or 36) / 90
+        settings,
+        1.0,
+        lambda settings: 2 * (settings.beta > 0) + settings.rows / 80 + (settings.dynamic_hd or 36) / 90,
     )
     assert [text for text, *_ in both] == ["beta: 0"]
-    rows = replace(asked, rows=6)
+    rows = replace(settings, rows=6)
     found = [text for text, *_ in plan_changes.changes(rows, 3.5, lambda settings: float(settings.rows))]
     assert found == ["per_device_train_batch_size: 3, gradient_accumulation_steps: 2"]
 

@@ -155,12 +155,12 @@ def test_every_part_is_what_the_allocator_gives(
 
     name = stage.__name__.rpartition(".")[2]
     image_size = "x".join(map(str, size))
-    _, asked = plan.parse([*argv, f"--stage={name}", f"--image_size={image_size}", f"--films={films}"])
-    work = plan.work_of(asked)
+    _, settings = plan.parse([*argv, f"--stage={name}", f"--image_size={image_size}", f"--films={films}"])
+    step = plan.step_shape(settings)
     answer = shapes["completion_ids"][1] if stage is grpo else 80
     prompt = shapes["prompt_ids" if stage is grpo else "input_ids"][1] - (0 if stage is grpo else answer)
-    asked = replace(asked, prompt=prompt - films * work.film_tokens, completion=answer)
-    found = plan.plan(replace(asked, bf16="--bf16=true" in flags, gpu=False))
+    settings = replace(settings, prompt=prompt - films * step.film_tokens, completion=answer)
+    found = plan.plan(replace(settings, bf16="--bf16=true" in flags, gpu=False))
     always = {part: round(size * 1e9) for part, size in found["always"].items()}
     phases = {part: round(phase["own"] * 1e9) for part, phase in found["phases"].items()}
 

@@ -1,8 +1,8 @@
-"""A model without weights: built on `meta`, run on tensors that have shapes and types and no data.
+"""A model without weights: built on `meta`, run on tensors that have shapes and types but no data.
 
-Every operation of the real modules takes place, gradient checkpointing and autocast included, in seconds and
-at any size; `Tally` adds up the storages that are alive at a time. TRL's fused head has a stand-in, because
-its kernel runs on a GPU alone.
+Every operation of the real modules takes place, gradient checkpointing and autocast included. That takes
+seconds at any size. `MemoryTally` adds up the storages that are alive at a time. TRL's fused head is replaced
+by a stand-in, because its kernel runs only on a GPU.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def full_size() -> Phi4MultimodalConfig:
 
 
 def read_config(base: Path) -> Phi4MultimodalConfig:
-    """The configuration of a base model's folder, which need hold nothing else.
+    """The configuration in a base model's folder; no other file of it is needed.
 
     Raises:
         InputError: If it cannot be read.
@@ -55,34 +55,37 @@ def blank(
     *,
     dtype: str,
     attention: str,
-    asked: str,
+    what_learns: str,
     rank: int,
     alpha: int,
     own_head: bool = False,
 ) -> tuple[Any, FakeTensorMode]:
     """The policy as `trainable.prepare` makes it, without data, and the mode to run it under.
 
-    Positions are plain RoPE: LongRoPE reads lengths off data, and takes the same memory.
+    Positions use RoPE without length factors: LongRoPE reads lengths from data, and needs the same memory.
 
     Args:
-        config: Of the base model; changed.
+        config: Of the base model. It is changed.
         dtype: Name of the type of the weights.
         attention: `sdpa` or `eager`.
-        asked: What learns.
+        what_learns: A setting of `trainable`.
         rank: Of the LoRA, where the setting has one.
         alpha: Of the LoRA.
         own_head: Whether the policy's adapter has an `lm_head` already.
     """
-    rotated = config.rope_parameters.get("partial_rotary_factor", 1.0)
-    plain = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": rotated}
-    config.rope_parameters = plain
+    rotated_share = config.rope_parameters.get("partial_rotary_factor", 1.0)
+    config.rope_parameters = {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": rotated_share,
+    }
     lora: dict[str, Any] = {
         "targets": phi4.Phi4MultimodalForCausalLM.lora_targets,
         "rank": rank,
         "alpha": alpha,
     }
     with torch.device("meta"), no_init_weights(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a tied lm_head gets weights of its own: it is meant
+        warnings.simplefilter("ignore")  # a tied lm_head gets weights of its own: that is intended
         model = phi4.Phi4MultimodalForCausalLM._from_config(
             config, dtype=getattr(torch, dtype), attn_implementation=attention
         )
@@ -92,7 +95,7 @@ def blank(
             for name, parameter in model.named_parameters():
                 if f".{adapter.NAME}." in name:
                     parameter.data = parameter.data.float()  # the type that it is trained and saved in
-        model = trainable.prepare(model, asked, **lora)
+        model = trainable.prepare(model, what_learns, **lora)
     mode = FakeTensorMode()
     with mode:
         _without_data(model)
@@ -100,39 +103,40 @@ def blank(
 
 
 def _without_data(model: nn.Module) -> None:
-    """Fake CPU tensors in place of those on `meta`, on which attention would take its slowest path."""
-    made: dict[int, nn.Parameter] = {}
+    """Replace tensors on `meta`, for which attention takes its slowest path, by fake CPU tensors."""
+    fake_parameters: dict[int, nn.Parameter] = {}  # by the `id` of the one on `meta`: tied ones stay tied
     for module in model.modules():
-        for name, old in module._parameters.items():
-            if old is not None:
-                if id(old) not in made:
-                    data = torch.empty(old.shape, dtype=old.dtype, device="cpu")
-                    made[id(old)] = nn.Parameter(data, requires_grad=old.requires_grad)
-                module._parameters[name] = made[id(old)]
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                if id(parameter) not in fake_parameters:
+                    data = torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")
+                    fake = nn.Parameter(data, requires_grad=parameter.requires_grad)
+                    fake_parameters[id(parameter)] = fake
+                module._parameters[name] = fake_parameters[id(parameter)]
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
 
 
-class Tally(TorchDispatchMode):
+class MemoryTally(TorchDispatchMode):
     """Counts the bytes of all storages made under it, and the most that were alive at once.
 
     Args:
-        model: Its weights are not counted; its gradients are, and apart as well.
-        given: Tensors that are there before and are not counted either.
+        model: Its weights are not counted. Its gradients are, and have a figure of their own as well.
+        existing: Tensors that were made before; they are not counted either.
     """
 
-    def __init__(self, model: nn.Module, *given: Tensor | None) -> None:
+    def __init__(self, model: nn.Module, *existing: Tensor | None) -> None:
         super().__init__()
         self.peak = 0
         """Most bytes alive at once, gradients included."""
         self.gradients = 0
         """Bytes of gradients at that time."""
-        self._now = 0
-        self._gradients_now = 0
+        self._alive_bytes = 0
+        self._gradient_bytes = 0
         self._alive: dict[int, Any] = {}
         self._hooks = []
-        for tensor in (*model.parameters(), *model.buffers(), *given):
+        for tensor in (*model.parameters(), *model.buffers(), *existing):
             if tensor is None:
                 continue
             storage = tensor.untyped_storage()
@@ -152,18 +156,18 @@ class Tally(TorchDispatchMode):
         if key in self._alive:
             return
 
-        def gone(_: Any) -> None:
+        def freed(_: Any) -> None:
             del self._alive[key]
-            self._now -= size
+            self._alive_bytes -= size
 
-        self._alive[key] = weakref.ref(storage, gone)
-        self._now += size
-        if self._now > self.peak:
-            self.peak, self.gradients = self._now, self._gradients_now
+        self._alive[key] = weakref.ref(storage, freed)
+        self._alive_bytes += size
+        if self._alive_bytes > self.peak:
+            self.peak, self.gradients = self._alive_bytes, self._gradient_bytes
 
     def _gradient(self, parameter: Tensor) -> None:
         assert parameter.grad is not None, "it was just accumulated"
-        self._gradients_now += parameter.grad.nbytes
+        self._gradient_bytes += parameter.grad.nbytes
 
     def __exit__(self, *error: Any) -> None:
         for hook in self._hooks:
@@ -172,11 +176,11 @@ class Tally(TorchDispatchMode):
 
 
 class FusedHead(torch.autograd.Function):
-    """The tensors of TRL's `ChunkedLogProbFunction`, and no more.
+    """The tensors that TRL's `ChunkedLogProbFunction` makes, without its results.
 
-    It multiplies tiles of (tokens, vocabulary) entries and folds each into running sums: in place on a GPU,
-    in torch elsewhere, with three copies at a time forward (scaled, shifted, exponential) and seven backward.
-    The gradients of hidden states and weights are summed in fp32.
+    It multiplies tiles of (tokens, vocabulary) entries and folds each into running sums. A GPU does that in
+    place. Elsewhere torch does it, with three copies at a time forward (scaled, shifted, exponential) and
+    seven backward. The gradients of hidden states and weights are summed in fp32.
     """
 
     @staticmethod
@@ -189,11 +193,11 @@ class FusedHead(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """The gradients of both, in their own types."""
+        """Gradients of hidden states (tokens, hidden) and weights (vocabulary, hidden), in their types."""
         hidden, weight = ctx.saved_tensors
         sums = [
-            torch.zeros_like(tensor, dtype=torch.float32) if needed else None
-            for tensor, needed in zip((hidden, weight), ctx.needs_input_grad[:2], strict=True)
+            torch.zeros_like(tensor, dtype=torch.float32) if needs_grad else None
+            for tensor, needs_grad in zip((hidden, weight), ctx.needs_input_grad[:2], strict=True)
         ]
         _tile(hidden, weight, ctx.dtype, copies=0 if ctx.gpu else 7)
         of_hidden, of_weight = sums
@@ -206,7 +210,10 @@ class FusedHead(torch.autograd.Function):
 
 
 def _tile(hidden: Tensor, weight: Tensor, dtype: torch.dtype, *, copies: int) -> list[Tensor]:
-    """A tile of logits, its two factors in its type, and copies of what of it is vocabulary."""
+    """A tile of logits (tokens, vocabulary), its two factors in its type, and fp32 copies of the tile.
+
+    The vocabulary's last tile is narrower: the copies have its width, the tile itself has the full one.
+    """
     width = trl_utils._CHUNKED_LOGPROB_CHUNK_SIZE
     states, entries = hidden[:TOKEN_CHUNK_SIZE].to(dtype), weight[:width].to(dtype)
     tile = hidden.new_empty(len(states), width, dtype=dtype)

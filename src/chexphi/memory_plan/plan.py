@@ -1,7 +1,7 @@
-"""What a run takes of a GPU's memory, before one is rented: `chexphi plan`.
+"""How much of a GPU's memory a run needs, before the GPU is rented: `chexphi plan`.
 
-Reads the settings of `sft` or `grpo` and dry-runs one step of them (`models.memory`); with a size given it
-looks for the least harmful changes with which the run fits. One GPU is counted.
+Reads the settings of `sft` or `grpo` and does a dry run of one step (`memory_plan.step_memory`). If the size
+of a GPU is given, it looks for the least harmful changes with which the run fits. One GPU is counted.
 """
 
 from __future__ import annotations
@@ -10,119 +10,133 @@ import dataclasses
 from typing import Any
 
 from chexphi.memory_plan import blank_model, step_memory
-from chexphi.memory_plan.film_memory import Work, held_pixels, kept_features
+from chexphi.memory_plan.film_memory import StepShape, feature_bytes, pixel_bytes
 from chexphi.memory_plan.plan_changes import changes
-from chexphi.memory_plan.plan_settings import OPTIMISERS, PlanFields, Settings, film, model_config, parse
-from chexphi.memory_plan.step_memory import Use
+from chexphi.memory_plan.plan_settings import (
+    OPTIMISERS,
+    MemorySettings,
+    PlanFields,
+    film,
+    model_config,
+    parse,
+)
+from chexphi.memory_plan.step_memory import PhaseMemory
 from chexphi.models import trainable
 from chexphi.models.families.film_features import MEMORY
 
-__all__ = ["PlanFields", "main", "parse", "plan", "work_of"]
+__all__ = ["PlanFields", "main", "parse", "plan", "step_shape"]
 
 GB = 1e9
 
 
-def main(fields: PlanFields, asked: Settings) -> dict[str, Any]:
-    """The plan, and the changes with which the run fits, if a size is given.
+def main(fields: PlanFields, settings: MemorySettings) -> dict[str, Any]:
+    """The plan, and the changes with which the run fits if the size of a GPU is given.
 
     Raises:
-        InputError: For a model folder that cannot be read, or a pattern that names nothing.
+        InputError: For a model folder that cannot be read, or a pattern that matches no parameter.
     """
-    found = plan(asked)
-    steps = (
+    figures = plan(settings)
+    advised = (
         []
         if fields.memory is None
-        else changes(asked, fields.memory, lambda settings: float(plan(settings)["peak"]["total"]))
+        else changes(settings, fields.memory, lambda changed: float(plan(changed)["peak"]["total"]))
     )
     return {
         "stage": fields.stage,
-        "model": str(asked.model) if asked.model else "Phi-4-multimodal as published",
-        **found,
+        "model": str(settings.model) if settings.model else "Phi-4-multimodal as published",
+        **figures,
         "memory": fields.memory,
         "changes": [
             {"change": text, "total": total, "fits": fields.memory is not None and total <= fields.memory}
-            for text, _, total in steps
+            for text, _, total in advised
         ],
     }
 
 
-def plan(asked: Settings) -> dict[str, Any]:
+def plan(settings: MemorySettings) -> dict[str, Any]:
     """Parameters, tokens, and GB (10^9 bytes) by part and by phase.
 
-    Every phase holds the `always` parts; AdamW's `foreach` form works on a copy as large as the gradients.
-    GPUs are sold by GiB: one of 80 has 85.9 GB, and the difference is for what is not counted
-    (`models.memory`).
+    Every phase needs the `always` parts as well. AdamW's `foreach` form works on a copy as large as the
+    gradients. GPUs are sold by GiB: one of 80 has 85.9 GB, and the difference is for what is not counted
+    (see `memory_plan.step_memory`).
 
     Raises:
-        InputError: As `main`.
+        InputError: For a model folder that cannot be read, or a pattern that matches no parameter.
     """
     model, mode = blank_model.blank(
-        model_config(asked.model),
-        dtype=asked.dtype,
-        attention=asked.attention,
-        asked=asked.trainable,
-        rank=asked.rank,
-        alpha=asked.alpha,
-        own_head=asked.own_head,
+        model_config(settings.model),
+        dtype=settings.dtype,
+        attention=settings.attention,
+        what_learns=settings.trainable,
+        rank=settings.rank,
+        alpha=settings.alpha,
+        own_head=settings.own_head,
     )
-    work = work_of(asked)
-    phases: dict[str, Use] = {}
+    step = step_shape(settings)
+    phases: dict[str, PhaseMemory] = {}
     with mode:
-        always = step_memory.weights(model, reference=asked.beta != 0)
-        if asked.generated:
-            phases["generation"] = step_memory.generation(model, work, autocast=_casts(model, asked))
-        if asked.beta or asked.old_policy:
-            frozen = not asked.old_policy and not hasattr(model, "peft_config")
-            phases["scoring"] = step_memory.scoring(model, work, frozen=frozen)
-        phases["learning"], gradients = step_memory.learning(model, work)
-        always["optimiser"] = gradients // 4 * OPTIMISERS[asked.optim]  # gradients are fp32
-        always["films"] = held_pixels(model, work)
-        always["features"] = MEMORY if asked.cache_vision else kept_features(model, work)
-    phases["optimiser step"] = Use(gradients * (2 if asked.optim == "adamw_torch" else 1), gradients)
-    return _figures(asked, work, trainable.summary(model), always, phases)
+        always = step_memory.weights(model, reference=settings.beta != 0)
+        if settings.generated:
+            phases["generation"] = step_memory.generation(model, step, autocast=_casts(model, settings))
+        if settings.beta or settings.old_policy:
+            frozen = not settings.old_policy and not hasattr(model, "peft_config")
+            phases["scoring"] = step_memory.scoring(model, step, frozen=frozen)
+        phases["learning"], gradients = step_memory.learning(model, step)
+        always["optimiser"] = gradients // 4 * OPTIMISERS[settings.optim]  # gradients are fp32
+        always["films"] = pixel_bytes(model, step)
+        always["features"] = MEMORY if settings.cache_vision else feature_bytes(model, step)
+    phases["optimiser step"] = PhaseMemory(
+        gradients * (2 if settings.optim == "adamw_torch" else 1), gradients
+    )
+    return _figures(settings, step, trainable.summary(model), always, phases)
 
 
 def _figures(
-    asked: Settings, work: Work, learns: dict[str, Any], always: dict[str, int], phases: dict[str, Use]
+    settings: MemorySettings,
+    step: StepShape,
+    learns: dict[str, Any],
+    always: dict[str, int],
+    phases: dict[str, PhaseMemory],
 ) -> dict[str, Any]:
+    """The plan as JSON; `learns` is what `trainable.summary` says of the parameters that learn."""
     total = sum(always.values())
     peak = max(phases, key=lambda name: phases[name].own)
     return {
         "parameters": {key: learns[key] for key in ("parameters", "tensors", "share")},
-        "film": {"size": list(asked.size), "crops": work.crops, "tokens": work.film_tokens},
-        "tokens": {"prompt": work.prompt, "completion": work.completion},
-        "rows": {"micro-batch": work.rows, "generated": work.held if asked.generated else 0},
+        "film": {"size": list(settings.size), "crops": step.crops, "tokens": step.film_tokens},
+        "tokens": {"prompt": step.prompt, "completion": step.completion},
+        "rows": {"micro-batch": step.rows, "generated": step.generation_rows if settings.generated else 0},
         "always": {name: size / GB for name, size in always.items()},
         "phases": {
-            name: {"total": (total + use.own) / GB}
-            | {key: size / GB for key, size in dataclasses.asdict(use).items()}
-            for name, use in phases.items()
+            name: {"total": (total + phase.own) / GB}
+            | {key: size / GB for key, size in dataclasses.asdict(phase).items()}
+            for name, phase in phases.items()
         },
         "peak": {"phase": peak, "total": (total + phases[peak].own) / GB},
     }
 
 
-def _casts(model: Any, asked: Settings) -> bool:
-    """Whether generation is in bf16 as training is: the base of an adapter is called past what casts."""
-    return asked.bf16 and not hasattr(model, "peft_config")
+def _casts(model: Any, settings: MemorySettings) -> bool:
+    """Whether generation is in bf16 as training is: calls of an adapter's base go around autocast."""
+    return settings.bf16 and not hasattr(model, "peft_config")
 
 
-def work_of(asked: Settings) -> Work:
+def step_shape(settings: MemorySettings) -> StepShape:
     """The step that a run repeats."""
-    crops, tokens = film(asked.model, asked.size, asked.dynamic_hd)
-    return Work(
-        rows=asked.rows,
-        held=asked.rows * max(1, asked.generated),
-        group=asked.group,
-        prompt=asked.prompt + asked.films * tokens,
-        completion=asked.completion,
-        films=asked.films,
+    crops, tokens = film(settings.model, settings.size, settings.dynamic_hd)
+    return StepShape(
+        rows=settings.rows,
+        generation_rows=settings.rows * max(1, settings.generated),
+        group=settings.group,
+        prompt=settings.prompt + settings.films * tokens,
+        completion=settings.completion,
+        films=settings.films,
         crops=crops,
         film_tokens=tokens,
-        checkpointing=asked.checkpointing,
-        autocast=asked.bf16,
-        accumulating=asked.accumulation > 1,
-        shared=asked.shared,
-        generates=asked.generated > 0,
-        gpu=asked.gpu,
+        checkpointing=settings.checkpointing,
+        autocast=settings.bf16,
+        accumulating=settings.accumulation > 1,
+        shares_prompts=settings.shares_prompts,
+        generates=settings.generated > 0,
+        gpu=settings.gpu,
     )

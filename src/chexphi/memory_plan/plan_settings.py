@@ -1,4 +1,4 @@
-"""The settings of a run as far as its memory depends on them, read as `sft` and `grpo` read them."""
+"""The settings of a run that its memory depends on, read as `sft` and `grpo` read them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from chexphi.training.sft import DEFAULTS as SFT_DEFAULTS
 from chexphi.training.sft import SFTRecipe
 
 OPTIMISERS = {"adamw_torch": 8, "adamw_torch_fused": 8, "adamw_8bit": 2, "adamw_bnb_8bit": 2, "sgd": 0}
-"""Bytes of state for each number that learns, by TRL's `optim`: two moments in fp32 or in 8 bits."""
+"""Bytes of optimiser state a parameter, by TRL's `optim`: two moments in fp32 or in 8 bits."""
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass
 class PlanFields:
-    """Say what a run takes of a GPU's memory; settings are those of sft or grpo."""
+    """Say how much of a GPU's memory a run needs; settings are those of sft or grpo."""
 
     stage: str | None = field(
         default=None, metadata={"help": "sft or grpo (default: the one that knows the settings; sft if both)"}
@@ -52,8 +52,8 @@ RANGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """All that a run's memory depends on."""
+class MemorySettings:
+    """All settings that a run's memory depends on."""
 
     model: Path | None
     """None: Phi-4-multimodal as published."""
@@ -71,12 +71,13 @@ class Settings:
     """Of a micro-batch."""
     accumulation: int
     generated: int
-    """Micro-batches that are generated at once; 0 where nothing is."""
+    """Micro-batches that are generated at once; 0 where nothing is generated."""
     group: int
-    shared: bool
-    """Whether the completions of a prompt share its pass."""
+    """Completions of a prompt."""
+    shares_prompts: bool
+    """Whether the completions of a prompt share one pass over it."""
     old_policy: bool
-    """Whether log-probabilities of the policy that sampled are computed apart."""
+    """Whether log-probabilities of the policy that sampled are computed in a pass of their own."""
     beta: float
     completion: int
     prompt: int
@@ -86,13 +87,13 @@ class Settings:
     """Width and height of a film."""
     dynamic_hd: int | None
     cache_vision: bool
-    """Whether films' features are kept for the run."""
+    """Whether films' features are kept for the whole run."""
     gpu: bool = True
-    """Off a GPU TRL's fused head takes more."""
+    """Without a GPU TRL's fused head needs more."""
 
 
-def parse(argv: Sequence[str]) -> tuple[PlanFields, Settings]:
-    """Read the settings of a run and what is to be known of it.
+def parse(argv: Sequence[str]) -> tuple[PlanFields, MemorySettings]:
+    """The fields of `plan` itself, and the settings of the run to plan.
 
     Raises:
         InputError: For anything the user has to correct.
@@ -101,22 +102,22 @@ def parse(argv: Sequence[str]) -> tuple[PlanFields, Settings]:
     stage = stage_of(*config.split_configs(flags, "chexphi plan"))
     recipe, trl = (SFTRecipe, SFTConfig) if stage == "sft" else (GRPORecipe, GRPOConfig)
     defaults = (SFT_DEFAULTS if stage == "sft" else GRPO_DEFAULTS) | {"bf16": True, "use_cpu": True}
-    allowed = (SFT_RUN if stage == "sft" else GRPO_RUN) | RANGES
+    ranges = (SFT_RUN if stage == "sft" else GRPO_RUN) | RANGES
     fields, ours, args = config.parse(
-        flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults, allowed=allowed
+        flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults, allowed=ranges
     )
     _check(fields, ours, args)
     fields.stage = stage
-    return fields, settings(fields, ours, args)
+    return fields, memory_settings(fields, ours, args)
 
 
 def stage_of(files: Sequence[Path], flags: Sequence[str]) -> str:
-    """The stage that was asked for, or else GRPO if a key is its own."""
+    """The stage that --stage names; without it GRPO if a key is one of its own, else SFT."""
     if "--stage" in flags[:-1]:
-        asked = flags[flags.index("--stage") + 1]
-        if asked not in ("sft", "grpo"):
-            raise InputError(f"plan: stage is {shown(asked)}: use sft or grpo")
-        return asked
+        stage = flags[flags.index("--stage") + 1]
+        if stage not in ("sft", "grpo"):
+            raise InputError(f"plan: stage is {shown(stage)}: use sft or grpo")
+        return stage
     keys = {flag[2:] for flag in flags if flag.startswith("--")}
     for file in files:
         keys |= config.read_yaml(file).keys()
@@ -132,47 +133,47 @@ def _check(fields: PlanFields, recipe: Any, args: Any) -> None:
         raise InputError(
             f"plan: image_size is {shown(fields.image_size)}: write width x height, as 2544x3056"
         )
-    for name, known in (("dtype", policy.DTYPES), ("attn_implementation", policy.ATTENTION)):
-        if getattr(recipe, name) not in known:
-            raise InputError(f"plan: {name} is {shown(getattr(recipe, name))}: use {', '.join(known)}")
+    for name, choices in (("dtype", policy.DTYPES), ("attn_implementation", policy.ATTENTION)):
+        if getattr(recipe, name) not in choices:
+            raise InputError(f"plan: {name} is {shown(getattr(recipe, name))}: use {', '.join(choices)}")
     if recipe.dynamic_hd is not None:
         check_crops(recipe.dynamic_hd)
     if (optim := _name(args.optim)) not in OPTIMISERS:
         raise InputError(f"plan: the state of optim {optim!r} is not known: use {', '.join(OPTIMISERS)}")
     if getattr(args, "use_vllm", False):
         raise InputError(
-            "plan: what vLLM takes is a setting of its own, vllm_gpu_memory_utilization: plan the rest with "
-            "--use_vllm=false"
+            "plan: how much memory vLLM uses is a setting of its own, vllm_gpu_memory_utilization: plan the "
+            "rest with --use_vllm=false"
         )
 
 
 def _name(choice: Any) -> str:
-    """Of an optimiser: TRL's config holds an enum or a text."""
+    """The name of an optimiser: TRL's config holds an enum or a text."""
     return str(getattr(choice, "value", choice))
 
 
-def settings(fields: PlanFields, recipe: Any, args: Any) -> Settings:
+def memory_settings(fields: PlanFields, recipe: Any, args: Any) -> MemorySettings:
     """What memory depends on, from a recipe and TRL's config.
 
-    FlashAttention counts as sdpa, which takes a mask more.
+    FlashAttention is counted as sdpa, which needs one mask more.
 
     Raises:
-        InputError: If the model's folder is none, or of a model that is not counted.
+        InputError: If the folder is not a model's, or its model is of a kind that `plan` does not count.
     """
     generates = isinstance(args, GRPOConfig)
-    folder = Path(recipe.model) if recipe.model else None
-    place = policy.locate(folder) if folder else None
-    if place and place.kind != "phi4_multimodal":
-        raise InputError(f"plan: {place.base} holds a {place.kind!r}: 'phi4_multimodal' is what is counted")
-    saved = read_object(place.adapter / adapter.CONFIG) if place and place.adapter else {}
+    model = Path(recipe.model) if recipe.model else None
+    folders = policy.locate(model) if model else None
+    if folders and folders.kind != "phi4_multimodal":
+        raise InputError(f"plan: {folders.base} holds a {folders.kind!r}: only 'phi4_multimodal' is counted")
+    saved = read_object(folders.adapter / adapter.CONFIG) if folders and folders.adapter else {}
     dtype = recipe.dtype
     if dtype == "auto":
-        dtype = str(model_config(folder).dtype or "float32").removeprefix("torch.")
+        dtype = str(model_config(model).dtype or "float32").removeprefix("torch.")
     flash = recipe.use_flash_attention or recipe.attn_implementation == "flash_attention_2"
-    every = args.steps_per_generation * args.num_iterations if generates else 1
+    passes = args.steps_per_generation * args.num_iterations if generates else 1  # over one generation
     width, height = map(int, fields.image_size.split("x"))
-    return Settings(
-        model=folder,
+    return MemorySettings(
+        model=model,
         dtype=dtype,
         attention="sdpa" if flash else recipe.attn_implementation,
         trainable=trainable.setting(recipe.trainable),
@@ -186,8 +187,8 @@ def settings(fields: PlanFields, recipe: Any, args: Any) -> Settings:
         accumulation=args.gradient_accumulation_steps,
         generated=args.steps_per_generation if generates else 0,
         group=args.num_generations if generates else 1,
-        shared=generates and recipe.share_prefix,
-        old_policy=generates and args.gradient_accumulation_steps % every != 0,
+        shares_prompts=generates and recipe.share_prefix,
+        old_policy=generates and args.gradient_accumulation_steps % passes != 0,
         beta=args.beta if generates else 0.0,
         completion=args.max_completion_length if generates else fields.answer_tokens,
         prompt=fields.prompt_tokens,
@@ -205,12 +206,12 @@ def model_config(model: Path | None) -> Any:
 
 @functools.cache
 def film(model: Path | None, size: tuple[int, int], dynamic_hd: int | None) -> tuple[int, int]:
-    """Crops, the whole film among them, and tokens of a film: the policy's processor counts a blank one.
+    """Crops of a film, the whole film included, and its tokens; the policy's processor counts a blank film.
 
     Args:
-        model: The policy's folder; without a processor in it, the library's settings count.
+        model: The policy's folder; without a processor in it, the library's settings apply.
         size: Width and height in pixels.
-        dynamic_hd: Most tiles, in place of the processor's own.
+        dynamic_hd: The most tiles, in place of the processor's own limit.
     """
     base = policy.locate(model).base if model else None
     for folder in (model, base):
