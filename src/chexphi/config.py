@@ -86,7 +86,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return yaml_files.read_yaml(path)
 
 
-@processes.agreed()
+@processes.fail_together()
 def parse(
     argv: Sequence[str],
     *kinds: type,
@@ -188,7 +188,7 @@ def parse_training(
     """
     import torch
 
-    with processes.agreed():
+    with processes.fail_together():
         on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
         processes.check(0 if on_cpu else torch.cuda.device_count())
     # TRL's default folder has one name for all runs

@@ -32,13 +32,13 @@ def test_resume_needs_a_run_and_auto_does_not(tmp_path: Path) -> None:
     (out / "train.log").write_text("killed here")
     assert run_folder.open_run(out, resume="auto") == out
     (out / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="files of no run"):
+    with pytest.raises(InputError, match="files but not a run"):
         run_folder.open_run(out, resume="auto")
 
 
 def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="files of no run"):
+    with pytest.raises(InputError, match="files but not a run"):
         run_folder.open_run(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 

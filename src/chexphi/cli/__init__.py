@@ -15,7 +15,7 @@ from chexphi import atomic
 from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
 from chexphi.rewards.checked import RewardError
-from chexphi.runs import processes, run_folder
+from chexphi.runs import processes, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
@@ -118,7 +118,7 @@ def plan(context: typer.Context) -> None:
     from chexphi.cli.plan import table
     from chexphi.memory_plan import plan as stage
 
-    with run_folder.console().status("dry run"):
+    with terminal.console().status("dry run"):
         found = stage.main(*stage.parse(argv))
     show_table(found, table, as_json=as_json)
 
@@ -204,7 +204,7 @@ def main() -> None:
         launched.quiet()
     standard_output.guard()
     try:
-        with processes.agreed():
+        with processes.fail_together():
             launched.check_verb(sys.argv[1:])
         try:
             app(standalone_mode=True)

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from chexphi.cli.options import Json, show, show_table
-from chexphi.runs import run_folder
+from chexphi.runs import terminal
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -78,7 +78,7 @@ def merge(
 @contextmanager
 def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar of megabytes."""
-    with run_folder.bar() as bar:
+    with terminal.progress_bar() as bar:
         task = bar.add_task(f"{what}, MB", total=None)
         yield lambda done, total: bar.update(task, completed=done >> 20, total=total >> 20)
 

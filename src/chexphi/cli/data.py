@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
-from chexphi.runs import run_folder
+from chexphi.runs import terminal
 
 app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def phantom(
     from chexphi.data.phantom import build
 
     counts = build.Sizes(sight=sight, sft=train, pool=pool, valid=valid, test=test)
-    with run_folder.bar() as progress:
+    with terminal.progress_bar() as progress:
         task = progress.add_task("draw films", total=None)
         rows = build.build(
             out,

@@ -9,7 +9,7 @@ import typer
 
 from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options, show, show_table
 from chexphi.rewards.settings import RewardFields
-from chexphi.runs import run_folder
+from chexphi.runs import run_folder, terminal
 
 app = typer.Typer(
     help="Rewards without a trainer: score completions, probe what cheating pays.", no_args_is_help=True
@@ -78,7 +78,7 @@ def probe(
     if out:
         run_folder.check_folder(out, overwrite=overwrite)
     prepared = stage.prepare(examples, setups)
-    with run_folder.bar() as progress:
+    with terminal.progress_bar() as progress:
         task = progress.add_task("probe rewards", total=stage.STEPS * len(setups))
         figures = stage.probe(prepared, seed=seed, step=lambda: progress.advance(task))
     if out:

@@ -22,7 +22,7 @@ from chexphi.files import read_object
 from chexphi.mining import subset
 from chexphi.models.families import tiny
 from chexphi.report.build import build_from_runs
-from chexphi.runs import run_folder
+from chexphi.runs import run_folder, terminal
 
 ARMS = {
     "grpo_acc": {"external_r1v_acc": 2.0},
@@ -156,7 +156,7 @@ def finish(out: Path, runner: Runner) -> dict[str, Any]:
     """Print the table, write `results.json` and `report.html`."""
     summaries = {arm: read_object(out / name / "summary.json") for arm, name in EVALUATIONS.items()}
     against = {arm: compare(out / EVALUATIONS["sft"], out / EVALUATIONS[arm]) for arm in ARMS}
-    run_folder.console().print(arms_table(summaries, against))
+    terminal.console().print(arms_table(summaries, against))
     results = {
         "out": str(out),
         "report": str(out / "report.html"),

@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol, Self
 
 from chexphi import ranges
 from chexphi.ranges import COUNT, PROCESSES, SEED
-from chexphi.runs import run_folder
+from chexphi.runs import run_folder, terminal
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
 
@@ -246,7 +246,7 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
     ranges.check(vars(recipe), RANGES, name)
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder(name)
     out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
-    run_folder.write_manifest(out, config=run_folder.plain(recipe), data=None, seed=seed, stage=name)
+    run_folder.write_manifest(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
     return Runner(out, workers=recipe.workers)
 
 
@@ -261,7 +261,7 @@ class Runner:
         self._slots = threading.Semaphore(workers)
         self._stopped = threading.Event()
         self.seconds: dict[str, float] = {}
-        self.progress = run_folder.bar()
+        self.progress = terminal.progress_bar()
 
     def __enter__(self) -> Self:
         self.progress.start()

@@ -21,7 +21,7 @@ from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
 from chexphi.mining import subset
 from chexphi.report.build import build_from_runs
-from chexphi.runs import jsonl, run_folder
+from chexphi.runs import jsonl, run_folder, terminal
 from chexphi.schema import InputError, shown
 
 CONTROLS = ("sft_continued", "sft_references")
@@ -166,8 +166,8 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
             done.result()
     seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
     for folder, found in zip(folders.values(), seeds.values(), strict=True):
-        run_folder.console().rule(folder.name)
-        run_folder.console().print(
+        terminal.console().rule(folder.name)
+        terminal.console().print(
             arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS})
         )
         build_from_runs([folder], folder / "report.html", title=f"Study on drawn films, {folder.name}")

@@ -35,7 +35,7 @@ from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, fi
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
-from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError, Prediction
 
 logger = logging.getLogger(__name__)
@@ -168,16 +168,16 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     processes.join()
-    with processes.agreed():
+    with processes.fail_together():
         examples, path, root = read_all(recipe)
         extractor = open_extractor(recipe.extractor)
     out = Path(recipe.out) if recipe.out else run_folder.default_folder("evaluate")
-    with processes.agreed():
+    with processes.fail_together():
         run = check_run(recipe, out, data=path)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
     written = out / "predictions.jsonl"
     jsonl.join_parts(written)
-    with processes.agreed():  # read by all before one writes
+    with processes.fail_together():  # read by all before one writes
         done = {prediction.id for prediction in read_predictions(written)}
     lines = jsonl.JsonLines(processes.own_part(written))
     # samples depend on the batch they are drawn in: its make-up is left as it always was
@@ -186,7 +186,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     options = answer_options(examples) if recipe.answer_samples else {}
     film = FilmLoader(root, processor.prepare_film)
     shown = track(
-        with_films(batches, film), "evaluate", len(batches), transient=True, console=run_folder.console()
+        with_films(batches, film), "evaluate", len(batches), transient=True, console=terminal.console()
     )
     for _, batch, films in shown:
         questions = [example.question for example in batch]

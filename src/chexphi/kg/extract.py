@@ -24,7 +24,7 @@ from chexphi.kg.audit import audit as audit_pairs
 from chexphi.kg.audit import matched
 from chexphi.kg.engines import Lines, Row
 from chexphi.ranges import PROCESSES
-from chexphi.runs import jsonl, run_folder
+from chexphi.runs import jsonl, terminal
 from chexphi.schema import InputError, shown
 
 ENGINES = ("local", "ray")
@@ -66,7 +66,10 @@ def extract(
     left = rows[done:]
     chunks = _started(left, extractor, options, engine, workers) if left else iter(())
     output = sys.stdout
-    with redirect_stdout(sys.stderr), run_folder.bar() as progress:  # where Ray would print of killed workers
+    with (
+        redirect_stdout(sys.stderr),
+        terminal.progress_bar() as progress,
+    ):  # where Ray would print of killed workers
         task = progress.add_task("extract graphs", total=len(rows), completed=done)
         first = next(chunks, [])  # what cannot be opened stops here
         for lines in _written(chain([first], chunks), out, output, anew=not done):

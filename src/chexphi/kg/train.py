@@ -33,7 +33,7 @@ from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.kg.annotated import Annotated, evaluate
 from chexphi.kg.train_rows import Example, Plan, entity_plan, relation_plan
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, SHARE
-from chexphi.runs import jsonl, run_folder
+from chexphi.runs import jsonl, run_folder, terminal
 from chexphi.schema import InputError, shown
 
 HEAD, WIDTH = 150, 150
@@ -113,7 +113,7 @@ def main(
     out = run_folder.open_run(out, resume=resume, overwrite=overwrite)
     run_folder.write_manifest(
         out,
-        config=run_folder.plain(settings) | {"encoder": str(encoder)},
+        config=run_folder.yaml_values(settings) | {"encoder": str(encoder)},
         data=None,
         seed=settings.seed,
         stage="kg-train",
@@ -132,7 +132,7 @@ def main(
         )
     entity = EntityModel(config, labels=len(LABELS) + 1, head=HEAD, width=WIDTH)
     relation = RelationModel(config, labels=len(RELATION_TYPES) + 1)
-    with run_folder.bar() as progress:
+    with terminal.progress_bar() as progress:
         for folder, model in ((ENTITY, entity), (RELATION, relation)):
             model.bert.load_state_dict(bert.state_dict())
             if not (out / folder / WEIGHTS).exists():

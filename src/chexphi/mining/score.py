@@ -20,7 +20,7 @@ from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, fi
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import accuracy
-from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -95,23 +95,23 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     """
     processes.join()
     data = Path(recipe.data)
-    with processes.agreed():
+    with processes.fail_together():
         check(recipe)
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     out = Path(recipe.out) if recipe.out else run_folder.default_folder("mine")
-    with processes.agreed():
+    with processes.fail_together():
         run = check_run(recipe, out, data=data)
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
     written = out / "scored.jsonl"
     jsonl.join_parts(written)
-    with processes.agreed():  # read by all before one writes
+    with processes.fail_together():  # read by all before one writes
         done = {row["id"] for row in jsonl.read(written)}
     lines = jsonl.JsonLines(processes.own_part(written))
     film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
     asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
     batches = processes.share(open_batches(asked, done, recipe.batch_size))
     shown = track(
-        with_films(batches, film), "mine score", len(batches), transient=True, console=run_folder.console()
+        with_films(batches, film), "mine score", len(batches), transient=True, console=terminal.console()
     )
     for start, batch, films in shown:
         found = generate(

@@ -90,8 +90,8 @@ def check_run(
     """
     if processes.is_main():
         run_folder.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    config = run_folder.plain(recipe) | (
-        {"trainer": run_folder.plain(trainer)} if trainer is not None else {}
+    config = run_folder.yaml_values(recipe) | (
+        {"trainer": run_folder.yaml_values(trainer)} if trainer is not None else {}
     )
     facts: dict[str, Any] = (
         {"pools_sha256": {file: run_folder.sha256(Path(file)) for file in pools}} if pools else {}
@@ -104,7 +104,7 @@ def check_run(
     return Checked(out, data, trainer, config, facts)
 
 
-@processes.agreed()
+@processes.fail_together()
 def begin(
     recipe: ModelFields,
     run: Checked,

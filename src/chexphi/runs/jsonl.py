@@ -1,4 +1,4 @@
-"""JSONL files of a run: written row by row, so that a kill loses no more than a line, and read again."""
+"""JSONL files of a run: written row by row, so that a killed run loses at most a line, and read again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GO_ON = "make room, then go on with --resume"
 
 
 def own_log(path: Path) -> Path:
-    """Where this process writes a run's log: the main one into it, the others nowhere."""
+    """Where this process writes a run's log: the main process into the file, the others nowhere."""
     return path if processes.is_main() else Path(os.devnull)
 
 
@@ -28,7 +28,7 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path = path
         repair(path)
-        # half of a surrogate pair, which UTF-8 has not, becomes its JSON escape
+        # half of a surrogate pair does not exist in UTF-8: it becomes its JSON escape
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def write(self, *rows: Mapping[str, Any]) -> None:
@@ -37,21 +37,22 @@ class JsonLines:
                 self._file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
                 self._file.flush()
             except OSError:
-                self.close()  # else the rest is written once the file is forgotten, into a resumed run
+                # without this the rest is written when Python frees the file, perhaps into a resumed run
+                self.close()
                 raise
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # of lines that `write` failed on
+        with contextlib.suppress(OSError):  # for lines that `write` could not write
             self._file.close()
 
 
 def repair(path: Path) -> None:
-    """Cut a last line that a kill left without its end."""
+    """Remove an incomplete last line, which a killed process leaves."""
     if not path.exists():
         return
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)  # written again it would be lost on a full disk
+        os.truncate(path, content.rfind(b"\n") + 1)  # writing the file again could lose it on a full disk
 
 
 ADVICE = "repair or remove the line"
@@ -62,77 +63,76 @@ def read(path: Path, *, growing: bool = False, nan: bool = False) -> Iterator[di
 
     Args:
         path: The file.
-        growing: Leave out a last line whose end is not yet written.
-        nan: Whether NaN and Infinity are numbers, as in the logs of a run that diverged.
+        growing: Leave out a last line whose end is not written yet.
+        nan: Whether NaN and Infinity count as numbers, as in the logs of a run that diverged.
 
     Raises:
-        InputError: If a line is not a JSON object; its number is named.
+        InputError: If a line is not a JSON object; the message has its number.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            where = f"{path}, line {number}"
+            location = f"{path}, line {number}"
             try:
-                row = parse_json(line, where, advice=ADVICE, nan=nan)
+                row = parse_json(line, location, advice=ADVICE, nan=nan)
             except InputError:
                 if growing and not line.endswith(b"\n"):
                     return
                 raise
             if not isinstance(row, dict):
-                raise InputError(f"{where} is not a JSON object: {ADVICE}")
+                raise InputError(f"{location} is not a JSON object: {ADVICE}")
             yield row
 
 
 def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
     """Make one JSONL file of what several processes wrote, in the order of these ids if there are any.
 
-    All processes have to come here; parts that an interrupted run left are joined too.
+    All processes have to call this. What an interrupted run left is joined too.
     """
-    with processes.agreed():
-        pass  # all have written
-    with processes.agreed():
+    processes.barrier()  # now all have written
+    with processes.fail_together():
         if processes.is_main():
             JsonLines(path).close()
-            for part in processes.parts_of(path):
-                repair(part)
-                _append(path, part.read_bytes())
-                part.unlink()
+            for part_path in processes.parts_of(path):
+                repair(part_path)
+                _append(path, part_path.read_bytes())
+                part_path.unlink()
             if ids:
                 put_in_order(path, ids)
 
 
 def _append(path: Path, content: bytes) -> None:
-    """Add lines to a file, all or none."""
-    before = path.stat().st_size if path.exists() else 0
+    """Add lines to a file: all of them or none."""
+    old_size = path.stat().st_size if path.exists() else 0
     try:
         with atomic.writing(path, remedy=GO_ON), path.open("ab") as file:
             file.write(content)
     except InputError:
         with contextlib.suppress(OSError):
-            os.truncate(path, before)
+            os.truncate(path, old_size)
         raise
 
 
 def put_in_order(path: Path, ids: Sequence[str]) -> None:
-    """Bring the rows of a JSONL file into the order of their ids; those of no known id come first."""
-    place = {name: number for number, name in enumerate(ids)}
+    """Sort the rows of a JSONL file by the order of these ids; rows with another id come first."""
+    index = {name: number for number, name in enumerate(ids)}
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    order = [place.get(row["id"], -1) for row in read(path)]
+    order = [index.get(row["id"], -1) for row in read(path)]
     if order != sorted(order):
         pairs = sorted(zip(order, lines, strict=True), key=lambda pair: pair[0])
         run_folder.atomic_write(path, "".join(f"{line}\n" for _, line in pairs))
 
 
 def cut_back(path: Path, size: int) -> None:
-    """Shorten a log to what it was at a checkpoint: a resumed run writes the rest again.
+    """Shorten a log to the size that it had at a checkpoint: a resumed run writes the later lines again.
 
     Raises:
-        InputError: If it is shorter than that.
+        InputError: If the file is shorter than that.
     """
-    there = path.stat().st_size if path.exists() else 0
-    if there < size:
+    size_now = path.stat().st_size if path.exists() else 0
+    if size_now < size:
         raise InputError(
-            f"{path} has {there:,} bytes and the checkpoint counts on {size:,}: put the whole file back, or "
-            "choose another --out"
+            f"{path} has {size_now:,} bytes and the checkpoint counts on {size:,}: put the whole file back, "
+            "or choose another --out"
         )
-    if there > size:
+    if size_now > size:
         os.truncate(path, size)

@@ -1,7 +1,7 @@
 """One run on several processes, as `torchrun` and `accelerate launch` start them.
 
-The main process (rank 0) makes the run's folder, writes and speaks; the others compute their share. What is
-bad input on one process ends all of them, and is said once.
+The main process (rank 0) makes the run's folder, writes the files and prints; the others compute their share.
+Bad input on one process ends all of them, with one message.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def count(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def rank() -> int:
-    """The number of this one."""
+    """The number of this process, from 0."""
     return int(os.environ["RANK"]) if count() > 1 else 0
 
 
 def fsdp() -> bool:
-    """Whether `accelerate launch` was told to spread the weights over the processes with FSDP."""
+    """Whether `accelerate launch` was told to split the weights between the processes with FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
@@ -40,28 +40,28 @@ def is_main() -> bool:
 
 
 def check(gpus: int, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse more processes than there is room for, and a launcher that started fewer than it was asked for.
+    """Refuse more processes than GPUs or cores, and a launcher that started fewer than it was told to.
 
     Args:
-        gpus: GPUs that this machine shows and the run uses; 0 on the CPU.
-        environment: What the launcher set.
+        gpus: GPUs of this machine that the run uses; 0 on the CPU.
+        environment: The variables that the launcher set.
 
     Raises:
-        InputError: For these.
+        InputError: If there are too many processes or too few.
     """
-    here = int(environment.get("LOCAL_WORLD_SIZE", 1)) if count(environment) > 1 else 1
-    room = gpus or os.cpu_count() or 1
-    if here > room:
+    local_count = int(environment.get("LOCAL_WORLD_SIZE", 1)) if count(environment) > 1 else 1
+    limit = gpus or os.cpu_count() or 1
+    if local_count > limit:
         kind = "GPU" if gpus else "CPU core"
         raise InputError(
-            f"{here} processes were started on a machine with {room} {kind}{'s' if room > 1 else ''}: "
-            f"start at most {room} (torchrun --nproc_per_node, accelerate launch --num_processes)"
+            f"{local_count} processes were started on a machine with {limit} {kind}{'s' if limit > 1 else ''}"
+            f": start at most {limit} (torchrun --nproc_per_node, accelerate launch --num_processes)"
         )
-    asked = "MASTER_PORT" in environment and "ACCELERATE_USE_CPU" in environment
-    if asked and "RANK" not in environment and not any(name in environment for name in MPI):
+    launched_on_cpu = "MASTER_PORT" in environment and "ACCELERATE_USE_CPU" in environment
+    if launched_on_cpu and "RANK" not in environment and not any(name in environment for name in MPI):
         raise InputError(
-            "accelerate launch was asked for several processes and started one, for its --cpu needs mpirun: "
-            "use accelerate launch --multi_gpu, which runs on the CPU as well, or torchrun"
+            "accelerate launch was asked for several processes and started one, because its --cpu needs "
+            "mpirun: use accelerate launch --multi_gpu, which runs on the CPU as well, or torchrun"
         )
 
 
@@ -69,10 +69,10 @@ MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 def join() -> None:
-    """Meet the other processes of this run, where there are any.
+    """Connect to the other processes of this run, if there are any.
 
     Raises:
-        InputError: As `check`.
+        InputError: If there are more processes than GPUs or cores, or fewer than the launcher should start.
     """
     if count() == 1 and "MASTER_PORT" not in os.environ:
         return
@@ -84,21 +84,21 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Part from the other processes; one that ends without aborts now and then in gloo's threads."""
-    if _joined():
+    """Disconnect from the other processes: without it a process sometimes aborts in gloo's threads."""
+    if _connected():
         import torch.distributed
 
         torch.distributed.destroy_process_group()
 
 
-def _joined() -> bool:
+def _connected() -> bool:
     torch = sys.modules.get("torch")
     return count() > 1 and torch is not None and torch.distributed.is_initialized()
 
 
 def gathered(value: T) -> list[T]:
-    """This value of every process, in their order; all of them have to ask."""
-    if not _joined():
+    """The values of all processes, in the order of their ranks; all of them have to call this."""
+    if not _connected():
         return [value]
     import torch.distributed
 
@@ -108,10 +108,11 @@ def gathered(value: T) -> list[T]:
 
 
 @contextmanager
-def agreed() -> Iterator[None]:
-    """What fails inside on one process ends all: the first of those that failed says why.
+def fail_together() -> Iterator[None]:
+    """If the block fails on one process, end all of them; the failed one of the lowest rank raises its error.
 
-    All processes come to its end together, so that what the main process made inside is there for all.
+    All processes wait for each other at the end of the block, so that each can read what the main process
+    wrote inside.
     """
     problem: Exception | None = None
     try:
@@ -122,21 +123,27 @@ def agreed() -> Iterator[None]:
     codes = gathered(code if problem else 0)
     if not any(codes):
         return
-    first = next(number for number, code in enumerate(codes) if code)
-    speaks = rank() == first if _joined() else os.environ.get("LOCAL_RANK", "0") == "0"
-    if problem is not None and (speaks or count() == 1):
+    first_failed = next(number for number, code in enumerate(codes) if code)
+    raises = rank() == first_failed if _connected() else os.environ.get("LOCAL_RANK", "0") == "0"
+    if problem is not None and (raises or count() == 1):
         raise problem
-    time.sleep(1)  # a launcher ends all processes once one has ended: the sentence comes first
+    time.sleep(1)  # a launcher ends all processes as soon as one has ended: the message has to come first
     raise SystemExit(max(codes))
 
 
+def barrier() -> None:
+    """Wait until all processes of the run have come here."""
+    with fail_together():
+        pass
+
+
 def share(items: list[T]) -> list[T]:
-    """Every N-th of these, another one for each process."""
+    """This process's share: every N-th item, for N processes."""
     return items[rank() :: count()]
 
 
 def own_part(path: Path) -> Path:
-    """The file in place of `path` that this process writes: `path` itself for the main process."""
+    """The file that this process writes in place of `path`: for the main process `path` itself."""
     return path if is_main() else path.with_name(f"{path.stem}.part{rank()}{path.suffix}")
 
 

@@ -1,7 +1,7 @@
 """A run's folder: settings, manifest, log and metrics of one stage.
 
-`config.yaml` (resolved), `manifest.json` (command, versions, revision, data hash, seed, device),
-`train.log`, `metrics.jsonl`.
+It holds `config.yaml` (all settings), `manifest.json` (command, versions, revision, data hash, seed,
+machine), `train.log` and `metrics.jsonl`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from chexphi import __version__, atomic
 from chexphi.runs import processes, replaced_run, run_lock
 from chexphi.schema import InputError
@@ -35,14 +32,14 @@ logger = logging.getLogger(__name__)
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
 
 Resume = bool | Literal["auto"]
-"""Whether to go on with the run in a folder; `auto`: if there is one."""
+"""Whether to go on with the run in a folder; `auto` goes on if there is one, and else begins one."""
 RESUME_HELP = "go on with the run in --out; auto: or begin one"
 BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part", "manifest.json.part"}
-"""What a run that was killed at its very start may have left."""
+"""Files that a run may have left that was killed at its very start."""
 
 
 def default_folder(name: str, above: Path = Path("runs")) -> Path:
-    """`runs/<timestamp>_<name>`, the main process's time on all processes of a run."""
+    """`runs/<timestamp>_<name>`; all processes of a run use the time of the main one."""
     return above / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
 
 
@@ -52,21 +49,21 @@ def goes_on(out: Path, resume: Resume) -> bool:
     Raises:
         InputError: If there must be one and there is none.
     """
-    there = (out / "manifest.json").is_file()
-    if resume is True and not there:
+    has_run = (out / "manifest.json").is_file()
+    if resume is True and not has_run:
         raise InputError(
             f"output folder {out} holds no run to go on with: leave out --resume, or use --resume auto, "
             "which begins one"
         )
-    return bool(resume) and there
+    return bool(resume) and has_run
 
 
 def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) -> None:
     """Refuse a folder that a run must not write into; nothing is touched.
 
     Raises:
-        InputError: If the folder holds another run and neither option is given, or both are; if it holds no
-            run to go on with; if another process uses it, or it cannot be written.
+        InputError: If both options are given, or the folder holds a run and neither is; if it holds no run to
+            go on with; if another process uses it, or it cannot be written.
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other: choose one")
@@ -77,23 +74,23 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
     if not out.exists():
         return
     run_lock.check(out)
-    rest = {path.name for path in out.iterdir()} - (BEFORE_MANIFEST if resume == "auto" else {run_lock.NAME})
-    if rest and not going_on:
+    ignored = BEFORE_MANIFEST if resume == "auto" else {run_lock.NAME}
+    if not going_on and {path.name for path in out.iterdir()} - ignored:
         if resume:
-            raise InputError(f"output folder {out} holds files of no run: choose another --out")
+            raise InputError(f"output folder {out} holds files but not a run: choose another --out")
         if not overwrite:
             raise InputError(
                 f"output folder {out} already holds a run: go on with --resume, replace it with --overwrite, "
                 "or choose another --out"
             )
         if not (out / "manifest.json").is_file():
-            raise InputError(f"output folder {out} holds files of no run: --overwrite only replaces runs")
+            raise InputError(f"output folder {out} holds files but not a run: --overwrite only replaces runs")
 
 
 def open_run(
     out: Path, *, resume: Resume = False, overwrite: bool = False, keep_replaced: bool = False
 ) -> Path:
-    """Make the folder of a run and take it; one that holds a run is only touched when the user says how.
+    """Make the folder of a run and lock it; one that holds a run is only touched when the user says how.
 
     Args:
         out: The folder.
@@ -102,7 +99,7 @@ def open_run(
         keep_replaced: With `overwrite`, only move that run beside `out`, until `replaced_run.drop`.
 
     Raises:
-        InputError: As `check_folder`, or if the folder cannot be made.
+        InputError: As in `check_folder`, or if the folder cannot be made.
     """
     check_folder(out, resume=resume, overwrite=overwrite)
     try:
@@ -115,30 +112,30 @@ def open_run(
         out.mkdir(parents=True, exist_ok=True)
         run_lock.acquire(out)
     except OSError as error:
-        _leave(out)
+        _remove_unbegun(out)
         raise InputError(
             f"output folder {out} cannot be made ({error.strerror}): make room, or choose another --out"
         ) from None
     return out
 
 
-def _leave(out: Path, *written: str) -> None:
-    """Take away a folder in which no run has begun; one that holds more than what was written stays."""
+def _remove_unbegun(out: Path, *file_names: str) -> None:
+    """Delete a folder in which no run has begun; it stays if it holds more than these files of ours."""
     if not (out / "manifest.json").exists():
         with contextlib.suppress(OSError):
-            for name in (run_lock.NAME, "train.log", *written):
+            for name in (run_lock.NAME, "train.log", *file_names):
                 (out / name).unlink(missing_ok=True)
             out.rmdir()
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file's content."""
+    """The hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of(data: Path | None) -> str | None:
-    """For the manifest: the hash of a dataset that is one file."""
+    """For the manifest: the hash of a dataset that is a single file, else None."""
     return sha256(data) if data and data.is_file() else None
 
 
@@ -151,13 +148,11 @@ def _revision() -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"chexphi": __version__, "python": platform.python_version()}
+    versions = {"chexphi": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
-        try:
-            found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
 
 
 def write_manifest(
@@ -166,7 +161,7 @@ def write_manifest(
     """Write `config.yaml` and `manifest.json`.
 
     Raises:
-        InputError: If one cannot be written; a folder in which no run has begun yet is taken away.
+        InputError: If one cannot be written; a folder in which no run has begun yet is deleted.
     """
     manifest = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -181,13 +176,13 @@ def write_manifest(
         "processes": processes.count(),
         **extra,
     }
-    written: list[str] = []
+    new_files: list[str] = []
     try:
         atomic_write(out / "config.yaml", dump_yaml(dict(config)))
-        written.append("config.yaml")
+        new_files.append("config.yaml")
         write_json(out / "manifest.json", manifest)
     except InputError:
-        _leave(out, *written)
+        _remove_unbegun(out, *new_files)
         raise
 
 
@@ -195,24 +190,28 @@ def atomic_write(path: Path, text: str) -> None:
     """Write a whole file or none of it.
 
     Raises:
-        InputError: If the disk is full, or not the user's to write.
+        InputError: If the disk is full, or the user may not write there.
     """
     atomic.write_text(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a whole JSON file or none of it; errors as `atomic_write`."""
+    """Write a whole JSON file or none of it.
+
+    Raises:
+        InputError: If the disk is full, or the user may not write there.
+    """
     atomic_write(path, json.dumps(value, indent=2) + "\n")
 
 
-def plain(settings: Any) -> dict[str, Any]:
-    """A dataclass of settings as plain YAML values; what YAML cannot hold is written as text."""
-    rows = settings.to_dict() if hasattr(settings, "to_dict") else dataclasses.asdict(settings)
-    return json.loads(json.dumps(rows, default=str))
+def yaml_values(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as values that YAML can hold; others are written as text."""
+    values = settings.to_dict() if hasattr(settings, "to_dict") else dataclasses.asdict(settings)
+    return json.loads(json.dumps(values, default=str))
 
 
 class _LogFile(logging.FileHandler):
-    """`train.log`; where the disk takes no more, that is said once, and the run goes on without it."""
+    """`train.log`; when the disk is full, one line says so, and the run goes on without the file."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]
@@ -226,7 +225,7 @@ class _LogFile(logging.FileHandler):
 
 
 def log_to(out: Path) -> None:
-    """Send the package's log lines to `train.log` as well (no report text, no patient id is ever logged)."""
+    """Send the package's log lines to `train.log` as well; they never hold report text or a patient's id."""
     logger = logging.getLogger("chexphi")
     logger.setLevel(logging.INFO)
     for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
@@ -235,17 +234,3 @@ def log_to(out: Path) -> None:
     handler = _LogFile(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
-
-
-def console() -> Console:
-    """Where progress and tables go: standard error, so that `--json` has standard output for itself.
-
-    Of several processes, the main one alone shows them.
-    """
-    return Console(stderr=True, quiet=not processes.is_main())
-
-
-def bar() -> Progress:
-    """A progress bar a task, on standard error."""
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console())

@@ -1,7 +1,7 @@
 """One process at a time writes into a run's folder.
 
-The lock is the operating system's: it ends with its process, however that ends, and `run.lock` only says who
-has it. Of the processes of one run the main one holds it.
+The lock is the operating system's: it ends when its process ends, for whatever reason. The file `run.lock`
+only says which process has it. Of the processes of one run, the main one has the lock.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from chexphi.schema import MAX_SHOWN, InputError
 logger = logging.getLogger(__name__)
 
 NAME = "run.lock"
-_TAKEN = (errno.EACCES, errno.EAGAIN)
-_held: dict[Path, IO[str]] = {}
+_LOCKED_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
+_lock_files: dict[Path, IO[str]] = {}
+"""The open lock files of this process, by the run's folder."""
 
 
 def acquire(out: Path) -> None:
-    """Take the folder until this process ends; twice is once.
+    """Lock the folder until this process ends; locking it again changes nothing.
 
     Raises:
-        InputError: If another process has it, which is named.
+        InputError: If another process has locked it; the message has its number and machine.
     """
     if _holds(out):
         return
@@ -38,14 +39,14 @@ def acquire(out: Path) -> None:
     file.truncate(0)
     file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n")
     file.flush()
-    _held[out.resolve()] = file
+    _lock_files[out.resolve()] = file
 
 
 def check(out: Path) -> None:
-    """Refuse a folder that another process has; nothing is touched.
+    """Refuse a folder that another process has locked; nothing is changed.
 
     Raises:
-        InputError: As `acquire`.
+        InputError: If another process has locked it; the message has its number and machine.
     """
     if (out / NAME).exists() and not _holds(out):
         with (out / NAME).open("a+", encoding="utf-8") as file:
@@ -56,9 +57,9 @@ def _lock(file: IO[str], out: Path) -> None:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in _TAKEN:
+        if error.errno not in _LOCKED_BY_ANOTHER:
             logger.warning(
-                "%s: its disk has no locks (%s): make sure that only one run writes there", out, error
+                "%s: this file system has no locks (%s): make sure that only one run writes there", out, error
             )
             return
         file.seek(0)
@@ -69,17 +70,17 @@ def _lock(file: IO[str], out: Path) -> None:
 
 
 def _holds(out: Path) -> bool:
-    """Whether this process has the folder, and not one that stood there before."""
-    file, path = _held.get(out.resolve()), out / NAME
+    """Whether this process has locked the folder, and not an earlier folder of the same name."""
+    file, path = _lock_files.get(out.resolve()), out / NAME
     return file is not None and path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
 
 
 def _holder(text: str) -> str:
     try:
-        who = parse_json(text, NAME)
+        owner = parse_json(text, NAME)
     except InputError:
         return "another process"
-    pid, host = (who.get("pid"), who.get("host")) if isinstance(who, dict) else (None, None)
+    pid, host = (owner.get("pid"), owner.get("host")) if isinstance(owner, dict) else (None, None)
     if type(pid) is not int or not isinstance(host, str) or len(host) > MAX_SHOWN:
         return "another process"
     return f"process {pid} on {host}"

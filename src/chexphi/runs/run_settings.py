@@ -1,4 +1,4 @@
-"""What a resumed run may change: nothing that its result depends on."""
+"""A resumed run must have the settings, data and processes that its result depends on."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ MAY_DIFFER = (
     "dataloader_*", "skip_memory_metrics", "ddp_timeout", "local_rank", "debug", "vllm_server_*",
     "vllm_group_port",
 )  # fmt: skip
-"""Settings, with `*` for any ending, that say what is written, watched or waited for."""
+"""Settings that change only what is written, shown or waited for; `*` stands for any ending."""
 EXCEPT = ("dataloader_drop_last",)
+"""A setting that matches a pattern above and does change a run's result."""
 FACTS = ("data_sha256", "pools_sha256", "processes")
-"""Of the manifest."""
-MOST = 200
-"""Characters of a value in a message."""
+"""Keys of the manifest that have to stay the same too."""
+MAX_CHARACTERS = 200
+"""Of a value in a message."""
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(name, value of the run, value now) of the settings that change a run's result, by name.
+def differing(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(name, value of the run, value now) of the settings that change a run's result, sorted by name.
 
-    A setting that one of them does not have is one of another version, and is passed over.
+    A setting that only one of them has comes from another version, and is ignored.
 
     >>> differing({"beta": 0.0, "out": "a", "old": 1}, {"beta": 0.1, "out": "b"})
     [('beta', 0.0, 0.1)]
     """
     return [
-        (name, old[name], new[name])
-        for name in sorted(old.keys() & new.keys())
-        if old[name] != new[name]
+        (name, saved[name], current[name])
+        for name in sorted(saved.keys() & current.keys())
+        if saved[name] != current[name]
         and (name in EXCEPT or not any(fnmatch.fnmatchcase(name, pattern) for pattern in MAY_DIFFER))
     ]
 
 
 def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run of other settings, data or number of processes.
+    """Refuse to go on with a run that had other settings, data or another number of processes.
 
     Args:
         out: The run's folder.
-        config: The settings now, as `config.yaml` has them.
-        facts: What the manifest would say now.
+        config: The settings now, in the form of `config.yaml`.
+        facts: The values that the manifest would have now.
 
     Raises:
         InputError: With each setting that differs and both values.
@@ -57,16 +58,19 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
     if not (out / "manifest.json").is_file() or not (out / "config.yaml").is_file():
         return
     try:
-        before, manifest = read_yaml(out / "config.yaml"), read_object(out / "manifest.json")
+        saved, manifest = read_yaml(out / "config.yaml"), read_object(out / "manifest.json")
     except InputError as error:
         raise InputError(f"the run in {out} cannot go on ({error}): begin again with another --out") from None
-    found = differing(_flat(before), _flat(config))
-    found += differing(
+    differences = differing(_flat(saved), _flat(config))
+    differences += differing(
         {name: manifest[name] for name in FACTS if name in manifest},
         {name: facts[name] for name in FACTS if name in facts},
     )
-    if found:
-        listed = "; ".join(f"{name} was {_text(was)} and is {_text(now)}" for name, was, now in found)
+    if differences:
+        listed = "; ".join(
+            f"{name} was {_text(saved_value)} and is {_text(value)}"
+            for name, saved_value, value in differences
+        )
         raise InputError(
             f"the run in {out} has other settings: {listed}: resume it with its own (its config.yaml), "
             "or choose another --out"
@@ -74,12 +78,12 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's settings and TRL's, whose names never meet."""
+    """The recipe's settings and TRL's in one mapping: they never have a name in common."""
     trainer = config.get("trainer")
-    rest = {name: value for name, value in config.items() if name != "trainer"}
-    return rest | (trainer if isinstance(trainer, dict) else {})
+    recipe = {name: value for name, value in config.items() if name != "trainer"}
+    return recipe | (trainer if isinstance(trainer, dict) else {})
 
 
 def _text(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= MOST else text[:MOST] + "…"
+    return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"

@@ -1,4 +1,4 @@
-"""SIGTERM, with which clusters pre-empt, and Ctrl-C: a run keeps what it can, then ends with its own code."""
+"""SIGTERM, with which clusters pre-empt a job, and Ctrl-C: a run saves what it can and ends with a code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, Self
 from chexphi.runs import processes, run_folder
 
 EXIT_CODE = 75
-"""`EX_TEMPFAIL` of sysexits.h: give the same command again, with `--resume auto`."""
+"""`EX_TEMPFAIL` of sysexits.h: run the same command again, with `--resume auto`."""
 AGAIN_SECONDS = 2.0
-"""A cluster signals all processes of a job, and a sweep among them hands the signal on: that is one."""
+"""Signals within this time count as one: a cluster sends one to each process, and a sweep passes it on."""
 RESUME_HELP = (
     f"{run_folder.RESUME_HELP}. SIGTERM or Ctrl-C saves at the next step that can be and ends with "
     f"code {EXIT_CODE}"
@@ -25,74 +25,74 @@ NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
 
 class PreemptedError(SystemExit):
-    """Ends the process with `EXIT_CODE`; no library takes it for an error of its own."""
+    """Ends the process with `EXIT_CODE`; libraries that catch `Exception` let it pass."""
 
     def __init__(self) -> None:
         super().__init__(EXIT_CODE)
 
 
 class Stop:
-    """A context in which SIGTERM and Ctrl-C are requests; outside of it they do what they always did.
+    """A context in which SIGTERM and Ctrl-C are requests to stop; outside of it they act as usual.
 
-    Until the first training step, and in a stage that has none, the process ends at once. From then on
-    `asked` is what the trainer looks at. A second Ctrl-C, or another signal `AGAIN_SECONDS` later or more,
-    ends the process.
+    Before the first training step, and in a stage without training, the process ends at once. After it the
+    trainer looks at `signal_name`. A second Ctrl-C, or any other signal at least `AGAIN_SECONDS` later, ends
+    the process.
     """
 
     def __init__(self) -> None:
-        self.asked = ""
-        """Name of the signal that asked to stop; empty while none has."""
-        self._when = 0.0
-        self._steps = False
-        self._keeps = ""
-        self._before: dict[signal.Signals, Any] = {}
+        self.signal_name = ""
+        """Of the signal that asked to stop; empty while there is none."""
+        self._signal_time = 0.0
+        self._can_save = False
+        self._kept_text = ""
+        self._old_handlers: dict[signal.Signals, Any] = {}
 
-    def keeping(self, kept: str) -> Self:
-        """Say what a stopped stage keeps, for the sentence on the terminal: "finished stages are kept"."""
-        self._keeps = kept
+    def keeping(self, kept_text: str) -> Self:
+        """Set the message of what a stopped stage keeps, such as "finished stages are kept"."""
+        self._kept_text = kept_text
         return self
 
     def __enter__(self) -> Self:
-        self.asked, self._steps = "", False
+        self.signal_name, self._can_save = "", False
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in NAMES}
+            self._old_handlers = {number: signal.signal(number, self._handle) for number in NAMES}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
-        self._before, self._keeps = {}, ""
+        self._old_handlers, self._kept_text = {}, ""
 
     def steps_begin(self) -> None:
-        """From here on a checkpoint can be taken."""
-        self._steps = True
+        """Training steps begin: from now on a signal waits for a checkpoint."""
+        self._can_save = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = NAMES[signal.Signals(number)]
         if (
-            self.asked
-            and not name == self.asked == "Ctrl-C"
-            and time.monotonic() - self._when < AGAIN_SECONDS
+            self.signal_name
+            and not name == self.signal_name == "Ctrl-C"
+            and time.monotonic() - self._signal_time < AGAIN_SECONDS
         ):
             return
-        if self.asked:
+        if self.signal_name:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.asked, self._when = name, time.monotonic()
-        if self._steps:
-            _say(f"{name}: saving at the next possible step, then ending; a second one ends at once")
+        self.signal_name, self._signal_time = name, time.monotonic()
+        if self._can_save:
+            _print(f"{name}: saving at the next possible step, then ending; a second one ends at once")
             return
-        _say(f"{name}: ending; {self._keeps or 'before the first step there is nothing to save'}")
+        _print(f"{name}: ending; {self._kept_text or 'before the first step there is nothing to save'}")
         raise PreemptedError
 
 
-def _say(sentence: str) -> None:
-    """On the terminal, past Python's buffers, which a signal may have interrupted."""
+def _print(sentence: str) -> None:
+    """Write to the terminal directly: a signal may have interrupted Python's buffered output."""
     if processes.is_main():
         os.write(2, f"\n{sentence}\n".encode())
 
 
 STOP = Stop()
-"""The process's own, for a signal is the whole process's."""
+"""The only one in a process: a signal goes to the whole process."""

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from chexphi import atomic
 from chexphi.demo.stages import POLL_SECONDS
-from chexphi.runs import run_folder
+from chexphi.runs import run_folder, terminal
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine
 from chexphi.sweep.grid import Trial, label_of
@@ -110,7 +110,7 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
     What interrupts it (SIGTERM, Ctrl-C, an error) stops the runs first.
     """
     waiting, running = list(planned), list[Run]()
-    with run_folder.bar() as progress:
+    with terminal.progress_bar() as progress:
         whole = progress.add_task("runs", total=len(planned))
         try:
             while waiting or running:

@@ -153,7 +153,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         engine = open_engine(recipe)
         try:
             out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
-            settings = run_folder.plain(recipe)
+            settings = run_folder.yaml_values(recipe)
             run_folder.write_manifest(
                 out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes
             )
@@ -186,7 +186,7 @@ def check_same(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> 
     Raises:
         InputError: If it had others, which are listed.
     """
-    before, now = config.read_yaml(folder / "config.yaml"), run_folder.plain(recipe)
+    before, now = config.read_yaml(folder / "config.yaml"), run_folder.yaml_values(recipe)
     differ = [key for key in SAME if before.get(key) != now[key]]
     past = read_object(folder / "manifest.json").get("configs_sha256", {})
     differ += [file for file in hashes if file in past and past[file] != hashes[file]]

@@ -167,7 +167,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     data, out = Path(recipe.data), Path(args.output_dir)
-    with processes.agreed():
+    with processes.fail_together():
         if not recipe.model or not recipe.data:
             raise InputError("grpo needs --model and --data: give both, in the config or as flags")
         examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)

@@ -83,7 +83,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     data, out = Path(recipe.data), Path(args.output_dir)
-    with processes.agreed():
+    with processes.fail_together():
         refused.check(args, "sft")
         examples = read(recipe)
         run = check_run(recipe, out, data=data, trainer=args)

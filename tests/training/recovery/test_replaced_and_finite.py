@@ -85,7 +85,7 @@ def test_a_run_killed_before_its_first_step_leaves_the_older_one(
     out, said = tmp_path / "run", tmp_path / "said"
     first = [*words, "--out", str(out), "--max_steps=1"]  # in processes of their own, which end their locks
     assert end(begin(first, said)) == 0
-    before, aside = digest(out), replaced_run.place(out)
+    before, aside = digest(out), replaced_run.replaced_folder(out)
     grpo = command("grpo", tiny_model_dir, subsets.parent, "--max_steps=1", "--out", str(out), *SMALL)
     grpo[grpo.index("killed_runs:uneven")] = "killed_runs:endless"
     process = begin([*grpo, "--overwrite=true"], said)

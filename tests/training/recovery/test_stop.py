@@ -98,7 +98,7 @@ def handled(stop: Stop, *signals: int) -> str:
     for number in signals:
         os.kill(os.getpid(), number)
         time.sleep(0)  # Python runs the handler between two lines
-    return stop.asked
+    return stop.signal_name
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
@@ -113,7 +113,7 @@ def test_a_signal_is_a_request_once_steps_have_begun(
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     assert f"{name}: saving at the next possible step" in capfd.readouterr().err
     with stop:
-        assert stop.asked == ""
+        assert stop.signal_name == ""
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])

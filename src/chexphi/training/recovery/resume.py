@@ -126,7 +126,7 @@ class Recovering(Trainer):
         if self.args.should_save:
             replaced_run.drop(Path(self.args.output_dir))
         if stopping and saving:
-            said = (STOP.asked or "a signal", self.state.global_step)
+            said = (STOP.signal_name or "a signal", self.state.global_step)
             logger.warning("%s: saved at step %d, --resume auto goes on", *said)
             raise PreemptedError
 
@@ -141,8 +141,8 @@ class Recovering(Trainer):
     def _is_stopping(self) -> bool:
         """Whether any process was asked to stop; all of them see it at the same step."""
         if self.accelerator.num_processes == 1:
-            return bool(STOP.asked)
-        asked = torch.tensor(float(bool(STOP.asked)), device=self.accelerator.device)
+            return bool(STOP.signal_name)
+        asked = torch.tensor(float(bool(STOP.signal_name)), device=self.accelerator.device)
         return bool(self.accelerator.reduce(asked, "sum").item())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
