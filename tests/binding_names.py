@@ -1,8 +1,8 @@
 """Which names in `src` say nothing of what they hold: `python tests/binding_names.py [FOLDER]` prints them.
 
-Counted from the syntax tree: every variable, parameter, field and attribute of `self`, each time it is bound.
-A name counts when all of its words (`_`, digits and capitals part them) are in `WITHOUT_CONTENT`: `kept` does,
-`kept_rows` does not. `_` alone, the name for a value that nobody reads, is not counted at all.
+Counted from the syntax tree: every variable, parameter, field and attribute of `self`, each time it is
+bound. A name counts when all of its words (`_`, digits and capitals part them) are in `WITHOUT_CONTENT`:
+`kept` does, `kept_rows` does not. `_` alone, the name for a value that nobody reads, is not counted at all.
 """
 
 from __future__ import annotations
@@ -14,193 +14,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SRC = Path(__file__).parents[1] / "src" / "chexphi"
-# Participles, pronouns, adverbs, order: they say where a value came from or what becomes of it, and not what it
-# is. Left out, because they have content here: word, piece (of a tokenizer), side, out (the folder of --out), run.
+# Participles, pronouns, adverbs, order: they say where a value came from or what becomes of it, and not what
+# it is. Left out, because they have content here: word, piece (of a tokenizer), side, out (the folder of
+# --out), run.
 WITHOUT_CONTENT = frozenset(
-    [
-        "added",
-        "again",
-        "allowed",
-        "answered",
-        "any",
-        "apart",
-        "around",
-        "asked",
-        "away",
-        "back",
-        "bad",
-        "before",
-        "begun",
-        "behind",
-        "both",
-        "bound",
-        "brought",
-        "built",
-        "called",
-        "came",
-        "changed",
-        "chosen",
-        "closed",
-        "come",
-        "coming",
-        "counted",
-        "cut",
-        "different",
-        "done",
-        "drawn",
-        "each",
-        "either",
-        "else",
-        "every",
-        "everything",
-        "fallen",
-        "far",
-        "felt",
-        "filled",
-        "first",
-        "fixed",
-        "followed",
-        "found",
-        "fresh",
-        "full",
-        "gave",
-        "given",
-        "go",
-        "goes",
-        "going",
-        "gone",
-        "good",
-        "got",
-        "had",
-        "handed",
-        "has",
-        "held",
-        "here",
-        "holds",
-        "how",
-        "inner",
-        "it",
-        "its",
-        "joined",
-        "just",
-        "keep",
-        "keeps",
-        "kept",
-        "known",
-        "last",
-        "late",
-        "later",
-        "least",
-        "left",
-        "lies",
-        "like",
-        "lost",
-        "made",
-        "many",
-        "matter",
-        "matters",
-        "meant",
-        "met",
-        "more",
-        "most",
-        "moved",
-        "named",
-        "near",
-        "needed",
-        "new",
-        "next",
-        "none",
-        "now",
-        "odd",
-        "off",
-        "old",
-        "one",
-        "ones",
-        "only",
-        "open",
-        "opened",
-        "other",
-        "others",
-        "outer",
-        "outside",
-        "own",
-        "paired",
-        "part",
-        "parts",
-        "passed",
-        "past",
-        "picked",
-        "place",
-        "places",
-        "plain",
-        "put",
-        "read",
-        "ready",
-        "real",
-        "rest",
-        "said",
-        "same",
-        "seen",
-        "sent",
-        "set",
-        "settled",
-        "shown",
-        "single",
-        "so",
-        "some",
-        "something",
-        "sort",
-        "sought",
-        "spoken",
-        "spread",
-        "stand",
-        "standing",
-        "stands",
-        "stated",
-        "still",
-        "stood",
-        "stuff",
-        "such",
-        "taken",
-        "that",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "thing",
-        "things",
-        "this",
-        "those",
-        "tied",
-        "together",
-        "told",
-        "too",
-        "took",
-        "tried",
-        "turned",
-        "under",
-        "unread",
-        "use",
-        "used",
-        "wanted",
-        "was",
-        "way",
-        "ways",
-        "went",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "whole",
-        "whose",
-        "will",
-        "with",
-        "within",
-        "without",
-        "written",
-    ]
+    """
+    added again allowed answered any apart around asked away back bad before begun behind both bound
+    brought built called came changed chosen closed come coming counted cut different done drawn each
+    either else every everything fallen far felt filled first fixed followed found fresh full gave given
+    go goes going gone good got had handed has held here holds how inner it its joined just keep keeps
+    kept known last late later least left lies like lost made many matter matters meant met more most
+    moved named near needed new next none now odd off old one ones only open opened other others outer
+    outside own paired part parts passed past picked place places plain put read ready real rest said same
+    seen sent set settled shown single so some something sort sought spoken spread stand standing stands
+    stated still stood stuff such taken that them then there these they thing things this those tied
+    together told too took tried turned under unread use used wanted was way ways went were what when
+    where which whole whose will with within without written
+    """.split()  # noqa: SIM905
 )
 
 
@@ -245,8 +75,8 @@ def main(folder: Path) -> None:
             rows.append((len(names) / bound, path, bound, names))
     for share, path, bound, names in sorted(rows, reverse=True):
         listed = " ".join(f"{name}:{line}" for line, name in names)
-        print(f"{share:6.1%} of {bound:4d}  {path.relative_to(folder)}: {listed}")
-    print(f"{empty / max(total, 1):6.2%} of {total} bindings in {folder}")
+        print(f"{share:6.1%} of {bound:4d}  {path.relative_to(folder)}: {listed}")  # noqa: T201
+    print(f"{empty / max(total, 1):6.2%} of {total} bindings in {folder}")  # noqa: T201
 
 
 if __name__ == "__main__":
