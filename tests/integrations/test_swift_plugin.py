@@ -1,4 +1,4 @@
-"""The plugin for ms-swift, and the README's file with other settings, beside a stand-in for its registry.
+"""The plugin for ms-swift, and the documented file with other settings, beside a stand-in for its registry.
 
 `test_swift_runs.py` has the released ms-swift.
 """
@@ -19,7 +19,7 @@ from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.rewards import AccuracyReward, GraphReward, GraphRule
 
 PLUGIN = Path(integrations.__file__).with_name("ms_swift.py")
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "integrations.md"
 GOLD = "<think>There is a left pleural effusion. No pneumothorax.</think><answer>yes</answer>"
 COMPLETIONS = [
     GOLD,
@@ -50,9 +50,9 @@ def test_the_plugin_registers_both_rewards(orms: dict[str, Any]) -> None:
     assert expected[0] == 1.0 > expected[1] > expected[2]  # type: ignore[operator]
 
 
-def test_the_readmes_file_sets_another_measure(orms: dict[str, Any], tmp_path: Path) -> None:
+def test_the_documented_file_sets_another_measure(orms: dict[str, Any], tmp_path: Path) -> None:
     (snippet,) = (
-        text for text in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "orms[" in text
+        text for text in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S) if "orms[" in text
     )
     (tmp_path / "my_rewards.py").write_text(snippet)
     runpy.run_path(str(tmp_path / "my_rewards.py"))

@@ -26,8 +26,8 @@ COMPLETIONS = {  # what is sampled: (answer, graph by Jaccard, graph by F1)
     "<answer>yes</answer>": (0.0, 0.0, 0.0),
 }
 NAMES = ("external_r1v_acc", "external_kg_jac", "external_kg_f1")
-"""The plugin's two, and the README's own."""
-README = Path(__file__).parents[2] / "README.md"
+"""The plugin's two, and that of the documentation."""
+PAGE = Path(__file__).parents[2] / "docs" / "integrations.md"
 BIN = Path(sys.executable).parent
 
 
@@ -82,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_model(folder / "model")
     row = {"messages": [{"role": "user", "content": "Effusion?"}], "solution": SOLUTION, "answer": ["yes"]}
     (folder / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 4)
-    snippets = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     (folder / "my_rewards.py").write_text(next(text for text in snippets if "orms[" in text))
     run(
         "swift rlhf --rlhf_type grpo --external_plugins $(chexphi swift-plugin) my_rewards.py"

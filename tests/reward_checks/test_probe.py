@@ -48,7 +48,7 @@ def probed(examples: list[Example], *rewards: str, **changes: str) -> dict[str, 
 
 
 def check_margins(cheats: dict[str, dict[str, Any]]) -> None:
-    """The margins of the README."""
+    """The margins of docs/rewards.md."""
     assert set(cheats) == {"gold", *MEANINGS}
     assert cheats["gold"]["ratio"] == {"total": 1.0, ACCURACY: 1.0, GRAPH: 1.0}
     for name, cheat in cheats.items():

@@ -291,9 +291,9 @@ def test_pandas_and_datasets_read_the_log(run: Run, tmp_path: Path) -> None:
     assert loaded["total"] == [row.total for row in rows]
 
 
-def test_the_readmes_lines_read_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (block,) = (text for text in re.findall(r"```python\n(.*?)```", readme, re.S) if "completions" in text)
+def test_the_lines_of_the_formats_page_read_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    (block,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.S) if "completions" in text)
     (tmp_path / "runs" / "grpo").mkdir(parents=True)
     (tmp_path / "runs" / "grpo" / "completions.jsonl").write_text(f"{json.dumps(ROW)}\n" * 2)
     (tmp_path / "block.py").write_text(block)

@@ -4,7 +4,7 @@ Swift loads this file by its path, puts its folder first on `sys.path` (so nothi
 `swift.py`, which would hide Swift from processes that it spawns), and logs a reward under its class's name.
 A row needs the column `solution`, `<think>…</think><answer>…</answer>`; `answer`, the labels, is read where
 it is given. Answers are compared exactly, graphs of the lexicon by Jaccard; for other settings write such a
-file of your own (the README has one).
+file of your own (docs/integrations.md has one).
 
 A `solution` that is None or NaN cannot be scored; one that is a dict or a list is refused, with its row.
 A reward that cannot be given is `None`, of which Swift makes 0 in the sum. Where that is so of all rewards,
