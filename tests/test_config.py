@@ -208,5 +208,8 @@ def test_a_range_is_held_against_what_came_out_of_files_and_flags(tmp_path: Path
     (tmp_path / "run.yaml").write_text("limit: 0\n")
     words, allowed = ["--config", str(tmp_path / "run.yaml")], {"limit": COUNT}
     with pytest.raises(InputError, match=r"^sft: limit is 0: use at least 1$"):
-        config.parse(words, Recipe, prog="chexphi sft", allowed=allowed)
-    assert config.parse([*words, "--limit", "2"], Recipe, prog="chexphi sft", allowed=allowed)[0].limit == 2
+        config.parse(words, Recipe, prog="chexphi sft", number_ranges=allowed)
+    assert (
+        config.parse([*words, "--limit", "2"], Recipe, prog="chexphi sft", number_ranges=allowed)[0].limit
+        == 2
+    )

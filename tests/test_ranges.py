@@ -34,8 +34,8 @@ HUGE = 10**400
         (POSITIVE, (1e-300, 1e300), (0, -0.0, -1e-300, HUGE)),
         (NOT_NEGATIVE, (0, 1e300), (-1e-300, HUGE, -HUGE)),
         (SHARE, (0, 0.5, 1), (-0.1, 1.1)),
-        (Range(0, 1, open="most"), (0, 0.999), (1, -0.1)),
-        (Range(0, 1, open="least most"), (0.5,), (0, 1)),
+        (Range(0, 1, excluded="maximum"), (0, 0.999), (1, -0.1)),
+        (Range(0, 1, excluded="minimum maximum"), (0.5,), (0, 1)),
         (FINITE, (-1e300, 0, 1e300), (HUGE, -HUGE)),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_number_without_a_range_is_finite_at_least() -> None:
         (math.nan, COUNT, "use at least 1"),
         (math.inf, NOT_NEGATIVE, "use a finite number"),
         (0, POSITIVE, "use more than 0"),
-        (1, Range(0, 1, open="most"), "use less than 1"),
+        (1, Range(0, 1, excluded="maximum"), "use less than 1"),
         (-1, Range(0, note="0: off"), "use at least 0 (0: off)"),
     ],
 )

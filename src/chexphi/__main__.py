@@ -7,7 +7,7 @@ CTRL_C = 130
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is imported is one line, too."""
+    """Run the command line. Ctrl-C while it is imported prints one line, too."""
     try:
         from chexphi.cli import main as command_line
         from chexphi.demo.stages import end_with_parent

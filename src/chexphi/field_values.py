@@ -1,4 +1,4 @@
-"""Values of settings in the types of their fields, from YAML or another file of a user's."""
+"""Values of settings, from YAML or another file of a user, converted to the types of their fields."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def fields_of(kinds: Sequence[type]) -> dict[str, Any]:
     """The types of all fields of dataclasses, by name."""
     hints: dict[str, Any] = {}
     for kind in kinds:
-        found = typing.get_type_hints(kind)
-        hints.update({field.name: found[field.name] for field in dataclasses.fields(kind) if field.init})
+        types = typing.get_type_hints(kind)
+        hints.update({field.name: types[field.name] for field in dataclasses.fields(kind) if field.init})
     return hints
 
 
 def check_values(values: dict[str, Any], kinds: Sequence[type], source: str) -> dict[str, Any]:
-    """Convert each value to its field's type ("yes" is a text in YAML, and true in a field of that type).
+    """Convert each value to its field's type: "yes" is a text in YAML, and true in a field of true or false.
 
     Raises:
-        InputError: For an unknown key (with the nearest known one) or a value that does not fit.
+        InputError: For an unknown key (with the most similar known one) or a value of another type.
     """
     hints = fields_of(kinds)
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in hints:
-            near = difflib.get_close_matches(str(key)[:MAX_NAME], hints, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `--help` for the known ones"
+            similar = difflib.get_close_matches(str(key)[:MAX_NAME], hints, n=1)
+            hint = f"did you mean {similar[0]!r}?" if similar else "see `--help` for the known ones"
             raise InputError(f"{source}: unknown key {shown(key)}: {hint}")
         checked[key] = _converted(key, value, hints[key], source)
     return checked
@@ -60,7 +60,7 @@ def _converted(key: str, value: Any, hint: Any, source: str) -> Any:
 
 
 def _options(hint: Any) -> set[Any]:
-    """A type with all that it is made of: `list[float] | None` has float among them."""
+    """A type and all types that it is made of: `list[float] | None` has float among them."""
     return {hint}.union(*map(_options, typing.get_args(hint)))
 
 
@@ -70,9 +70,10 @@ def _takes_numbers(options: set[Any]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a text is a number as JSON has it: not `010`, `1_000` or `0x1F`."""
+    """Whether a text is a number as JSON writes it: not `010`, `1_000` or `0x1F`."""
     return yaml_files.FLOAT.fullmatch(text.strip()) is not None
 
 
 def _texts(value: Any) -> list[str]:
-    return [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
+    values = value if isinstance(value, list) else [value]
+    return [text for text in values if isinstance(text, str)]

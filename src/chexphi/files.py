@@ -1,4 +1,4 @@
-"""Small files of a user's folder, read or refused in one sentence. Standard library only."""
+"""Small JSON files of a user, read or refused with a one-sentence message. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class _RefusedError(ValueError):
-    """What JSON allows, or Python's reader does, and no file of ours may hold."""
+    """Content that JSON or Python's reader allows, and our files may not have."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are there once: of two values the library would keep the last, and say nothing."""
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    seen: set[str] = set()
-    number, twice = next(
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without repeated keys: Python's reader would keep the last value and say nothing."""
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    earlier_keys: set[str] = set()
+    number, repeated = next(
         (number, key)
         for number, (key, _) in enumerate(pairs, 1)
-        if key in seen or seen.add(key)  # type: ignore[func-returns-value]
+        if key in earlier_keys or earlier_keys.add(key)  # type: ignore[func-returns-value]
     )
-    name = found.get("id")
-    row = f" in the row with id {shown(name)}" if isinstance(name, str | int) and twice != "id" else ""
-    raise _RefusedError(f"{key_shown(twice, number)} is there twice{row}")
+    name = values.get("id")
+    row = f" in the row with id {shown(name)}" if isinstance(name, str | int) and repeated != "id" else ""
+    raise _RefusedError(f"{key_shown(repeated, number)} is there twice{row}")
 
 
 def _constant(word: str) -> NoReturn:
     raise _RefusedError(f"{word} is not a number of JSON")
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
-_WITH_NAN = json.JSONDecoder(object_pairs_hook=_once)
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_constant)
+_WITH_NAN = json.JSONDecoder(object_pairs_hook=_unique_keys)
 
 
-def parse_json(text: str | bytes, where: str, *, advice: str = "repair it", nan: bool = False) -> Any:
-    """The value of a JSON text: the one reader of JSON that somebody else may have written.
+def parse_json(text: str | bytes, source: str, *, advice: str = "repair it", nan: bool = False) -> Any:
+    """The value of a JSON text. All JSON that somebody else may have written is read here.
 
     Args:
         text: The text, or its bytes in UTF-8, with or without a byte order mark.
-        where: What the text is, for the message: a file, or a file and a line.
+        source: Where the text is from, for the message: a file, or a file and a line.
         advice: What the user can do about it, for the message.
         nan: Whether `NaN` and `Infinity` are read as numbers, as in logs of a run that diverged.
 
     Raises:
-        InputError: If the text is not UTF-8 or not JSON, names a key twice in an object, or holds `NaN`, a
-            number of thousands of digits or brackets nested by the thousand.
+        InputError: If the text is not UTF-8 or not JSON, or holds a repeated key, `NaN`, a number with
+            thousands of digits, or thousands of nested brackets.
     """
     try:
         words = text.removeprefix(_BOM).decode("utf-8") if isinstance(text, bytes) else text
@@ -66,14 +66,19 @@ def parse_json(text: str | bytes, where: str, *, advice: str = "repair it", nan:
         reason = "a number has too many digits"
     except RecursionError:
         reason = "its brackets are nested too deeply"
-    raise InputError(f"{where} is not JSON that can be read ({reason}): {advice}")
+    raise InputError(f"{source} is not JSON that can be read ({reason}): {advice}")
 
 
 def read_json(path: Path, *, advice: str = "copy it again", nan: bool = False) -> Any:
-    """The JSON value in a file; arguments as `parse_json`.
+    """The JSON value in a file.
+
+    Args:
+        path: The file.
+        advice: What the user can do about a bad file, for the message.
+        nan: Whether `NaN` and `Infinity` are read as numbers.
 
     Raises:
-        InputError: As `parse_json`, or if the file cannot be read.
+        InputError: If the file cannot be read, or its content is refused by `parse_json`.
     """
     try:
         content = path.read_bytes()
@@ -88,7 +93,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If the file holds something else.
     """
-    found = read_json(path)
-    if not isinstance(found, dict):
+    value = read_json(path)
+    if not isinstance(value, dict):
         raise InputError(f"{path} is not a JSON object: copy it again")
-    return found
+    return value

@@ -1,7 +1,7 @@
-"""A folder of weights that somebody else may have made: its small files, and the loads that read it.
+"""A folder of weights that somebody else may have made: checks of its small files, and errors of loading it.
 
-Its files may name code, files and models. Code is never run, a file that is named has to lie in the folder,
-and what the libraries then say of the folder is one sentence. Standard library only.
+Its files may name code, files and models. Code is never run, and a named file has to be in the folder. An
+error that a library raises about the folder becomes a one-sentence message. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SETTINGS = (
     *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"),
     *("tokenizer_config.json", "special_tokens_map.json", "chat_template.json"),
 )
-"""Files in which the libraries look for settings; each is an object."""
+"""Files in which the libraries look for settings; each holds a JSON object."""
 TABLES = ("tokenizer.json", "vocab.json", "added_tokens.json")
-"""Files of tokens: they name no file, no class and no model."""
+"""Files of tokens: they do not name files, classes or models."""
 RECORDS = ("special_tokens_map_file", "tokenizer_file")
-"""Where a file once was, on the machine that made the folder: no library opens it."""
+"""Keys with the path of a file on the machine that made the folder: no library opens it."""
 MAX_REASON = 200
 """Characters of a library's own message that a sentence shows."""
 
@@ -45,11 +45,11 @@ def check(folder: Path) -> None:
             if name == "tokenizer.json":
                 _check_merges(path, content.get("model"))
     if (code := own_code(folder)) is not None:
-        logger.warning("%s names code of its own, %s: it is not run, the library's own class is taken", *code)
+        logger.warning("%s names code of its own, %s: it is not run, the library's class is used", *code)
 
 
 def _check_merges(path: Path, model: Any) -> None:
-    """Refuse merges that lack the prefix of their second half: tokenizers cuts off its length unseen."""
+    """Refuse merges whose second half lacks the prefix: tokenizers cuts off its length without a check."""
     prefix = model.get("continuing_subword_prefix") if isinstance(model, dict) else None
     merges = model.get("merges") if prefix and isinstance(prefix, str) else None
     for merge in merges if isinstance(merges, list) else ():
@@ -72,7 +72,7 @@ def outside(name: str) -> bool:
 
 
 def entries(content: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of an object with its value, those of objects inside it too."""
+    """Every key of an object with its value, also those of objects inside it."""
     if isinstance(content, dict):
         yield from content.items()
     below = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
@@ -91,13 +91,13 @@ def _check_names(path: Path, content: dict[str, Any]) -> None:
                     "read"
                 )
         if key.endswith("_implementation") and any("/" in name for name in texts):
-            raise InputError(f"{path}: {key} names code of another place, {shown(value)}: remove the entry")
+            raise InputError(f"{path}: {key} names code from elsewhere, {shown(value)}: remove the entry")
         if key.startswith("audio_tokenizer") and value is not None:
             raise InputError(f"{path}: {key} names a second model, and only one is read: remove the entry")
 
 
 def own_code(folder: Path) -> tuple[Path, str] | None:
-    """The first file of a folder that names a class of its own (`auto_map`), and the class."""
+    """The first file of a folder that names a class of its own (`auto_map`), and that class; else None."""
     for path in (folder / name for name in SETTINGS):
         for key, value in entries(read_object(path)) if path.is_file() else ():
             if key == "auto_map" and value:
@@ -107,14 +107,14 @@ def own_code(folder: Path) -> tuple[Path, str] | None:
 
 
 @contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
-    """Around the calls with which libraries load a folder: what they raise is one sentence.
+def reading(folder: Path, kind: str) -> Iterator[None]:
+    """A context around calls of libraries that load a folder: their errors become one-sentence messages.
 
-    Only such calls may be inside: the folder is blamed for every error but a lack of memory on a GPU.
+    Only such calls may be inside: every error is taken for the folder's, except a lack of memory on a GPU.
 
     Args:
-        folder: That of the files.
-        what: As what it is read.
+        folder: The folder of the files.
+        kind: What they are read as, for the message: "a Phi4MultimodalImageProcessor".
 
     Raises:
         InputError: In place of the library's error.
@@ -129,22 +129,22 @@ def reading(folder: Path, what: str) -> Iterator[None]:
         if "trust_remote_code" in str(error) and (code := own_code(folder)):
             raise InputError(
                 f"{code[0]} names a class of its own, {code[1]}, whose code is not run, and the library has "
-                f"none for it: use a folder that can be read as {what} without code"
+                f"none for it: use a folder that can be read as {kind} without code"
             ) from error
         raise InputError(
-            f"{folder} cannot be read as {what} ({reason(error)}): copy its files again"
+            f"{folder} cannot be read as {kind} ({reason(error)}): copy its files again"
         ) from error
 
 
 def _of_the_folder(error: BaseException) -> bool:
-    """Whether a library refused the folder: also by a panic of Rust code, which is no `Exception`."""
+    """Whether a library refused the folder, also by a panic of Rust code, which is not an `Exception`."""
     if type(error).__name__ == "OutOfMemoryError":
         return False
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error's message, cut.
+    """The first line of an error's message with the error's type, at most `MAX_REASON` characters.
 
     >>> reason(KeyError("vocab"))
     "KeyError: 'vocab'"

@@ -1,4 +1,4 @@
-"""Which numbers a setting can have, as data; a sentence for one that is outside. Standard library only."""
+"""The numbers that a setting can have, and a message for a number outside. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,65 +12,64 @@ from chexphi.schema import InputError, shown
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers from `least` to `most`, without the ends that are `open`; never NaN and never infinite."""
+    """The numbers from `minimum` to `maximum`, less those that are `excluded`; never NaN or infinity."""
 
-    least: float = -math.inf
-    most: float = math.inf
-    open: str = ""
-    """`least`, `most` or both with a space between: this end itself is outside."""
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    excluded: str = ""
+    """`minimum`, `maximum`, or both with a space between: the ends that are outside themselves."""
     note: str = ""
     """What a number at an end means, for the message."""
 
-    def holds(self, number: float) -> bool:
-        """Whether a number is inside."""
-        if not math.isfinite(number) or not self.least <= number <= self.most:
+    def __contains__(self, number: float) -> bool:
+        if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
             return False
-        return not (
-            ("least" in self.open and number == self.least) or ("most" in self.open and number == self.most)
-        )
+        is_excluded_minimum = "minimum" in self.excluded and number == self.minimum
+        is_excluded_maximum = "maximum" in self.excluded and number == self.maximum
+        return not (is_excluded_minimum or is_excluded_maximum)
 
     def advice(self, number: float) -> str:
-        """What to give in place of a number that is outside."""
-        if number > self.most or ("most" in self.open and number == self.most):
-            text = f"use {'less than' if 'most' in self.open else 'at most'} {self.most:.12g}"
-        elif math.isfinite(self.least) and number != math.inf:
-            text = f"use {'more than' if 'least' in self.open else 'at least'} {self.least:.12g}"
+        """What to use instead of a number that is outside."""
+        if number > self.maximum or ("maximum" in self.excluded and number == self.maximum):
+            text = f"use {'less than' if 'maximum' in self.excluded else 'at most'} {self.maximum:.12g}"
+        elif math.isfinite(self.minimum) and number != math.inf:
+            text = f"use {'more than' if 'minimum' in self.excluded else 'at least'} {self.minimum:.12g}"
         else:
             text = "use a finite number"
         return f"{text} ({self.note})" if self.note else text
 
 
-MOST_INTEGER = 2**31 - 1
-"""Of a count: what C's `int` holds, in which libraries keep some of them."""
-COUNT = Range(1, MOST_INTEGER)
-COUNT_OR_NONE = Range(0, MOST_INTEGER)
+MAX_INTEGER = 2**31 - 1
+"""The largest `int` of C, in which libraries keep some of their counts."""
+COUNT = Range(1, MAX_INTEGER)
+COUNT_OR_NONE = Range(0, MAX_INTEGER)
 PROCESSES = Range(1, 1024)
 SEED = Range(0, 2**32 - 1)
-"""What NumPy takes."""
-POSITIVE = Range(0, open="least")
+"""NumPy takes these."""
+POSITIVE = Range(0, excluded="minimum")
 NOT_NEGATIVE = Range(0)
 TEMPERATURE = Range(1e-6, 1e6)
-"""Of sampling: beyond it a logit divided by it leaves what fp32 holds, or all tokens are the same."""
+"""Of sampling. Outside, a logit divided by it does not fit into fp32, or all tokens become equally likely."""
 SHARE = Range(0, 1)
 FINITE = Range()
 
 
-def check(settings: Mapping[str, Any], ranges: Mapping[str, Range], where: str) -> None:
+def check(settings: Mapping[str, Any], ranges: Mapping[str, Range], source: str) -> None:
     """Refuse a number outside of its setting's range, and NaN and infinity in every setting.
 
     Args:
-        settings: Values by name, also lists and mappings of numbers; what is not a number is passed over.
-        ranges: The ranges of some of them; an absent one takes every finite number.
-        where: The verb or file, for the message.
+        settings: Values by name, also lists and mappings of numbers; other values are ignored.
+        ranges: The ranges of some of them; a setting without a range can have every finite number.
+        source: The verb or file, for the message.
 
     Raises:
         InputError: For the first such setting.
     """
     for name, value in settings.items():
-        allowed = ranges.get(name, FINITE)
+        range_ = ranges.get(name, FINITE)
         for number in _numbers(value):
-            if not allowed.holds(number):
-                raise InputError(f"{where}: {name} is {shown(value)}: {allowed.advice(number)}")
+            if number not in range_:
+                raise InputError(f"{source}: {name} is {shown(value)}: {range_.advice(number)}")
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -81,5 +80,5 @@ def _numbers(value: Any) -> Iterator[float]:
             else math.inf * (1 if value > 0 else -1)
         )
     elif isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _numbers(part)
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(entry)

@@ -19,11 +19,11 @@ class InputError(ValueError):
 
 
 MAX_SHOWN = 80
-"""Characters of a value that a message shows: one that is longer may be the text of a report."""
+"""Characters of a value that a message shows: a longer value may be the text of a report."""
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it; one that is long is only measured."""
+    """A value as messages show it; of a long one they give only the length."""
     if isinstance(value, str | bytes) and len(value) > MAX_SHOWN:
         return f"a text of {len(value)} characters"
     try:
@@ -34,7 +34,7 @@ def shown(value: Any) -> str:
 
 
 def word_shown(value: str) -> str:
-    """A word that should have been another; what is more than letters may be a text or a patient.
+    """A word as messages show it if it has only letters: anything else may be a text or a patient.
 
     >>> word_shown("compair"), word_shown("p10003412"), word_shown("Is the heart large?")
     ("'compair'", 'a text of 9 characters', 'a text of 19 characters')
@@ -43,7 +43,7 @@ def word_shown(value: str) -> str:
 
 
 def type_shown(value: Any) -> str:
-    """What a value is, as messages say it: in the words of JSON, without the value.
+    """The type of a value as messages name it: in the words of JSON, without the value.
 
     >>> type_shown([1]), type_shown(None), type_shown(True)
     ('a list', 'null', 'true or false')
@@ -58,7 +58,7 @@ def type_shown(value: Any) -> str:
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether a value is a text that can be stored: without half of a surrogate pair, which UTF-8 has not.
+    """Whether a value is a text that UTF-8 can store: half of a surrogate pair cannot be stored.
 
     >>> is_text("clear"), is_text(chr(0xD800)), is_text(7)
     (True, False, False)
@@ -86,19 +86,19 @@ class Example:
     """`<think>…</think><answer>…</answer>`."""
     kind: Kind = "basic"
     semantic_type: str = ""
-    """What the question wants: verify, choose or query."""
+    """What the question asks for: verify, choose or query."""
     question_type: str = ""
     """What it is about: presence, location, view, …"""
     answer_type: str = ""
     """closed or open."""
     subject_id: str = ""
-    """The patient; intervals are clustered by it, splits never share it."""
+    """The patient: intervals are clustered by it, and no patient is in two splits."""
     study_id: str = ""
     split: str = ""
     scene: tuple[dict[str, Any], ...] | None = None
     """What is really on each film (drawn films only), in the order of `images`."""
     graph: dict[str, Any] | None = None
-    """The exact graph of the explanation's reasoning, where known: `Graph.to_dict()`."""
+    """The exact graph of the explanation's reasoning, if known: `Graph.to_dict()`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The record as written to disk; empty optional fields are left out."""
@@ -111,14 +111,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One sampled completion with its rewards, as it stands in `completions.jsonl`."""
+    """One sampled completion with its rewards, as written to `completions.jsonl`."""
 
     step: int
     id: str
     prompt: str
     completion: str
     token_ids: tuple[int, ...]
-    """The sampled ids, end token included, padding excluded; never text tokenised again."""
+    """The sampled ids with the end token and without padding; they are never made from the text again."""
     raw_completion_tokens: tuple[str, ...]
     per_token_logps: tuple[float, ...]
     """Log-probabilities of the sampled ids under the policy at temperature 1, in fp32."""
@@ -130,8 +130,8 @@ class Completion:
     opened_think: bool = False
     """True if the prompt ended in an open `<think>`, so that the completion begins inside the reasoning."""
     kept: bool = True
-    """False if dynamic sampling left the completion's group out of training; where its group was not even in
-    the batch, no pass of the policy read it and `per_token_logps` is empty."""
+    """False if dynamic sampling left the completion's group out of training. If the group was not even in the
+    batch, no pass of the policy read it and `per_token_logps` is empty."""
     schema: int = 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One evaluated example, as it stands in `predictions.jsonl`."""
+    """One evaluated example, as written to `predictions.jsonl`."""
 
     id: str
     image_ids: tuple[str, ...]
@@ -155,11 +155,11 @@ class Prediction:
     """The original's metric: any label occurs anywhere in the response."""
     parse_status: str
     opened_think: bool = False
-    """As in `Completion`."""
+    """True if the prompt ended in an open `<think>`, so that the completion begins inside the reasoning."""
     correct_clinical: bool | None = None
-    """As `is_correct`, but the same meaning is enough; None in files that are older than it."""
+    """Whether the answer of a well-formed completion has the reference's meaning; None in older files."""
     correct_no_format_gate: bool | None = None
-    """As `is_correct`, but also in a malformed completion whose answer can be read."""
+    """Whether the answer equals the reference, also in a malformed completion whose answer can be read."""
     image_paths: tuple[str, ...] = ()
     generated_tokens: tuple[str, ...] = ()
     token_ids: tuple[int, ...] = ()
@@ -182,11 +182,11 @@ KEYS = frozenset(
         *("bytes", "path", "url"),
     )
 )
-"""Keys that messages name: another may be a patient, in tables by patient."""
+"""Keys that messages name: in a table by patient, another key may be a patient."""
 
 
 def key_shown(key: str, number: int) -> str:
-    """A key as messages show it: a name of ours, else its place among the keys, from 1.
+    """A key as messages show it: one of our names, else only its number among the keys, from 1.
 
     >>> key_shown("answer", 3), key_shown("p10003412", 3)
     ("the key 'answer'", 'the key number 3')

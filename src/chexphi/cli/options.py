@@ -32,7 +32,7 @@ Json = Annotated[
 ]
 Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph[:MODEL].")]
 Out = Annotated[Path, typer.Option("--out", callback=named, help="Where the result goes.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.most), help="Seed of every draw.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.maximum), help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]

@@ -47,7 +47,7 @@ class DemoRecipe:
 
 def parse(argv: Sequence[str]) -> DemoRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, DemoRecipe, prog="chexphi demo", allowed=stages.RANGES)[0]
+    return config.parse(argv, DemoRecipe, prog="chexphi demo", number_ranges=stages.RANGES)[0]
 
 
 def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, workers: int) -> Path:

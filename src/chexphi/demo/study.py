@@ -71,7 +71,7 @@ STUDY = Settings(
 
 def parse(argv: Sequence[str]) -> StudyRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, StudyRecipe, prog="chexphi study", allowed=stages.RANGES)[0]
+    return config.parse(argv, StudyRecipe, prog="chexphi study", number_ranges=stages.RANGES)[0]
 
 
 def evaluations(

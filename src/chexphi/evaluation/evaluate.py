@@ -79,7 +79,7 @@ RANGES = MODEL_RANGES | {
 
 def parse(argv: Sequence[str]) -> EvaluateRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", allowed=RANGES)[0]
+    return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", number_ranges=RANGES)[0]
 
 
 def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:

@@ -104,7 +104,7 @@ def parse(argv: Sequence[str]) -> tuple[PlanFields, MemorySettings]:
     defaults = (SFT_DEFAULTS if stage == "sft" else GRPO_DEFAULTS) | {"bf16": True, "use_cpu": True}
     ranges = (SFT_RUN if stage == "sft" else GRPO_RUN) | RANGES
     fields, ours, args = config.parse(
-        flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults, allowed=ranges
+        flags, PlanFields, recipe, trl, prog="chexphi plan", defaults=defaults, number_ranges=ranges
     )
     _check(fields, ours, args)
     fields.stage = stage

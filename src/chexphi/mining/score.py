@@ -52,7 +52,7 @@ RANGES = MODEL_RANGES | {
 
 def parse(argv: Sequence[str]) -> MineScoreRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", allowed=RANGES)[0]
+    return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", number_ranges=RANGES)[0]
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:

@@ -18,8 +18,8 @@ CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": ("default"
 """Of what is no rule of one reward; for those see `rules`."""
 
 RANGES = {
-    "gate_at": Range(0, 1, open="least"),
-    "soft_overlong_share": Range(0, 1, open="least"),
+    "gate_at": Range(0, 1, excluded="minimum"),
+    "soft_overlong_share": Range(0, 1, excluded="minimum"),
     "repetition_ngram": COUNT,
     "reward_weights": FINITE,
 }

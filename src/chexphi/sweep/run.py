@@ -41,7 +41,7 @@ RUNS_SAVE = "the runs save first, and --resume auto goes on; a second one ends a
 RANGES = {
     "workers": PROCESSES,
     "retries": COUNT_OR_NONE,
-    "num_cpus": Range(0, 1024, open="least"),
+    "num_cpus": Range(0, 1024, excluded="minimum"),
     "num_gpus": Range(0, 1, note="a run is one process"),
 }
 
@@ -83,7 +83,7 @@ class SweepRecipe:
 
 def parse(argv: Sequence[str]) -> SweepRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, SweepRecipe, prog="chexphi sweep", allowed=RANGES)[0]
+    return config.parse(argv, SweepRecipe, prog="chexphi sweep", number_ranges=RANGES)[0]
 
 
 def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:

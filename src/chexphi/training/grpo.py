@@ -103,7 +103,7 @@ DEFAULTS: dict[str, Any] = {
 def parse(argv: Sequence[str]) -> tuple[GRPORecipe, GRPOConfig]:
     """Read the recipe and TRL's config from the command line."""
     recipe, args = config.parse_training(
-        argv, GRPORecipe, GRPOConfig, verb="grpo", defaults=DEFAULTS, allowed=GRPO_RUN
+        argv, GRPORecipe, GRPOConfig, verb="grpo", defaults=DEFAULTS, number_ranges=GRPO_RUN
     )
     return recipe, args
 

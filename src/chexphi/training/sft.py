@@ -139,4 +139,6 @@ DEFAULTS: dict[str, Any] = {
 
 def parse(argv: Sequence[str]) -> tuple[SFTRecipe, SFTConfig]:
     """Read the recipe and TRL's config from the command line."""
-    return config.parse_training(argv, SFTRecipe, SFTConfig, verb="sft", defaults=DEFAULTS, allowed=SFT_RUN)
+    return config.parse_training(
+        argv, SFTRecipe, SFTConfig, verb="sft", defaults=DEFAULTS, number_ranges=SFT_RUN
+    )

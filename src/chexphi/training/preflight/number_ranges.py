@@ -22,8 +22,8 @@ from chexphi.ranges import (
 from chexphi.rewards import settings
 
 PORT = Range(1, 65535)
-BELOW_ONE = Range(0, 1, open="most")
-SHARE_ABOVE_ZERO = Range(0, 1, open="least")
+BELOW_ONE = Range(0, 1, excluded="maximum")
+SHARE_ABOVE_ZERO = Range(0, 1, excluded="minimum")
 
 TRANSFORMERS: dict[str, Range] = {
     # training_args.py: sizes and lengths of a run
