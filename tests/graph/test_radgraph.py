@@ -115,7 +115,7 @@ def test_a_measurement_is_a_size_with_its_relations() -> None:
     ],
 )  # fmt: skip
 def test_other_labels_are_refused(label: Any) -> None:
-    with pytest.raises(InputError, match="is no label of RadGraph"):
+    with pytest.raises(InputError, match="is not a label of RadGraph"):
         radgraph.read(annotation(edema=label))
 
 
@@ -138,8 +138,8 @@ def test_entities_may_overlap_and_point_to_themselves() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"relations": [["located_at", "9"]]}, "entity '5' is related to entity '9', and there is none"),
-        ({"relations": [["near", "1"]]}, "'near' is no relation of RadGraph"),
+        ({"relations": [["located_at", "9"]]}, "entity '5' is related to entity '9', which is missing"),
+        ({"relations": [["near", "1"]]}, "'near' is not a relation of RadGraph"),
         ({"relations": [["modify"]]}, "not an annotation of RadGraph"),
         ({"start_ix": None}, "not an annotation of RadGraph"),
         ({"start_ix": 9, "end_ix": 8}, "entity '5' lies at words 9 to 8 of 10"),

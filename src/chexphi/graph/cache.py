@@ -1,4 +1,4 @@
-"""Parses of sentences on disk, shared by processes: one SQLite file. Standard library only."""
+"""A cache of parsed sentences on disk that processes share: one SQLite file. Standard library only."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ BEGIN UPDATE total SET bytes = bytes + length(CAST(NEW.value AS BLOB)); END;
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON parses
 BEGIN UPDATE total SET bytes = bytes - length(CAST(OLD.value AS BLOB)); END;
 """
-_AT_ONCE = 500
-"""Keys of one query."""
+_KEYS_PER_QUERY = 500
+"""SQLite limits how many keys a query may have."""
 
 
 def dumps(parse: Parse) -> str:
-    """One line of JSON, without the sentence itself: of a report only the entities' words are kept."""
+    """One line of JSON without the sentence: only the words of the entities are written to disk."""
     return json.dumps(plain(parse), separators=(",", ":"))
 
 
-def loads(text: str, line: str) -> Parse:
+def loads(text: str, entry: str) -> Parse:
     """The inverse of `dumps`, for the sentence `text`.
 
     Raises:
         InputError: If the entry is damaged.
     """
     try:
-        return parse_of(text, parse_json(line, "an entry"))
+        return parse_of(text, parse_json(entry, "an entry"))
     except (ValueError, AttributeError):
         raise InputError("the graph cache holds a damaged entry: remove its file, or name another") from None
 
@@ -51,8 +51,8 @@ def loads(text: str, line: str) -> Parse:
 class DiskCache:
     """Values by key, in a file that any number of processes and threads may use at once.
 
-    SQLite in WAL mode: a process that is killed leaves whole entries or none. The oldest entries go when
-    the values exceed `limit` bytes. The file must lie on a local disk.
+    SQLite runs in WAL mode: a process that is killed leaves whole entries or none. The oldest entries are
+    deleted when the values exceed `limit` bytes. The file must be on a local disk.
     """
 
     def __init__(self, path: Path, *, limit: int = 1 << 30) -> None:
@@ -63,22 +63,22 @@ class DiskCache:
             self._open().close()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
-        """The values that are there."""
-        found: dict[bytes, str] = {}
-        for first in range(0, len(keys), _AT_ONCE):
-            part = keys[first : first + _AT_ONCE]
-            marks = ",".join("?" * len(part))
+        """The values of those keys that the file has."""
+        values: dict[bytes, str] = {}
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            chunk = keys[start : start + _KEYS_PER_QUERY]
+            marks = ",".join("?" * len(chunk))
             query = f"SELECT key, value FROM parses WHERE key IN ({marks})"
             with self._usable():
-                found |= dict(self._connection.execute(query, part))
-        return found
+                values |= dict(self._connection.execute(query, chunk))
+        return values
 
     def put(self, values: Mapping[bytes, str]) -> None:
-        """Add values, all or none; those of known keys stay as they are."""
+        """Add all values or none; a key that the file has keeps its value."""
         with self._usable(), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR IGNORE INTO parses (key, value) VALUES (?, ?)", values.items())
-            while self._bytes() > self.limit:  # a tenth at a time: not at every entry again
+            while self._bytes() > self.limit:  # a tenth at once, so that not every new entry deletes
                 connection.execute(
                     "DELETE FROM parses WHERE number IN (SELECT number FROM parses ORDER BY number "
                     "LIMIT (SELECT 1 + count(*) / 10 FROM parses))"
@@ -86,7 +86,7 @@ class DiskCache:
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
-        """A file that is damaged, on a full disk or not the user's is one sentence."""
+        """Turns the errors of a damaged file, a full disk or missing rights into one sentence."""
         try:
             yield
         except (OSError, sqlite3.DatabaseError) as error:
@@ -99,15 +99,15 @@ class DiskCache:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        """One a thread, and its own in a forked process."""
+        """One connection per thread; a forked process opens its own."""
         if getattr(self._local, "process", None) != os.getpid():
             self._local.process, self._local.connection = os.getpid(), self._open()
         return self._local.connection
 
     def _open(self) -> sqlite3.Connection:
-        """One process at a time: switching to WAL, and mending after a kill, do not wait for their turn."""
-        with Path(f"{self.path}.lock").open("a") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)
+        """Opens under a lock, because SQLite's switch to WAL and its repair after a kill do not wait."""
+        with Path(f"{self.path}.lock").open("a") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")

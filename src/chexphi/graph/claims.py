@@ -1,7 +1,7 @@
 """What a graph claims, and which claims of a reference another graph contradicts. Standard library only.
 
-Jaccard and F1 count a wrong side or polarity as they count an omission: of three findings of which the one
-with a side is put on the other side, most entities still agree. A contradiction is worse than an omission.
+Jaccard and F1 count a wrong side or polarity like an omission. If one of three findings is put on the wrong
+side, most entities still agree. But a contradiction is worse than an omission.
 """
 
 from __future__ import annotations
@@ -20,61 +20,72 @@ OPPOSITE = {
 
 
 def claims(graph: Graph) -> frozenset[Entity]:
-    """What can be contradicted: findings and devices, there or not, and anything said to be on one side."""
-    return _claims(graph, _sides(graph))
+    """What can be contradicted: findings and devices, present or absent, and all that is on one side only."""
+    return _claims_of(graph, _sides_of(graph))
 
 
-def _claims(graph: Graph, sides: Mapping[Entity, Set[str]]) -> frozenset[Entity]:
+def _claims_of(graph: Graph, sides_of_entity: Mapping[Entity, Set[str]]) -> frozenset[Entity]:
     return frozenset(
-        entity for entity in graph.entities if entity[1] in OPPOSITE or len(sides.get(entity, ())) == 1
+        entity
+        for entity in graph.entities
+        if entity[1] in OPPOSITE or len(sides_of_entity.get(entity, ())) == 1
     )
 
 
 def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
-    """The claims of the reference that the prediction contradicts; what it leaves out is none of them.
+    """The claims of the reference that the prediction contradicts. What it leaves out is not contradicted.
 
-    * polarity: it claims the opposite, which the reference does not, of a place that is not on another side;
-    * side: it claims the same, and only on the other side.
+    There are two kinds of contradiction:
+
+    * polarity: the prediction claims the opposite, the reference does not claim the opposite itself, and
+      both may speak of the same side;
+    * side: the prediction claims the same entity, but only on the other side.
     """
-    here = _sides(reference)
-    return _contradicted(predicted, reference, _claims(reference, here), here)
+    reference_sides = _sides_of(reference)
+    return _contradicted_claims(predicted, reference, _claims_of(reference, reference_sides), reference_sides)
 
 
-def _contradicted(
-    predicted: Graph, reference: Graph, made: Set[Entity], here: Mapping[Entity, Set[str]]
+def _contradicted_claims(
+    predicted: Graph,
+    reference: Graph,
+    reference_claims: Set[Entity],
+    reference_sides: Mapping[Entity, Set[str]],
 ) -> frozenset[Entity]:
-    there = _sides(predicted)
-    opposite = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in made}
+    predicted_sides = _sides_of(predicted)
+    denial_of_claim = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in reference_claims}
     return frozenset(
         claim
-        for claim, denial in opposite.items()
-        if _elsewhere(here[claim], there[claim])
+        for claim, denial in denial_of_claim.items()
+        if _on_other_side(reference_sides[claim], predicted_sides[claim])
         or (
             denial in predicted.entities
             and denial not in reference.entities
-            and _may_meet(here[claim], there[denial])
+            and _may_be_same_place(reference_sides[claim], predicted_sides[denial])
         )
     )
 
 
 def agreement(predicted: Graph, reference: Graph) -> float:
-    """The share of the reference's claims that the prediction does not contradict; 1 if it makes none."""
-    here = _sides(reference)
-    made = _claims(reference, here)
-    return 1 - len(_contradicted(predicted, reference, made, here)) / len(made) if made else 1.0
+    """The share of the reference's claims that the prediction does not contradict; 1 without claims."""
+    reference_sides = _sides_of(reference)
+    reference_claims = _claims_of(reference, reference_sides)
+    if not reference_claims:
+        return 1.0
+    wrong_claims = _contradicted_claims(predicted, reference, reference_claims, reference_sides)
+    return 1 - len(wrong_claims) / len(reference_claims)
 
 
-def _may_meet(here: Set[str], there: Set[str]) -> bool:
-    return not here or not there or bool(here & there)
+def _may_be_same_place(sides: Set[str], other_sides: Set[str]) -> bool:
+    return not sides or not other_sides or bool(sides & other_sides)
 
 
-def _elsewhere(here: Set[str], there: Set[str]) -> bool:
-    return len(here) == 1 and bool(there) and not here & there
+def _on_other_side(sides: Set[str], other_sides: Set[str]) -> bool:
+    return len(sides) == 1 and bool(other_sides) and not sides & other_sides
 
 
-def _sides(graph: Graph) -> Mapping[Entity, Set[str]]:
-    """The sides of every entity; none where nothing is said of one."""
-    found: defaultdict[Entity, set[str]] = defaultdict(set)
+def _sides_of(graph: Graph) -> Mapping[Entity, Set[str]]:
+    """The sides of every entity; an empty set where the text names no side."""
+    sides_of_entity: defaultdict[Entity, set[str]] = defaultdict(set)
     for entity, side in graph.sides:
-        found[entity].add(side)
-    return found
+        sides_of_entity[entity].add(side)
+    return sides_of_entity

@@ -1,4 +1,4 @@
-"""The words that the relation rules look for. Standard library only."""
+"""Words that the relation rules look for. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SIDE = words(
     left-sided right-sided internal central medial ipsilateral contralateral main major minor distal proximal
     first second third fourth fifth sixth seventh eighth ninth tenth sided"""
 )
-"""Side, level and position: before a noun they belong to the anatomy of its phrase."""
+"""Side, level and position. Before a noun they belong to the anatomy of its phrase."""
 ATTRIBUTE = words(
     """size position volume volumes width silhouette appearance positioning distribution extent aeration
     ratio"""
 )
-"""Links of a chain: `normal` qualifies `size`, `size` qualifies `heart`."""
+"""Attributes that link two words: `normal` qualifies `size`, and `size` qualifies `heart`."""
 SPATIAL = words("above below beneath behind")
 EXAMS = words(
     """radiograph radiographs film films study studies exam examination examinations ct view views x-ray
@@ -32,7 +32,7 @@ PREPOSITIONS = words(
 )
 """Prepositions of place, and verbs of what a finding touches."""
 SHOWS = words("show shows contain contains demonstrate demonstrates reveal reveals where")
-"""Between a place and the finding that lies there."""
+"""Between an anatomical place and the finding that lies there."""
 BE = words("""is are was were appears appear looks look remains remain seems has have been be becomes""")
 CUES = words(
     """suggest suggests suggesting consistent compatible likely represent represents representing keeping
@@ -41,16 +41,16 @@ CUES = words(
     makes"""
 )
 """Between evidence and the disorder inferred from it."""
-MOVED = words("removed placed pulled inserted retracted advanced")
-"""Procedures said of a device: `the tube has been removed`."""
+MOVES_OF_DEVICES = words("removed placed pulled inserted retracted advanced")
+"""Procedures that are done to a device: `the tube has been removed`."""
 HEDGES = words("possible probable likely")
-"""After a comma they open what the finding may be: `opacity, possible aspiration`."""
+"""After a comma they start what the finding may be: `opacity, possible aspiration`."""
 REASONS = words("because given since")
 NOT_EVIDENCE = SIDE | words(
     """normal clear unremarkable intact sharp symmetric stable unchanged well-aerated well-expanded patent
     midline new"""
 )
-"""Qualifiers that point to no disorder."""
+"""Qualifiers that do not point to a disorder."""
 JOIN = words("and or nor , a an the no also & neither any versus its")
 BREAK = words("but while whereas although though however ; :")
 SPARED = words("spares sparing excludes")

@@ -1,4 +1,4 @@
-"""Compare two graphs: counts that add up, and the scores read off them."""
+"""Compares two graphs: counts that add up, and the scores computed from them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Counts:
 
     @property
     def empty(self) -> bool:
-        """Neither side has anything to compare."""
+        """Neither prediction nor reference has anything to compare."""
         return not (self.tp or self.fp or self.fn)
 
 
@@ -68,7 +68,7 @@ class GraphMatch:
 
     @property
     def empty(self) -> bool:
-        """Neither graph has anything."""
+        """Neither graph has entities or relations."""
         return self.entities.empty and self.relations.empty
 
     @property
@@ -77,42 +77,42 @@ class GraphMatch:
         return not any(counts.tp or counts.fn for counts in (self.entities, self.relations))
 
     def score(self, measure: str = "jaccard", empty: str = "skip") -> float | None:
-        """The score of `score`, from these counts."""
+        """The value of the function `score`, from these counts."""
         if self.reference_empty and empty == "skip":
             return None
-        parts = [_part(counts, measure, empty) for counts in (self.entities, self.relations)]
-        scored = [part for part in parts if part is not None]
-        return sum(scored) / len(scored)
+        part_scores = [_part_score(counts, measure, empty) for counts in (self.entities, self.relations)]
+        defined_scores = [part_score for part_score in part_scores if part_score is not None]
+        return sum(defined_scores) / len(defined_scores)
 
     @property
     def f1(self) -> float:
-        """Mean of entity and relation F1; a part that is empty on both sides is left out."""
-        parts = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]
-        return sum(parts) / len(parts) if parts else 0.0
+        """Mean of entity F1 and relation F1; one that is empty in both graphs is left out."""
+        part_f1s = [counts.f1 for counts in (self.entities, self.relations) if not counts.empty]
+        return sum(part_f1s) / len(part_f1s) if part_f1s else 0.0
 
 
 def compare(predicted: Graph, reference: Graph, *, compat: Compat = "default") -> GraphMatch:
-    """Count shared, invented and missed entities and relations.
+    """Count the entities and relations that are shared, only predicted, or missed.
 
-    A relation's ends are compared with their labels; in `compat="seed"` by their texts alone, as in the
-    original (`plugin.py:553-564`), so that "no effusion" has the relations of "effusion".
+    The ends of a relation are compared with their labels. In `compat="seed"` only their texts are compared,
+    as in the original (`plugin.py:553-564`): there "no effusion" has the same relations as "effusion".
     """
-    relations = _unlabelled if compat == "seed" else _labelled
+    relations = _relations_without_labels if compat == "seed" else _relations_with_labels
     return GraphMatch(
         Counts.of(predicted.entities, reference.entities),
         Counts.of(relations(predicted), relations(reference)),
     )
 
 
-def _labelled(graph: Graph) -> Set[object]:
+def _relations_with_labels(graph: Graph) -> Set[object]:
     return graph.relations
 
 
-def _unlabelled(graph: Graph) -> Set[object]:
+def _relations_without_labels(graph: Graph) -> Set[object]:
     return {(head, kind, tail) for (head, _), kind, (tail, _) in graph.relations}
 
 
-def _part(counts: Counts, measure: str, empty: str) -> float | None:
+def _part_score(counts: Counts, measure: str, empty: str) -> float | None:
     if counts.empty:
         return {"skip": None, "one": 1.0, "zero": 0.0}[empty]
     return counts.jaccard if measure == "jaccard" else counts.f1
@@ -126,17 +126,17 @@ def score(
     empty: str = "skip",
     compat: Compat = "default",
 ) -> float | None:
-    """Mean of the entity score and the relation score (paper's R_kg; seed `plugin.py:533-600`).
+    """Mean of the entity score and the relation score (R_kg of the paper; `plugin.py:533-600`).
 
     | reference | prediction | `skip` | `one` | `zero` |
     |---|---|---|---|---|
     | empty part | empty part | part left out of the mean | 1.0 | 0.0 |
     | empty part | something | 0.0 | 0.0 | 0.0 |
-    | something | empty | 0.0 | 0.0 | 0.0 |
-    | nothing at all | anything | None: not scorable | as above | as above |
+    | something | empty part | 0.0 | 0.0 | 0.0 |
+    | both parts empty | anything | None: not scorable | by the rows above | by the rows above |
 
-    `compat="seed"` compares relations without labels, and an empty part is `one` for Jaccard and `zero`
-    for F1, whatever `empty` says.
+    A part is the entities or the relations. `compat="seed"` compares relations without labels. There an empty
+    part counts as `one` for Jaccard and as `zero` for F1, whatever `empty` is.
 
     Returns:
         A value in [0, 1], or None where the reference has nothing to compare with.
@@ -144,9 +144,9 @@ def score(
     Raises:
         InputError: If `measure` or `empty` is unknown.
     """
-    for name, value, known in (("measure", measure, MEASURES), ("empty", empty, EMPTIES)):
-        if value not in known:
-            raise InputError(f"score: {name} is {shown(value)}: use {', '.join(known)}")
+    for name, value, choices in (("measure", measure, MEASURES), ("empty", empty, EMPTIES)):
+        if value not in choices:
+            raise InputError(f"score: {name} is {shown(value)}: use {', '.join(choices)}")
     if compat == "seed":
         empty = "one" if measure == "jaccard" else "zero"
     return compare(predicted, reference, compat=compat).score(measure, empty)

@@ -1,4 +1,4 @@
-"""An extractor by its name on the command line. Standard library only."""
+"""Opens an extractor by its name on the command line. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from chexphi.schema import InputError, shown
 
 
 def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
-    """A resident extractor; with `compat="seed"` the bare one, which reads texts in its own way.
+    """An extractor behind a `Service`, which parses each sentence once.
+
+    With `compat="seed"` it is the extractor itself, because that one cuts texts in its own way.
 
     Args:
         name: `lexicon`, `rexkg:FOLDER`, `radgraph` or `radgraph:MODEL`.
         cache: File of a cache on disk that processes share.
-        options: Of `RexkgExtractor`.
+        options: Options of `RexkgExtractor`.
 
     Raises:
-        InputError: For another name, or options that the extractor has not.
+        InputError: If the name is unknown, or the extractor does not have one of the options.
     """
-    kind, _, folder = name.partition(":")
-    found: Any
+    kind, _, model = name.partition(":")
+    extractor: Any
     if options and kind != "rexkg":
         raise InputError(
             f"extractor {name} has no option {shown(next(iter(options)))}: only rexkg:FOLDER has it"
         )
-    if kind == "lexicon" and not folder:
-        found = LexiconExtractor()
+    if kind == "lexicon" and not model:
+        extractor = LexiconExtractor()
     elif kind == "radgraph":
-        found = RadgraphExtractor(**({"model_type": folder} if folder else {}))
-    elif kind == "rexkg" and folder:
-        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # torch only where it is asked for
-        found = neural.RexkgExtractor(folder, **options)
+        extractor = RadgraphExtractor(**({"model_type": model} if model else {}))
+    elif kind == "rexkg" and model:
+        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # imports torch only when needed
+        extractor = neural.RexkgExtractor(model, **options)
     else:
         raise InputError(f"extractor is {shown(name)}: use lexicon, rexkg:FOLDER or radgraph")
     if options.get("compat") == "seed":
-        return found
-    return Service(found, disk=DiskCache(cache) if cache else None)
+        return extractor
+    return Service(extractor, disk=DiskCache(cache) if cache else None)

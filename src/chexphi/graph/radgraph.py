@@ -1,6 +1,6 @@
-"""RadGraph as an extractor, where the library is installed, and its F1 in two readings.
+"""RadGraph as an extractor, if its library is installed, and RadGraph F1 in two versions.
 
-Standard library only; the library itself needs an environment of its own.
+Standard library only. The library needs its own environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from chexphi.graph.match import Counts
-from chexphi.graph.radgraph_annotations import entities_of, places, read
+from chexphi.graph.radgraph_annotations import entities_of, read, word_spans
 from chexphi.graph.types import Graph, Parse
 from chexphi.schema import InputError
 
@@ -24,39 +24,42 @@ __all__ = ["LEVELS", "MODELS", "Level", "RadgraphExtractor", "aligned", "f1", "p
 Level = Literal["simple", "partial", "complete"]
 LEVELS: tuple[Level, ...] = ("simple", "partial", "complete")
 MODELS = ("modern-radgraph-xl", "radgraph-xl", "radgraph")
-"""Models of the library for reports of radiographs; its `echograph` reads echocardiograms."""
+"""Models of the library for reports on radiographs. Its `echograph` is left out: it reads echocardiograms."""
 
-_GAP = 20
-"""Characters between two words of RadGraph at most, in the text it read: spaces, line ends, what it drops."""
-_TRIED = "The lungs are clear."
-_ENVIRONMENT = "pip install radgraph 'transformers<5' in an environment of its own"
+_MAX_GAP = 20
+"""At most so many characters lie between two words of RadGraph: spaces, line ends, what RadGraph drops."""
+_TEST_SENTENCE = "The lungs are clear."
+_INSTALL_ADVICE = "pip install radgraph 'transformers<5' in an environment of its own"
 
 
 def aligned(parse: Parse, text: str) -> Parse:
-    """The same parse with its places in the text that RadGraph read: it cuts words and marks apart.
+    """A parse with its positions moved to the text that RadGraph read.
 
-    A word that does not stand near its turn keeps the place where the one before it ended.
+    RadGraph puts spaces between words and marks, so its own text differs. A word that is not found near the
+    expected position gets the position where the word before it ended.
     """
-    starts, ends, at = {}, {}, 0
-    for start, end in places(parse.text):
+    starts, ends, search_start = {}, {}, 0
+    for start, end in word_spans(parse.text):
         word = parse.text[start:end]
-        found = re.compile(re.escape(word), re.IGNORECASE).search(text, at, at + len(word) + _GAP)
-        starts[start], ends[end] = found.span() if found else (at, at)
-        at = ends[end]
+        match = re.compile(re.escape(word), re.IGNORECASE).search(
+            text, search_start, search_start + len(word) + _MAX_GAP
+        )
+        starts[start], ends[end] = match.span() if match else (search_start, search_start)
+        search_start = ends[end]
     mentions = (replace(m, start=starts[m.start], end=ends[m.end]) for m in parse.mentions)
     return Parse(text, tuple(mentions), parse.edges)
 
 
 def f1(predicted: Parse, reference: Parse, level: Level = "partial") -> float:
-    """RadGraph F1 of two reports (Delbrouck et al., EMNLP Findings 2022), words in any case.
+    """RadGraph F1 of two reports (Delbrouck et al., EMNLP Findings 2022), without regard to upper case.
 
-    `published_f1` gives the figure of the library as released, which tells `Effusion` from `effusion`.
+    `published_f1` gives the value of the released library, which treats `Effusion` and `effusion` as two.
 
     Args:
         predicted: From `read`.
         reference: From `read`.
-        level: `simple`: entities by words and label; `partial`: also whether they have a relation;
-            `complete`: also their relations, each with the words it points to.
+        level: `simple` compares words and labels of entities. `partial` also compares whether an entity has a
+            relation, and `complete` its relations with the words they point to.
     """
     return Counts.of(_items(predicted, level), _items(reference, level)).f1
 
@@ -65,11 +68,11 @@ def _items(parse: Parse, level: Level) -> set[tuple[Any, ...]]:
     items: set[tuple[Any, ...]] = set()
     for index, mention in enumerate(parse.mentions):
         entity = (mention.text, mention.label, mention.uncertain, mention.denied)
-        own = [(kind, parse.mentions[tail].text) for head, kind, tail in parse.edges if head == index]
-        if level == "complete" and own:
-            items |= {(*entity, *relation) for relation in own}
+        relations = [(kind, parse.mentions[tail].text) for head, kind, tail in parse.edges if head == index]
+        if level == "complete" and relations:
+            items |= {(*entity, *relation) for relation in relations}
         else:
-            items.add((*entity, bool(own) and level == "partial"))
+            items.add((*entity, bool(relations) and level == "partial"))
     return items
 
 
@@ -78,16 +81,16 @@ def published_f1(
 ) -> float:
     """RadGraph F1 as `F1RadGraph` of radgraph 0.1.18 computes it (`radgraph/rewards.py`).
 
-    Words are compared as they are written; only at level `complete`, an entity with relations and what it
-    points to are compared in lower case.
+    Words are compared as they are written. Only at level `complete`, an entity with relations and the words
+    it points to are compared in lower case.
 
     Args:
-        predicted: The library's annotation of one report, as for `read`.
-        reference: The same of the other report.
-        level: As for `f1`.
+        predicted: The library's annotation of the predicted report, in the form that `read` takes.
+        reference: The library's annotation of the reference report.
+        level: `simple`, `partial` or `complete`; see `f1`.
 
     Raises:
-        InputError: As `read`.
+        InputError: If one of them is not an annotation of RadGraph.
     """
     return Counts.of(_published_items(predicted, level), _published_items(reference, level)).f1
 
@@ -98,14 +101,14 @@ def _published_items(annotation: Mapping[str, Any], level: Level) -> set[tuple[A
     for entity in entities.values():
         if level == "complete" and entity.relations:
             head = (entity.tokens.lower(), entity.label)
-            items |= {(*head, kind, entities[other].tokens.lower()) for kind, other in entity.relations}
+            items |= {(*head, kind, entities[tail].tokens.lower()) for kind, tail in entity.relations}
         else:
             items.add((entity.tokens, entity.label, level == "partial" and bool(entity.relations)))
     return items
 
 
 class RadgraphExtractor:
-    """RadGraph behind our interface; satisfies `chexphi.graph.types.Extractor`.
+    """RadGraph with our interface; satisfies `chexphi.graph.types.Extractor`.
 
     The model is tried on one sentence when it is opened. What the library prints goes to standard error.
 
@@ -113,7 +116,7 @@ class RadgraphExtractor:
         model_type: One of `MODELS`. The first is the default of this project.
 
     Raises:
-        InputError: For another model, without the library, or if the library cannot open the model.
+        InputError: If the model is unknown, the library is missing, or it cannot open the model.
     """
 
     def __init__(self, model_type: str = MODELS[0]) -> None:
@@ -123,40 +126,40 @@ class RadgraphExtractor:
         try:
             library = importlib.import_module("radgraph")
         except ModuleNotFoundError as error:
-            raise InputError(f"{name} needs the library {error.name}: {_ENVIRONMENT}") from None
+            raise InputError(f"{name} needs the library {error.name}: {_INSTALL_ADVICE}") from None
         self.version = f"radgraph-{_version('radgraph')}-{model_type}"
         try:
             with redirect_stdout(sys.stderr):
                 self._model = library.RadGraph(model_type=model_type)
-                self._model([_TRIED])
-        except Exception as error:  # whatever a library of others meets: no weights, another transformers
-            raise InputError(f"{name} cannot be opened ({_in_words(error)}): {_remedy()}") from error
+                self._model([_TEST_SENTENCE])
+        except Exception as error:  # any error of the library: no weights, a newer transformers
+            raise InputError(f"{name} cannot be opened ({_first_line(error)}): {_remedy()}") from error
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a text, in order; a blank one has nothing in it (RadGraph would read the word `None`).
+        """One parse per text, in order. A blank text is not passed on: RadGraph would read the word `None`.
 
         Raises:
-            InputError: If RadGraph leaves a text out, or an annotation is none of its own.
+            InputError: If RadGraph leaves a text out, or an annotation does not have its form.
         """
-        found = {index: Parse(text) for index, text in enumerate(texts) if not text.strip()}
-        asked = [index for index in range(len(texts)) if index not in found]
+        parse_of_position = {index: Parse(text) for index, text in enumerate(texts) if not text.strip()}
+        positions = [index for index in range(len(texts)) if index not in parse_of_position]
         with redirect_stdout(sys.stderr):
-            annotations = self._model([texts[index] for index in asked]) if asked else {}
-        for number, index in enumerate(asked):
+            annotations = self._model([texts[index] for index in positions]) if positions else {}
+        for number, index in enumerate(positions):
             if str(number) not in annotations:
                 raise InputError(
-                    f"RadGraph left out text {index + 1} of {len(texts)}: its message stands above; leave "
+                    f"RadGraph left out text {index + 1} of {len(texts)}: see its message above; leave "
                     "the text out, or read it with another extractor"
                 )
-            found[index] = aligned(read(annotations[str(number)]), texts[index])
-        return [found[index] for index in range(len(texts))]
+            parse_of_position[index] = aligned(read(annotations[str(number)]), texts[index])
+        return [parse_of_position[index] for index in range(len(texts))]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
-        """One graph a text, in order."""
+        """One graph per text, in order."""
         return [parse.graph for parse in self.parse(texts)]
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
-        """As `parse`: for the resident service."""
+        """One parse per sentence, in order; `chexphi.graph.service.Service` calls this."""
         return self.parse(texts)
 
 
@@ -167,13 +170,13 @@ def _version(distribution: str) -> str:
         return "?"
 
 
-def _in_words(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
+def _first_line(error: Exception) -> str:
+    """The type of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
 
 
 def _remedy() -> str:
     version = _version("transformers")
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) >= 5:
-        return f"radgraph 0.1.18 runs with transformers below 5, and this is {version}: {_ENVIRONMENT}"
+        return f"radgraph 0.1.18 runs with transformers below 5, and this is {version}: {_INSTALL_ADVICE}"
     return "its weights have to be in radgraph's own cache, and its tokenizer in that of transformers"

@@ -1,7 +1,7 @@
-"""What RadGraph writes of a report, checked and read as our graph. Standard library only.
+"""Checks what RadGraph writes about a report, and reads it as our graph. Standard library only.
 
-Both written forms are read: the labels of `radgraph` (`Observation::definitely present`) and the short ones
-of its first model (`OBS-DP`).
+Both forms of its labels are read: the long ones (`Observation::definitely present`) and the short ones of its
+first model (`OBS-DP`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from chexphi.graph.normalize import normalize
 from chexphi.graph.types import RELATION_TYPES, Mention, Parse
 from chexphi.schema import InputError, shown
 
-_KINDS = {"anat": "anatomy", "obs": "observation"}
-_CERTAINTIES = {"dp": "definitely present", "da": "definitely absent", "u": "uncertain"}
+_KIND_OF_SHORT = {"anat": "anatomy", "obs": "observation"}
+_CERTAINTY_OF_SHORT = {"dp": "definitely present", "da": "definitely absent", "u": "uncertain"}
 _LABELS = {
     ("anatomy", "definitely present"): "anatomy",
     ("anatomy", "definitely absent"): "anatomy",
@@ -28,10 +28,10 @@ _LABELS = {
 
 
 def label_of(name: str) -> tuple[str, bool]:
-    """Our label, and whether it is uncertain.
+    """Our label for a label of RadGraph, and whether it is uncertain.
 
-    `Anatomy` and `Observation`, each `definitely present`, `definitely absent` or `uncertain`, are the labels
-    of all three models; the two XL models have `measurement` between the parts, which is our `size`.
+    All three models have `Anatomy` and `Observation`, each `definitely present`, `definitely absent` or
+    `uncertain`. The two XL models may write `measurement` between the two, which is our `size`.
 
     >>> label_of("OBS-U")
     ('disorder_present', True)
@@ -39,22 +39,25 @@ def label_of(name: str) -> tuple[str, bool]:
     ('size', False)
 
     Raises:
-        InputError: For a label that no model of RadGraph has.
+        InputError: If none of RadGraph's models has the label.
     """
-    kind, size, certainty = _parts(name)
+    kind, size, certainty = _split_label(name)
     return ("size" if size else _LABELS[kind, certainty]), certainty == "uncertain"
 
 
-def _parts(name: str) -> tuple[str, bool, str]:
-    """Kind, whether it is a measurement, certainty."""
-    parts = [part.strip() for part in re.split("::|-", str(name).lower())]
-    size = len(parts) == 3 and parts[1] == "measurement"
+def _split_label(name: str) -> tuple[str, bool, str]:
+    """(kind, whether it is a measurement, certainty) of a label."""
+    pieces = [piece.strip() for piece in re.split("::|-", str(name).lower())]
+    size = len(pieces) == 3 and pieces[1] == "measurement"
     if size:
-        del parts[1]
-    kind, certainty = _KINDS.get(parts[0], parts[0]), _CERTAINTIES.get(parts[-1], parts[-1])
-    if len(parts) != 2 or (kind, certainty) not in _LABELS:
+        del pieces[1]
+    kind, certainty = (
+        _KIND_OF_SHORT.get(pieces[0], pieces[0]),
+        _CERTAINTY_OF_SHORT.get(pieces[-1], pieces[-1]),
+    )
+    if len(pieces) != 2 or (kind, certainty) not in _LABELS:
         raise InputError(
-            f"{shown(name)} is no label of RadGraph: it has Anatomy and Observation, each definitely "
+            f"{shown(name)} is not a label of RadGraph: it has Anatomy and Observation, each definitely "
             "present, definitely absent or uncertain, and measurements of both"
         )
     return kind, size, certainty
@@ -66,8 +69,8 @@ class Entity:
 
     tokens: str
     label: str
-    first: int
-    last: int
+    first_word: int
+    last_word: int
     relations: tuple[tuple[str, str], ...]
     """(type, key of the entity it points to)"""
 
@@ -76,12 +79,12 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
     """The entities of one report by their keys, in the order of the text.
 
     Raises:
-        InputError: If something of RadGraph's form is missing or is none of RadGraph's.
+        InputError: If a field is missing, or has a value that RadGraph does not write.
     """
     try:
         rows = {str(key): row for key, row in (annotation.get("entities") or {}).items()}
         count = len(annotation["text"].split())
-        found = {key: _entity(row) for key, row in rows.items()}
+        entities = {key: _entity(row) for key, row in rows.items()}
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
@@ -89,50 +92,55 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
             f"not an annotation of RadGraph ({type(error).__name__}): it has text and entities, each with "
             "tokens, label, start_ix, end_ix and relations"
         ) from None
-    for key, entity in found.items():
-        if not 0 <= entity.first <= entity.last < count:
-            raise InputError(f"entity {shown(key)} lies at words {entity.first} to {entity.last} of {count}")
-        _parts(entity.label)
-        for kind, other in entity.relations:
+    for key, entity in entities.items():
+        if not 0 <= entity.first_word <= entity.last_word < count:
+            raise InputError(
+                f"entity {shown(key)} lies at words {entity.first_word} to {entity.last_word} of {count}"
+            )
+        _split_label(entity.label)
+        for kind, tail_key in entity.relations:
             if kind not in RELATION_TYPES:
                 raise InputError(
-                    f"{shown(kind)} is no relation of RadGraph: it has {', '.join(RELATION_TYPES)}"
+                    f"{shown(kind)} is not a relation of RadGraph: it has {', '.join(RELATION_TYPES)}"
                 )
-            if other not in found:
+            if tail_key not in entities:
                 raise InputError(
-                    f"entity {shown(key)} is related to entity {shown(other)}, and there is none"
+                    f"entity {shown(key)} is related to entity {shown(tail_key)}, which is missing"
                 )
-    return dict(sorted(found.items(), key=lambda item: (item[1].first, item[0])))
+    return dict(sorted(entities.items(), key=lambda item: (item[1].first_word, item[0])))
 
 
 def _entity(row: Mapping[str, Any]) -> Entity:
-    relations = tuple((str(kind), str(other)) for kind, other in row.get("relations") or ())
-    first, last = row["start_ix"], row["end_ix"]
-    if not isinstance(row["tokens"], str) or any(isinstance(place, bool) for place in (first, last)):
-        raise TypeError("tokens are a text, places are numbers")
-    return Entity(row["tokens"], str(row["label"]), int(first), int(last), relations)
+    relations = tuple((str(kind), str(tail_key)) for kind, tail_key in row.get("relations") or ())
+    first_word, last_word = row["start_ix"], row["end_ix"]
+    if not isinstance(row["tokens"], str) or any(
+        isinstance(position, bool) for position in (first_word, last_word)
+    ):
+        raise TypeError("tokens must be a text, positions must be numbers")
+    return Entity(row["tokens"], str(row["label"]), int(first_word), int(last_word), relations)
 
 
 def read(annotation: Mapping[str, Any]) -> Parse:
     """The parse of one report: `{"text", "entities": {id: {tokens, label, start_ix, end_ix, relations}}}`.
 
-    Places are those of the words of `text`, which RadGraph separates by spaces.
+    Positions count the words of `text`, which RadGraph separates by spaces.
 
     Raises:
-        InputError: If it has another form, or a label, a relation or a place that is none of RadGraph's.
+        InputError: If it has another form, or a label, relation or position that RadGraph does not write.
     """
     entities = entities_of(annotation)
-    words = places(annotation["text"])
+    words = word_spans(annotation["text"])
     position = {key: index for index, key in enumerate(entities)}
     mentions, edges = [], set()
     for key, entity in entities.items():
         label, uncertain = label_of(entity.label)
-        denied = _parts(entity.label)[2] == "definitely absent"
-        start, end = words[entity.first][0], words[entity.last][1]
+        denied = _split_label(entity.label)[2] == "definitely absent"
+        start, end = words[entity.first_word][0], words[entity.last_word][1]
         mentions.append(Mention(normalize(entity.tokens), label, start, end, uncertain, denied))
-        edges |= {(position[key], kind, position[other]) for kind, other in entity.relations}
+        edges |= {(position[key], kind, position[tail_key]) for kind, tail_key in entity.relations}
     return Parse(annotation["text"], tuple(mentions), frozenset(edges))
 
 
-def places(text: str) -> list[tuple[int, int]]:
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """(first character, one past the last) of every word of a text."""
     return [word.span() for word in re.finditer(r"\S+", text)]

@@ -1,8 +1,8 @@
 """Graphs as lines of `kg.jsonl`, in the form of ReXKG and the original. Standard library only.
 
 `{"doc_key", "sentences", "entities": {text: label}, "relations": [{"source_entity", "target_entity",
-"type"}]}`. That form keeps one label a text; ours adds `mentions` and `edges`, from which a graph is read
-back exactly.
+"type"}]}`. That form has one label per entity text. We add `mentions` and `edges`, from which the exact graph
+is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Mention, Parse
 
 
 def to_row(key: str, parse: Parse) -> dict[str, Any]:
-    """One line; of a text with two labels the last stands in `entities`, as in the original."""
+    """One line of `kg.jsonl`. `entities` has the last label of an entity with two, as in the original."""
     return {
         "doc_key": key,
         "sentences": parse.text,
@@ -28,15 +28,15 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
 
 
 def plain(parse: Parse) -> dict[str, Any]:
-    """`mentions`, `edges` and, where there are some, `unclaimed` as lists; the text is not among them."""
+    """`mentions`, `edges` and, if there are any, `unclaimed` as lists. The text itself is left out."""
     row: dict[str, Any] = {
-        "mentions": _listed(parse.mentions),
+        "mentions": _mention_rows(parse.mentions),
         "edges": [list(edge) for edge in sorted(parse.edges)],
     }
-    return row | ({"unclaimed": _listed(parse.unclaimed)} if parse.unclaimed else {})
+    return row | ({"unclaimed": _mention_rows(parse.unclaimed)} if parse.unclaimed else {})
 
 
-def _listed(mentions: Sequence[Mention]) -> list[list[Any]]:
+def _mention_rows(mentions: Sequence[Mention]) -> list[list[Any]]:
     return [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in mentions]
 
 
@@ -44,17 +44,17 @@ def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
     """The inverse of `plain`.
 
     Raises:
-        ValueError: If the row has another form; no word of the text is in the message.
+        ValueError: If the row has another form. The message has no word of the text.
     """
-    mentions = _mentions(row.get("mentions"), "mentions")
-    unclaimed = _mentions(row.get("unclaimed", []), "unclaimed")
+    mentions = _mentions_from_rows(row.get("mentions"), "mentions")
+    unclaimed = _mentions_from_rows(row.get("unclaimed", []), "unclaimed")
     edges = row.get("edges")
     if not isinstance(edges, list) or not all(_is_edge(edge, len(mentions)) for edge in edges):
         raise ValueError("its edges are not a list of [position, type, position] of mentions")
     return Parse(text, mentions, frozenset((head, kind, tail) for head, kind, tail in edges), unclaimed)
 
 
-def _mentions(rows: Any, name: str) -> tuple[Mention, ...]:
+def _mentions_from_rows(rows: Any, name: str) -> tuple[Mention, ...]:
     if not isinstance(rows, list) or not all(map(_is_mention, rows)):
         raise ValueError(f"its {name} are not a list of [text, label, start, end, uncertain, denied]")
     return tuple(Mention(*row) for row in rows)
@@ -64,24 +64,27 @@ def _is_mention(row: Any) -> bool:
     if not isinstance(row, list) or not 4 <= len(row) <= 6:
         return False
     text, label, start, end, *flags = row
-    places = isinstance(start, int) and isinstance(end, int) and 0 <= start <= end
+    valid_span = isinstance(start, int) and isinstance(end, int) and 0 <= start <= end
     return (
-        isinstance(text, str) and label in LABELS and places and all(isinstance(flag, bool) for flag in flags)
+        isinstance(text, str)
+        and label in LABELS
+        and valid_span
+        and all(isinstance(flag, bool) for flag in flags)
     )
 
 
 def _is_edge(edge: Any, count: int) -> bool:
     if not isinstance(edge, list) or len(edge) != 3 or edge[1] not in RELATION_TYPES:
         return False
-    return all(isinstance(place, int) and 0 <= place < count for place in (edge[0], edge[2]))
+    return all(isinstance(position, int) and 0 <= position < count for position in (edge[0], edge[2]))
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:
     """Key and graph of one line, with or without `mentions`.
 
     Raises:
-        ValueError: If the line is not a graph, or a relation is of an entity that it has not; no word of its
-            text is in the message.
+        ValueError: If the line is not a graph, or a relation names an entity that is missing. The message has
+            no word of the text.
     """
     key = row.get("doc_key")
     if isinstance(key, bool) or not isinstance(key, str | int):

@@ -1,4 +1,4 @@
-"""One resident extractor a process: every distinct sentence is parsed once. Standard library only."""
+"""One extractor per process that parses every distinct sentence once. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class SentenceExtractor(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever a parse may: rules, weights or options."""
+        """A new value whenever rules, weights or options change, so that old parses are not used again."""
         ...
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a sentence, in order."""
+        """One parse per sentence, in order."""
         ...
 
 
 class Service:
-    """Graphs of texts through a resident extractor; satisfies `chexphi.graph.types.Extractor`.
+    """Graphs of texts through an extractor that stays loaded; satisfies `chexphi.graph.types.Extractor`.
 
-    Sentences are parsed once, however often texts repeat them: the last `memory` are kept here, and all of
-    them in `disk`, if given. Any number of threads may call it; the extractor is called by one at a time.
+    A sentence is parsed once, however often texts repeat it. The last `memory` sentences stay in memory, and
+    all of them in `disk`, if it is given. Any number of threads may call it. One thread at a time calls the
+    extractor.
     """
 
     def __init__(
@@ -39,44 +40,48 @@ class Service:
         self.extractor, self.memory, self.disk = extractor, memory, disk
         self.parsed = 0
         """Sentences that the extractor had to parse."""
-        self._kept: OrderedDict[str, Parse] = OrderedDict()
+        self._parse_of_sentence: OrderedDict[str, Parse] = OrderedDict()
         self._lock = threading.Lock()
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
-        """One graph a text, in order."""
+        """One graph per text, in order."""
         return graphs_by_sentences(texts, self._parse_sentences)
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a text, in order."""
+        """One parse per text, in order."""
         return by_sentences(texts, self._parse_sentences)
 
-    def _parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
+    def _parse_sentences(self, sentences: Sequence[str]) -> list[Parse]:
         with self._lock:
-            parses = self._lookup(list(dict.fromkeys(texts)))
-        return [parses[text] for text in texts]
+            parses = self._parses_of(list(dict.fromkeys(sentences)))
+        return [parses[sentence] for sentence in sentences]
 
-    def _lookup(self, wanted: Sequence[str]) -> dict[str, Parse]:
-        found = {text: self._kept[text] for text in wanted if text in self._kept}
-        missing = [text for text in wanted if text not in found]
+    def _parses_of(self, sentences: Sequence[str]) -> dict[str, Parse]:
+        parses = {
+            sentence: self._parse_of_sentence[sentence]
+            for sentence in sentences
+            if sentence in self._parse_of_sentence
+        }
+        missing = [sentence for sentence in sentences if sentence not in parses]
         if self.disk and missing:
-            keys = {self._key(text): text for text in missing}
-            found |= {keys[key]: loads(keys[key], line) for key, line in self.disk.get(list(keys)).items()}
-            missing = [text for text in missing if text not in found]
+            keys = {self._key(sentence): sentence for sentence in missing}
+            parses |= {keys[key]: loads(keys[key], line) for key, line in self.disk.get(list(keys)).items()}
+            missing = [sentence for sentence in missing if sentence not in parses]
         if missing:
-            new = dict(zip(missing, self.extractor.parse_sentences(missing), strict=True))
-            self.parsed += len(new)
+            new_parses = dict(zip(missing, self.extractor.parse_sentences(missing), strict=True))
+            self.parsed += len(new_parses)
             if self.disk:
-                self.disk.put({self._key(text): dumps(parse) for text, parse in new.items()})
-            found |= new
-        self._keep(found)
-        return found
+                self.disk.put({self._key(sentence): dumps(parse) for sentence, parse in new_parses.items()})
+            parses |= new_parses
+        self._remember(parses)
+        return parses
 
-    def _keep(self, parses: Mapping[str, Parse]) -> None:
-        for text, parse in parses.items():
-            self._kept[text] = parse
-            self._kept.move_to_end(text)
-        while len(self._kept) > self.memory:
-            self._kept.popitem(last=False)
+    def _remember(self, parses: Mapping[str, Parse]) -> None:
+        for sentence, parse in parses.items():
+            self._parse_of_sentence[sentence] = parse
+            self._parse_of_sentence.move_to_end(sentence)
+        while len(self._parse_of_sentence) > self.memory:
+            self._parse_of_sentence.popitem(last=False)
 
-    def _key(self, text: str) -> bytes:
-        return hashlib.sha256(f"{self.extractor.version}\0{text}".encode(errors="surrogatepass")).digest()
+    def _key(self, sentence: str) -> bytes:
+        return hashlib.sha256(f"{self.extractor.version}\0{sentence}".encode(errors="surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""Sentences with their places in the text. Standard library only."""
+"""Cuts texts into sentences, and joins the parses of sentences to those of texts. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chexphi.graph.lines import ABBREVIATIONS, Layout, is_answer
 from chexphi.graph.sections import unclaimed_sections
 from chexphi.graph.types import Graph, Mention, Parse, claimed
 
-_BREAK = re.compile(
+_POSSIBLE_END = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
     | (?P<stop>[.!?\u3002\uff01\uff1f](?<![.!?\u3002\uff01\uff1f][.!?\u3002\uff01\uff1f])
         [.!?\u3002\uff01\uff1f]*+)
@@ -23,91 +23,103 @@ _BREAK = re.compile(
     | (?P<line>\n\s*+)""",
     re.VERBOSE,
 )
-"""What may end a sentence; never a point inside `1.5`. Marks in a row are looked at once, from the first."""
+"""What may end a sentence; never the point inside `1.5`. Several marks in a row are one match."""
 _LAST_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*$")
-_MARKER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
+_ITEM_NUMBER = re.compile(r"\s*[(\[]?\d{1,2}\s*")
 """The number of a list item, before its point."""
-_LONGEST = 1500
-"""Characters of a sentence."""
-_MOST = 400
-"""Words and marks of a sentence: more than 1,500 characters of prose have."""
-_WORD = re.compile(r"\w+|[^\w\s]")
-_HEADED = re.compile(r"[:\u2013?]|-\s")
-"""Without these no section has a heading."""
+_MAX_CHARACTERS = 1500
+"""Characters that a sentence may have."""
+_MAX_TOKENS = 400
+"""Words and marks that a sentence may have: more than there are in 1,500 characters of prose."""
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_HEADING_MARK = re.compile(r"[:\u2013?]|-\s")
+"""A text without one of these has no heading."""
 _LOOK_BACK = 120
-"""Characters before a break that decide what it is."""
+"""How many characters around a possible end are looked at."""
 
 
 @lru_cache(maxsize=1024)  # the graph and the repetitions of one completion
 def sentences(text: str) -> tuple[tuple[int, int], ...]:
-    """Places (first character, one past the last) of the sentences of a text.
+    """The spans (first character, one past the last) of the sentences of a text.
 
-    A sentence ends at `. ! ?`, at a tag that ends a block and at a line end, but not inside a number, after
-    a title, after the number of a list item (which belongs to no sentence) or where a line was wrapped.
+    A sentence ends at `. ! ?`, at a tag that ends a block, and at the end of a line. It does not end inside a
+    number, after a title, after the number of a list item, or where a line was wrapped. The number of a list
+    item is not part of a sentence.
     """
-    return tuple(place for start, end in _pieces(text) if start < end for place in _bounded(text, start, end))
+    return tuple(
+        span
+        for start, end in _sentence_spans(text)
+        if start < end
+        for span in _split_overlong(text, start, end)
+    )
 
 
-def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A text without any sentence end is cut between words, so that no rule meets one of 20,000 words."""
-    while (longest := _longest(text, start, end)) < end:
-        cut = max(text.rfind(" ", start + 1, longest), text.rfind("\n", start + 1, longest))
-        cut = cut if cut > start else longest
-        yield _stripped(text, start, cut)
-        start, _ = _stripped(text, cut, end)
+def _split_overlong(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cuts an overlong sentence between words, so that no rule has to read 20,000 words at once."""
+    while (longest_end := _longest_end(text, start, end)) < end:
+        split_at = max(text.rfind(" ", start + 1, longest_end), text.rfind("\n", start + 1, longest_end))
+        split_at = split_at if split_at > start else longest_end
+        yield _stripped(text, start, split_at)
+        start, _ = _stripped(text, split_at, end)
     if start < end:
         yield start, end
 
 
-def _longest(text: str, start: int, end: int) -> int:
-    """One past the last character that a sentence from `start` may have."""
-    if end - start <= _MOST:
+def _longest_end(text: str, start: int, end: int) -> int:
+    """One past the last character that a sentence which starts at `start` may have."""
+    if end - start <= _MAX_TOKENS:
         return end
-    longest = min(end, start + _LONGEST)
-    further = next(islice(_WORD.finditer(text, start, longest), _MOST, None), None)
-    return further.start() if further else longest
+    longest_end = min(end, start + _MAX_CHARACTERS)
+    excess_token = next(islice(_TOKEN.finditer(text, start, longest_end), _MAX_TOKENS, None), None)
+    return excess_token.start() if excess_token else longest_end
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int]]:
+def _sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     layout = Layout.of(text) if "\n" in text else None
-    for found in _BREAK.finditer(text):
-        before = text[max(start, found.start() - _LOOK_BACK) : found.start()]
-        if found["stop"] == "." and _MARKER.fullmatch(before):
-            start = found.end()
+    for boundary in _POSSIBLE_END.finditer(text):
+        text_before = text[max(start, boundary.start() - _LOOK_BACK) : boundary.start()]
+        if boundary["stop"] == "." and _ITEM_NUMBER.fullmatch(text_before):
+            start = boundary.end()
             continue
-        if found["stop"] and _runs_on(text, found, before):
+        if boundary["stop"] and _is_not_an_end(text, boundary, text_before):
             continue
-        if found["item"] and before.count("(") > before.count(")"):  # `(image 2)`
+        if boundary["item"] and text_before.count("(") > text_before.count(")"):  # `(image 2)`
             continue
-        if found["line"] and layout and found["line"].count("\n") == 1 and layout.goes_on(found.start()):
+        if (
+            boundary["line"]
+            and layout
+            and boundary["line"].count("\n") == 1
+            and layout.goes_on(boundary.start())
+        ):
             continue
-        yield _stripped(text, start, found.end() if found["stop"] else found.start())
-        start = found.end()
+        yield _stripped(text, start, boundary.end() if boundary["stop"] else boundary.start())
+        start = boundary.end()
     yield _stripped(text, start, len(text))
 
 
-def _runs_on(text: str, found: re.Match[str], before: str) -> bool:
-    """The mark ends no sentence: of an abbreviation, a doubt (`? pneumonia`), an answered question."""
-    mark, after = found["stop"], text[found.end() : found.end() + _LOOK_BACK]
-    if mark == ".":
-        return _goes_on(text, found.start(), found.end())
-    if mark.startswith(".."):  # a dotted line before a value
-        return after.lstrip()[:1].islower() or is_answer(after.lstrip(" ."))
-    if mark not in ("?", "\uff1f"):
+def _is_not_an_end(text: str, boundary: re.Match[str], text_before: str) -> bool:
+    """Whether the mark does not end a sentence: an abbreviation, a doubt (`? pneumonia`), a question that is
+    answered."""
+    marks, text_after = boundary["stop"], text[boundary.end() : boundary.end() + _LOOK_BACK]
+    if marks == ".":
+        return _is_abbreviation(text, boundary.start(), boundary.end())
+    if marks.startswith(".."):  # a dotted line leads to a value
+        return text_after.lstrip()[:1].islower() or is_answer(text_after.lstrip(" ."))
+    if marks not in ("?", "\uff1f"):
         return False
-    doubt = before[-1:] in ("", " ", "\n", "(") and after.lstrip(" ")[:1].islower()
-    return doubt or (is_answer(after.lstrip()) and not after.lstrip(" \t").startswith("\n\n"))
+    doubt = text_before[-1:] in ("", " ", "\n", "(") and text_after.lstrip(" ")[:1].islower()
+    return doubt or (is_answer(text_after.lstrip()) and not text_after.lstrip(" \t").startswith("\n\n"))
 
 
-def _goes_on(text: str, at: int, after: int) -> bool:
-    """The point at `at` belongs to an abbreviation."""
-    word = _LAST_WORD.search(text, max(0, at - 16), at)
+def _is_abbreviation(text: str, point: int, text_after_start: int) -> bool:
+    """The point at `point` belongs to an abbreviation."""
+    word = _LAST_WORD.search(text, max(0, point - 16), point)
     if word is None:
         return False
-    name = word[0].lower()
-    dotted = "." in name and not text[after : after + 4].lstrip()[:1].isupper()
-    return name in ABBREVIATIONS or dotted
+    abbreviation = word[0].lower()
+    dotted = "." in abbreviation and not text[text_after_start : text_after_start + 4].lstrip()[:1].isupper()
+    return abbreviation in ABBREVIATIONS or dotted
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
@@ -121,81 +133,87 @@ def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
 def by_sentences(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> list[Parse]:
-    """The parses of texts by what parses sentences: one call, all sentences in order."""
+    """Parse texts by a function that parses sentences. It is called once, with all sentences in order."""
     return [
-        joined(text, places, parses, _apart(text)) for text, places, parses in _cut(texts, parse_sentences)
+        join_parses(text, spans, parses, _sections_of(text))
+        for text, spans, parses in _parses_by_text(texts, parse_sentences)
     ]
 
 
 def graphs_by_sentences(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> list[Graph]:
-    """The graphs of `by_sentences`: a text without sections has all that its sentences have."""
-    found = []
-    for text, places, parses in _cut(texts, parse_sentences):
-        if sections := _apart(text):
-            found.append(joined(text, places, parses, sections).graph)
+    """The graphs of texts by a function that parses sentences.
+
+    A text without unclaimed sections has the union of the graphs of its sentences, which is quicker to make.
+    """
+    graphs = []
+    for text, spans, parses in _parses_by_text(texts, parse_sentences):
+        if sections := _sections_of(text):
+            graphs.append(join_parses(text, spans, parses, sections).graph)
         else:
-            found.append(Graph.union([parse.graph for parse in parses]))
-    return found
+            graphs.append(Graph.union([parse.graph for parse in parses]))
+    return graphs
 
 
-def _cut(
+def _parses_by_text(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> Iterator[tuple[str, tuple[tuple[int, int], ...], list[Parse]]]:
-    """Each text with its sentences' places and parses."""
-    places = [sentences(text) for text in texts]
-    cut = [text[start:end] for text, found in zip(texts, places, strict=True) for start, end in found]
-    parses = iter(parse_sentences(cut))
-    for text, found in zip(texts, places, strict=True):
-        yield text, found, list(islice(parses, len(found)))
+    """Each text with the spans and the parses of its sentences."""
+    spans_by_text = [sentences(text) for text in texts]
+    sentence_texts = [
+        text[start:end] for text, spans in zip(texts, spans_by_text, strict=True) for start, end in spans
+    ]
+    parses = iter(parse_sentences(sentence_texts))
+    for text, spans in zip(texts, spans_by_text, strict=True):
+        yield text, spans, list(islice(parses, len(spans)))
 
 
-def joined(
+def join_parses(
     text: str,
-    places: Sequence[tuple[int, int]],
+    spans: Sequence[tuple[int, int]],
     parses: Sequence[Parse],
     sections: Sequence[tuple[int, int, bool]],
 ) -> Parse:
-    """The parse of a text from those of its sentences; `sections` are those that ask or tell why."""
+    """The parse of a text from the parses of its sentences; `sections` ask a question or give a reason."""
     mentions: list[Mention] = []
     unclaimed: list[Mention] = []
     edges: set[tuple[int, str, int]] = set()
-    for (start, _), sentence in zip(places, parses, strict=True):
-        first = len(mentions)
-        mentions += _moved(sentence.mentions, start)
-        unclaimed += _moved(sentence.unclaimed, start)
-        edges |= {(first + head, kind, first + tail) for head, kind, tail in sentence.edges}
-    parse = claimed(text, mentions, edges, _asked(text, places, mentions, sections))
+    for (start, _), sentence in zip(spans, parses, strict=True):
+        offset = len(mentions)
+        mentions += _shifted(sentence.mentions, start)
+        unclaimed += _shifted(sentence.unclaimed, start)
+        edges |= {(offset + head, kind, offset + tail) for head, kind, tail in sentence.edges}
+    parse = claimed(text, mentions, edges, _unclaimed_positions(text, spans, mentions, sections))
     return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
 
 
-def _asked(
+def _unclaimed_positions(
     text: str,
-    places: Sequence[tuple[int, int]],
+    sentence_spans: Sequence[tuple[int, int]],
     mentions: Sequence[Mention],
     sections: Sequence[tuple[int, int, bool]],
 ) -> set[int]:
-    """Positions of the mentions in sections that ask or tell why."""
-    order = sorted(range(len(mentions)), key=lambda index: mentions[index].start) if sections else []
-    begins = [mentions[index].start for index in order]
+    """Positions of the mentions in sections that ask a question or give a reason."""
+    by_start = sorted(range(len(mentions)), key=lambda index: mentions[index].start) if sections else []
+    begins = [mentions[index].start for index in by_start]
     return {
         index
-        for first, last, question in sections
-        for index in order[bisect_left(begins, first) : bisect_left(begins, last)]
-        if not (question and _in_question(text, places, mentions[index]))
+        for section_start, section_end, question in sections
+        for index in by_start[bisect_left(begins, section_start) : bisect_left(begins, section_end)]
+        if not (question and _in_question(text, sentence_spans, mentions[index]))
     }
 
 
-def _apart(text: str) -> list[tuple[int, int, bool]]:
-    return unclaimed_sections(text) if _HEADED.search(text) else []
+def _sections_of(text: str) -> list[tuple[int, int, bool]]:
+    return unclaimed_sections(text) if _HEADING_MARK.search(text) else []
 
 
-def _in_question(text: str, places: Sequence[tuple[int, int]], mention: Mention) -> bool:
-    """The sentence of a mention is a question: it is read with its answer, if it has one."""
-    start, end = places[bisect_right(places, mention.start, key=itemgetter(0)) - 1]
+def _in_question(text: str, sentence_spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
+    """Whether the sentence of a mention is a question. Such a sentence is read together with its answer."""
+    start, end = sentence_spans[bisect_right(sentence_spans, mention.start, key=itemgetter(0)) - 1]
     return mention.start < end and "?" in text[start:end]
 
 
-def _moved(mentions: Sequence[Mention], start: int) -> list[Mention]:
-    return [replace(found, start=start + found.start, end=start + found.end) for found in mentions]
+def _shifted(mentions: Sequence[Mention], offset: int) -> list[Mention]:
+    return [replace(mention, start=offset + mention.start, end=offset + mention.end) for mention in mentions]

@@ -1,4 +1,7 @@
-"""Words with their places: full forms of contractions, sides written by a letter. Standard library only."""
+"""Cuts a text into words with their positions. Standard library only.
+
+Contractions and letters that stand for a side are written out: `isn't` becomes `is not`, `L` becomes `left`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
 
 _TOKEN = re.compile(
-    r"""<[^<>]{0,40}>                          # a tag: no word
+    r"""<[^<>]{0,40}>                          # a tag is not a word
     | (?P<word>[bB]/[lL]\b
     | \d+(?:\.\d+)?(?:(?:st|nd|rd|th)\b)?
     | [xX](?=\s?\d)
@@ -19,11 +22,11 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _APOSTROPHES = re.compile(r"[`\u2019\u02bc\u2032\u00b4]")
-_NOT = re.compile(
+_NEGATED_VERB = re.compile(
     r"(?P<verb>is|are|was|were|do|does|did|has|have|had|could|would|should|might|must|need)n'?t"
 )
 """`isn't`, also dictated without its apostrophe."""
-_IRREGULAR = {
+_IRREGULAR_CONTRACTIONS = {
     "can't": ("cannot", ""),
     "cant": ("cannot", ""),
     "won't": ("will", "not"),
@@ -32,14 +35,14 @@ _IRREGULAR = {
     "i'm": ("i", "am"),
     "let's": ("let", "us"),
 }
-_ENDINGS = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
-_SUBJECTS = words("there that it here what this he she who where")
-"""Words whose `'s` is `is`; of a noun it is the genitive or a verb, and stays."""
-_SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right"}
-_NO_SIDE = re.compile(r"'|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)
-"""After a letter that names no side: `R/o`, `L 1`."""
+_VERB_OF_ENDING = {"'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
+_SUBJECTS_OF_IS = words("there that it here what this he she who where")
+"""After these words `'s` means `is`. After a noun it may be a genitive or a verb, and stays."""
+_SIDE_OF_LETTER = {"l": "left", "r": "right", "lt": "left", "rt": "right"}
+_AFTER_NO_SIDE = re.compile(r"'|/o\b|[-\s]*(?:\d|spine|vertebra)", re.IGNORECASE)
+"""What follows a letter that does not name a side: `R/o`, `L 1`."""
 _INITIAL = re.compile(r"(?<![<>=] )(?<![<>=])[LR]\.\s?[A-Z]")
-"""`R. Smith`, and not the end of `L > R. Mild edema`."""
+"""The initial in `R. Smith`, but not the end of `L > R. Mild edema`."""
 
 
 class Token(NamedTuple):
@@ -52,49 +55,50 @@ class Token(NamedTuple):
 
 
 def tokenize(text: str) -> list[Token]:
-    """Words in lower case, numbers and single marks; `right-sided`, `1.5` and `T12` are one token.
+    """Words in lower case, numbers and single marks; `right-sided`, `1.5` and `T12` are one token each.
 
-    `isn't` is `is` and `not`, with any apostrophe; `L effusion` is `left`, `B/L` is `bilateral`.
+    `isn't` gives `is` and `not`, with any kind of apostrophe. The `L` of `L effusion` gives `left`, and `B/L`
+    gives `bilateral`.
     """
     tokens: list[Token] = []
-    for found in _TOKEN.finditer(text):
-        written = found["word"]
-        if written is None:
+    for match in _TOKEN.finditer(text):
+        spelling = match["word"]
+        if spelling is None:
             continue
-        start, end = found.span()
-        first, second = _read(written)
-        if len(written) == 1 and written in "LR":
-            other = _NO_SIDE.match(text, end) or _INITIAL.match(text, start)
-            first = first if other else _SIDES[first]
-        middle = start + min(len(first), len(written) - 1) if second else end
-        tokens.append(Token(first, start, middle))
-        if second:
-            tokens.append(Token(second, middle, end))
+        start, end = match.span()
+        word, second_word = _split_contraction(spelling)
+        if len(spelling) == 1 and spelling in "LR":
+            no_side = _AFTER_NO_SIDE.match(text, end) or _INITIAL.match(text, start)
+            word = word if no_side else _SIDE_OF_LETTER[word]
+        word_end = start + min(len(word), len(spelling) - 1) if second_word else end
+        tokens.append(Token(word, start, word_end))
+        if second_word:
+            tokens.append(Token(second_word, word_end, end))
     return tokens
 
 
 @lru_cache(maxsize=1 << 16)
-def _read(written: str) -> tuple[str, str]:
-    """A word in its normal form, and the second one of a contraction."""
-    word = normalize(_APOSTROPHES.sub("'", written))
-    if "\n" in written:  # `right-` at a line's end
+def _split_contraction(spelling: str) -> tuple[str, str]:
+    """The normal form of a word, and the second word of a contraction (else empty)."""
+    word = normalize(_APOSTROPHES.sub("'", spelling))
+    if "\n" in spelling:  # the word was split at the end of a line, after `right-`
         word = re.sub(r"-\s+", "-", word)
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    if found := _NOT.fullmatch(word):
-        return found["verb"], "not"
-    stem, mark, rest = word.rpartition("'")
-    if mark and mark + rest in _ENDINGS:
-        return stem, _ENDINGS[mark + rest]
-    if rest == "s" and mark:
-        return stem, "is" if stem in _SUBJECTS else "'s"
-    return _side(written, word), ""
+    if word in _IRREGULAR_CONTRACTIONS:
+        return _IRREGULAR_CONTRACTIONS[word]
+    if negated := _NEGATED_VERB.fullmatch(word):
+        return negated["verb"], "not"
+    stem, apostrophe, ending = word.rpartition("'")
+    if apostrophe and apostrophe + ending in _VERB_OF_ENDING:
+        return stem, _VERB_OF_ENDING[apostrophe + ending]
+    if ending == "s" and apostrophe:
+        return stem, "is" if stem in _SUBJECTS_OF_IS else "'s"
+    return _side_in_full(spelling, word), ""
 
 
-def _side(written: str, word: str) -> str:
-    """`B/L`, `Rt`, `L-sided` in full."""
+def _side_in_full(spelling: str, word: str) -> str:
+    """The word with its side written out: `B/L`, `Rt`, `L-sided`."""
     if word == "b/l":
         return "bilateral"
-    if written[:2] in ("L-", "R-") and not word[2:].startswith(("spine", "1")):
-        return f"{_SIDES[word[0]]}{word[1:]}"
-    return _SIDES.get(word, word) if len(word) > 1 else word
+    if spelling[:2] in ("L-", "R-") and not word[2:].startswith(("spine", "1")):
+        return f"{_SIDE_OF_LETTER[word[0]]}{word[1:]}"
+    return _SIDE_OF_LETTER.get(word, word) if len(word) > 1 else word

@@ -1,4 +1,4 @@
-"""A radiology knowledge graph as two sets, and the interface of what extracts it."""
+"""A radiology knowledge graph as two sets, and the interface of the extractors."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ SIDES = ("left", "right")
 Entity = tuple[str, str]
 """(normalised text, label)"""
 Relation = tuple[Entity, str, Entity]
-"""(head, type, tail): the polarity of both ends is part of a relation."""
+"""(head, type, tail). The labels of both ends are part of a relation, and so is their polarity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Entities and relations of one text; a text with two labels is two entities."""
+    """Entities and relations of one text. The same words with two labels are two entities."""
 
     entities: frozenset[Entity] = frozenset()
     relations: frozenset[Relation] = frozenset()
     uncertain: frozenset[Entity] = field(default=frozenset(), compare=False)
     """Entities that every mention hedges ("possible", "may represent"); compared only `with_doubt`."""
     sides: frozenset[tuple[Entity, str]] = field(default=frozenset(), compare=False)
-    """(entity, `left` or `right`) where a mention says so. Entities and relations are joined by their texts,
-    so that of "left effusion, right nodule" in two lungs they alone do not tell which is where."""
+    """(entity, `left` or `right`) where a mention names a side. Entities of the same text are one, so the
+    relations alone do not tell which of two lungs has the effusion and which the nodule."""
 
     @classmethod
     def of(cls, entities: Iterable[Entity], relations: Iterable[Relation] = ()) -> Graph:
@@ -54,8 +54,8 @@ class Graph:
                 )
         for _, kind, _ in triples:
             if kind not in RELATION_TYPES:
-                known = ", ".join(RELATION_TYPES)
-                raise ValueError(f"unknown relation type {shown(kind)}: use one of {known}")
+                choices = ", ".join(RELATION_TYPES)
+                raise ValueError(f"unknown relation type {shown(kind)}: use one of {choices}")
         return cls(nodes, triples)
 
     def __bool__(self) -> bool:
@@ -66,7 +66,7 @@ class Graph:
 
     @classmethod
     def union(cls, graphs: Sequence[Graph]) -> Graph:
-        """All of several graphs, as `|` joins two: what one of them says without doubt is not uncertain."""
+        """The union of several graphs. What one of them says without doubt is not uncertain."""
         if len(graphs) == 1:
             return graphs[0]
         certain = frozenset[Entity]().union(*(graph.entities - graph.uncertain for graph in graphs))
@@ -78,16 +78,16 @@ class Graph:
         )
 
     def with_doubt(self) -> Graph:
-        """The same graph with every uncertain entity under another name, so that doubt is compared too."""
+        """This graph with every uncertain entity under another name, so that doubt is compared too."""
 
-        def named(entity: Entity) -> Entity:
+        def renamed(entity: Entity) -> Entity:
             return (f"possible {entity[0]}", entity[1]) if entity in self.uncertain else entity
 
         return Graph(
-            frozenset(map(named, self.entities)),
-            frozenset((named(head), kind, named(tail)) for head, kind, tail in self.relations),
-            frozenset(map(named, self.uncertain)),
-            frozenset((named(entity), side) for entity, side in self.sides),
+            frozenset(map(renamed, self.entities)),
+            frozenset((renamed(head), kind, renamed(tail)) for head, kind, tail in self.relations),
+            frozenset(map(renamed, self.uncertain)),
+            frozenset((renamed(entity), side) for entity, side in self.sides),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A stretch of a text that names an entity."""
+    """A span of a text that names an entity."""
 
     text: str
     """Normalised."""
@@ -124,18 +124,18 @@ class Mention:
     """One past the last character."""
     uncertain: bool = False
     denied: bool = False
-    """The sentence says it is not so: an absent finding, and a quality as in `not enlarged`."""
+    """The sentence denies it: an absent finding, or a quality as in `not enlarged`."""
 
     @property
     def entity(self) -> Entity:
-        """A quality has no label of its absence: denied, it is another entity (`not enlarged`)."""
+        """(text, label). No label says that a quality is absent, so a denied one has another text."""
         denied = self.denied and self.label == "concept"
         return (f"not {self.text}" if denied else self.text), self.label
 
 
 @dataclass(frozen=True)
 class Parse:
-    """What an extractor found in one text, with its places."""
+    """What an extractor found in one text, with positions."""
 
     text: str
     mentions: tuple[Mention, ...] = ()
@@ -143,11 +143,11 @@ class Parse:
     edges: frozenset[tuple[int, str, int]] = frozenset()
     """(head, type, tail): positions in `mentions`."""
     unclaimed: tuple[Mention, ...] = ()
-    """What the text names and does not claim (a question, a plan, a condition): no part of the graph."""
+    """What the text names but does not claim (a question, a plan, a condition). It is not in the graph."""
 
     @cached_property
     def graph(self) -> Graph:
-        """The same as sets: without places, each entity and relation once."""
+        """The parse as sets: no positions, each entity and relation once."""
         certain = {mention.entity for mention in self.mentions if not mention.uncertain}
         entities = frozenset(mention.entity for mention in self.mentions)
         triples = (
@@ -156,57 +156,59 @@ class Parse:
         return Graph(entities, frozenset(triples), entities - certain, self._sides())
 
     def _sides(self) -> frozenset[tuple[Entity, str]]:
-        """Sides in a mention's own words, in those that modify it, and of a finding in those of its place."""
-        named = [_sides_named(mention.text) for mention in self.mentions]
-        if not any(named):
+        """Sides named by a mention itself, by what modifies it, or by the place where a finding lies."""
+        own_sides = [_sides_in_words(mention.text) for mention in self.mentions]
+        if not any(own_sides):
             return frozenset()
-        modified = list(named)
+        sides_with_qualifiers = list(own_sides)
         for head, kind, tail in self.edges:
             if kind == "modify":
-                modified[tail] |= named[head]
-        found = list(modified)
+                sides_with_qualifiers[tail] |= own_sides[head]
+        all_sides = list(sides_with_qualifiers)
         for head, kind, tail in self.edges:
             if kind == "located_at":
-                found[head] |= modified[tail]
-        pairs = zip(self.mentions, found, strict=True)
+                all_sides[head] |= sides_with_qualifiers[tail]
+        pairs = zip(self.mentions, all_sides, strict=True)
         return frozenset((m.entity, side) for m, sides in pairs if m.label != "concept" for side in sides)
 
 
 def claimed(
     text: str, mentions: Sequence[Mention], edges: Iterable[tuple[int, str, int]], unclaimed: Set[int]
 ) -> Parse:
-    """A parse in which the mentions at the positions `unclaimed` are set apart, without their relations."""
+    """A parse whose mentions at the positions `unclaimed` are kept apart, without their relations."""
     if not unclaimed:
         return Parse(text, tuple(mentions), frozenset(edges))
-    stays = [index for index in range(len(mentions)) if index not in unclaimed]
-    place = {index: number for number, index in enumerate(stays)}
+    claimed_positions = [index for index in range(len(mentions)) if index not in unclaimed]
+    new_position = {index: number for number, index in enumerate(claimed_positions)}
     return Parse(
         text,
-        tuple(mentions[index] for index in stays),
+        tuple(mentions[index] for index in claimed_positions),
         frozenset(
-            (place[head], kind, place[tail]) for head, kind, tail in edges if head in place and tail in place
+            (new_position[head], kind, new_position[tail])
+            for head, kind, tail in edges
+            if head in new_position and tail in new_position
         ),
         tuple(mention for index, mention in enumerate(mentions) if index in unclaimed),
     )
 
 
-_BOTH = words("bilateral bilaterally both bilat bibasilar bibasal bibasally biapical biapically bihilar")
+_BILATERAL = words("bilateral bilaterally both bilat bibasilar bibasal bibasally biapical biapically bihilar")
 _LOBES = {"lll": "left", "lul": "left", "lingula": "left", "lingular": "left"}
 _LOBES |= {"rll": "right", "rml": "right", "rul": "right"}
 """Words that imply a side: a lobe by its letters, the lingula."""
 
 
-def _sides_named(text: str) -> frozenset[str]:
-    named = set(text.replace("-", " ").split())
-    if named & _BOTH:
+def _sides_in_words(text: str) -> frozenset[str]:
+    words_of_text = set(text.replace("-", " ").split())
+    if words_of_text & _BILATERAL:
         return frozenset(SIDES)
-    return frozenset(side for side in SIDES if side in named) | {
-        _LOBES[word] for word in named & _LOBES.keys()
+    return frozenset(side for side in SIDES if side in words_of_text) | {
+        _LOBES[word] for word in words_of_text & _LOBES.keys()
     }
 
 
 class Extractor(Protocol):
-    """Anything that finds mentions and relations in texts, one parse a text, in order."""
+    """Anything that finds mentions and relations in texts: one parse per text, in order."""
 
     def parse(self, texts: Sequence[str]) -> list[Parse]: ...
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from chexphi.graph.claims import OPPOSITE
-from chexphi.graph.lexicon.spans import lines
+from chexphi.graph.lexicon.spans import term_lines
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Mention, Parse
 
@@ -69,7 +69,7 @@ def swap_sides(text: str) -> str:
 def every_finding(*, denied: bool) -> str:
     """A sentence for every finding and device of the lexicon."""
     opening = "No" if denied else "There is"
-    return " ".join(f"{opening} {term}." for file in ("disorder", "devices") for term in lines(file))
+    return " ".join(f"{opening} {term}." for file in ("disorder", "devices") for term in term_lines(file))
 
 
 def richest_sentence(text: str, extractor: Extractor) -> str:

@@ -1,8 +1,8 @@
-"""What a sentence says of its findings: absent, uncertain, plainly there, or nothing. Standard library only.
+"""Whether a sentence says that a finding is absent, uncertain or present, or claims nothing about it.
 
-In the manner of ConText (Chapman 2007; Harkema 2009): cues, each with its scope, and words that end one.
-The cues are data (`terms/context.txt`, read by `cue_table`); `scopes` says what a cue is about, `clauses`
-where a statement ends, `unclaimed` which words ask or suppose.
+The design follows ConText (Chapman 2007; Harkema 2009): cues, each with a scope, and words that end a scope.
+The cues are data (`terms/context.txt`, read by `cue_table`). `scopes` finds what a cue is about, `clauses`
+where a statement ends, and `unclaimed` which words ask or suppose. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,121 +11,143 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from chexphi.graph.lexicon import clauses, scopes, unclaimed
-from chexphi.graph.lexicon.cue_table import Found, cues_of
-from chexphi.graph.lexicon.hosts import hosts
+from chexphi.graph.lexicon.cue_table import CueMatch, find_cues
+from chexphi.graph.lexicon.hosts import host_findings
 from chexphi.graph.lexicon.spans import CAN_BE_ABSENT, Span
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Positions in the list of spans."""
+    """What a sentence says about its spans. Numbers are positions in the list of spans."""
 
     absent: frozenset[int] = frozenset()
     uncertain: frozenset[int] = frozenset()
     denied: frozenset[int] = frozenset()
-    """What is absent, and qualities that are denied: `not enlarged`."""
+    """Absent findings, and denied qualities as in `not enlarged`."""
     unclaimed: frozenset[int] = frozenset()
-    """What is named and not claimed, qualities and places included."""
+    """What is named but not claimed, with its qualities and regions."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Scoped:
-    """A cue and what it is about."""
+class _ScopedCue:
+    """A cue and the spans that it is about."""
 
-    found: Found
+    match: CueMatch
     start: int
     """First word."""
     end: int
     """One past the last word."""
     about: frozenset[int]
-    """Findings and qualities inside, but for those that only say where: positions in the list of spans."""
+    """Positions of the findings and qualities in the scope, without findings that only say where."""
 
 
-def read(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
-    """What a sentence says of its disorders and devices.
+def context_of(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
+    """What a sentence says about its disorders and devices.
 
-    What is absent is not in doubt: `no definite evidence of a possible nodule`.
+    An absent finding is never uncertain: `no definite evidence of a possible nodule`.
     """
     findings = frozenset(index for index, span in enumerate(spans) if span.label in CAN_BE_ABSENT)
-    scoped = [_scoped(tokens, spans, found) for found in _holding(tokens, spans)]
-    absent, uncertain, stated = (
-        findings & _about(scoped, says) for says in ("absent", "uncertain", "stated")
+    scoped_cues = [_with_scope(tokens, spans, match) for match in _valid_cues(tokens, spans)]
+    absent_findings, uncertain_findings, stated_findings = (
+        findings & _spans_with_status(scoped_cues, status) for status in ("absent", "uncertain", "stated")
     )
-    silent = frozenset(_silent(tokens, spans, scoped, absent, stated))
-    absent -= silent
-    qualities = frozenset(_qualities(spans, scoped, findings)) - silent
-    return Context(absent, uncertain - absent - stated - silent, absent | qualities, silent)
+    unclaimed_spans = frozenset(_unclaimed(tokens, spans, scoped_cues, absent_findings, stated_findings))
+    absent_findings -= unclaimed_spans
+    qualities = frozenset(_denied_qualities(spans, scoped_cues, findings)) - unclaimed_spans
+    return Context(
+        absent_findings,
+        uncertain_findings - absent_findings - stated_findings - unclaimed_spans,
+        absent_findings | qualities,
+        unclaimed_spans,
+    )
 
 
-def _holding(tokens: Sequence[str], spans: Sequence[Span]) -> Iterator[Found]:
-    """The cues that hold: `not all` outweighs the verb behind it."""
-    partial: list[tuple[int, int]] = []
+def _valid_cues(tokens: Sequence[str], spans: Sequence[Span]) -> Iterator[CueMatch]:
+    """The cues that count: `not all` overrides the verb after it."""
+    partial_denials: list[tuple[int, int]] = []
 
-    def is_value(found: Found) -> bool:
-        return scopes.value_of(tokens, spans, found) is not None
+    def is_value(match: CueMatch) -> bool:
+        return scopes.value_of(tokens, spans, match) is not None
 
-    for found in cues_of(tokens, is_value):
-        if found.cue.says == "plain" and found.cue.where == "clause":
-            partial.append((found.at, clauses.clause_end(tokens, spans, found.after)))
-        elif found.cue.where not in scopes.BACK or not any(_in(part, found.at) for part in partial):
-            yield found
+    for match in find_cues(tokens, is_value):
+        if match.cue.status == "plain" and match.cue.scope == "clause":
+            partial_denials.append((match.start, clauses.clause_end(tokens, spans, match.end)))
+            continue
+        denied_in_part = any(_contains(denial, match.start) for denial in partial_denials)
+        if match.cue.scope not in scopes.BACKWARD_SCOPES or not denied_in_part:
+            yield match
 
 
-def _scoped(tokens: Sequence[str], spans: Sequence[Span], found: Found) -> _Scoped:
-    start, end = scopes.scope(tokens, spans, found)
+def _with_scope(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> _ScopedCue:
+    start, end = scopes.scope_of(tokens, spans, match)
     inside = {
         index
         for index, span in enumerate(spans)
         if start <= span.start < end and (span.label in CAN_BE_ABSENT or span.label == "concept")
     }
-    open_scope = scopes.OPEN if found.cue.says == "absent" else scopes.BACK
-    if inside and found.cue.where in open_scope:
-        inside -= set(hosts(tokens, spans, start, end))
-    return _Scoped(found, start, end, frozenset(inside))
+    scopes_with_hosts = scopes.SCOPES_WITH_HOSTS if match.cue.status == "absent" else scopes.BACKWARD_SCOPES
+    if inside and match.cue.scope in scopes_with_hosts:
+        inside -= set(host_findings(tokens, spans, start, end))
+    return _ScopedCue(match, start, end, frozenset(inside))
 
 
-def _about(scoped: Sequence[_Scoped], says: str) -> set[int]:
-    return {index for part in scoped if part.found.cue.says == says for index in part.about}
+def _spans_with_status(scoped_cues: Sequence[_ScopedCue], status: str) -> set[int]:
+    return {index for scoped in scoped_cues if scoped.match.cue.status == status for index in scoped.about}
 
 
-def _qualities(spans: Sequence[Span], scoped: Sequence[_Scoped], findings: Set[int]) -> Iterator[int]:
-    """`not enlarged` denies the quality, `no new finding on the left` neither that it is new nor the side."""
-    for part in scoped:
-        cue = part.found.cue
-        if cue.says == "absent" and cue.words not in (("no",), ("without",)) and not part.about & findings:
-            yield from (index for index in part.about if spans[index].start <= part.start + 1)
+def _denied_qualities(
+    spans: Sequence[Span], scoped_cues: Sequence[_ScopedCue], findings: Set[int]
+) -> Iterator[int]:
+    """Denied qualities: `not enlarged` denies one, `no new finding on the left` does not deny new or left."""
+    for scoped in scoped_cues:
+        cue = scoped.match.cue
+        if (
+            cue.status == "absent"
+            and cue.words not in (("no",), ("without",))
+            and not scoped.about & findings
+        ):
+            yield from (index for index in scoped.about if spans[index].start <= scoped.start + 1)
 
 
-def _silent(
+def _unclaimed(
     tokens: Sequence[str],
     spans: Sequence[Span],
-    scoped: Sequence[_Scoped],
-    absent: frozenset[int],
-    stated: frozenset[int],
+    scoped_cues: Sequence[_ScopedCue],
+    absent_findings: frozenset[int],
+    stated_findings: frozenset[int],
 ) -> Iterator[int]:
-    """Spans of which nothing is claimed: a question without its answer, a plan, the label of a denial."""
-    answered = {
+    """Spans that are not claimed: unanswered questions, plans, labels that their values repeat or deny."""
+    answered_spans = {
         index
-        for part in scoped
-        if part.found.cue.where in (*scopes.BACK, "value") and scopes.is_value(tokens, part.found.at)
-        for index in part.about
+        for scoped in scoped_cues
+        if scoped.match.cue.scope in (*scopes.BACKWARD_SCOPES, "value")
+        and scopes.is_value(tokens, scoped.match.start)
+        for index in scoped.about
     }
-    decided = absent | stated
-    stretches = [part for part in unclaimed.asked(tokens) if not _any_in(part, answered, spans)]
-    for part in scoped:
-        stretch, cue = (part.start, part.end), part.found.cue
-        if cue.says == "unclaimed" and (cue.where == "clause" or not _any_in(stretch, decided, spans)):
-            stretches.append(stretch)
-    stretches += [part for part in unclaimed.sought(tokens) if not _any_in(part, decided, spans)]
-    stretches += unclaimed.heading(tokens, spans, absent, answered)
+    decided_spans = absent_findings | stated_findings
+    ranges = [
+        question
+        for question in unclaimed.questions(tokens)
+        if not _contains_any(question, answered_spans, spans)
+    ]
+    for scoped in scoped_cues:
+        cue_range, cue = (scoped.start, scoped.end), scoped.match.cue
+        if cue.status == "unclaimed" and (
+            cue.scope == "clause" or not _contains_any(cue_range, decided_spans, spans)
+        ):
+            ranges.append(cue_range)
+    ranges += [
+        search for search in unclaimed.searches(tokens) if not _contains_any(search, decided_spans, spans)
+    ]
+    ranges += unclaimed.repeated_labels(tokens, spans, absent_findings, answered_spans)
     for index, span in enumerate(spans):
-        if any(_in(stretch, span.start) for stretch in stretches):
+        if any(_contains(word_range, span.start) for word_range in ranges):
             yield index
 
 
-def _any_in(stretch: tuple[int, int], indices: Set[int], spans: Sequence[Span]) -> bool:
-    return any(_in(stretch, spans[index].start) for index in indices)
+def _contains_any(word_range: tuple[int, int], indices: Set[int], spans: Sequence[Span]) -> bool:
+    return any(_contains(word_range, spans[index].start) for index in indices)
 
 
-def _in(stretch: tuple[int, int], word: int) -> bool:
-    return stretch[0] <= word < stretch[1]
+def _contains(word_range: tuple[int, int], word: int) -> bool:
+    return word_range[0] <= word < word_range[1]

@@ -1,4 +1,4 @@
-"""The cues of `terms/context.txt`, and where they stand in a sentence. Standard library only."""
+"""The cues of `terms/context.txt`, and where a sentence has them. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from itertools import product
 
 from chexphi.graph.cues import words as _words
-from chexphi.graph.lexicon.spans import lines
+from chexphi.graph.lexicon.spans import term_lines
 from chexphi.graph.lexicon.trie import Trie
 
 PASSED_OVER = _words(
@@ -17,77 +17,81 @@ PASSED_OVER = _words(
     essentially ever apparently obviously strongly heavily quite very
     conspicuously notably remarkably"""
 )
-"""Adverbs that may stand inside a cue."""
+"""Adverbs that may occur inside a cue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    says: str
+    """Words that say something about the findings near them."""
+
+    status: str
     """`absent`, `uncertain`, `unclaimed`, `stated` or `plain`."""
-    where: str
-    """Which words it is about; see the head of `terms/context.txt`."""
+    scope: str
+    """Which words the cue is about; the head of `terms/context.txt` lists the scopes."""
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A cue at its place in a sentence."""
+class CueMatch:
+    """A cue in a sentence."""
 
     cue: Cue
-    at: int
-    """Its first word."""
-    after: int
+    start: int
+    """First word of the cue."""
+    end: int
     """One past its last word."""
 
 
-def cues_of(tokens: Sequence[str], holds: Callable[[Found], bool]) -> Iterator[Found]:
-    """The cues of a sentence, longest first, none inside another; of one wording all that it may be.
+def find_cues(tokens: Sequence[str], is_value: Callable[[CueMatch], bool]) -> Iterator[CueMatch]:
+    """The cues of a sentence: at each word the longest, and none inside another.
+
+    The same words may be several cues, and all of them are returned.
 
     Args:
         tokens: The words of the sentence.
-        holds: Whether words are the value of a label (`effusion: no`). They are no other cue then.
+        is_value: Whether a match is the value of a label (`effusion: no`), and so not another cue.
     """
     at = 0
-    places: Sequence[int] = range(len(tokens))
+    positions: Sequence[int] = range(len(tokens))
     words = tokens
     if not PASSED_OVER.isdisjoint(tokens):
-        places = [index for index, word in enumerate(tokens) if word not in PASSED_OVER]
-        words = [tokens[index] for index in places]
-    values, others = _tables()
+        positions = [index for index, word in enumerate(tokens) if word not in PASSED_OVER]
+        words = [tokens[index] for index in positions]
+    value_cues, other_cues = _tables()
     while at < len(words):
-        cues, end = values.longest(words, at)
-        found = _at(cues[:1], places, at, end) if cues else []
-        if not found or not holds(found[0]):
-            cues, end = others.longest(words, at)
-            found = _at(cues, places, at, end) if cues else []
-        yield from found
+        candidates, end = value_cues.longest(words, at)
+        matches = _matches_of(candidates[:1], positions, at, end) if candidates else []
+        if not matches or not is_value(matches[0]):
+            candidates, end = other_cues.longest(words, at)
+            matches = _matches_of(candidates, positions, at, end) if candidates else []
+        yield from matches
         at = max(end, at + 1)
 
 
-def _at(cues: Sequence[Cue], places: Sequence[int], at: int, end: int) -> list[Found]:
-    return [Found(cue, places[at], places[end - 1] + 1) for cue in cues]
+def _matches_of(cues: Sequence[Cue], positions: Sequence[int], start: int, end: int) -> list[CueMatch]:
+    return [CueMatch(cue, positions[start], positions[end - 1] + 1) for cue in cues]
 
 
 @cache
 def _tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
-    """The cues of each wording, values and others: `no` has one of each."""
+    """The cues by their words, values of labels apart from other cues: `no` is both."""
     classes: dict[str, list[str]] = {}
-    values: dict[tuple[str, ...], list[Cue]] = {}
-    others: dict[tuple[str, ...], list[Cue]] = {}
-    for line in lines("context"):
+    value_cues: dict[tuple[str, ...], list[Cue]] = {}
+    other_cues: dict[tuple[str, ...], list[Cue]] = {}
+    for line in term_lines("context"):
         name, equals, members = line.partition(" = ")
         if equals:
             classes[name] = members.split()
             continue
-        says, where, *words = line.split()
-        table = values if where == "value" else others
+        status, scope, *words = line.split()
+        table = value_cues if scope == "value" else other_cues
         for form in dict.fromkeys(_forms(words, classes)):
-            table.setdefault(form, []).append(Cue(says, where, form))
-    return Trie(values.items()), Trie(others.items())
+            table.setdefault(form, []).append(Cue(status, scope, form))
+    return Trie(value_cues.items()), Trie(other_cues.items())
 
 
 def _forms(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
-    """Every wording of a cue."""
+    """Every form of a cue's words: classes are replaced by their members, optional words may be missing."""
     choices: list[list[str]] = []
     for word in words:
         name = word.strip("()") or word

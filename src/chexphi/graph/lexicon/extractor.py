@@ -1,6 +1,6 @@
-"""A rule-based extractor of entities and relations: a lexicon, its context, and relation rules.
+"""A rule-based extractor of entities and relations: a lexicon, context cues, and relation rules.
 
-Exact on the language of the drawn films (a test holds it at 100 %), and quick. Standard library only.
+It is exact on the language of the drawn films (a test checks 100 %), and fast. Standard library only.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
-from chexphi.graph.lexicon import context
+from chexphi.graph.lexicon.context import context_of
 from chexphi.graph.lexicon.relations import relate
-from chexphi.graph.lexicon.spans import label
+from chexphi.graph.lexicon.spans import label_spans
 from chexphi.graph.text import by_sentences, graphs_by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import Graph, Mention, Parse, claimed
 
-_ABSENT = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
+_ABSENT_LABEL = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
 
 class LexiconExtractor:
@@ -29,20 +29,21 @@ class LexiconExtractor:
         return _version()
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
-        """One graph a text, in order; a text without any known word has the empty graph."""
+        """One graph per text, in order. A text without any known word has the empty graph."""
         return graphs_by_sentences(texts, self.parse_sentences)
 
     def parse(self, texts: Sequence[str]) -> list[Parse]:
-        """The same with every mention's place in its text."""
+        """One parse per text, in order: the graph with the position of every mention."""
         return by_sentences(texts, self.parse_sentences)
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
-        """One parse a sentence, in order."""
+        """One parse per sentence, in order."""
         return [_parse(text) for text in texts]
 
 
 @cache
 def _version() -> str:
+    """A hash of all files of `graph` and `lexicon`, so that a cache on disk never mixes two sets of rules."""
     folder = resources.files("chexphi.graph")
     lexicon = folder.joinpath("lexicon")
     files = [*folder.iterdir(), *lexicon.iterdir(), *lexicon.joinpath("terms").iterdir()]
@@ -57,17 +58,17 @@ def _version() -> str:
 def _parse(sentence: str) -> Parse:
     tokens = tokenize(sentence)
     words = [token.text for token in tokens]
-    spans = label(words)
-    said = context.read(words, spans)
+    spans = label_spans(words)
+    context = context_of(words, spans)
     mentions = [
         Mention(
             span.text,
-            _ABSENT[span.label] if index in said.absent else span.label,
+            _ABSENT_LABEL[span.label] if index in context.absent else span.label,
             tokens[span.start].start,
             tokens[span.end - 1].end,
-            index in said.uncertain,
-            index in said.denied,
+            index in context.uncertain,
+            index in context.denied,
         )
         for index, span in enumerate(spans)
     ]
-    return claimed(sentence, mentions, relate(words, spans, said.absent), said.unclaimed)
+    return claimed(sentence, mentions, relate(words, spans, context.absent), context.unclaimed)

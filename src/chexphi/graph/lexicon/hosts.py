@@ -1,19 +1,19 @@
-"""Findings that only say where something is, or is not. Standard library only."""
+"""Finds findings that only say where something else is, or is not. Standard library only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from chexphi.graph.cues import words as _words
-from chexphi.graph.lexicon.phrases import groups
+from chexphi.graph.lexicon.phrases import noun_phrases
 from chexphi.graph.lexicon.spans import Span
 
-_INTO = _words(
+_HOST_PREPOSITIONS = _words(
     """in within inside around about along near at on from by through surrounding overlying underlying
     adjacent beneath behind beside between across outside under above below involving of distal proximal
     due secondary related attributable"""
 )
-"""Prepositions: the finding after them is where something is, or is not."""
+"""The finding after one of these says where something is, or is not."""
 _DETERMINERS = _words("the a an this that these those his her its their patient 's any either each known to")
 _SIGNS = _words(
     """evidence sign signs suggestion indication indications feature features finding findings manifestation
@@ -22,10 +22,10 @@ _SIGNS = _words(
     residuum stigmata proof indicator indicators pattern impression question absence lack exclusion
     diagnosis signs/symptoms"""
 )
-"""`no sign of an effusion` denies the effusion."""
+"""`no sign of an effusion` denies the effusion, so the effusion is not a host of the sign."""
 _REGIONS = _words("region area vicinity site location level bed neighbourhood neighborhood")
 """`in the region of the mass`"""
-_AROUND = _words(
+_NEXT_TO = _words(
     """around near surrounding adjacent beneath behind beside between overlying underlying distal proximal
     due secondary related attributable"""
 )
@@ -33,54 +33,66 @@ _HAPPENS = _words(
     """kinking malposition malpositioning migration dislodgement displacement kink kinks kinked retraction
     movement coiling leak leakage obstruction infection complication complications thrombosis discontinuity"""
 )
-"""What happens to something that is there: `no migration of leads`."""
+"""What happens to something that is present: `no migration of leads`."""
 
 
-def hosts(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) -> Iterator[int]:
-    """Findings that only say where something is, or is not: `no calcification in the nodule`."""
+def host_findings(tokens: Sequence[str], spans: Sequence[Span], start: int, end: int) -> Iterator[int]:
+    """Positions of findings that only say where something is, or is not: `no calcification in the nodule`."""
     inside = [index for index, span in enumerate(spans) if start <= span.start and span.end <= end]
     if not inside:
         return
-    for group in groups([spans[index] for index in inside]):
-        members = [inside[place] for place in group]
-        first, last = spans[members[0]].start, spans[members[-1]].end
-        while first > start and tokens[first - 1] in _DETERMINERS:
-            first -= 1
-        placed = first - 1 > start and tokens[first - 1] in _INTO and _hosts(tokens, spans, first - 1)
-        if placed or (end == last and _part(spans, members)) or _owns(tokens, spans, last):
+    for phrase in noun_phrases([spans[index] for index in inside]):
+        members = [inside[number] for number in phrase]
+        phrase_start, phrase_end = spans[members[0]].start, spans[members[-1]].end
+        while phrase_start > start and tokens[phrase_start - 1] in _DETERMINERS:
+            phrase_start -= 1
+        after_preposition = (
+            phrase_start - 1 > start
+            and tokens[phrase_start - 1] in _HOST_PREPOSITIONS
+            and _relates_to_host(tokens, spans, phrase_start - 1)
+        )
+        if (
+            after_preposition
+            or (end == phrase_end and _is_part_or_event(spans, members))
+            or _host_of_event(tokens, spans, phrase_end)
+        ):
             yield from members
 
 
-def _hosts(tokens: Sequence[str], spans: Sequence[Span], at: int) -> bool:
-    """The preposition at `at` stands after something that can be in, or of, what follows."""
-    before = tokens[at - 1]
-    if tokens[at] == "of" and before in _REGIONS and not _INTO.isdisjoint(tokens[at - 3 : at - 1]):
+def _relates_to_host(tokens: Sequence[str], spans: Sequence[Span], preposition: int) -> bool:
+    """Whether the preposition follows something that can be in the next finding, or belong to it."""
+    previous_word = tokens[preposition - 1]
+    if (
+        tokens[preposition] == "of"
+        and previous_word in _REGIONS
+        and not _HOST_PREPOSITIONS.isdisjoint(tokens[preposition - 3 : preposition - 1])
+    ):
         return True
-    if before in _SIGNS:
+    if previous_word in _SIGNS:
         return False
-    if tokens[at] in _AROUND:
+    if tokens[preposition] in _NEXT_TO:
         return True
-    named = any(span.end == at and span.text not in _SIGNS for span in spans)
-    if tokens[at] != "of":
-        return named or before in _HAPPENS or before in ("adjacent", "caused", "produced")
-    definite = tokens[at + 1] in ("the", "this", "these", "his", "her", "that")
-    return named or before in _HAPPENS or definite
+    after_noun = any(span.end == preposition and span.text not in _SIGNS for span in spans)
+    if tokens[preposition] != "of":
+        return after_noun or previous_word in _HAPPENS or previous_word in ("adjacent", "caused", "produced")
+    definite = tokens[preposition + 1] in ("the", "this", "these", "his", "her", "that")
+    return after_noun or previous_word in _HAPPENS or definite
 
 
-def _owns(tokens: Sequence[str], spans: Sequence[Span], end: int) -> bool:
-    """What is spoken of follows: `lead discontinuity`, `the catheter's tip`."""
-    after = tokens[end : end + 1]
-    return not _HAPPENS.isdisjoint(after) or (
-        after == ["'s"] and any(span.start == end + 1 for span in spans)
+def _host_of_event(tokens: Sequence[str], spans: Sequence[Span], end: int) -> bool:
+    """Whether an event or a part follows: `lead discontinuity`, `the catheter's tip`."""
+    next_words = tokens[end : end + 1]
+    return not _HAPPENS.isdisjoint(next_words) or (
+        next_words == ["'s"] and any(span.start == end + 1 for span in spans)
     )
 
 
-def _part(spans: Sequence[Span], members: Sequence[int]) -> bool:
-    """`catheter tip`, `tube malposition`: a part of it, or what happens to it, is what is spoken of."""
-    last = spans[members[-1]]
-    part = last.label == "anatomy" or not _HAPPENS.isdisjoint(last.words)
+def _is_part_or_event(spans: Sequence[Span], members: Sequence[int]) -> bool:
+    """Whether the phrase is about a part of a finding, or an event: `catheter tip`, `tube malposition`."""
+    last_span = spans[members[-1]]
+    is_part = last_span.label == "anatomy" or not _HAPPENS.isdisjoint(last_span.words)
     return (
-        part
+        is_part
         and len(members) > 1
         and any(spans[index].label not in ("anatomy", "concept", "size") for index in members[:-1])
     )

@@ -1,4 +1,4 @@
-"""Noun phrases, the relations inside one, and what a sentence is about so far. Standard library only."""
+"""Noun phrases, the relations inside them, and what a sentence is about so far. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,73 +13,109 @@ Edge = tuple[int, str, int]
 """(head, type, tail): positions in the list of spans."""
 
 
-def groups(spans: Sequence[Span]) -> list[list[int]]:
-    """Noun phrases: spans without a word between them; `opacities suggestive of` are two."""
-    found: list[list[int]] = []
+def noun_phrases(spans: Sequence[Span]) -> list[list[int]]:
+    """The noun phrases: runs of spans without a word between them; `opacities suggestive of` is two."""
+    phrases: list[list[int]] = []
     for index, span in enumerate(spans):
-        if found and spans[index - 1].end == span.start and span.text != "suggestive":
-            found[-1].append(index)
+        if phrases and spans[index - 1].end == span.start and span.text != "suggestive":
+            phrases[-1].append(index)
         else:
-            found.append([index])
-    return found
+            phrases.append([index])
+    return phrases
 
 
-def of(spans: Sequence[Span], group: Sequence[int], *labels: str) -> list[int]:
-    """The positions of a group that have one of the labels."""
-    return [index for index in group if spans[index].label in labels]
+def with_labels(spans: Sequence[Span], phrase: Sequence[int], *labels: str) -> list[int]:
+    """The positions of a phrase whose span has one of the labels."""
+    return [index for index in phrase if spans[index].label in labels]
 
 
-def within(spans: Sequence[Span], group: Sequence[int]) -> set[Edge]:
+def relations_within(spans: Sequence[Span], phrase: Sequence[int]) -> set[Edge]:
     """Relations inside one noun phrase: `small left pleural effusion`, `heart size`."""
-    places, heads = of(spans, group, "anatomy"), of(spans, group, *FINDINGS)
-    edges: set[Edge] = {(head, "located_at", place) for head in heads[-1:] for place in places}
+    regions, heads = with_labels(spans, phrase, "anatomy"), with_labels(spans, phrase, *FINDINGS)
+    edges: set[Edge] = {(head, "located_at", region) for head in heads[-1:] for region in regions}
     edges |= {
-        (first, "located_at", second)
-        for first, second in pairwise(heads)
-        if spans[first].label == "procedures"
+        (procedure, "located_at", head)
+        for procedure, head in pairwise(heads)
+        if spans[procedure].label == "procedures"
     }
-    for index in of(spans, group, "concept", "size"):
-        edges |= {(index, "modify", tail) for tail in _qualified(spans[index], index, places, heads)}
+    for index in with_labels(spans, phrase, "concept", "size"):
+        edges |= {(index, "modify", tail) for tail in _qualified_by(spans[index], index, regions, heads)}
     return edges
 
 
-def _qualified(span: Span, index: int, places: Sequence[int], heads: Sequence[int]) -> list[int]:
-    """What a qualifier in a noun phrase belongs to: side words to the anatomy, others to the finding."""
+def _qualified_by(span: Span, index: int, regions: Sequence[int], heads: Sequence[int]) -> list[int]:
+    """What a qualifier in a noun phrase qualifies: side words the anatomy, other words the finding."""
     words = set(span.words)
-    if words & cues.ATTRIBUTE and places and places[0] < index:
-        return [places[0]]
-    after = [place for place in places if place > index]
-    head = [finding for finding in heads if finding > index][-1:]
-    tails = (after[:1] or head) if words & cues.SIDE else []
-    before = [noun for noun in [*places, *heads] if noun < index]  # `heart enlarged`: no verb
-    return tails + ((head or after[-1:] or before[-1:]) if words - cues.SIDE else [])
+    if words & cues.ATTRIBUTE and regions and regions[0] < index:
+        return [regions[0]]
+    regions_after = [region for region in regions if region > index]
+    finding_after = [head for head in heads if head > index][-1:]
+    tails = (regions_after[:1] or finding_after) if words & cues.SIDE else []
+    nouns_before = [noun for noun in [*regions, *heads] if noun < index]  # `heart enlarged`: no verb
+    return tails + ((finding_after or regions_after[-1:] or nouns_before[-1:]) if words - cues.SIDE else [])
+
+
+_DETERMINERS = frozenset({"the", "a", "an", "its", "this", "that", "either", "each", "both"})
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The words between two noun phrases."""
+
+    words: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    def has(self, cue_words: frozenset[str]) -> bool:
+        return not cue_words.isdisjoint(self.words)
+
+    def starts_with(self, *openings: str) -> bool:
+        return self.words[:1] != () and self.words[0] in openings
+
+    @property
+    def joins(self) -> bool:
+        """The gap only joins two phrases: `, and the`."""
+        return bool(self.words) and cues.JOIN.issuperset(self.words)
+
+    @property
+    def ends_in_preposition(self) -> bool:
+        """Only an article may stand between the preposition and the phrase."""
+        content_words = [word for word in self.words if word not in _DETERMINERS]
+        return bool(content_words) and content_words[-1] in cues.PREPOSITIONS
+
+    def after_semicolon(self) -> Gap:
+        """The words after the last semicolon, because those before it belong to another statement."""
+        if ";" not in self.words:
+            return self
+        return Gap(self.words[len(self.words) - self.words[::-1].index(";") :])
 
 
 @dataclass(slots=True)
-class State:
-    """What the words so far are about."""
+class DiscourseState:
+    """What the words so far are about. Numbers are positions in the list of spans."""
 
     findings: list[int] = field(default_factory=list)
-    """The finding named last, with those joined to it."""
-    places: list[int] = field(default_factory=list)
-    """The place named last as a subject, with those joined to it."""
-    lead: bool = False
-    """The places opened the statement: `in the left lung there is …`."""
+    """The last finding, with those joined to it."""
+    regions: list[int] = field(default_factory=list)
+    """The last anatomical region that was a subject, with those joined to it."""
+    regions_lead: bool = False
+    """The regions start the statement: `in the left lung there is …`."""
     subject: list[int] = field(default_factory=list)
     """What a predicate qualifies."""
     evidence: list[int] = field(default_factory=list)
     inferring: bool = False
-    """`suggestive` stood before."""
-    reason: bool = False
-    """The evidence was opened by `because`."""
-    pending: int | None = None
+    """`suggestive` was said."""
+    after_because: bool = False
+    """The evidence started with `because`."""
+    pending_side: int | None = None
     """A side word that waits for its noun: `left and right lung`, `on the left there is …`."""
-    held: Sequence[str] = ()
-    """The words before the side word that waits: they belong to its noun."""
+    gap_before_side: Gap | None = None
+    """The words before the side word that waits. They belong to its noun."""
     spatial: int | None = None
     attribute: int | None = None
     quality: int | None = None
-    last: str = ""
-    """Kind of the phrase before."""
-    again: Callable[[int], None] | None = None
-    """Repeats the last relation for a phrase joined by `and`."""
+    previous_kind: str = ""
+    """Kind of the previous phrase: `finding`, `region` or `quality`."""
+    repeat_relation: Callable[[int], None] | None = None
+    """Adds the last relation again, for a phrase that is joined by `and`."""

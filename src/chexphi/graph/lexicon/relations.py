@@ -1,7 +1,7 @@
 """Rules that join the spans of one sentence: located_at, modify, suggestive_of. Standard library only.
 
-They follow ReXKG's scheme (arXiv 2408.14397): from what qualifies, lies somewhere or gives the hint, to
-what it is about. A first set of rules: exact on the drawn films' language, sensible on real text.
+They follow the scheme of ReXKG (arXiv 2408.14397). A relation goes from the qualifier, the finding or the
+evidence to what it qualifies, lies in or suggests. On the language of the drawn films the rules are exact.
 """
 
 from __future__ import annotations
@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chexphi.graph import cues
-from chexphi.graph.lexicon.phrases import Edge, State, groups, of, within
+from chexphi.graph.lexicon.phrases import (
+    DiscourseState,
+    Edge,
+    Gap,
+    noun_phrases,
+    relations_within,
+    with_labels,
+)
 from chexphi.graph.lexicon.spans import FINDINGS, Span
 
 
 def relate(tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int]) -> set[Edge]:
-    """The relations of one sentence; `denied` are the positions of absent findings."""
+    """The relations of one sentence; `denied` has the positions of absent findings."""
     return _Linker(tokens, spans, denied).run() if len(spans) > 1 else set()
 
 
-_AND = (["and"], ["or"])
-_DETERMINERS = frozenset({"the", "a", "an", "its", "this", "that", "either", "each", "both"})
+_AND = (("and",), ("or",))
 
 
 class _Linker:
@@ -28,201 +34,216 @@ class _Linker:
     def __init__(self, tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int]) -> None:
         self.tokens, self.spans, self.denied = tokens, spans, denied
         self.edges: set[Edge] = set()
-        self.state = State()
-        self.gap: Sequence[str] = ()
+        self.state = DiscourseState()
+        self.gap = Gap()
         self.verb_next = self.shares_noun = False
 
     def run(self) -> set[Edge]:
-        end = 0
-        phrases = groups(self.spans)
-        for group, later in zip(phrases, [*phrases[1:], []], strict=True):
-            self.gap = self.tokens[end : self.spans[group[0]].start]
-            end = self.spans[group[-1]].end
-            self.shares_noun = len(later) > 1 and list(self.tokens[end : self.spans[later[0]].start]) in _AND
-            self.verb_next = end < len(self.tokens) and self.tokens[end] in cues.BE
-            self.edges |= within(self.spans, group)
-            self._follow(group)
+        phrase_end = 0
+        phrases = noun_phrases(self.spans)
+        for phrase, next_phrase in zip(phrases, [*phrases[1:], []], strict=True):
+            self.gap = Gap(tuple(self.tokens[phrase_end : self.spans[phrase[0]].start]))
+            phrase_end = self.spans[phrase[-1]].end
+            self.shares_noun = (
+                len(next_phrase) > 1
+                and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start]) in _AND
+            )
+            self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in cues.BE
+            self.edges |= relations_within(self.spans, phrase)
+            self._follow(phrase)
         return self.edges
 
     def _link(self, heads: Sequence[int], kind: str, tails: Sequence[int]) -> None:
         self.edges |= {(head, kind, tail) for head in heads for tail in tails if head != tail}
 
-    def _has(self, words: frozenset[str]) -> bool:
-        return not words.isdisjoint(self.gap)
-
-    @property
-    def _joined(self) -> bool:
-        return bool(self.gap) and cues.JOIN.issuperset(self.gap)
-
-    @property
-    def _led(self) -> bool:
-        """A preposition stands right before the phrase, but for an article."""
-        words = [word for word in self.gap if word not in _DETERMINERS]
-        return bool(words) and words[-1] in cues.PREPOSITIONS
-
-    def _follow(self, group: Sequence[int]) -> None:
-        """Relations between this noun phrase and what came before."""
-        if self._has(cues.BREAK):
-            self.state = State(evidence=self.state.evidence)
-        if ";" in self.gap:  # what stands before it belongs to the statement before
-            self.gap = self.gap[len(self.gap) - list(reversed(self.gap)).index(";") :]
-        heads, places = of(self.spans, group, *FINDINGS), of(self.spans, group, "anatomy")
+    def _follow(self, phrase: Sequence[int]) -> None:
+        """Add the relations between this noun phrase and the words before it."""
+        if self.gap.has(cues.BREAK):
+            self.state = DiscourseState(evidence=self.state.evidence)
+        self.gap = self.gap.after_semicolon()
+        heads = with_labels(self.spans, phrase, *FINDINGS)
+        regions = with_labels(self.spans, phrase, "anatomy")
         if heads and self.spans[heads[-1]].text in cues.EXAMS:
             return
-        self.state.reason |= self._has(cues.REASONS)
+        self.state.after_because |= self.gap.has(cues.REASONS)
         if heads:
-            self._finding(heads[-1], {w for i in group for w in self.spans[i].words})
-            self.state.last = "finding"
-        elif places:
-            self._place(group, places[-1])
-            self.state.last = "place"
-        elif group:
-            self._link(of(self.spans, group, "size"), "modify", self._spatial(group))
-            self._quality(group[-1])
+            self._add_finding(heads[-1], {word for index in phrase for word in self.spans[index].words})
+            self.state.previous_kind = "finding"
+        elif regions:
+            self._add_region(phrase, regions[-1])
+            self.state.previous_kind = "region"
+        elif phrase:
+            spatial_words = [index for index in phrase if self.spans[index].text in cues.SPATIAL]
+            self._link(with_labels(self.spans, phrase, "size"), "modify", spatial_words)
+            self._add_quality(phrase[-1])
 
-    def _finding(self, head: int, words: set[str]) -> None:
+    def _add_finding(self, head: int, words: set[str]) -> None:
         state = self.state
-        inferred = state.inferring or self._has(cues.CUES) or (state.reason and self.gap[:1] == [","])
-        if self.spans[head].text in cues.MOVED and state.findings and self._has(cues.BE):
+        inferred = (
+            state.inferring
+            or self.gap.has(cues.CUES)
+            or (state.after_because and self.gap.starts_with(","))
+            or (self.gap.words == (",",) and bool(words & cues.HEDGES))
+        )
+        if self.spans[head].text in cues.MOVES_OF_DEVICES and state.findings and self.gap.has(cues.BE):
             self._link([head], "located_at", state.findings)
-        elif (inferred or (list(self.gap) == [","] and words & cues.HEDGES)) and state.evidence:
-            self._conclude(head)
-        elif self._joined and state.last == "finding" and not (self.verb_next and "," in self.gap):
-            if state.again:
-                state.again(head)
+        elif inferred and state.evidence:
+            self._infer_finding(head)
+        elif (
+            self.gap.joins
+            and state.previous_kind == "finding"
+            and not (self.verb_next and "," in self.gap.words)
+        ):
+            if state.repeat_relation:
+                state.repeat_relation(head)
             state.findings, state.subject = [*state.findings, head], [*state.subject, head]
             state.evidence = [*state.evidence, head]
         else:
-            self._new_finding(head)
+            self._start_finding(head)
         if self.spans[head].label == "devices_present":
             self._carry_tip(head)
 
-    def _conclude(self, head: int) -> None:
+    def _infer_finding(self, head: int) -> None:
         state, evidence = self.state, list(self.state.evidence)
         if head in self.denied and not self.denied.issuperset(evidence):
-            self.state = State(findings=[head], subject=[head])
+            self.state = DiscourseState(findings=[head], subject=[head])
             return
 
         def suggest(tail: int) -> None:
             self._link(evidence, "suggestive_of", [tail])
 
         suggest(head)
-        self.state = State(findings=[head], subject=[head], evidence=[head], again=suggest, last=state.last)
+        self.state = DiscourseState(
+            findings=[head],
+            subject=[head],
+            evidence=[head],
+            repeat_relation=suggest,
+            previous_kind=state.previous_kind,
+        )
 
-    def _new_finding(self, head: int) -> None:
-        """A finding that opens a statement, or that lies at the places named before it."""
+    def _start_finding(self, head: int) -> None:
+        """A finding that starts a statement, or that lies in the regions named before it."""
         state = self.state
-        there = state.lead or self._has(cues.SHOWS) or (self._has(cues.BE) and "there" not in self.gap)
-        places = list(state.places) if there and not state.findings else []
-        sides = [] if state.pending is None else [state.pending]
-        if state.attribute is not None and self.gap[:1] == ["of"]:
-            sides.append(state.attribute)
+        lies_in_regions = (
+            state.regions_lead
+            or self.gap.has(cues.SHOWS)
+            or (self.gap.has(cues.BE) and "there" not in self.gap.words)
+        )
+        regions = list(state.regions) if lies_in_regions and not state.findings else []
+        qualifiers = [] if state.pending_side is None else [state.pending_side]
+        if state.attribute is not None and self.gap.starts_with("of"):
+            qualifiers.append(state.attribute)
 
         def locate(finding: int) -> None:
-            self._link([finding], "located_at", places)
-            self._link(sides, "modify", [finding])
+            self._link([finding], "located_at", regions)
+            self._link(qualifiers, "modify", [finding])
 
         locate(head)
-        keep = state.evidence if self._joined or "with" in self.gap or "and" in self.gap else []
-        self.state = State(
-            findings=[head], subject=[head], evidence=[*keep, head], reason=state.reason, again=locate
+        adds_evidence = self.gap.joins or "with" in self.gap.words or "and" in self.gap.words
+        earlier_evidence = state.evidence if adds_evidence else []
+        self.state = DiscourseState(
+            findings=[head],
+            subject=[head],
+            evidence=[*earlier_evidence, head],
+            after_because=state.after_because,
+            repeat_relation=locate,
         )
 
     def _carry_tip(self, head: int) -> None:
-        """With a tip in the phrase, what follows is said of the tip."""
-        own = [tail for edge, kind, tail in self.edges if edge == head and kind == "located_at"]
-        tips = [tail for tail in own if self.spans[tail].text in cues.TIPS]
-        if tips:
+        """If the phrase names the tip of a device, the words after it are about the tip."""
+        regions = [tail for source, kind, tail in self.edges if source == head and kind == "located_at"]
+        if tips := [region for region in regions if self.spans[region].text in cues.TIPS]:
             self.state.findings = tips
 
-    def _place(self, group: Sequence[int], place: int) -> None:
+    def _add_region(self, phrase: Sequence[int], region: int) -> None:
         state = self.state
-        self.gap = state.held or self.gap
+        self.gap = state.gap_before_side or self.gap
         if state.spatial is not None:
-            self._link([state.spatial], "modify", [place])
-        attributes = [i for i in group if i > place and set(self.spans[i].words) & cues.ATTRIBUTE]
-        if state.attribute is not None and self.gap[:1] in (["of"], ["in"]):
-            self._link([state.attribute], "modify", [place])
-            state.places, state.subject = [place], [state.attribute]
+            self._link([state.spatial], "modify", [region])
+        attributes = [
+            index for index in phrase if index > region and set(self.spans[index].words) & cues.ATTRIBUTE
+        ]
+        if state.attribute is not None and self.gap.starts_with("of", "in"):
+            self._link([state.attribute], "modify", [region])
+            state.regions, state.subject = [region], [state.attribute]
         elif (
-            self._joined and state.last == "place" and state.again and not (self.verb_next and state.findings)
+            self.gap.joins
+            and state.previous_kind == "region"
+            and state.repeat_relation
+            and not (self.verb_next and state.findings)
         ):
-            state.again(place)
-        elif state.findings and (self._led or state.spatial is not None):
-            self._locate(place)
-        elif state.last == "place" and self.gap[:1] == ["of"]:
-            self._link(state.places, "modify", [place])
+            state.repeat_relation(region)
+        elif state.findings and (self.gap.ends_in_preposition or state.spatial is not None):
+            self._locate_findings(region)
+        elif state.previous_kind == "region" and self.gap.starts_with("of"):
+            self._link(state.regions, "modify", [region])
         else:
-            self._new_place(group, place, attributes)
-        if state.pending is not None:
-            self._link([state.pending], "modify", [place])
-        self.state.spatial = self.state.attribute = self.state.pending = None
-        self.state.held = ()
+            self._start_region(phrase, region, attributes)
+        if state.pending_side is not None:
+            self._link([state.pending_side], "modify", [region])
+        self.state.spatial = self.state.attribute = self.state.pending_side = None
+        self.state.gap_before_side = None
 
-    def _locate(self, place: int) -> None:
+    def _locate_findings(self, region: int) -> None:
         state = self.state
-        carriers = state.findings[-1:] if self.gap[:1] == ["of"] else list(state.findings)
-        if self._has(cues.SPARED):
+        findings = state.findings[-1:] if self.gap.starts_with("of") else list(state.findings)
+        if self.gap.has(cues.SPARED):
             return
 
-        def locate(where: int) -> None:
-            self._link(carriers, "located_at", [where])
+        def locate(target: int) -> None:
+            self._link(findings, "located_at", [target])
 
-        locate(place)
-        state.again = locate
-        if self.spans[place].text in cues.TIPS:
-            state.findings = [place]
+        locate(region)
+        state.repeat_relation = locate
+        if self.spans[region].text in cues.TIPS:
+            state.findings = [region]
 
-    def _new_place(self, group: Sequence[int], place: int, attributes: list[int]) -> None:
-        state, places = self.state, [place]
-        led = self._led and not state.findings
-        signs = [i for i in group if i < place and self._is_sign(i)]
-        self.state = State(
-            places=places,
-            lead=led,
-            subject=attributes[:1] or places,
+    def _start_region(self, phrase: Sequence[int], region: int, attributes: list[int]) -> None:
+        state, regions = self.state, [region]
+        signs = [index for index in phrase if index < region and self._is_sign(index)]
+        self.state = DiscourseState(
+            regions=regions,
+            regions_lead=self.gap.ends_in_preposition and not state.findings,
+            subject=attributes[:1] or regions,
             evidence=[*state.evidence, *signs],
-            reason=state.reason,
-            again=places.append,
+            after_because=state.after_because,
+            repeat_relation=regions.append,
         )
 
-    def _quality(self, index: int) -> None:
-        """A qualifier without a noun: a predicate, a side, an attribute, or `above`."""
+    def _add_quality(self, index: int) -> None:
+        """Handle a qualifier without a noun: a predicate, a side, an attribute, or `above`."""
         state, words = self.state, set(self.spans[index].words)
         if words <= cues.SPATIAL:
             state.spatial = index
         elif "suggestive" in words:
             state.inferring = True
         elif words & cues.ATTRIBUTE:
-            self._attribute(index)
+            self._add_attribute(index)
         elif words <= cues.SIDE and (self.shares_noun or not state.subject):
-            state.pending = index
-            state.held = self.gap if self.shares_noun else ()
+            state.pending_side = index
+            state.gap_before_side = self.gap if self.shares_noun else None
         else:
             self._link([index], "modify", state.subject)
             state.quality = index
             if not state.subject:
                 state.attribute = index
-            elif self._is_sign(index) and state.subject == state.places:
+            elif self._is_sign(index) and state.subject == state.regions:
                 state.evidence = [*state.evidence, index]
-        state.last = state.last if words <= cues.SPATIAL else "quality"
+        state.previous_kind = state.previous_kind if words <= cues.SPATIAL else "quality"
 
     def _is_sign(self, index: int) -> bool:
-        """A qualifier that carries the abnormality, as in `indistinct vessels suggest edema`."""
+        """Whether a qualifier tells of an abnormality, as in `indistinct vessels suggest edema`."""
         span = self.spans[index]
         return span.label == "concept" and not cues.NOT_EVIDENCE.issuperset(span.words)
 
-    def _spatial(self, group: Sequence[int]) -> list[int]:
-        return [index for index in group if self.spans[index].text in cues.SPATIAL]
-
-    def _attribute(self, index: int) -> None:
-        """`normal in size` qualifies the attribute; otherwise the attribute waits for its noun."""
+    def _add_attribute(self, index: int) -> None:
+        """In `normal in size` the quality qualifies the attribute; else the attribute waits for its noun."""
         state = self.state
-        if "in" in self.gap and state.quality is not None:
+        if "in" in self.gap.words and state.quality is not None:
             self.edges -= {(state.quality, "modify", target) for target in state.subject}
             self._link([state.quality], "modify", [index])
             self._link([index], "modify", state.subject)
-        elif self._has(cues.BE):
+        elif self.gap.has(cues.BE):
             self._link([index], "modify", state.subject)
         else:
             state.attribute = index

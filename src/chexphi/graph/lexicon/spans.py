@@ -1,4 +1,4 @@
-"""Labelled spans by the terms of the lexicon. Standard library only."""
+"""Labels the words of a sentence by the terms of the lexicon. Standard library only."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TERM_FILES = {
 }
 """File in `terms/` -> label."""
 FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
-"""Labels of what lies somewhere: everything but qualifiers and places."""
+"""Labels of what lies somewhere: all labels but those of qualifiers and anatomy."""
 CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
-"""Labels that have an opposite, and can be in doubt."""
+"""Labels that have an opposite and can be uncertain."""
 
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LONGEST_MEASURE = 8
-"""Words, as in `1.5 x 2 x 3 cm`."""
+"""Words of a measurement such as `1.5 x 2 x 3 cm`."""
 _LETTERS = {
     "a": "anatomy",
     "c": "concept",
@@ -50,7 +50,7 @@ _ENDINGS = (
     ),
     (re.compile(r"(?:like|shaped|sized|sided|appearing|most)$"), "concept"),
 )
-"""Of medical words: what -itis or -ectomy means does not depend on the word."""
+"""Endings of medical words that tell their label: -itis is always a disorder, -ectomy a procedure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Span:
         return self.text.split()
 
 
-def label(tokens: Sequence[str]) -> list[Span]:
-    """Longest match of the terms at every word; neighbours of one label become one span."""
+def label_spans(tokens: Sequence[str]) -> list[Span]:
+    """The labelled spans of a sentence: neighbouring words of one label become one span."""
     labels = word_labels(tokens)
     spans, at = [], 0
     for name, run in groupby(labels):
@@ -82,7 +82,7 @@ def label(tokens: Sequence[str]) -> list[Span]:
 
 
 def word_labels(tokens: Sequence[str]) -> list[str]:
-    """The label of every word, empty where it has none."""
+    """The label of every word by the longest term that matches; empty for a word without a label."""
     terms = _terms()
     labels: list[str] = []
     while len(labels) < len(tokens):
@@ -96,7 +96,7 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
 
 
 def _measure(tokens: Sequence[str], at: int) -> list[str]:
-    """A measurement that starts here: `4 x 5 cm`."""
+    """The labels of a measurement that starts at `at`, such as `4 x 5 cm`; empty if none does."""
     for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
         if tokens[end] in _UNITS and end > at:
             return ["size"] * (end - at + 1)
@@ -107,12 +107,12 @@ def _measure(tokens: Sequence[str], at: int) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _guess(word: str) -> str:
-    """The label of a word that stands in no file: by its ending, or by the last part of a compound."""
+    """The label of a word that no file has: by its ending, or by the last word of a compound."""
     if len(word) < 6:
         return ""
-    first, hyphen, last = word.rpartition("-")
-    if hyphen and first:
-        names, _ = _terms().longest([last], 0)
+    stem, hyphen, last_word = word.rpartition("-")
+    if hyphen and stem:
+        names, _ = _terms().longest([last_word], 0)
         if names:
             return names[0]
     return next((name for ending, name in _ENDINGS if ending.search(word)), "")
@@ -120,21 +120,21 @@ def _guess(word: str) -> str:
 
 @cache
 def _terms() -> Trie[tuple[str, ...]]:
-    """Phrases with the label of each word."""
+    """The terms, each with the labels of its words."""
     return Trie(_phrases())
 
 
 def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    for line in lines("mixed"):
+    for line in term_lines("mixed"):
         phrase, _, letters = line.partition(" = ")
         yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
     for file, name in TERM_FILES.items():
-        for line in lines(file):
+        for line in term_lines(file):
             for words in _forms(tuple(line.split()), plural=name != "concept"):
                 yield words, (name,) * len(words)
 
 
-def lines(file: str) -> list[str]:
+def term_lines(file: str) -> list[str]:
     """The lines of a list in `terms/`, without comments."""
     text = (
         resources.files("chexphi.graph.lexicon").joinpath("terms", f"{file}.txt").read_text(encoding="utf-8")
@@ -144,11 +144,11 @@ def lines(file: str) -> list[str]:
 
 def _forms(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:
     yield words
-    last = words[-1]
-    if plural or last in ("size", "volume", "change", "position", "component"):
-        many = (
-            last[:-1] + "ies"
-            if re.search(r"[^aeiou]y$", last)
-            else last + ("es" if last.endswith("x") else "s")
+    last_word = words[-1]
+    if plural or last_word in ("size", "volume", "change", "position", "component"):
+        plural_form = (
+            last_word[:-1] + "ies"
+            if re.search(r"[^aeiou]y$", last_word)
+            else last_word + ("es" if last_word.endswith("x") else "s")
         )
-        yield (*words[:-1], many)
+        yield (*words[:-1], plural_form)

@@ -1,4 +1,4 @@
-"""Phrases by their words: the longest one that starts at a place. Standard library only."""
+"""A table of phrases that finds the longest one at a position. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 _END = ""
-"""The key of a phrase's value: no word is empty."""
+"""The key under which a node has its value. It cannot be mistaken for a word, because no word is empty."""
 
 
 class Trie(Generic[Value]):
-    """Values of phrases; the first value of a phrase stays."""
+    """Values by phrases. If a phrase is given twice, its first value counts."""
 
     def __init__(self, phrases: Iterable[tuple[Sequence[str], Value]]) -> None:
         self._root: dict[str, Any] = {}
@@ -23,12 +23,12 @@ class Trie(Generic[Value]):
 
     def longest(self, tokens: Sequence[str], at: int) -> tuple[Value | None, int]:
         """The value of the longest phrase that starts at `at`, and one past its last word."""
-        node, found, end = self._root, None, at
+        node, value, end = self._root, None, at
         for index in range(at, len(tokens)):
             following = node.get(tokens[index])
             if following is None:
                 break
             node = following
             if _END in node:
-                found, end = node[_END], index + 1
-        return found, end
+                value, end = node[_END], index + 1
+        return value, end

@@ -1,4 +1,4 @@
-"""What is named and not claimed: questions, conditions against the facts, headings. Standard library only."""
+"""What is named but not claimed: questions, unreal conditions, headings. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,132 +21,142 @@ _NO_CONDITION = _words(
 )
 _HELPED = _words("better further best helpful recommend recommended suggest benefit advise like useful")
 _SUBJECTS = (["there"], ["this"], ["it"], ["the"], ["a"], ["an"], ["that"])
-_MEANT = (["a"], ["an"], ["air"], ["fluid"], ["blood"], ["when"], ["any"])
+_DEFINITION_STARTS = (["a"], ["an"], ["air"], ["fluid"], ["blood"], ["when"], ["any"])
 _CHANCES = _words("possibility concern consideration chance feature new")
 _SEEK = _words(
     """look looking check checking search searching examine inspect inspecting scan survey review assess
     evaluate checked examined inspected reviewed"""
 )
-_LIKE = _words(
+_SIGN_WORDS = _words(
     "signs sign features findings causes cause symptoms manifestations appearance hallmark hallmarks"
 )
 _INCLUDE = _words("include includes including such")
-_SOUGHT_END = _words(", ; . : and but")
-_PARTS = _words("; .")
+_SEARCH_END = _words(", ; . : and but")
+_STATEMENT_MARKS = _words("; .")
 
 
-def asked(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Stretches (first word, one past the last) of questions and of conditions that are no facts."""
+def questions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The ranges (first word, one past the last) of questions and of conditions that are not facts."""
     start = 0
     for at in [index for index, word in enumerate(tokens) if word in _MARKS]:
         if tokens[at] == "?":
-            begin = _question(tokens, start, at)
+            begin = _question_start(tokens, start, at)
             if begin is not None:
                 yield begin, at
         start = at + 1
-    if start < len(tokens) and _inverted(tokens, _led(tokens, start)):
+    if start < len(tokens) and _is_inverted(tokens, _after_lead_words(tokens, start)):
         yield start, len(tokens)
     if tokens:
         if tokens[0] in ("a", "an"):
-            yield from _defined(tokens)
+            yield from _definitions(tokens)
         yield from _conditions(tokens)
-        yield from _explained(tokens)
+        yield from _explanations(tokens)
 
 
-def _led(tokens: Sequence[str], start: int) -> int:
-    """The first word behind `so`, `question:` and the like."""
+def _after_lead_words(tokens: Sequence[str], start: int) -> int:
+    """The first word after `so`, `question:` and the like."""
     while start < len(tokens) and (tokens[start] in _LEAD or tokens[start].isdigit()):
         start += 1
     return start
 
 
-def _inverted(tokens: Sequence[str], at: int) -> bool:
-    """`is there`, `does the`, `where is`, `how many`: a question without its mark."""
-    first, second = (*tokens[at : at + 2], "", "")[:2]
-    if first in _ASKS:
-        return second in _AFTER_ASKS
-    return first in _WH and (
-        second in BE or second in ("does", "do", "many", "large", "much", "side", "kind")
+def _is_inverted(tokens: Sequence[str], at: int) -> bool:
+    """Whether a question starts here, as in `is there`, `does the`, `where is` or `how many`."""
+    word, next_word = (*tokens[at : at + 2], "", "")[:2]
+    if word in _ASKS:
+        return next_word in _AFTER_ASKS
+    return word in _WH and (
+        next_word in BE or next_word in ("does", "do", "many", "large", "much", "side", "kind")
     )
 
 
-def _question(tokens: Sequence[str], start: int, end: int) -> int | None:
-    """Where the question that ends with the mark at `end` begins; None for a finding with a mark of doubt."""
-    first = _led(tokens, start)
-    if first < end and (tokens[first] in _ASKS or tokens[first] in _WH):
+def _question_start(tokens: Sequence[str], start: int, end: int) -> int | None:
+    """Where the question that ends at `end` starts; None if the mark only tells doubt about a finding."""
+    question_word = _after_lead_words(tokens, start)
+    if question_word < end and (tokens[question_word] in _ASKS or tokens[question_word] in _WH):
         return start
-    for at in range(end - 1, first, -1):
-        if _inverted(tokens, at) and tokens[at - 1] in (",", ";", ":", "and", "but", "so", "or", "-"):
+    for at in range(end - 1, question_word, -1):
+        if _is_inverted(tokens, at) and tokens[at - 1] in (",", ";", ":", "and", "but", "so", "or", "-"):
             return at
     return None
 
 
 def _conditions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """`If there were an effusion, the angle would be blunted`, `had there been one, …`."""
+    """Conditions against the facts: `if there were an effusion, …`, `had there been one, …`."""
     if "if" not in tokens and tokens[0] not in ("had", "were", "should"):
         return
     for at, word in enumerate(tokens):
-        opened = word == "if" and tokens[at + 1 : at + 2] and tokens[at + 1] not in _NO_CONDITION
-        inverted = at == 0 and word in ("had", "were", "should") and tokens[1:2] in _SUBJECTS
-        if not (opened or inverted):
+        after_if = word == "if" and tokens[at + 1 : at + 2] and tokens[at + 1] not in _NO_CONDITION
+        is_inverted = at == 0 and word in ("had", "were", "should") and tokens[1:2] in _SUBJECTS
+        if not (after_if or is_inverted):
             continue
-        start = max((i + 1 for i in range(at) if tokens[i] in _PARTS), default=0)
+        start = max((i + 1 for i in range(at) if tokens[i] in _STATEMENT_MARKS), default=0)
         end = next(
-            (i for i in range(at, len(tokens)) if tokens[i] in _PARTS or tokens[i] == "but"), len(tokens)
+            (i for i in range(at, len(tokens)) if tokens[i] in _STATEMENT_MARKS or tokens[i] == "but"),
+            len(tokens),
         )
-        words = tokens[start:end]
-        main = _FACTS_AGAINST.intersection(words)
+        condition_words = tokens[start:end]
+        modal_words = _FACTS_AGAINST.intersection(condition_words)
         if (
-            main
-            and not _HELPED.intersection(words)
-            and ("were" in words or "had" in words or "would" in main)
+            modal_words
+            and not _HELPED.intersection(condition_words)
+            and ("were" in condition_words or "had" in condition_words or "would" in modal_words)
         ):
             yield start, end
 
 
-def _defined(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """`A pneumothorax is air in the pleural space`: what a word means."""
+def _definitions(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Definitions of a word: `a pneumothorax is air in the pleural space`."""
     if "is" in tokens[:6]:
         at = tokens.index("is") + 1
-        if tokens[at : at + 1] in _MEANT and not _CHANCES.intersection(tokens[at : at + 3]):
+        if tokens[at : at + 1] in _DEFINITION_STARTS and not _CHANCES.intersection(tokens[at : at + 3]):
             yield 0, len(tokens)
 
 
-def _explained(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """`Signs of an effusion include blunting`: what a finding is like, and not that it is there."""
+def _explanations(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """General knowledge about a finding: `signs of an effusion include blunting`."""
     if _INCLUDE.isdisjoint(tokens):
         return
     for at, word in enumerate(tokens[:-1]):
-        if word in _LIKE and tokens[at + 1] == "of" and not _INCLUDE.isdisjoint(tokens[at:]):
+        if word in _SIGN_WORDS and tokens[at + 1] == "of" and not _INCLUDE.isdisjoint(tokens[at:]):
             yield at, len(tokens)
             return
 
 
-def sought(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """`I check the lungs for edema`: what is looked for, up to the next comma, `and` or the end."""
+def searches(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """What is looked for, up to the next comma, `and` or the end: `I check the lungs for edema`."""
     for at, word in enumerate(tokens):
         if word in _SEEK and "for" in tokens[at + 2 : at + 6]:
-            first = tokens.index("for", at + 2) + 1
-            ends = (i for i in range(first, len(tokens)) if tokens[i] in _SOUGHT_END)
-            yield first, next(ends, len(tokens))
+            object_start = tokens.index("for", at + 2) + 1
+            ends = (i for i in range(object_start, len(tokens)) if tokens[i] in _SEARCH_END)
+            yield object_start, next(ends, len(tokens))
 
 
-def heading(
-    tokens: Sequence[str], spans: Sequence[Span], absent: frozenset[int], answered: set[int]
+def repeated_labels(
+    tokens: Sequence[str], spans: Sequence[Span], absent_findings: frozenset[int], answered_spans: set[int]
 ) -> Iterator[tuple[int, int]]:
-    """The label of `Effusion: no pleural effusion is seen`: what follows says it again, or denies it."""
+    """A label whose value repeats or denies it: `Effusion: no pleural effusion is seen`."""
     if ":" not in tokens:
         return
     colon = tokens.index(":")
     label = [index for index, span in enumerate(spans) if span.end <= colon]
     end = next((i for i in range(colon, len(tokens)) if tokens[i] in (";", "|")), len(tokens))
     value = [index for index, span in enumerate(spans) if colon < span.start < end]
-    named = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
-    if not named or not value or not answered.isdisjoint(label) or not BE.isdisjoint(tokens[:colon]):
+    label_nouns = {spans[index].words[-1] for index in label if spans[index].label.endswith("_present")}
+    if (
+        not label_nouns
+        or not value
+        or not answered_spans.isdisjoint(label)
+        or not BE.isdisjoint(tokens[:colon])
+    ):
         return
-    if spans[label[0]].start > 3 or not absent.isdisjoint(label):
+    if spans[label[0]].start > 3 or not absent_findings.isdisjoint(label):
         return
     findings = [index for index in value if spans[index].label.endswith("_present")]
-    again = any(spans[index].words[-1] in named for index in findings)
-    if again or not absent.isdisjoint(value) or (not findings and not BE.isdisjoint(tokens[colon:])):
+    repeated = any(spans[index].words[-1] in label_nouns for index in findings)
+    if (
+        repeated
+        or not absent_findings.isdisjoint(value)
+        or (not findings and not BE.isdisjoint(tokens[colon:]))
+    ):
         yield 0, colon

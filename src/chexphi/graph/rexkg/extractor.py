@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from chexphi.graph.lexicon import context
+from chexphi.graph.lexicon.context import context_of
 from chexphi.graph.lexicon.spans import Span
 from chexphi.graph.rexkg import checkpoint, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
@@ -234,7 +234,7 @@ def _whole(text: str) -> str:
 
 def _parse(text: str, words: Words, places: Sequence[tuple[int, int]], found: Found) -> Parse:
     spans = [Span(" ".join(words[a : b + 1]), label, a, b + 1) for a, b, label in found.entities]
-    said = context.read(words, spans)  # doubt has no label of its own
+    said = context_of(words, spans)  # doubt has no label of its own
     mentions = []
     for at, span in enumerate(spans):
         start, end = places[span.start][0], places[span.end - 1][1]
