@@ -86,13 +86,11 @@ def prediction(
             "token_probabilities": tuple(probabilities),
             "graph_reference": graph(truth).to_dict(),
             "graph_predicted": (Graph() if broken else graph(said)).to_dict(),
-            "extra": {
-                "kind": kind,
-                "question_type": "presence" if row % 2 else "location",
-                "subject_id": patient,
-                "predicted_answer": None if broken else answer,
-                "scene_counts": counts,
-            },
+            "kind": kind,
+            "question_type": "presence" if row % 2 else "location",
+            "subject_id": patient,
+            "predicted_answer": None if broken else answer,
+            "scene_counts": tuple(counts),
             **fields,
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,6 +68,43 @@ def parse_json(text: str | bytes, source: str, *, advice: str = "repair it", nan
     except RecursionError:
         reason = "its brackets are nested too deeply"
     raise InputError(f"{source} is not JSON that can be read ({reason}): {advice}")
+
+
+LINE_ADVICE = "repair or remove the line"
+
+
+def json_lines(
+    path: Path,
+    *,
+    nan: bool = False,
+    growing: bool = False,
+    skip_blank: bool = False,
+    advice: str = LINE_ADVICE,
+) -> Iterator[tuple[str, Any]]:
+    """The location (file and line, for messages) and the value of each line of a file of JSON lines.
+
+    Args:
+        path: The file.
+        nan: As in `parse_json`.
+        growing: Leave out a last line that its writer has not finished.
+        skip_blank: Pass over lines of white space, which are refused otherwise.
+        advice: As in `parse_json`.
+
+    Raises:
+        InputError: As `parse_json`; the line's number is named.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if skip_blank and not line.removeprefix(_BOM).strip():
+                continue
+            location = f"{path}, line {number}"
+            try:
+                value = parse_json(line, location, advice=advice, nan=nan)
+            except InputError:
+                if growing and not line.endswith(b"\n"):
+                    return
+                raise
+            yield location, value
 
 
 def read_json(path: Path, *, advice: str = "copy it again", nan: bool = False) -> Any:

@@ -167,11 +167,38 @@ class Prediction:
     token_probabilities: tuple[float, ...] = ()
     graph_reference: dict[str, Any] | None = None
     graph_predicted: dict[str, Any] | None = None
+    kind: str = ""
+    """This and the fields below are keys of `extra` in the file."""
+    question_type: str = ""
+    semantic_type: str = ""
+    subject_id: str | int = ""
+    """The patient; intervals are clustered by it."""
+    predicted_answer: str | None = None
+    """The answer as the policy wrote it; None where none can be read."""
+    reasoning_words: int | None = None
+    """Length of the reasoning; None in files that are older than it."""
+    scene_counts: tuple[int, ...] | None = None
+    """True positives, false positives and false negatives against the film itself (drawn films only)."""
+    answer_probabilities: dict[str, float] | None = None
+    """Probability of each answer to a question that has two (`evaluate --answer_samples`)."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Kind, question type, subject, scene scores: what the metrics group by."""
+    """What else the file has."""
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The record as written to disk, with the fields of `PREDICTION_EXTRA` inside `extra`."""
+        row = dataclasses.asdict(self)
+        in_extra = {name: row.pop(name) for name in PREDICTION_EXTRA}
+        for name in ("scene_counts", "answer_probabilities"):
+            if in_extra[name] is None:
+                del in_extra[name]
+        return row | {"extra": in_extra | self.extra}
+
+
+PREDICTION_EXTRA = (
+    "kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words",
+    "scene_counts", "answer_probabilities",
+)  # fmt: skip
+"""Fields of a `Prediction` that are keys of `extra` in `predictions.jsonl`, in the order they are written."""
 
 
 KEYS = frozenset(

@@ -15,15 +15,35 @@ from synthetic_predictions import predictions, write
 
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare, compare_predictions, mcnemar
-from chexphi.evaluation.metrics import summarize
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.shares import wilson
+from chexphi.evaluation.summary import summarize
 from chexphi.schema import InputError
 
 
 def test_predictions_survive_the_disk(tmp_path: Path) -> None:
     rows = predictions(5)
     assert read_predictions(write(tmp_path / "p.jsonl", rows)) == rows
+
+
+def test_a_line_has_its_keys_in_the_order_of_all_versions() -> None:
+    row = predictions(1)[0].to_dict()
+    assert list(row)[-3:] == ["graph_reference", "graph_predicted", "extra"]
+    always = ["kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words"]
+    assert list(row["extra"]) == [*always, "scene_counts"]
+    photo = dataclasses.replace(
+        predictions(1)[0], scene_counts=None, answer_probabilities={"no": 0.25, "yes": 0.75}
+    )
+    assert list(photo.to_dict()["extra"]) == [*always, "answer_probabilities"]
+
+
+def test_what_the_figures_use_is_read_from_extra_or_beside_it_and_null_is_nothing(tmp_path: Path) -> None:
+    row = predictions(1)[0].to_dict()
+    row["extra"] = {"kind": "region", "subject_id": 7, "scene_counts": None, "own": [1]}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row | {"question_type": "view"}) + "\n")
+    (prediction,) = read_predictions(tmp_path / "p.jsonl")
+    assert (prediction.kind, prediction.question_type, prediction.subject_id) == ("region", "view", 7)
+    assert (prediction.scene_counts, prediction.extra) == (None, {"own": [1]})
 
 
 def test_unknown_fields_go_into_extra(tmp_path: Path) -> None:
@@ -78,7 +98,7 @@ def test_differences_are_b_minus_a_whatever_the_order_of_the_lines(tmp_path: Pat
     shuffled = random.Random(0).sample(b, len(b))
     found = compare(write(tmp_path / "a.jsonl", a), write(tmp_path / "b.jsonl", shuffled), resamples=300)
     left, right = summarize(a, resamples=5), summarize(b, resamples=5)
-    for name in tables.FIGURES:
+    for name in (metric.name for metric in tables.ROWS):
         assert found[name]["a"] == pytest.approx(left[name]["value"])
         assert found[name]["b"] == pytest.approx(right[name]["value"])
         assert found[name]["difference"] == pytest.approx(found[name]["b"] - found[name]["a"])
@@ -197,10 +217,8 @@ def test_the_probabilities_of_a_policy_that_diverged_are_read(tmp_path: Path) ->
 def test_groups_that_differ_are_left_out_and_named() -> None:
     """Another kind of one example: its two groups cannot be paired, all other figures can."""
     a, b = predictions(40, skill=0.5), predictions(40, skill=0.8)
-    moved = next(row for row in b if row.extra["kind"] == "region")
-    other = [
-        dataclasses.replace(row, extra=row.extra | {"kind": "compare"}) if row is moved else row for row in b
-    ]
+    moved = next(row for row in b if row.kind == "region")
+    other = [dataclasses.replace(row, kind="compare") if row is moved else row for row in b]
     whole, found = compare_predictions(a, b, resamples=20), compare_predictions(a, other, resamples=20)
     assert whole["groups_left_out"] == []
     assert found["groups_left_out"] == ["kind compare", "kind region"]

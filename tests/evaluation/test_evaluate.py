@@ -116,5 +116,5 @@ def test_one_prediction(
     row = evaluate.predict(example, generation, reference, predicted, tmp_path, tokens=False)
     assert (row.is_correct, row.correct_substring, row.parse_status) == (strict, substring, status)
     assert row.correct_no_format_gate == ("<answer>yes" in text)
-    assert row.extra["scene_counts"] == ([1, 0, 0] if f1 else [0, 0, 1])
+    assert row.scene_counts == ((1, 0, 0) if f1 else (0, 0, 1))
     json.dumps(row.to_dict())

@@ -15,7 +15,8 @@ from rich.console import Console
 from synthetic_predictions import graph, predictions
 
 from chexphi.evaluation import metrics, tables
-from chexphi.evaluation.metrics import auroc, auroc_value, summarize
+from chexphi.evaluation.auroc import auroc, auroc_value
+from chexphi.evaluation.summary import summarize
 from chexphi.graph import match
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError, Prediction
@@ -51,7 +52,7 @@ def test_figures_equal_plain_counts() -> None:
     right = [m for m, r in zip(matches, rows, strict=True) if r.is_correct]
     expected = sum(m.f1 < 0.5 for m in right) / len(right)
     assert found["right_for_wrong_reason"]["value"] == pytest.approx(expected)
-    scene = sum((match.Counts(*r.extra["scene_counts"]) for r in rows), start=match.Counts())
+    scene = sum((match.Counts(*(r.scene_counts or ())) for r in rows), start=match.Counts())
     assert found["scene_f1"]["value"] == pytest.approx(scene.f1)
     assert sum(found["parse_status"].values()) == 120
     assert found["malformed"]["value"] == pytest.approx(1 - found["parse_status"]["ok"] / 120)
@@ -63,7 +64,7 @@ def test_groups_partition_the_examples() -> None:
     found = summarize(rows, resamples=20)
     assert sorted(found["by_kind"]) == ["basic", "compare", "region"]
     assert sum(figures["accuracy"]["n"] for figures in found["by_kind"].values()) == 80
-    basic = [r for r in rows if r.extra["kind"] == "basic"]
+    basic = [r for r in rows if r.kind == "basic"]
     expected = sum(r.is_correct for r in basic) / len(basic)
     assert found["by_kind"]["basic"]["accuracy"]["value"] == pytest.approx(expected)
     assert set(found["by_question_type"]) == {"presence", "location"}
@@ -100,7 +101,14 @@ def test_an_invented_entity_under_an_empty_reference_costs_no_precision() -> Non
 
 
 def test_figures_that_do_not_apply_are_none() -> None:
-    plain = one(graph_reference=None, graph_predicted=None, is_correct=False, extra={})
+    plain = one(
+        graph_reference=None,
+        graph_predicted=None,
+        is_correct=False,
+        kind="",
+        question_type="",
+        scene_counts=None,
+    )
     found = summarize([plain], resamples=5)
     for name in ("graph_f1", "entity_f1", "relation_precision", "scene_f1", "right_for_wrong_reason"):
         assert found[name] is None
@@ -109,9 +117,9 @@ def test_figures_that_do_not_apply_are_none() -> None:
 
 
 def test_a_missing_patient_is_a_cluster_of_its_own_and_flagged() -> None:
-    rows = [dataclasses.replace(r, extra={**r.extra, "subject_id": ""}) for r in predictions(8)]
-    rows[0] = dataclasses.replace(rows[0], extra={**rows[0].extra, "subject_id": "p"})
-    rows[1] = dataclasses.replace(rows[1], extra={**rows[1].extra, "subject_id": "p"})
+    rows = [dataclasses.replace(r, subject_id="") for r in predictions(8)]
+    rows[0] = dataclasses.replace(rows[0], subject_id="p")
+    rows[1] = dataclasses.replace(rows[1], subject_id="p")
     found = summarize(rows, resamples=5)
     assert (found["patients"], found["missing_subject"]) == (7, 6)
 
@@ -124,11 +132,11 @@ def test_no_predictions_is_an_input_error() -> None:
 def test_reasoning_length_is_read_from_the_text_or_taken_as_given() -> None:
     assert metrics.reasoning_words(one(generated_text="<think>two words</think><answer>no</answer>")) == 2
     assert metrics.reasoning_words(one(generated_text="no tags at all")) == 0
-    assert metrics.reasoning_words(one(extra={"reasoning_words": 7})) == 7
+    assert metrics.reasoning_words(one(reasoning_words=7)) == 7
 
 
 def test_tables_show_the_summary_and_escape_markup() -> None:
-    rows = [dataclasses.replace(r, extra={**r.extra, "kind": "[red]odd"}) for r in predictions(40)]
+    rows = [dataclasses.replace(r, kind="[red]odd") for r in predictions(40)]
     found = summarize(rows, resamples=50)
     shown = text(tables.table(found))
     assert tables.number(found["graph_f1"]["value"], "graph_f1") in shown

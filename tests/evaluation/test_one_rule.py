@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chexphi.evaluation import ask, evaluate
-from chexphi.evaluation.metrics import summarize
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.summary import summarize
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.mining import score as mining
 from chexphi.models.generate import Generation

@@ -10,7 +10,7 @@ from typing import Any
 from fuzz.trial import WrongError
 
 from chexphi.evaluation.compare import compare_predictions, read_predictions
-from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.summary import summarize
 from chexphi.schema import Prediction
 
 

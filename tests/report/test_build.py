@@ -20,10 +20,10 @@ from synthetic_predictions import graph, predictions, with_images, write
 from chexphi.data.images import load_image
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare_predictions
-from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.summary import summarize
 from chexphi.graph.types import Graph
 from chexphi.report import films as cards
-from chexphi.report.build import TERMINAL_ONLY, Arm, Curve, build, build_from_runs, choose_films
+from chexphi.report.build import Arm, Curve, build, build_from_runs, choose_films
 from chexphi.report.collect import read_curves
 from chexphi.report.figures import smooth
 from chexphi.schema import InputError, Prediction
@@ -147,7 +147,7 @@ def test_the_style_sheet_loads_nothing(source: str) -> None:
 
 
 def test_numbers_in_the_table_equal_the_summary(page: Page, arms: list[Arm]) -> None:
-    names = [name for name in tables.FIGURES if name not in TERMINAL_ONLY]
+    names = [metric.name for metric in tables.ROWS if metric.on_page]
     assert len(page.cells) == len(arms) * len(names)
     for arm in arms:
         for name in names:
@@ -182,7 +182,7 @@ def test_chosen_films_hold_every_kind_and_pattern(arms: list[Arm]) -> None:
     chosen = choose_films(arms, count=24)
     assert len({film.id for film in chosen}) == 24
     assert chosen == choose_films(arms, count=24)
-    kinds = {next(iter(film.predictions.values())).extra["kind"] for film in chosen}
+    kinds = {next(iter(film.predictions.values())).kind for film in chosen}
     assert kinds == {"basic", "region", "compare"}
     patterns = {tuple(p.is_correct for p in film.predictions.values()) for film in chosen}
     every = {(a.is_correct, b.is_correct) for a, b in zip(*(arm.predictions for arm in arms), strict=True)}

@@ -113,7 +113,9 @@ def test_evaluation_mining_and_ask_read_them_too(taught: Path, data: Path, tmp_p
     for prediction in predictions:
         assert (prediction.parse_status, prediction.opened_think) == ("ok", True)
         assert f"<think>{prediction.generated_text}" == prediction.explanation
-        assert prediction.extra["answer_probabilities"][prediction.answer[0]] > 0.9
+        probabilities = prediction.answer_probabilities
+        assert probabilities is not None
+        assert probabilities[prediction.answer[0]] > 0.9
         assert reading("arm", prediction)["reasoning"]
     written = [str(tmp_path / "evaluate" / "predictions.jsonl")]
     assert input_texts.read_texts(written).rows == input_texts.read_texts(written, field="explanation").rows

@@ -13,7 +13,7 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.data import foreign_forms, parquet
-from chexphi.files import parse_json
+from chexphi.files import json_lines, parse_json
 from chexphi.schema import Example, InputError, key_shown
 
 FORMS = (".json", ".jsonl", ".parquet")
@@ -29,7 +29,11 @@ def _read_text(path: Path) -> str:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}, line {line} is not UTF-8 text: save it as UTF-8") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+        raise _not_readable(path, error) from None
+
+
+def _not_readable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read ({error.strerror}): check its permissions")
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -55,11 +59,10 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    # Not splitlines(): a JSON string may hold characters that it takes for line ends.
-    for number, line in enumerate(_read_text(path).split("\n"), 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            yield where, parse_json(line, where, advice="repair or remove the line", nan=True)
+    try:
+        yield from json_lines(path, nan=True, skip_blank=True)  # NaN: an empty cell
+    except OSError as error:
+        raise _not_readable(path, error) from None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:

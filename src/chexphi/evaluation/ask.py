@@ -21,7 +21,7 @@ from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
-from chexphi.rewards.score import Score, accuracy, gold_answer, judge
+from chexphi.rewards.score import Score, gold_answer, is_right, judge
 from chexphi.schema import InputError, shown
 
 DICOM = (".dcm", ".dicom")
@@ -98,10 +98,9 @@ def _figures(counts: Counts) -> dict[str, float]:
 def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
     """Score a generated text and the graph of its reasoning."""
     parsed, gold = generation.parsed, reference.gold
-    right = None if gold is None else accuracy(parsed, gold) == 1
     match = matching.compare(predicted, reference.graph) if reference.graph else None
     rewards = judge(parsed, predicted, reference.graph, gold, written=reference.reasoning)
-    return Comparison(reference, right, match, rewards)
+    return Comparison(reference, is_right(parsed, gold), match, rewards)
 
 
 def answer_probability(generation: Generation) -> float | None:

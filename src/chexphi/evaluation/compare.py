@@ -9,9 +9,10 @@ from typing import Any
 
 from chexphi.data.importers.publish import shown_name
 from chexphi.evaluation.intervals import paired_ratios
-from chexphi.evaluation.metrics import GROUP_KEYS, Slice, by_group, clusters, groups, nest
+from chexphi.evaluation.metrics import ScoredPredictions
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.ratio import Ratio
+from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
 from chexphi.schema import InputError, Prediction
 
 
@@ -101,7 +102,11 @@ def _same_groups(
                 slices.add((key, value))
 
     def others(side: Sequence[Prediction]) -> dict[Slice, Ratio]:
-        return {name: figure for name, figure in by_group(side).items() if name[:2] not in slices}
+        return {
+            name: figure
+            for name, figure in by_group(ScoredPredictions(side)).items()
+            if name[:2] not in slices
+        }
 
     return others(a), others(b), left_out
 

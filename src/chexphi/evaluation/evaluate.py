@@ -5,7 +5,7 @@ and `--tokens` for the log-probability of every generated token. Greedy, in batc
 same films; predictions are appended as they come, so an interrupted evaluation goes on where it stopped, and
 stand in the order of the examples at the end. Several processes take a share of the batches each.
 
-An answer is right where the reward would pay it 1 (`rewards.score.accuracy`, the format gate on): never in a
+An answer is right where the reward would pay it 1 (`rewards.score.is_right`, the format gate on): never in a
 malformed completion. The figures without the gate, and with answers as meanings, are given beside it.
 """
 
@@ -25,16 +25,17 @@ from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
 from chexphi.data.read import image_root_of, read_examples, read_folder
-from chexphi.evaluation import metrics
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
+from chexphi.evaluation.auroc import answer_aurocs
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.rewards.rules import AnswerRule
-from chexphi.rewards.score import accuracy
+from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError, Prediction
 
@@ -107,21 +108,27 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
 
 
 def predict(
-    example: Example, generation: Generation, reference: Graph, predicted: Graph, root: Path, *, tokens: bool
+    example: Example,
+    generation: Generation,
+    reference: Graph,
+    predicted: Graph,
+    root: Path,
+    *,
+    tokens: bool,
+    probabilities: dict[str, float] | None = None,
 ) -> Prediction:
-    """Score one generated text against its example."""
+    """Score one generated text against its example.
+
+    Args:
+        example: The question.
+        generation: The policy's text.
+        reference: The graph of the example's reasoning.
+        predicted: The graph of the policy's.
+        root: Folder of the images.
+        tokens: Whether the record has each token with its probability.
+        probabilities: Of each answer; see `answer_probability.answer_probabilities`.
+    """
     parsed = generation.parsed
-    extra: dict[str, Any] = {
-        "kind": example.kind,
-        "question_type": example.question_type,
-        "semantic_type": example.semantic_type,
-        "subject_id": example.subject_id,
-        "predicted_answer": parsed.answer,
-        "reasoning_words": parsed.words,
-    }
-    if example.scene:
-        counts = scene_match(predicted, [Scene.from_dict(row) for row in example.scene])
-        extra["scene_counts"] = [counts.tp, counts.fp, counts.fn]
     return Prediction(
         id=example.id,
         image_ids=tuple(
@@ -131,9 +138,9 @@ def predict(
         answer=example.answer,
         explanation=example.explanation,
         generated_text=generation.text,
-        is_correct=accuracy(parsed, example.answer) == 1,
-        correct_clinical=accuracy(parsed, example.answer, AnswerRule("clinical")) == 1,
-        correct_no_format_gate=accuracy(parsed, example.answer, AnswerRule(format_gate=False)) == 1,
+        is_correct=bool(is_right(parsed, example.answer)),
+        correct_clinical=bool(is_right(parsed, example.answer, AnswerRule("clinical"))),
+        correct_no_format_gate=bool(is_right(parsed, example.answer, AnswerRule(format_gate=False))),
         correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
         parse_status=parsed.status.value,
         opened_think=generation.opened_think,
@@ -146,8 +153,23 @@ def predict(
         token_probabilities=tuple(map(math.exp, generation.logprobs)) if tokens else (),
         graph_reference=reference.to_dict(),
         graph_predicted=predicted.to_dict(),
-        extra=extra,
+        kind=example.kind,
+        question_type=example.question_type,
+        semantic_type=example.semantic_type,
+        subject_id=example.subject_id,
+        predicted_answer=parsed.answer,
+        reasoning_words=parsed.words,
+        scene_counts=_scene_counts(example, predicted),
+        answer_probabilities=probabilities,
     )
+
+
+def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | None:
+    """A graph against what is really on the film; None where that is not known."""
+    if not example.scene:
+        return None
+    counts = scene_match(predicted, [Scene.from_dict(row) for row in example.scene])
+    return counts.tp, counts.fp, counts.fn
 
 
 def graphs(
@@ -197,15 +219,16 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         for example, (generation,), pair, chances in zip(batch, found, pairs, odds, strict=True):
             if example.id in done:
                 continue
-            row = predict(example, generation, *pair, root, tokens=recipe.tokens).to_dict()
-            row["extra"] |= {"answer_probabilities": chances} if chances else {}
-            lines.write(row)
+            prediction = predict(
+                example, generation, *pair, root, tokens=recipe.tokens, probabilities=chances or None
+            )
+            lines.write(prediction.to_dict())
     lines.close()
     jsonl.join_parts(written, [example.id for example in examples])
     predictions = read_predictions(written)
-    summary = metrics.summarize(predictions, seed=recipe.seed)
+    summary = summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:
-        summary["answer_auroc"] = metrics.answer_aurocs(predictions, seed=recipe.seed)
+        summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
     logger.info("evaluated %d examples", len(examples))

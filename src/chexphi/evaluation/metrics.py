@@ -1,31 +1,27 @@
-"""What a set of predictions amounts to: figures with 95 % intervals clustered by patient."""
+"""Each metric of `evaluate` as one record: its key in JSON, what people read of it, how it is computed.
+
+A new metric is one record in `METRICS`: the summary, the tables on the terminal and the report have it then.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chexphi import prompts
-from chexphi.evaluation.intervals import Estimate, draws, percentile, ratios
-from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
+from chexphi.evaluation.ratio import Floats, Ratio
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
-from chexphi.schema import InputError, Prediction
+from chexphi.schema import Prediction
 
 WRONG_REASON = 0.5
 """A right answer whose graph F1 lies below this is right for the wrong reason (our choice)."""
-Slice = tuple[str, str, str]
-"""(grouping key, its value, figure); the key of what goes over all examples is empty."""
-GROUP_KEYS = ("kind", "question_type")
-"""The fields of `extra` by which figures are grouped."""
-GROUPED = ("accuracy", "accuracy_substring", "graph_f1")
-"""The figures that are also given by kind and by question type."""
 
 
 def graph_match(prediction: Prediction) -> GraphMatch | None:
@@ -40,202 +36,209 @@ def graph_match(prediction: Prediction) -> GraphMatch | None:
     return matching.compare(Graph.from_dict(prediction.graph_predicted), reference) if reference else None
 
 
-def clusters(predictions: Sequence[Prediction]) -> tuple[list[Hashable], int]:
-    """The patient of each prediction, and how many name none: each of those is a cluster of its own."""
-    subjects = [str(prediction.extra.get("subject_id") or "") for prediction in predictions]
-    keys: list[Hashable] = [subject or ("example", row) for row, subject in enumerate(subjects)]
-    return keys, sum(not subject for subject in subjects)
-
-
 def reasoning_words(prediction: Prediction) -> int:
     """Words of the reasoning; 0 where none can be read."""
-    given = prediction.extra.get("reasoning_words")
-    if given is not None:
-        return int(given)
+    if prediction.reasoning_words is not None:
+        return prediction.reasoning_words
     return prompts.parse(prediction.generated_text, opened_think=prediction.opened_think).words
 
 
+@dataclass(frozen=True)
+class ScoredPredictions:
+    """Predictions with what several metrics need of each of them, in their order."""
+
+    predictions: Sequence[Prediction]
+
+    @functools.cached_property
+    def matches(self) -> list[GraphMatch | None]:
+        """The comparison of both graphs; None where it is not scorable."""
+        return [graph_match(prediction) for prediction in self.predictions]
+
+    @functools.cached_property
+    def graph_f1(self) -> Floats:
+        """(examples,): NaN where the graph is not scorable."""
+        return np.array([np.nan if match is None else match.f1 for match in self.matches], dtype=np.float64)
+
+    @functools.cached_property
+    def right_where_scorable(self) -> Floats:
+        """(examples,): 1 for a right answer, 0 for a wrong one, NaN where the graph is not scorable."""
+        right = np.array([prediction.is_correct for prediction in self.predictions], dtype=np.float64)
+        return np.where(np.isnan(self.graph_f1), np.nan, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric."""
+
+    name: str
+    """Its key in `summary.json` and in what `compare` returns."""
+    label: str
+    """Its name for people."""
+    meaning: str
+    """What it says, in one phrase under the report's table."""
+    ratio: Callable[[ScoredPredictions], Ratio]
+    """Its value as a ratio of sums over the examples."""
+    digits: int = 3
+    """Decimals it is shown with."""
+    better: Literal["higher", "lower", "neither"] = "higher"
+    """Which values are the better ones."""
+    below: str = ""
+    """The metric that a table of one evaluation shows it below, as precision and recall below their F1; such
+    a metric is in no other table."""
+    by_group: bool = False
+    """Whether it is also given by kind and by question type."""
+    on_page: bool = True
+    """Whether the report's table has room for it."""
+
+    def number(self, value: float, *, sign: bool = False) -> str:
+        """A value as text."""
+        return f"{value:{'+' if sign else ''}.{self.digits}f}"
+
+
+def _mean(value: Callable[[Prediction], float | None]) -> Callable[[ScoredPredictions], Ratio]:
+    """The mean over the examples that have the value."""
+    return lambda scored: Ratio.mean([value(prediction) for prediction in scored.predictions])
+
+
 def _scene_counts(prediction: Prediction) -> Counts | None:
-    given = prediction.extra.get("scene_counts")
-    return Counts(*given) if given is not None else None
+    return None if prediction.scene_counts is None else Counts(*prediction.scene_counts)
 
 
-def _micro(name: str, counts: Sequence[Counts | None]) -> dict[str, Ratio]:
-    """Precision, recall and F1 of counts that add up over examples."""
-
-    def column(value: Callable[[Counts], int]) -> Floats:
-        return np.array([np.nan if c is None else value(c) for c in counts], dtype=np.float64)
-
-    tp, fp, fn = column(lambda c: c.tp), column(lambda c: c.fp), column(lambda c: c.fn)
-    return {
-        f"{name}_precision": Ratio(tp, tp + fp),
-        f"{name}_recall": Ratio(tp, tp + fn),
-        f"{name}_f1": Ratio(2 * tp, 2 * tp + fp + fn),
-    }
+def _wrong_reason(scored: ScoredPredictions) -> Ratio:
+    right = scored.right_where_scorable
+    return Ratio(right * (scored.graph_f1 < WRONG_REASON), right)
 
 
-def _number(known: bool | None) -> float | None:
-    return None if known is None else float(known)
+Counted = Callable[[ScoredPredictions], Sequence[Counts | None]]
+"""True and false positives and false negatives of each example; None where it has none."""
 
 
-def figures(predictions: Sequence[Prediction]) -> dict[str, Ratio]:
-    """Every figure as a ratio over the predictions, in their order.
-
-    Entity and relation figures are micro (counts added up); `graph_f1` is the mean of the examples'
-    own F1; `right_for_wrong_reason` is the share of right answers with a graph F1 below one half. An answer
-    is right as the reward pays it, so not in a malformed completion; `accuracy_no_format_gate` counts those
-    too, and `accuracy_clinical` takes the same meaning for the same answer.
-    """
-    matches = [graph_match(prediction) for prediction in predictions]
-    f1 = np.array([np.nan if m is None else m.f1 for m in matches], dtype=np.float64)
-    right = np.array([prediction.is_correct for prediction in predictions], dtype=np.float64)
-    scored_right = np.where(np.isnan(f1), np.nan, right)
-    malformed = [float(prediction.parse_status != ParseStatus.ok) for prediction in predictions]
-    return {
-        "accuracy": Ratio.mean(right),
-        "accuracy_clinical": Ratio.mean([_number(prediction.correct_clinical) for prediction in predictions]),
-        "accuracy_no_format_gate": Ratio.mean(
-            [_number(prediction.correct_no_format_gate) for prediction in predictions]
-        ),
-        "accuracy_substring": Ratio.mean([float(prediction.correct_substring) for prediction in predictions]),
-        "graph_f1": Ratio.mean(f1),
-        **_micro("entity", [m.entities if m else None for m in matches]),
-        **_micro("relation", [m.relations if m else None for m in matches]),
-        **_micro("scene", [_scene_counts(prediction) for prediction in predictions]),
-        "right_for_wrong_reason": Ratio(scored_right * (f1 < WRONG_REASON), scored_right),
-        "malformed": Ratio.mean(malformed),
-        "reasoning_words": Ratio.mean([float(reasoning_words(prediction)) for prediction in predictions]),
-    }
+def _columns(counts: Sequence[Counts | None]) -> tuple[Floats, Floats, Floats]:
+    """True positives, false positives and false negatives (examples,); NaN where an example has no counts."""
+    missing = (np.nan, np.nan, np.nan)
+    rows = [missing if count is None else (count.tp, count.fp, count.fn) for count in counts]
+    tp, fp, fn = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    return tp, fp, fn
 
 
-def groups(predictions: Sequence[Prediction], key: str) -> dict[str, NDArray[np.bool_]]:
-    """A mask for each value of `extra[key]`, sorted; examples without one are in no group."""
-    values = [str(prediction.extra.get(key) or "") for prediction in predictions]
-    return {value: np.array([v == value for v in values]) for value in sorted(set(values) - {""})}
-
-
-def by_group(predictions: Sequence[Prediction], keys: Sequence[str] = GROUP_KEYS) -> dict[Slice, Ratio]:
-    """All figures over all predictions, and those of `GROUPED` over each value of each key."""
-    every = figures(predictions)
-    found = {("", "", name): figure for name, figure in every.items()}
-    for key in keys:
-        for value, mask in groups(predictions, key).items():
-            found |= {(key, value, name): every[name].within(mask) for name in GROUPED}
-    return found
-
-
-def nest(flat: Mapping[Slice, Any], key: str) -> dict[str, dict[str, Any]]:
-    """The groups of one key: value -> figure -> estimate."""
-    nested: dict[str, dict[str, Any]] = {}
-    for (group, value, name), estimate in flat.items():
-        if group == key:
-            nested.setdefault(value, {})[name] = estimate
-    return nested
-
-
-def summarize(predictions: Sequence[Prediction], *, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
-    """All figures of one set of predictions; plain values that JSON can hold.
-
-    Returns:
-        Counts (`n`, `patients`, `missing_subject`, `unscorable`, `parse_status`), one estimate
-        `{"value", "low", "high", "n"}` a figure (None where it does not apply), and `by_kind` and
-        `by_question_type` with the figures of `GROUPED`.
-
-    Raises:
-        InputError: If there are no predictions.
-    """
-    if not predictions:
-        raise InputError("there are no predictions to summarise: evaluate at least one example")
-    patients, missing = clusters(predictions)
-    found = ratios(by_group(predictions), patients, seed=seed, resamples=resamples)
-    return {
-        "n": len(predictions),
-        "patients": len(set(patients)),
-        "missing_subject": missing,
-        "unscorable": sum(graph_match(prediction) is None for prediction in predictions),
-        "seed": seed,
-        "resamples": resamples,
-        **nest(found, "")[""],
-        "parse_status": dict(
-            sorted(Counter(str(prediction.parse_status) for prediction in predictions).items())
-        ),
-        "by_kind": nest(found, "kind"),
-        "by_question_type": nest(found, "question_type"),
-    }
-
-
-def auroc_value(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """Probability that a positive scores above a negative, ties half; None if a class is empty."""
-    ones = np.ones((1, len(scores)))
-    value = _auroc_rows(np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool), ones)[0]
-    return None if np.isnan(value) else float(value)
-
-
-def _auroc_rows(scores: Floats, labels: NDArray[np.bool_], weights: Floats) -> Floats:
-    """AUROC under each row of weights (rows, examples): (rows,); NaN where a class has no weight."""
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
-    weights, labels = weights[:, order], labels[order]
-    positive = np.add.reduceat(weights * labels, starts, axis=1)
-    negative = np.add.reduceat(weights * ~labels, starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    wins = (positive * (below + negative / 2)).sum(axis=1)
-    return np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs != 0)
-
-
-def auroc(
-    scores: Sequence[float],
-    labels: Sequence[bool],
-    patients: Sequence[Hashable] | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-) -> Estimate | None:
-    """Area under the ROC curve with a 95 % interval clustered by patient.
+def _micro(name: str, items: str, meaning: str, counted: Counted) -> tuple[Metric, Metric, Metric]:
+    """Precision, recall and F1 of counts that are added up over the examples.
 
     Args:
-        scores: Higher means more probably positive; finite.
-        labels: True for positives.
-        patients: The patient of each example; without it each example is its own.
-        seed: Of the draws.
-        resamples: How often all patients are drawn anew; draws that hold one class only are left out.
-
-    Returns:
-        None if either class is empty.
-
-    Raises:
-        ValueError: If a score is not finite.
+        name: Of the counts.
+        items: What is counted, for the meanings of precision and recall.
+        meaning: Of F1.
+        counted: The counts of each example.
     """
-    value = auroc_value(scores, labels) if len(scores) else None
-    if value is None:
-        return None
-    if not np.isfinite(scores).all():
-        raise ValueError("a score is not finite")
-    points, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
-    index, number = cluster_index(patients if patients is not None else range(len(points)))
-    blocks = draws(number, seed=seed, resamples=resamples)
-    resampled = np.concatenate([_auroc_rows(points, truth, block[:, index]) for block in blocks])
-    bounds = percentile(resampled) if number > 1 else None
-    low, high = bounds if bounds else (None, None)
-    return {"value": value, "low": low, "high": high, "n": len(points)}
+
+    def precision(scored: ScoredPredictions) -> Ratio:
+        tp, fp, _ = _columns(counted(scored))
+        return Ratio(tp, tp + fp)
+
+    def recall(scored: ScoredPredictions) -> Ratio:
+        tp, _, fn = _columns(counted(scored))
+        return Ratio(tp, tp + fn)
+
+    def f1(scored: ScoredPredictions) -> Ratio:
+        tp, fp, fn = _columns(counted(scored))
+        return Ratio(2 * tp, 2 * tp + fp + fn)
+
+    return (
+        Metric(
+            f"{name}_precision",
+            f"{name} precision",
+            f"share of the {items} that the reasoning states which are right",
+            precision,
+            below=f"{name}_f1",
+        ),
+        Metric(
+            f"{name}_recall",
+            f"{name} recall",
+            f"share of the {items} to be stated which the reasoning states",
+            recall,
+            below=f"{name}_f1",
+        ),
+        Metric(f"{name}_f1", f"{name} F1", meaning, f1),
+    )
 
 
-def answer_aurocs(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """AUROC of the answer's probability by question type, where `evaluate --answer_samples` wrote it.
-
-    Returns:
-        For each question type `{"positive": answer, **estimate}`; types with one class only are left out.
-    """
-    rows: dict[str, list[Prediction]] = {}
-    for prediction in predictions:
-        if prediction.extra.get("answer_probabilities"):
-            rows.setdefault(str(prediction.extra.get("question_type")), []).append(prediction)
-    found: dict[str, dict[str, Any]] = {}
-    for kind, group in sorted(rows.items()):
-        positive = max(group[0].extra["answer_probabilities"])
-        scores = [row.extra["answer_probabilities"][positive] for row in group]
-        estimate = auroc(scores, [row.answer == (positive,) for row in group], clusters(group)[0], seed=seed)
-        if estimate:
-            found[kind] = {"positive": positive, **estimate}
-    return found
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "accuracy",
+        "strict accuracy",
+        "the answer, read from its tags, equals the reference as a set of labels, in a completion that is "
+        "not malformed: what the answer reward pays",
+        _mean(lambda prediction: prediction.is_correct),
+        by_group=True,
+    ),
+    Metric(
+        "accuracy_clinical",
+        "clinical accuracy",
+        "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
+        _mean(lambda prediction: prediction.correct_clinical),
+    ),
+    Metric(
+        "accuracy_no_format_gate",
+        "strict accuracy, no format gate",
+        "strict accuracy that also counts a right answer in a malformed completion",
+        _mean(lambda prediction: prediction.correct_no_format_gate),
+        on_page=False,
+    ),
+    Metric(
+        "accuracy_substring",
+        "substring accuracy",
+        "a reference label occurs anywhere in the text (the original's metric)",
+        _mean(lambda prediction: prediction.correct_substring),
+        by_group=True,
+    ),
+    Metric(
+        "graph_f1",
+        "graph F1",
+        "mean over examples: the entities and relations of the reasoning against the reference's",
+        lambda scored: Ratio.mean(scored.graph_f1),
+        by_group=True,
+    ),
+    *_micro(
+        "entity",
+        "entities",
+        "all examples' entities added up; a finding and its negation are two entities",
+        lambda scored: [None if match is None else match.entities for match in scored.matches],
+    ),
+    *_micro(
+        "relation",
+        "relations",
+        "the same of relations, with the polarity of both ends",
+        lambda scored: [None if match is None else match.relations for match in scored.matches],
+    ),
+    *_micro(
+        "scene",
+        "findings",
+        "what the reasoning states against what was really drawn, not against the reference text",
+        lambda scored: [_scene_counts(prediction) for prediction in scored.predictions],
+    ),
+    Metric(
+        "right_for_wrong_reason",
+        "right for the wrong reason",
+        "share of right answers whose graph F1 lies below 0.5",
+        _wrong_reason,
+        better="lower",
+    ),
+    Metric(
+        "malformed",
+        "malformed",
+        "completions whose reasoning or answer cannot be read, or that were cut off",
+        _mean(lambda prediction: prediction.parse_status != ParseStatus.ok),
+        better="lower",
+    ),
+    Metric(
+        "reasoning_words",
+        "reasoning, words",
+        "mean length of the reasoning",
+        _mean(reasoning_words),
+        digits=1,
+        better="neither",
+    ),
+)
+"""All metrics, in the order of `summary.json`."""
+METRIC = {metric.name: metric for metric in METRICS}
+"""By name."""

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from chexphi.files import parse_json
 from chexphi.graph.check import check_graph
 from chexphi.prompts import ParseStatus
-from chexphi.runs.jsonl import ADVICE
-from chexphi.schema import InputError, Prediction, is_text
+from chexphi.runs import jsonl
+from chexphi.schema import PREDICTION_EXTRA, InputError, Prediction, is_text
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}
 _REQUIRED = tuple(
@@ -23,6 +22,7 @@ _REQUIRED = tuple(
     for name, field in _FIELDS.items()
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 )
+_TOP_LEVEL = tuple(name for name in _FIELDS if name not in PREDICTION_EXTRA)
 _SEQUENCES = tuple(name for name, field in _FIELDS.items() if str(field.type).startswith("tuple"))
 
 Check = Callable[[Any], bool]
@@ -113,7 +113,7 @@ def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list
         path: The file, or the run folder that holds it.
         allow_torn_tail: Leave out a last line that a killed run did not finish (for resuming).
 
-    Fields this version does not know go into `extra`. In older files, which have no `correct_no_format_gate`,
+    A key that is not a field goes into `extra`. In older files, which have no `correct_no_format_gate`,
     `is_correct` counts malformed completions too: it is read as that field, and as `is_correct` where the
     completion is well-formed.
 
@@ -124,52 +124,44 @@ def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list
     path = Path(path) / "predictions.jsonl" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise InputError(f"predictions file {path} does not exist: give the predictions.jsonl of a run")
-    lines = path.read_bytes().split(b"\n")
-    if lines[-1] and allow_torn_tail and _is_torn(lines[-1]):
-        lines.pop()
-    found = [_prediction(line, f"{path}, line {row}") for row, line in enumerate(lines, 1) if line.strip()]
-    twice = len(found) - len({prediction.id for prediction in found})
+    rows = jsonl.rows_with_location(path, nan=True, growing=allow_torn_tail, skip_blank=True)
+    predictions = [_prediction(row, where) for where, row in rows]
+    twice = len(predictions) - len({prediction.id for prediction in predictions})
     if twice:
         raise InputError(f"{path} holds {twice} lines whose id is there already: keep one an example")
-    return found
+    return predictions
 
 
-def _is_torn(line: bytes) -> bool:
-    try:
-        return not isinstance(parse_json(line, "", nan=True), dict)
-    except InputError:
-        return True
+def _prediction(row: Mapping[str, Any], where: str) -> Prediction:
+    """One line as a record.
 
-
-def _prediction(line: bytes, where: str) -> Prediction:
-    """One line as a record."""
-    row = parse_json(line, where, advice=ADVICE, nan=True)
-    if not isinstance(row, dict):
-        raise InputError(f"{where} is not a JSON object: {ADVICE}")
+    Raises:
+        InputError: For a field that is missing, or of another type.
+    """
     if absent := [name for name in _REQUIRED if name not in row]:
         raise InputError(f"{where} has no {', '.join(absent)}: evaluate again or remove the line")
-    _refuse_others(row, _CHECKS, where)
-    unknown = {name: value for name, value in row.items() if name not in _FIELDS}
-    extra = {**row.get("extra", {}), **unknown}
-    given = {name: value for name, value in extra.items() if value is not None}
-    _refuse_others(given, _EXTRA_CHECKS, where)
+    _check_types(row, _CHECKS, where)
+    beside = {name: value for name, value in row.items() if name not in _TOP_LEVEL}
+    extra = {**row.get("extra", {}), **beside}
+    in_extra = {name: extra.pop(name) for name in PREDICTION_EXTRA if name in extra}
+    in_extra = {name: value for name, value in in_extra.items() if value is not None}
+    _check_types(in_extra, _EXTRA_CHECKS, where)
     if not row["id"] or not row["answer"]:
         raise InputError(f"{where} has an empty id or answer: evaluate again or remove the line")
-    known: dict[str, Any] = {
-        name: tuple(row[name]) if name in _SEQUENCES else row[name] for name in _FIELDS if name in row
-    }
+    fields = {name: row[name] for name in _TOP_LEVEL if name in row} | in_extra
+    fields |= {name: tuple(fields[name]) for name in _SEQUENCES if name in fields}
     if "correct_no_format_gate" not in row:
-        known["correct_no_format_gate"] = row["is_correct"]
-        known["is_correct"] = row["is_correct"] and row["parse_status"] == ParseStatus.ok
-    return Prediction(**{**known, "extra": extra})
+        fields["correct_no_format_gate"] = row["is_correct"]
+        fields["is_correct"] = row["is_correct"] and row["parse_status"] == ParseStatus.ok
+    return Prediction(**{**fields, "extra": extra})
 
 
-def _refuse_others(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]], where: str) -> None:
+def _check_types(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]], where: str) -> None:
     """Refuse values of another type.
 
     Raises:
         InputError: For the first of them.
     """
-    for name, (kind, fits) in checks.items():
-        if name in row and not fits(row[name]):
-            raise InputError(f"{where}: {name} is not {kind}: evaluate again or repair the line")
+    for name, (type_name, has_type) in checks.items():
+        if name in row and not has_type(row[name]):
+            raise InputError(f"{where}: {name} is not {type_name}: evaluate again or repair the line")

@@ -20,7 +20,7 @@ from typing import Any
 
 from chexphi import atomic, prompts
 from chexphi.graph.open import open_extractor
-from chexphi.rewards import AccuracyReward, GraphReward, columns, rules, settings
+from chexphi.rewards import AccuracyReward, GraphReward, Scheme, columns, rules, settings
 from chexphi.schema import Example, InputError, shown
 
 NAMES = (*rules.NAMES, "extractor", "reward_weights", "opened_think")
@@ -99,20 +99,20 @@ def compute_score(
         "answer": [columns.row_labels(row.get("answer"), f"{where}: extra_info.answer")],
         "opened_think": [opened_think],
     }
-    parts: dict[str, float] = {}
-    total, scored = 0.0, False
-    for reward, weight in zip(rewards, reward_weights, strict=True):
-        (value,) = reward([solution_str], log_metric=parts.__setitem__, **rows)
-        parts[reward.__name__] = value or 0.0
-        parts[f"scored/{reward.__name__}"] = float(value is not None)
-        total += weight * (value or 0.0)
-        scored |= value is not None
-    if not scored:
+    metrics: dict[str, float] = {}
+    values: dict[str, float | None] = {}
+    for reward in rewards:
+        name = reward.__name__
+        (values[name],) = reward([solution_str], log_metric=metrics.__setitem__, **rows)
+        metrics[name] = values[name] or 0.0
+        metrics[f"scored/{name}"] = float(values[name] is not None)
+    total = Scheme(tuple(values), tuple(reward_weights)).total(values)
+    if total is None:
         raise InputError(
             f"{where}: its ground_truth has neither an "
             "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
         )
-    return {"score": total} | parts
+    return {"score": total} | metrics
 
 
 def to_row(example: Example, image_root: Path, index: int, *, data_source: str) -> dict[str, Any]:

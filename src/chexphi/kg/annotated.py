@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexphi.files import parse_json
+from chexphi.files import json_lines
 from chexphi.graph.match import Counts
 from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Mention, Parse
 from chexphi.kg.audit import figures
@@ -70,17 +70,15 @@ def read_annotated(path: Path) -> list[Annotated]:
     if not path.is_file():
         raise InputError(f"{path} is no file: name a JSONL file of annotated sentences")
     rows: list[Annotated] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            where = f"{path}, line {number}"
-            row = parse_json(line, where, advice="give JSON lines with tokens and entities")
-            try:
-                rows += _rows(row, str(number))
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-                raise InputError(
-                    f"{where} is not an annotated sentence: give JSON lines with tokens and entities, or the "
-                    "folder of the IU reports"
-                ) from None
+    lines = json_lines(path, advice="give JSON lines with tokens and entities")
+    for number, (where, row) in enumerate(lines, 1):
+        try:
+            rows += _rows(row, str(number))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            raise InputError(
+                f"{where} is not an annotated sentence: give JSON lines with tokens and entities, or the "
+                "folder of the IU reports"
+            ) from None
     if not rows:
         raise InputError(f"{path} has no annotated sentence")
     return rows

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chexphi import atomic, ranges
+from chexphi.files import LINE_ADVICE
 from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row
 from chexphi.graph.text import sentences
@@ -153,7 +154,7 @@ def read_graphs(path: Path) -> dict[str, Graph]:
         try:
             key, graph = from_row(row)
         except ValueError as error:
-            raise InputError(f"{path}, line {number} is not a graph ({error}): {jsonl.ADVICE}") from None
+            raise InputError(f"{path}, line {number} is not a graph ({error}): {LINE_ADVICE}") from None
         if key in graphs:
             raise InputError(
                 f"{path}, line {number}: doc_key {shown(key)} is there twice: make the keys unique"

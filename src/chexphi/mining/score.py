@@ -19,7 +19,7 @@ from chexphi.models.generate import Generation, generate
 from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
-from chexphi.rewards.score import accuracy
+from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError
 
@@ -59,19 +59,17 @@ def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     """What the samples say about one question; an answer counts wherever it can be read.
 
     So a question is hard if the policy does not know its answer, and not if it forgets a tag: the reward and
-    `evaluate` count otherwise (`rewards.score.accuracy`).
+    `evaluate` count otherwise (`rewards.score.is_right`).
 
     Confidence is the mean probability of a generated token: exp of the mean log-probability (CheXPO's
     token-level confidence, arXiv 2507.06959), averaged over the samples.
     """
-    right = []
-    for sample in samples:
-        right.append(accuracy(sample.parsed, example.answer, AnswerRule(format_gate=False)) or 0.0)
+    rule = AnswerRule(format_gate=False)
     return ScoredRow(
         id=example.id,
         kind=example.kind,
         question_type=example.question_type,
-        correct=tuple(right),
+        correct=tuple(float(bool(is_right(sample.parsed, example.answer, rule))) for sample in samples),
         confidence=sum(math.exp(sum(s.logprobs) / len(s.logprobs)) for s in samples) / len(samples),
     )
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from chexphi import __version__, atomic
 from chexphi.evaluation import tables
+from chexphi.evaluation.metrics import Metric
 from chexphi.kg.tables import GROUPS
 from chexphi.report import collect, figures
 from chexphi.report.films import card
@@ -23,40 +24,27 @@ from chexphi.report.parts import choose_films as choose_films
 from chexphi.runs import run_folder as run_folders
 from chexphi.schema import InputError
 
-MEANINGS = {
-    "strict accuracy": "the answer, read from its tags, equals the reference as a set of labels, in a "
-    "completion that is not malformed: what the answer reward pays",
-    "clinical accuracy": "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
-    "substring accuracy": "a reference label occurs anywhere in the text (the original's metric)",
-    "graph F1": "mean over examples: the entities and relations of the reasoning against the reference's",
-    "entity F1": "all examples' entities added up; a finding and its negation are two entities",
-    "relation F1": "the same of relations, with the polarity of both ends",
-    "scene F1": "what the reasoning states against what was really drawn, not against the reference text",
-    "right for the wrong reason": "share of right answers whose graph F1 lies below 0.5",
-    "malformed": "completions whose reasoning or answer cannot be read, or that were cut off",
-    "reasoning, words": "mean length of the reasoning",
-}
-TERMINAL_ONLY = ("accuracy_no_format_gate",)
-"""Figures that the page has no room for; they stand in summary.json."""
+METRICS = tuple(metric for metric in tables.ROWS if metric.on_page)
+"""The metrics of the page's table."""
 
 
-def _cell(arm: Arm, name: str) -> dict[str, str]:
+def _cell(arm: Arm, metric: Metric) -> dict[str, str]:
+    name = metric.name
     estimate, change = arm.summary.get(name), (arm.comparison or {}).get(name)
     return {
         "name": name,
-        "label": tables.FIGURES[name],
-        "value": tables.number(estimate["value"], name) if estimate else "",
+        "label": metric.label,
+        "value": metric.number(estimate["value"]) if estimate else "",
         "interval": tables.interval(estimate, name) if estimate else "",
-        "change": tables.number(change["difference"], name, sign=True) if change else "",
+        "change": metric.number(change["difference"], sign=True) if change else "",
         "change_interval": tables.interval(change, name, sign=True) if change else "",
         "verdict": tables.verdict(change, name),
     }
 
 
 def _rows(arms: Sequence[Arm], baseline: str) -> list[dict[str, Any]]:
-    """The results table: figures that some arm has, arms in their order."""
-    shown = (name for name in tables.FIGURES if name not in TERMINAL_ONLY)
-    names = [name for name in shown if any(arm.summary.get(name) for arm in arms)]
+    """The results table: metrics that some arm has, arms in their order."""
+    metrics = [metric for metric in METRICS if any(arm.summary.get(metric.name) for arm in arms)]
     return [
         {
             "arm": arm.name,
@@ -66,7 +54,7 @@ def _rows(arms: Sequence[Arm], baseline: str) -> list[dict[str, Any]]:
             "mcnemar": f"{arm.comparison['mcnemar_p']:.2g}" if arm.comparison else "",
             "wins": (arm.comparison or {}).get("wins"),
             "losses": (arm.comparison or {}).get("losses"),
-            "cells": [_cell(arm, name) for name in names],
+            "cells": [_cell(arm, metric) for metric in metrics],
         }
         for arm in arms
     ]
@@ -160,7 +148,8 @@ def build(
             "patients": max((arm.summary["patients"] for arm in arms), default=0),
             "missing_subject": max((arm.summary.get("missing_subject", 0) for arm in arms), default=0),
             "rows": _rows(arms, baseline), "kinds": _kinds(arms), "arm_names": [arm.name for arm in arms],
-            "meanings": MEANINGS, "bars": bars, "panels": panels, "choice": CHOICE,
+            "meanings": {metric.label: metric.meaning for metric in METRICS}, "bars": bars, "panels": panels,
+            "choice": CHOICE,
             "cards": [card(film, number) for number, film in enumerate(films, 1)],
             "groups": GROUPS,
         },

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.evaluation.compare import compare_predictions
-from chexphi.evaluation.metrics import summarize
+from chexphi.evaluation.metrics import METRICS
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.evaluation.tables import FIGURES, PARTS, left_out_text
-from chexphi.files import read_json
+from chexphi.evaluation.summary import summarize
+from chexphi.evaluation.tables import left_out_text
+from chexphi.files import LINE_ADVICE, read_json
 from chexphi.report.parts import Arm, Curve
 from chexphi.runs import jsonl
 from chexphi.schema import InputError, Prediction
@@ -129,12 +130,12 @@ def _step_means(path: Path) -> list[dict[str, Any]]:
         InputError: For a line without step, token_ids and rewards.
     """
     values: dict[float, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for number, row in enumerate(jsonl.read(path, growing=True), 1):
+    for location, row in jsonl.rows_with_location(path, growing=True):
         ids, rewards = row.get("token_ids"), row.get("rewards")
         if not (_is_number(row.get("step")) and isinstance(ids, list) and isinstance(rewards, dict)):
-            raise InputError(f"{path}, line {number} has no step, token_ids and rewards: {jsonl.ADVICE}")
+            raise InputError(f"{location} has no step, token_ids and rewards: {LINE_ADVICE}")
         if not all(reward is None or _is_number(reward) for reward in rewards.values()):
-            raise InputError(f"{path}, line {number} has a reward that is not a number: {jsonl.ADVICE}")
+            raise InputError(f"{location} has a reward that is not a number: {LINE_ADVICE}")
         step = values[row["step"]]
         step["completions/mean_length"].append(len(row["token_ids"]))
         for name, reward in row["rewards"].items():
@@ -163,7 +164,7 @@ def _is_summary(written: Mapping[str, Any]) -> bool:
     by_kind = written["by_kind"]
     groups = list(by_kind.values()) if isinstance(by_kind, dict) else [None]
     counts = (written.get("n"), written.get("patients"), written.get("missing_subject", 0))
-    figures = [written.get(name) for name in (*FIGURES, *PARTS)]
+    figures = [written.get(metric.name) for metric in METRICS]
     figures += [figure for group in groups if isinstance(group, dict) for figure in group.values()]
     return (
         all(isinstance(group, dict) for group in groups)
@@ -213,9 +214,11 @@ def read_warnings(found: Sequence[Run]) -> list[str]:
     warnings = []
     for run in found:
         path = run.folder / "diagnostics.jsonl"
-        for number, row in enumerate(jsonl.read(path, growing=True, nan=True) if path.is_file() else (), 1):
+        if not path.is_file():
+            continue
+        for location, row in jsonl.rows_with_location(path, growing=True, nan=True):
             if not _is_number(row.get("step")) or not isinstance(row.get("message"), str):
-                raise InputError(f"{path}, line {number} has no step and message: {jsonl.ADVICE}")
+                raise InputError(f"{location} has no step and message: {LINE_ADVICE}")
             warnings.append(f"{run.name}, step {row['step']}: {row['message']}.")
     return warnings
 

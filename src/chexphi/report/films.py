@@ -137,7 +137,7 @@ def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
         "arm": arm,
         "right": prediction.is_correct,
         "wrong_reason": prediction.is_correct and match is not None and match.f1 < WRONG_REASON,
-        "answer": prediction.extra.get("predicted_answer") or parsed.answer or "",
+        "answer": prediction.predicted_answer or parsed.answer or "",
         "malformed": malformed,
         "raw": prediction.generated_text if malformed else "",
         "reasoning": pieces(parsed.think or "", predicted),
@@ -157,8 +157,8 @@ def card(film: Film, number: int) -> dict[str, Any]:
     return {
         "number": number,
         "id": film.id,
-        "kind": str(first.extra.get("kind") or ""),
-        "question_type": str(first.extra.get("question_type") or ""),
+        "kind": first.kind,
+        "question_type": first.question_type,
         "images": [
             {"caption": caption, "film": embed(image)}
             for caption, image in zip(captions[: len(film.images)], film.images, strict=True)

@@ -24,7 +24,7 @@ class Arm:
     predictions: Sequence[Prediction]
     """May be empty where only the summary is left."""
     summary: Mapping[str, Any]
-    """`evaluation.metrics.summarize`"""
+    """`evaluation.summary.summarize`"""
     comparison: Mapping[str, Any] | None = None
     """`evaluation.compare.compare_predictions(baseline, this)`; None for the baseline itself."""
 
@@ -60,7 +60,7 @@ def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list
     strata: dict[str, dict[tuple[bool, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in sorted(shared):
         pattern = tuple(rows[key].is_correct for rows in by_arm.values())
-        strata[str(first[key].extra.get("kind", ""))][pattern].append(key)
+        strata[first[key].kind][pattern].append(key)
     chosen = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
     return [
         Film(key, first[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,8 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a JSONL file of completions")
     rows = []
-    for number, row in enumerate(jsonl.read(path, nan=True), 1):
-        if limit is not None and number > limit:
-            break
-        rows.append(_checked_row(row, f"{path}, line {number}"))
+    for location, row in itertools.islice(jsonl.rows_with_location(path, nan=True), limit):
+        rows.append(_checked_row(row, location))
     if not rows:
         raise InputError(f"{path} has no rows: give at least one completion")
     return rows

@@ -58,18 +58,30 @@ class Scheme:
         Raises:
             ValueError: For a negative factor of a product.
         """
-        weights = self.weight()
-        given = {name: value for name in self.rewards if (value := values[name]) is not None}
-        if not given:
+        scored = [name for name in self.rewards if values[name] is not None]
+        if not scored:
             return None
-        added = sum(weights[name] * value for name, value in given.items() if name in PENALTIES)
-        rest = {name: value for name, value in given.items() if name not in PENALTIES}
         if self.combine == "product":
-            return added + (math.prod(_power(n, v, weights[n]) for n, v in rest.items()) if rest else 0.0)
+            return self._product(values)
         gate = self.gate or next((name for name in self.rewards if name not in PENALTIES), "")
-        if self.combine == "gated" and rest.get(gate, math.inf) < self.gate_at:
-            rest = {gate: rest[gate]}
-        return added + sum(weights[name] * value for name, value in rest.items())
+        gate_value = values.get(gate)
+        if self.combine == "gated" and gate_value is not None and gate_value < self.gate_at:
+            scored = [name for name in scored if name == gate or name in PENALTIES]
+        weights = self.weight()
+        return weighted_sum([values[name] for name in scored], [weights[name] for name in scored])
+
+    def _product(self, values: Mapping[str, float | None]) -> float:
+        weights = self.weight()
+        factors = [
+            _power(name, value, weights[name])
+            for name in self.rewards
+            if name not in PENALTIES and (value := values[name]) is not None
+        ]
+        penalties = [name for name in self.rewards if name in PENALTIES]
+        return weighted_sum(
+            [math.prod(factors) if factors else 0.0, *(values[name] for name in penalties)],
+            [1.0, *(weights[name] for name in penalties)],
+        )
 
 
 def _power(name: str, value: float, weight: float) -> float:
@@ -78,7 +90,7 @@ def _power(name: str, value: float, weight: float) -> float:
     return float(value**weight)
 
 
-def weighted_sum(rewards: Sequence[float], weights: Sequence[float]) -> float:
-    """The weighted sum of one completion's rewards, as TRL's: what does not apply counts nothing."""
+def weighted_sum(rewards: Sequence[float | None], weights: Sequence[float]) -> float:
+    """The total of one completion as a sum, as TRL has it: a reward that is None or NaN counts nothing."""
     pairs = zip(rewards, weights, strict=True)
-    return math.fsum(weight * value for value, weight in pairs if not math.isnan(value))
+    return math.fsum(weight * value for value, weight in pairs if value is not None and not math.isnan(value))

@@ -58,14 +58,22 @@ def accuracy(parsed: Parsed, gold: Sequence[str] | None, rule: AnswerRule = Answ
     """R_acc: the answer against the reference's; None where the reference has none.
 
     The format gate: the answer of a malformed completion, whatever its status, earns 0. Without it an answer
-    counts wherever it can be read: one closed `<answer>` is enough. The reward, `evaluate`, `ask` and `mine
-    score` all call this function, with the gate unless they say otherwise.
+    counts wherever it can be read: one closed `<answer>` is enough.
     """
     if gold is None or not answers.labels(gold):
         return None
     if parsed.answer is None or (rule.format_gate and parsed.status is not ParseStatus.ok):
         return 0.0
     return answers.score(parsed.answer, gold, rule.match)  # type: ignore[arg-type]
+
+
+def is_right(parsed: Parsed, gold: Sequence[str] | None, rule: AnswerRule = AnswerRule()) -> bool | None:  # noqa: B008 (frozen)
+    """Whether the answer earns the whole of R_acc; None where the reference has no answer.
+
+    `evaluate`, `ask` and `mine score` ask here, each with its rule.
+    """
+    earned = accuracy(parsed, gold, rule)
+    return None if earned is None else earned == 1
 
 
 def reasoning(parsed: Parsed) -> str:

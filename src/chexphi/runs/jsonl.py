@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic
-from chexphi.files import parse_json
+from chexphi.files import LINE_ADVICE, json_lines
 from chexphi.runs import processes, run_folder
 from chexphi.schema import InputError
 
@@ -55,32 +55,23 @@ def repair(path: Path) -> None:
         os.truncate(path, content.rfind(b"\n") + 1)  # writing the file again could lose it on a full disk
 
 
-ADVICE = "repair or remove the line"
-
-
-def read(path: Path, *, growing: bool = False, nan: bool = False) -> Iterator[dict[str, Any]]:
-    """The rows of a JSONL file.
-
-    Args:
-        path: The file.
-        growing: Leave out a last line whose end is not written yet.
-        nan: Whether NaN and Infinity count as numbers, as in the logs of a run that diverged.
+def rows_with_location(
+    path: Path, *, nan: bool = False, growing: bool = False, skip_blank: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The location (file and line, for messages) and the row of each line; arguments as `files.json_lines`.
 
     Raises:
         InputError: If a line is not a JSON object; the message has its number.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            location = f"{path}, line {number}"
-            try:
-                row = parse_json(line, location, advice=ADVICE, nan=nan)
-            except InputError:
-                if growing and not line.endswith(b"\n"):
-                    return
-                raise
-            if not isinstance(row, dict):
-                raise InputError(f"{location} is not a JSON object: {ADVICE}")
-            yield row
+    for location, row in json_lines(path, nan=nan, growing=growing, skip_blank=skip_blank):
+        if not isinstance(row, dict):
+            raise InputError(f"{location} is not a JSON object: {LINE_ADVICE}")
+        yield location, row
+
+
+def read(path: Path, *, nan: bool = False, growing: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file without their locations; arguments and errors as `rows_with_location`."""
+    return (row for _, row in rows_with_location(path, nan=nan, growing=growing))
 
 
 def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
