@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check format bench clean
+.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check docs format bench clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -15,7 +15,8 @@ help:
 	@echo "make test-gpu  what only a GPU shows"
 	@echo "make test-deepspeed  ZeRO on two CPU processes, in an environment of its own"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
-	@echo "make check   formatting, lint, types, import layers"
+	@echo "make check   formatting, lint, types, import layers, and make docs"
+	@echo "make docs    the site of the docs (docs/_build/html/index.html), warnings as errors"
 	@echo "make audit   known advisories of the pinned packages, from an online database"
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
@@ -26,7 +27,7 @@ help:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: install it, or name one with make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,report,ray,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,report,ray,docs,dev]'
 	@touch $@
 
 demo: .venv/.installed
@@ -77,11 +78,15 @@ test-verl: .venv-verl/.installed
 	.venv-verl/bin/python -m pip install -q --disable-pip-version-check --no-deps verl==0.9.1
 	.venv-verl/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_verl_runs.py
 
-check: .venv/.installed
+check: .venv/.installed docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --no-logo
+
+# Built from the pages and the docstrings; nothing is fetched.
+docs: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
 
 .venv-audit/.installed: Makefile
 	$(PYTHON) -m venv .venv-audit
@@ -99,5 +104,5 @@ bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .venv-audit .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist src/*.egg-info
+	rm -rf .venv .venv-audit .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/generated build dist src/*.egg-info
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
