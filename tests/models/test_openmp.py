@@ -49,7 +49,7 @@ def test_there_are_just_more_threads_than_cpus(cpus: int, threads: int) -> None:
 
 
 def test_every_thread_is_looked_at() -> None:
-    found = openmp.waited()
+    found = openmp.waiting_times()
     assert str(os.getpid()) in found
     assert all(value >= 0 for value in found.values())
 

@@ -511,7 +511,7 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
         patch.setattr(vllm_engines, "installed", lambda: True)
         vllm_engines.check(args, vllm_engines.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
-    vllm_engines.check_policy(args, recipe.trainable, policy.Place(root, None, kind))
+    vllm_engines.check_policy(args, recipe.trainable, policy.PolicyFolders(root, None, kind))
 
 
 def test_dynamic_sampling_draws_on_the_server(

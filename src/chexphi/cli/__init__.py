@@ -1,4 +1,4 @@
-"""`chexphi <verb>`: one verb a stage, no logic."""
+"""`chexphi VERB`: one verb for each stage; the logic is in the stages' own packages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
 
 CTRL_C = 130
-"""Typer's exit code for it, as shells have it."""
+"""Typer's exit code for Ctrl-C, the one that shells use."""
 EXTRAS = dict.fromkeys(
     ("torch", "torchvision", "safetensors", "transformers", "trl", "accelerate", "datasets", "pyarrow"),
     "train",
@@ -88,12 +88,12 @@ def sweep(context: typer.Context) -> None:
     from chexphi.report.sweep import table
     from chexphi.sweep import run as stage
 
-    found = stage.main(stage.parse(argv))
-    if "commands" in found and not as_json:
-        typer.echo("\n".join(found["commands"]))
+    figures = stage.main(stage.parse(argv))
+    if "commands" in figures and not as_json:
+        typer.echo("\n".join(figures["commands"]))
     else:
-        show_table(found, table, as_json=as_json)
-    if found.get("failed"):
+        show_table(figures, table, as_json=as_json)
+    if figures.get("failed"):
         raise typer.Exit(1)
 
 
@@ -113,14 +113,14 @@ def evaluate(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def plan(context: typer.Context) -> None:
-    """Say what a run of sft or grpo takes of a GPU's memory, before there is one."""
+    """Say how much of a GPU's memory a run of sft or grpo needs, before there is a GPU."""
     argv, as_json = recipe_argv(context, "chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig")
     from chexphi.cli.plan import table
     from chexphi.memory_plan import plan as stage
 
     with terminal.console().status("dry run"):
-        found = stage.main(*stage.parse(argv))
-    show_table(found, table, as_json=as_json)
+        figures = stage.main(*stage.parse(argv))
+    show_table(figures, table, as_json=as_json)
 
 
 app.command()(ask.ask)
@@ -194,11 +194,12 @@ def verl_rows(
 def main() -> None:
     """Run the command line; bad input is one sentence on standard error and exit code 2.
 
-    So is training that stopped at a value that is not finite, or at a reward that raised, with exit code 1.
+    Training that stopped at a value that is not finite, or at an error of a reward, is one sentence as well,
+    with exit code 1.
     """
     telemetry.turn_off()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # TRL sets the old name by default, and reads it
+    # TRL itself sets and reads the old name
     warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
     if not processes.is_main():
         launched.quiet()
@@ -216,13 +217,13 @@ def main() -> None:
     except (FloatingPointError, RewardError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except OSError as error:  # a path that is a folder, a file, or not ours to read or write
+    except OSError as error:  # a path that is a folder, is a file, or may not be read or written
         if error.filename is None:
             raise
         typer.echo(f"error: {error.filename}: {error.strerror}: choose another path", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as ended:
-        if isinstance(ended, SystemExit) and ended.code != CTRL_C:
+    except (KeyboardInterrupt, SystemExit) as interrupt:
+        if isinstance(interrupt, SystemExit) and interrupt.code != CTRL_C:
             raise
         typer.echo("Ctrl-C: ended", err=True)
         sys.exit(CTRL_C)

@@ -1,4 +1,4 @@
-"""`chexphi ask`: one question to a policy, no logic."""
+"""`chexphi ask`: one question to a policy."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def ask(
         show(reply.to_dict(), as_json=True)
         return
     console = Console()
-    for part in view(reply, colour=has_colour(console)):
-        console.print(part)
+    for block in view(reply, colour=has_colour(console)):
+        console.print(block)

@@ -26,7 +26,7 @@ def inspect(
     folder: Annotated[Path, typer.Argument(help="A model in either layout, or an adapter.")],
     as_json: Json = False,
 ) -> None:
-    """Layout, parameters by part, adapters, types and what is missing, without loading the weights."""
+    """Layout, parameters by part, adapters, types and missing tensors, without loading the weights."""
     from chexphi.models.original_layout.inspect import inspect as stage
 
     show_table(stage(folder), _table, as_json=as_json)
@@ -76,29 +76,28 @@ def merge(
 
 
 @contextmanager
-def _megabytes(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of megabytes."""
+def _megabytes(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar in megabytes: call the result with the bytes so far and the bytes in all."""
     with terminal.progress_bar() as bar:
-        task = bar.add_task(f"{what}, MB", total=None)
-        yield lambda done, total: bar.update(task, completed=done >> 20, total=total >> 20)
+        task = bar.add_task(f"{verb}, MB", total=None)
+        yield lambda completed, total: bar.update(task, completed=completed >> 20, total=total >> 20)
 
 
-def _title(found: dict[str, Any]) -> str:
-    if found["layout"] == "adapter":
-        return f"adapter of {found['base']}"
-    return f"{found['layout']} layout"
+def _title(figures: dict[str, Any]) -> str:
+    if figures["layout"] == "adapter":
+        return f"adapter of {figures['base']}"
+    return f"{figures['layout']} layout"
 
 
-def _table(found: dict[str, Any]) -> Table:
-    table = Table("part", "parameters", "rank", "alpha", title=_title(found))
-    for part, count in found["parameters"].items():
-        table.add_row(part, f"{count:,}")
-    for name, row in found["adapters"].items():
+def _table(figures: dict[str, Any]) -> Table:
+    table = Table("part", "parameters", "rank", "alpha", title=_title(figures))
+    for module, count in figures["parameters"].items():
+        table.add_row(module, f"{count:,}")
+    for name, row in figures["adapters"].items():
         table.add_row(f"adapter {name}", f"{row['parameters']:,}", str(row["rank"]), str(row["alpha"]))
-    tied = "tied to the input embedding" if found["tied"] else "with a tensor of its own"
-    table.caption = f"{', '.join(found['dtypes'])} in {found['files']} file(s); lm_head {tied}; " + (
-        f"{len(found['missing'])} missing, the first {found['missing'][0]}"
-        if found["missing"]
-        else "nothing missing"
+    head = "tied to the input embedding" if figures["tied"] else "with a tensor of its own"
+    missing = figures["missing"]
+    table.caption = f"{', '.join(figures['dtypes'])} in {figures['files']} file(s); lm_head {head}; " + (
+        f"{len(missing)} missing, the first {missing[0]}" if missing else "nothing missing"
     )
     return table

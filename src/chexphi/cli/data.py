@@ -40,7 +40,7 @@ def phantom(
             counts=counts,
             overwrite=overwrite,
             workers=workers,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=lambda completed, total: progress.update(task, completed=completed, total=total),
         )
     show({"out": str(out), **rows}, as_json=as_json)
 
@@ -66,7 +66,7 @@ def import_(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Read a dataset in its own form and write it in ours; images stay where they are."""
+    """Read a dataset in its own format and write it in ours; images stay where they are."""
     from chexphi.data.importers import convert
 
     figures = convert.convert(
@@ -100,7 +100,7 @@ def check(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Read a dataset, open its films, and say what is in it and what is wrong with it."""
+    """Read a dataset, open its films, and say what it contains and what is wrong with it."""
     from chexphi.data.check import check as stage
     from chexphi.reward_checks import offline_scores
 

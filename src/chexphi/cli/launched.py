@@ -1,4 +1,4 @@
-"""The command line under a launcher of several processes: which verbs run there, and which process speaks."""
+"""The command line under a launcher of several processes: which verbs run there, and which process prints."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from chexphi.runs import processes
 from chexphi.schema import InputError
 
 SHARED = ("sft", "grpo", "evaluate", "mine score")
-"""Verbs that share their work."""
+"""Verbs that divide their work between processes."""
 
 
 def quiet() -> None:
-    """Leave speaking to the main process of a run on several."""
+    """Turn off all output of this process: only the main one of several prints."""
     from transformers.utils import logging as native
 
     logging.getLogger().setLevel(logging.ERROR)
@@ -26,7 +26,7 @@ def quiet() -> None:
 
 
 def check_verb(words: list[str]) -> None:
-    """Refuse a verb that does not share its work between processes.
+    """Refuse a verb that does not divide its work between processes.
 
     Raises:
         InputError: Under a launcher of several processes, for such a verb.

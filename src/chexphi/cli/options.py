@@ -1,4 +1,4 @@
-"""What the verbs share: options, and how figures are printed."""
+"""Options that several verbs have, and the printing of figures."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
 
-def named(out: Path) -> Path:
-    """Where a result goes that is no text: `-` is no name for it."""
+def not_standard_output(out: Path) -> Path:
+    """The path of a result that is not text: `-` is refused."""
     if str(out) == "-":
         raise InputError(
             "--out is '-', and this verb does not write to standard output: name a file or folder"
@@ -31,16 +31,16 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
 ]
 Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph[:MODEL].")]
-Out = Annotated[Path, typer.Option("--out", callback=named, help="Where the result goes.")]
+Out = Annotated[Path, typer.Option("--out", callback=not_standard_output, help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.maximum), help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands in --out.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what stands in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")]
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:
-    """The recipe's words, and whether `--json` was among them; `--help` prints and ends."""
+    """The recipe's arguments, and whether `--json` was one of them; `--help` prints the help and ends."""
     words = list(context.args)
     if "--help" in words or "-h" in words:
         from chexphi.config import help_text
@@ -52,11 +52,11 @@ def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> 
 
 
 def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Callable[..., Any]:
-    """For a verb that ends in `**settings`: every field of a dataclass as an option, None where not given.
+    """For a verb that ends in `**settings`: add an option for every field of a dataclass, None by default.
 
     Args:
         kind: The dataclass; the help of a field is in its metadata.
-        leave_out: Fields that the verb has parameters of its own for.
+        leave_out: Fields for which the verb has parameters of its own.
     """
     hints = get_type_hints(kind)
 
@@ -72,22 +72,21 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
         def with_options(**arguments: Any) -> Any:
             return verb(**arguments)
 
-        own = [
-            one
-            for one in inspect.signature(verb, eval_str=True).parameters.values()
-            if one.kind != one.VAR_KEYWORD
+        parameters = [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(verb, eval_str=True).parameters.values()
+            if parameter.kind != parameter.VAR_KEYWORD
         ]
-        added = [option(field) for field in dataclasses.fields(kind) if field.name not in leave_out]
-        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in own] + added
+        parameters += [option(field) for field in dataclasses.fields(kind) if field.name not in leave_out]
         with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return with_options
 
     return decorate
 
 
 def has_colour(console: Console) -> bool:
-    """Whether what is printed shows in colour: not in a pipe, nor under NO_COLOR."""
+    """Whether the terminal shows colours: not in a pipe, and not with NO_COLOR."""
     return console.color_system is not None and not console.no_color
 
 

@@ -19,45 +19,46 @@ NAMES = {
     "learning": "forward and backward",
     "optimiser step": "optimiser step",
 }
-PARTS = {"cache": "KV cache", "logits": "logits", "gradients": "gradients"}
+PHASE_PARTS = {"cache": "KV cache", "logits": "logits", "gradients": "gradients"}
 
 
-def table(found: dict[str, Any]) -> Group:
+def table(figures: dict[str, Any]) -> Group:
     """Memory by part and phase, and the changes with which the run fits."""
-    learns, film, tokens, rows = (found[key] for key in ("parameters", "film", "tokens", "rows"))
-    peak = found["peak"]
+    learns, film, tokens, rows = (figures[key] for key in ("parameters", "film", "tokens", "rows"))
+    peak = figures["peak"]
     memory = Table(
-        "", "GB", "of it", title=f"{found['stage']} on {found['model']}: {peak['total']:.1f} GB at most"
+        "", "GB", "of it", title=f"{figures['stage']} on {figures['model']}: {peak['total']:.1f} GB at most"
     )
-    for name, size in found["always"].items():
+    for name, size in figures["always"].items():
         memory.add_row(NAMES[name], f"{size:.2f}")
     memory.add_section()
-    for name, phase in found["phases"].items():
-        parts = [f"{PARTS[part]} {phase[part]:.2f}" for part in PARTS if phase[part] >= 0.005]
-        total = f"with all above {phase['total']:.2f}"
+    for name, phase in figures["phases"].items():
+        details = [f"with all above {phase['total']:.2f}"]
+        details += [f"{text} {phase[key]:.2f}" for key, text in PHASE_PARTS.items() if phase[key] >= 0.005]
         style = "bold" if name == peak["phase"] else None
-        memory.add_row(NAMES[name], f"+ {phase['own']:.2f}", "; ".join([total, *parts]), style=style)
+        memory.add_row(NAMES[name], f"+ {phase['own']:.2f}", "; ".join(details), style=style)
     generated = f", {rows['generated']} rows generated at once" if rows["generated"] else ""
     memory.caption = (
         f"{learns['parameters']:,} parameters learn ({learns['share']:.2%}). "
         f"A film of {film['size'][0]} x {film['size'][1]} is {film['crops']} crops and "
         f"{film['tokens']:,} tokens; a prompt is {tokens['prompt']:,} tokens and its answer "
         f"{tokens['completion']:,}; {rows['micro-batch']} rows a micro-batch{generated}. "
-        "GB are 10^9 bytes; what CUDA itself takes and fragmentation are not counted."
+        "GB are 10^9 bytes; the memory of CUDA itself and fragmentation are not counted."
     )
-    return Group(memory, *_advice(found))
+    return Group(memory, *_advice(figures))
 
 
-def _advice(found: dict[str, Any]) -> list[Any]:
-    if found["memory"] is None:
+def _advice(figures: dict[str, Any]) -> list[Any]:
+    """The changes with which the run fits, if the size of a GPU is given."""
+    if figures["memory"] is None:
         return []
-    limit = f"{found['memory']:g} GB"
-    if found["peak"]["total"] <= found["memory"]:
+    limit = f"{figures['memory']:g} GB"
+    if figures["peak"]["total"] <= figures["memory"]:
         return [f"It fits {limit}."]
     changes = Table(
         "change, each with those above", "GB", "", title=f"To fit {limit}, the least harmful first"
     )
-    for row in found["changes"]:
+    for row in figures["changes"]:
         changes.add_row(row["change"], f"{row['total']:.1f}", "fits" if row["fits"] else "")
-    fits = any(row["fits"] for row in found["changes"])
-    return [changes, *([] if fits else [f"Nothing known makes it fit {limit}: take a larger GPU."])]
+    fits = any(row["fits"] for row in figures["changes"])
+    return [changes, *([] if fits else [f"No known change makes it fit {limit}: use a larger GPU."])]

@@ -1,4 +1,4 @@
-"""`chexphi rewards <verb>`: what completions earn, no logic."""
+"""`chexphi rewards VERB`: what completions earn."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def probe(
     as_json: Json = False,
     **settings: Any,
 ) -> None:
-    """What cheating pays: texts that are no reference, as a share of the references' pay."""
+    """What cheating pays: the rewards of manipulated texts, as a share of the references' rewards."""
     from chexphi.data.read import read_examples
     from chexphi.report import probe as report
     from chexphi.reward_checks import probe as stage
@@ -83,8 +83,8 @@ def probe(
         figures = stage.probe(prepared, seed=seed, step=lambda: progress.advance(task))
     if out:
         run_folder.open_run(out, overwrite=overwrite)
-        probed = {one["name"]: one["settings"] for one in figures["configurations"]}
-        run_folder.write_manifest(out, config=probed, data=file, seed=seed, stage="probe")
+        config = {setup["name"]: setup["settings"] for setup in figures["configurations"]}
+        run_folder.write_manifest(out, config=config, data=file, seed=seed, stage="probe")
         run_folder.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Standard output whose disk takes no more (`chexphi ... > FILE`): one sentence, as for any other file."""
+"""A full disk under standard output (`chexphi ... > FILE`) gives one sentence, as for any other file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REMEDY = "make room, or send it elsewhere"
 
 
 class _Guarded(io.TextIOWrapper):
-    """A reader that has gone away stays the system's error: typer ends the process without a word."""
+    """A closed pipe stays the system's error: typer then ends the process without a message."""
 
     def write(self, text: str, /) -> int:
         with atomic.writing(NAME, remedy=REMEDY):
@@ -26,9 +26,9 @@ class _Guarded(io.TextIOWrapper):
 
 
 def guard() -> None:
-    """From here on, writing to a standard output that is full raises `InputError`.
+    """From now on, writing to standard output raises `InputError` when its disk is full.
 
-    Only the process's own: another would be closed with the wrapper that it had.
+    Only the process's own standard output is wrapped: a replaced one would be closed with its wrapper.
     """
     if type(sys.stdout) is io.TextIOWrapper and sys.stdout is sys.__stdout__:
         sys.stdout = _Guarded(
@@ -41,13 +41,13 @@ def guard() -> None:
 
 
 def flush() -> None:
-    """Write what is left to write, where there is a standard output."""
+    """Write what is still in the buffer, if there is a standard output."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def drop_rest() -> None:
-    """Drop what cannot be written: the interpreter would fail on it once more as it ends."""
+    """Drop what cannot be written: otherwise the interpreter fails on it again when it ends."""
     try:
         flush()
     except (InputError, OSError):

@@ -1,7 +1,8 @@
-"""Libraries that report their use to their makers: off, unless the user turned one on herself.
+"""Turns off libraries' reports of their use, unless the user turned one on.
 
-Set for the command line before a library is imported; processes that it starts inherit it. Who uses the
-package from Python keeps her environment: the trainers send nothing there either (`training.outward`).
+The command line does so before a library is imported; its child processes inherit the variables. The
+environment of those who use the package from Python stays as it is: the trainers send nothing there either
+(`training.preflight.outward`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 
-OFF = {
+REPORTS_OFF = {
     "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL, transformers, datasets, gradio's hub calls
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
@@ -17,10 +18,10 @@ OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "WANDB_ERROR_REPORTING": "false",
 }
-"""What turns each library's own reports off."""
+"""The variables that turn off each library's reports."""
 
 
 def turn_off(environment: MutableMapping[str, str] = os.environ) -> None:
     """Turn the reports of libraries off; a variable that is set stays as it is."""
-    for name, value in OFF.items():
+    for name, value in REPORTS_OFF.items():
         environment.setdefault(name, value)

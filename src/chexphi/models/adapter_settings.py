@@ -1,4 +1,4 @@
-"""What counts of an adapter's `adapter_config.json`: PEFT is told nothing else of it."""
+"""The settings of an adapter's `adapter_config.json` that PEFT gets from us; it sees no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "use_rslora": False,
     "modules_to_save": [],
 }
-"""What is read of an adapter's settings, with PEFT's own values where they are left out."""
+"""The settings that are read, with PEFT's own defaults."""
 UNUSED = frozenset(
     (
         *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "inference_mode"),
@@ -24,10 +24,10 @@ UNUSED = frozenset(
         *("ensure_weight_tying", "qalora_group_size", "megatron_core"),
     )
 )
-"""Its other settings that change nothing: the modules follow from the base, the values from the file."""
+"""Settings that may have any value: the modules follow from the base, the tensors from the file."""
 UNCHANGED = {"bias": ("none",), "init_lora_weights": (True, "gaussian", "orthogonal")}
-"""Further settings with the values that leave the adapter plain LoRA; PiSSA, OLoRA and others that begin with
-parts of the base also take these parts from the base when it is loaded."""
+"""Settings with the values for which the adapter is ordinary LoRA. PiSSA, OLoRA and others begin with parts
+of the base, and remove these parts from the base when it is loaded: they are refused."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -37,13 +37,13 @@ def read(folder: Path) -> dict[str, Any]:
         `r`, `lora_alpha`, `lora_dropout`, `use_rslora` and `modules_to_save`.
 
     Raises:
-        InputError: If it is not LoRA, a value is not one, or another setting asks for more than LoRA.
+        InputError: If it is not LoRA, a value is wrong, or another setting makes it more than ordinary LoRA.
     """
     path = folder / CONFIG
-    found = read_object(path)
-    if found.get("peft_type") != "LORA":
+    settings = read_object(path)
+    if settings.get("peft_type") != "LORA":
         raise InputError(f"{path} does not describe a LoRA adapter: only LoRA is read")
-    values = DEFAULTS | {name: found[name] for name in DEFAULTS if found.get(name) is not None}
+    values = DEFAULTS | {name: settings[name] for name in DEFAULTS if settings.get(name) is not None}
     if type(values["r"]) is not int or values["r"] < 1:
         raise InputError(f"{path}: r is {shown(values['r'])}: it is the rank, a whole number from 1")
     alpha, dropout = values["lora_alpha"], values["lora_dropout"]
@@ -56,7 +56,7 @@ def read(folder: Path) -> dict[str, Any]:
     modules = values["modules_to_save"]
     if not isinstance(modules, list) or not all(isinstance(name, str) and name for name in modules):
         raise InputError(f"{path}: modules_to_save is {shown(modules)}: use a list of names of modules")
-    for name, value in found.items():
+    for name, value in settings.items():
         if value and name not in DEFAULTS and name not in UNUSED and value not in UNCHANGED.get(name, ()):
             raise InputError(f"{path}: {name} is {shown(value)}, and only plain LoRA is read: merge it first")
     return values

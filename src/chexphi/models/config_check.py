@@ -1,6 +1,6 @@
-"""Whether a folder's settings describe the model that its weights are: told from headers, before it is built.
+"""Whether a folder's settings describe the model of its weights; checked on headers, before it is built.
 
-A size that is wrong in `config.json` would else be found when memory for it is asked for, or not at all.
+Without this, a wrong size in `config.json` is found only when memory is allocated, or not at all.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from chexphi.schema import InputError, shown
 
 REPEATED = ("num_hidden_layers", "num_layers", "num_blocks", "depth")
 """Settings that count modules, each with tensors of its own."""
-BUFFERS = 50_000_000
-"""Numbers of all tables that are computed and not saved (positions, rotations), at most."""
+MAX_BUFFERS = 50_000_000
+"""The most values of all tables that are computed and not saved (positions, rotations)."""
 
 
 def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None:
     """Refuse settings that describe a much larger model than the weights beside them.
 
-    Weights that are missing one by one are named when the model is loaded.
+    Single missing weights are named later, when the model is loaded.
 
     Args:
         model_class: Of the family.
@@ -35,7 +35,7 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         tensors: Headers of the weights in it.
 
     Raises:
-        InputError: For that, or if no such model can be built.
+        InputError: If they do, or if no such model can be built.
     """
     config_file = folder / "config.json"
     for key, value in entries(read_object(config_file)):
@@ -48,25 +48,25 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         config = model_class.config_class.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        config._attn_implementation = "eager"  # a folder's own may need what is not installed, or asked for
+        config._attn_implementation = "eager"  # the folder's may need a package that is not installed
         with torch.device("meta"), no_init_weights(), warnings.catch_warnings(action="ignore"):
             model = model_class(config)
-    if empty := next((name for name, part in model.named_parameters() if not part.numel()), None):
+    if empty := next((name for name, parameter in model.named_parameters() if not parameter.numel()), None):
         raise InputError(f"{config_file} describes a model whose {empty} has no numbers: copy it again")
     described = sum(parameter.numel() for parameter in model.parameters())
-    held = sum(header.count for header in tensors.values())
+    in_files = sum(header.count for header in tensors.values())
     computed = sum(buffer.numel() for buffer in model.buffers())
-    if described > 2 * held or computed > BUFFERS:
+    if described > 2 * in_files or computed > MAX_BUFFERS:
         raise InputError(
             f"{config_file} describes a model of {described:,} numbers and tables of {computed:,}, and the "
-            f"weights beside it are {held:,}: one of the two belongs to another model"
+            f"weights beside it are {in_files:,}: one of the two belongs to another model"
         )
 
 
 def check_unused(model: Any, folder: Path, unused: Iterable[str]) -> None:
-    """Refuse weights of blocks that the settings do not count, or of a layer that they describe without.
+    """Refuse weights of more blocks than the settings count, or of a layer that has none by the settings.
 
-    A part of its own that this family has not (another tower, a second head) may lie beside the others.
+    A separate module that this family does not have (another tower, a second head) is allowed.
 
     Args:
         model: As loaded.
@@ -78,10 +78,10 @@ def check_unused(model: Any, folder: Path, unused: Iterable[str]) -> None:
     """
     modules = dict(model.named_modules())
     for name in sorted(unused):
-        parts = name.split(".")
-        known = next(end for end in range(len(parts), -1, -1) if ".".join(parts[:end]) in modules)
-        rest = parts[known:]
-        if rest[0].isdecimal() or (known and rest in (["weight"], ["bias"])):
+        words = name.split(".")
+        depth = next(end for end in range(len(words), -1, -1) if ".".join(words[:end]) in modules)
+        missing_path = words[depth:]
+        if missing_path[0].isdecimal() or (depth and missing_path in (["weight"], ["bias"])):
             raise InputError(
                 f"{folder} has weights that its config.json does not describe, the first of them {name!r}: "
                 "one of the two belongs to another model"

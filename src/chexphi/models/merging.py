@@ -1,4 +1,4 @@
-"""`chexphi checkpoint merge`: a policy with its adapter folded into the weights."""
+"""`chexphi checkpoint merge`: a policy with its adapter merged into the weights."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from chexphi.schema import InputError
 def merge(folder: Path, target: Path) -> dict[str, Any]:
     """Write a native model without an adapter that answers as the policy does.
 
-    A speech adapter is not carried over: it was trained on the weights without the vision adapter.
+    A speech adapter is not copied: it was trained on the weights without the vision adapter.
 
     Args:
         folder: An adapter that names its base, or a base with `vision-lora/` beside it.
-        target: A new folder; it appears when all is written.
+        target: A new folder; it appears only when everything is written.
 
     Returns:
         `out` and `parameters`.
 
     Raises:
-        InputError: If there is no adapter, the target is not empty, or the disk too small or not writable.
+        InputError: If there is no adapter, the target is not empty, or the disk is too small or not writable.
     """
-    place = policy.locate(folder)
-    if place.adapter is None:
+    folders = policy.locate(folder)
+    if folders.adapter is None:
         raise InputError(f"{folder} has no adapter: there is nothing to merge")
     run_folder.check_folder(target)
     atomic.check_place(target.absolute().parent)
-    atomic.check_room(target, sum(header.size for header in tensor_headers.read(place.base).values()))
+    atomic.check_room(target, sum(header.size for header in tensor_headers.read(folders.base).values()))
     model, processor = policy.load(folder, device="cpu")
     model = adapter.merged(model)
-    with atomic.whole_folder(target) as part:
-        model.save_pretrained(part)
-        processor.save_pretrained(part)
+    with atomic.whole_folder(target) as part_path:
+        model.save_pretrained(part_path)
+        processor.save_pretrained(part_path)
     return {"out": str(target), "parameters": sum(parameter.numel() for parameter in model.parameters())}

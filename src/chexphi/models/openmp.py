@@ -1,11 +1,11 @@
-"""OpenMP's threads on a machine that others use, too.
+"""OpenMP's threads on a machine with other busy processes.
 
-libgomp's threads spin while they wait for each other, which makes two a good deal faster than one on a
-quiet machine. Beside another busy process the thread that is waited for may not be running: then two threads
-are many times slower than one. The environment (OMP_WAIT_POLICY, GOMP_SPINCOUNT) chooses once for a whole
-run. But while there are more OpenMP threads than CPUs, libgomp spins a hundred times only, and then sleeps
-(its manual, GOMP_SPINCOUNT). So while this process's threads have to wait for a CPU, idle threads are held
-that make it so. Nothing that is computed changes: each operation keeps its number of threads.
+libgomp's threads spin while they wait for each other. On a quiet machine that makes two threads much faster
+than one. Beside another busy process, the thread that the others wait for may not be running: then two
+threads are many times slower than one. The environment (OMP_WAIT_POLICY, GOMP_SPINCOUNT) fixes the behaviour
+for a whole run. But while there are more OpenMP threads than CPUs, libgomp spins only a hundred times, and
+then sleeps (its manual, GOMP_SPINCOUNT). So while this process's threads have to wait for a CPU, idle threads
+are started to get there. No result changes: each operation keeps its number of threads.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pathlib import Path
 import torch
 
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""The user's own, with which nothing is done here."""
-LOOK_SECONDS = 0.5
+"""If the user set one of these, nothing is done here."""
+CHECK_SECONDS = 0.5
 BUSY, QUIET = 0.35, 0.2
-"""Seconds a second that all threads wait for a CPU: others are there, others are gone (`docs/log.md`)."""
-QUIET_LOOKS = 6
-"""Looks in a row that have to be quiet."""
-PARALLEL = 1 << 17
-"""Elements that torch divides among threads."""
+"""Seconds a second that all threads wait for a CPU: above, others are busy; below, quiet (`docs/log.md`)."""
+QUIET_CHECKS = 6
+"""Checks in a row that have to be quiet."""
+PARALLEL_SIZE = 1 << 17
+"""Elements of a tensor that torch divides between threads."""
 TASKS = Path("/proc/self/task")
 
 
 def share_cpus(environment: Mapping[str, str] = os.environ) -> None:
-    """Watch over this process from now on, where it has OpenMP threads and Linux says how long they wait."""
+    """Watch this process from now on, if it has OpenMP threads and Linux says how long they wait."""
     if _WATCHED.is_set() or torch.get_num_threads() == 1 or any(name in environment for name in SETTINGS):
         return
     if (TASKS / str(threading.get_native_id()) / "schedstat").exists():
@@ -51,13 +51,13 @@ STOP_SECONDS = 5.0
 
 
 def _stop(watcher: threading.Thread) -> None:
-    """A thread that is inside torch while the interpreter ends aborts the process."""
+    """End the watcher: a thread that is inside torch while the interpreter ends aborts the process."""
     _STOPPED.set()
     watcher.join(STOP_SECONDS)
 
 
 def helpers(cpus: int, threads: int) -> int:
-    """How many idle threads, each with a team of `threads`, it takes to have more of them than CPUs.
+    """How many idle threads, each with a team of `threads`, make more OpenMP threads than CPUs.
 
     >>> helpers(2, 2), helpers(16, 2), helpers(16, 16)
     (1, 15, 1)
@@ -65,30 +65,30 @@ def helpers(cpus: int, threads: int) -> int:
     return math.ceil(max(1, cpus + 1 - threads) / (threads - 1))
 
 
-def waited() -> dict[str, int]:
-    """Nanoseconds that each thread of this process was ready to run, and waited for a CPU."""
-    found = {}
+def waiting_times() -> dict[str, int]:
+    """Nanoseconds that each thread of this process was ready to run and waited for a CPU."""
+    nanoseconds = {}
     for task in TASKS.iterdir():
         with contextlib.suppress(OSError):  # it has ended since
-            found[task.name] = int((task / "schedstat").read_text().split()[1])
-    return found
+            nanoseconds[task.name] = int((task / "schedstat").read_text().split()[1])
+    return nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether others use the machine, by how long this process's threads waited for a CPU."""
+    """Whether others use the machine, judged by how long this process's threads waited for a CPU."""
 
     busy: bool = False
-    quiet_looks: int = 0
+    quiet_checks: int = 0
 
     def after(self, share: float) -> Verdict:
-        """The verdict after one more look.
+        """The verdict after one more check, in which threads waited for this share of the time.
 
         >>> Verdict().after(0.5).busy, Verdict().after(0.3).busy, Verdict(busy=True).after(0.1).busy
         (True, False, True)
         """
-        quiet = self.quiet_looks + 1 if share < QUIET else 0
-        return Verdict(share > BUSY or (self.busy and quiet < QUIET_LOOKS), quiet)
+        quiet_checks = self.quiet_checks + 1 if share < QUIET else 0
+        return Verdict(share > BUSY or (self.busy and quiet_checks < QUIET_CHECKS), quiet_checks)
 
 
 class Crowd:
@@ -104,7 +104,7 @@ class Crowd:
             thread.start()
 
     def _wait(self) -> None:
-        torch.zeros(PARALLEL).add_(1)  # makes the team, which ends with this thread
+        torch.zeros(PARALLEL_SIZE).add_(1)  # starts the team, which ends with this thread
         self._end.wait()
 
     def leave(self) -> None:
@@ -115,12 +115,12 @@ class Crowd:
 
 def _watch() -> None:
     crowd: Crowd | None = None
-    verdict, before, when = Verdict(), waited(), time.monotonic()
-    while not _STOPPED.wait(LOOK_SECONDS):
-        now, then = waited(), time.monotonic()
-        nanoseconds = sum(total - before.get(name, 0) for name, total in now.items())
-        verdict = verdict.after(nanoseconds / 1e9 / (then - when))
-        before, when = now, then
+    verdict, earlier_waits, earlier_time = Verdict(), waiting_times(), time.monotonic()
+    while not _STOPPED.wait(CHECK_SECONDS):
+        waits, time_now = waiting_times(), time.monotonic()
+        nanoseconds = sum(total - earlier_waits.get(name, 0) for name, total in waits.items())
+        verdict = verdict.after(nanoseconds / 1e9 / (time_now - earlier_time))
+        earlier_waits, earlier_time = waits, time_now
         if verdict.busy and crowd is None:
             crowd = Crowd()
         elif crowd is not None and not verdict.busy:

@@ -25,12 +25,12 @@ FAMILIES = {
     "qwen3_vl": qwen_vl.load_3,
     "gemma3": gemma3.load,
 }
-"""How a model of a `model_type` is loaded."""
+"""The function that loads a model of each `model_type`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the parts of a policy are."""
+class PolicyFolders:
+    """The folders of a policy's base and adapter."""
 
     base: Path
     adapter: Path | None
@@ -38,14 +38,14 @@ class Place:
     """The base's `model_type`."""
 
 
-def locate(folder: Path) -> Place:
+def locate(folder: Path) -> PolicyFolders:
     """The base and the adapter of a policy's folder; nothing is loaded.
 
     Raises:
-        InputError: If it is no policy, or one in the original layout.
+        InputError: If it is not a policy, or is one in the original layout.
     """
-    own = folder if (folder / adapter.CONFIG).is_file() else None
-    base = adapter.base_of(folder) if own else folder
+    is_adapter = (folder / adapter.CONFIG).is_file()
+    base = adapter.base_of(folder) if is_adapter else folder
     if not (base / "config.json").is_file():
         raise InputError(f"{base} is not a model folder: it has no config.json")
     kind = str(read_object(base / "config.json").get("model_type"))
@@ -54,8 +54,10 @@ def locate(folder: Path) -> Place:
             f"{base} is in the original layout of Phi-4-multimodal, which must be imported first: "
             f"chexphi checkpoint import {base} DST"
         )
-    beside = base / VISION_ADAPTER
-    return Place(base, own or (beside if beside.is_dir() else None), kind)
+    if is_adapter:
+        return PolicyFolders(base, folder, kind)
+    vision_adapter = base / VISION_ADAPTER
+    return PolicyFolders(base, vision_adapter if vision_adapter.is_dir() else None, kind)
 
 
 def load(
@@ -70,37 +72,38 @@ def load(
     """The policy, frozen and in evaluation mode, and its processor.
 
     Args:
-        folder: Native weights, with the adapter in `vision-lora/` if that is beside them; or an adapter.
-        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
+        folder: Native weights, with the adapter in `vision-lora/` if they have one; or an adapter.
+        dtype: Name of a torch dtype; `auto` is the type in which the weights were saved.
         attn_implementation: `sdpa`, `eager` or `flash_attention_2`.
-        dynamic_hd: Most tiles a film is cut into; None keeps the folder's own setting.
+        dynamic_hd: The most tiles that a film is cut into; None keeps the folder's own setting.
         with_head: Give the adapter, if there is one, an `lm_head` of its own.
-        device: Where it goes; None is the GPU of this process, or the CPU where there is none.
+        device: The device of the model; None is the GPU of this process, or the CPU if there is none.
 
     Returns:
-        A `PeftModel` with the adapter `default`, or the plain model where there is no adapter; the processor.
+        A `PeftModel` with the adapter `default`, or the model itself if there is no adapter; the processor.
 
     Raises:
         InputError: If the folder cannot be read as a policy.
     """
     _check_settings(dtype, attn_implementation)
-    place = locate(Path(folder))
-    if place.kind not in FAMILIES:
+    folders = locate(Path(folder))
+    if folders.kind not in FAMILIES:
         raise InputError(
-            f"{place.base} holds a model of type {shown(place.kind)}: {', '.join(FAMILIES)} are what is read"
+            f"{folders.base} holds a model of type {shown(folders.kind)}: {', '.join(FAMILIES)} are what is "
+            "read"
         )
     settings: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
     if dynamic_hd is not None:
-        _check_crops(dynamic_hd, place.kind)
+        _check_crops(dynamic_hd, folders.kind)
         settings["dynamic_hd"] = dynamic_hd
     own_processor = (Path(folder) / "tokenizer.json").is_file()
-    settings["processor_folder"] = Path(folder) if own_processor else place.base
-    model, processor = FAMILIES[place.kind](place.base, **settings)
-    if place.adapter is not None:
-        model_folder.check(place.adapter)
-        model = adapter.load(model, place.adapter, targets=model.lora_targets, with_head=with_head)
-    where = device or PartialState(cpu=not torch.cuda.is_available()).device
-    model = model.to(where).eval().requires_grad_(False)
+    settings["processor_folder"] = Path(folder) if own_processor else folders.base
+    model, processor = FAMILIES[folders.kind](folders.base, **settings)
+    if folders.adapter is not None:
+        model_folder.check(folders.adapter)
+        model = adapter.load(model, folders.adapter, targets=model.lora_targets, with_head=with_head)
+    target_device = device or PartialState(cpu=not torch.cuda.is_available()).device
+    model = model.to(target_device).eval().requires_grad_(False)
     trial_question.check(model, processor, settings["processor_folder"])
     return model, processor
 

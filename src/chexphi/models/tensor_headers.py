@@ -1,4 +1,4 @@
-"""Names, shapes, types and places of a folder's tensors, from the headers of its safetensors files alone."""
+"""Names, shapes, types and positions of a folder's tensors, from the headers of its safetensors files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of one tensor before its data."""
+    """The entry of one tensor in a file's header."""
 
     shape: tuple[int, ...]
     dtype: str
     """As safetensors writes it: `F32`, `BF16`."""
     file: str
     start: int
-    """Place of its first byte in the file."""
+    """Position of its first byte in the file."""
     stop: int
-    """Place after its last byte."""
+    """Position after its last byte."""
 
     @property
     def count(self) -> int:
-        """Numbers in it."""
+        """How many values it has."""
         return prod(self.shape)
 
     @property
     def size(self) -> int:
-        """Bytes of it."""
+        """How many bytes it has."""
         return self.stop - self.start
 
 
@@ -43,22 +43,22 @@ def read(folder: Path) -> dict[str, Header]:
     """The tensors of all safetensors files of a folder, by name.
 
     Raises:
-        InputError: If there are none, a file is damaged or cut, a tensor stands twice, or the index names a
-            file or a tensor that is not there.
+        InputError: If there are none, a file is damaged or cut, two files have the same tensor, or the index
+            names a file or a tensor that does not exist.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickles = sorted(file.name for file in folder.glob("*.bin"))
         hint = f"{pickles[0]} is a pickle and is not read" if pickles else "name the folder of the weights"
         raise InputError(f"{folder} has no *.safetensors file: {hint}")
-    found: dict[str, Header] = {}
+    headers: dict[str, Header] = {}
     for file in files:
         for name, header in read_file(file).items():
-            if name in found:
-                raise InputError(f"{file} holds {name}, which {found[name].file} holds as well")
-            found[name] = header
-    _check_index(folder, found)
-    return found
+            if name in headers:
+                raise InputError(f"{file} holds {name}, which {headers[name].file} holds as well")
+            headers[name] = header
+    _check_index(folder, headers)
+    return headers
 
 
 def read_file(path: Path) -> dict[str, Header]:
@@ -90,8 +90,8 @@ def read_file(path: Path) -> dict[str, Header]:
     }
 
 
-def _check_index(folder: Path, found: dict[str, Header]) -> None:
-    """The library opens what the index names: it has to be the file of this folder with the tensor."""
+def _check_index(folder: Path, headers: dict[str, Header]) -> None:
+    """Refuse an index that is wrong: the library opens the files that it names, without a check."""
     index = folder / INDEX
     if not index.is_file():
         return
@@ -104,9 +104,9 @@ def _check_index(folder: Path, found: dict[str, Header]) -> None:
                 f"{index} names {shown(file)} for {shown(name)}, and only files in its folder are read: copy "
                 "it again"
             )
-        if name not in found:
+        if name not in headers:
             raise InputError(f"{index} names {name} in {file}, which is not there: copy {file} again")
-        if found[name].file != file:
+        if headers[name].file != file:
             raise InputError(
-                f"{index} names {name} in {file}, and it is in {found[name].file}: copy it again"
+                f"{index} names {name} in {file}, and it is in {headers[name].file}: copy it again"
             )

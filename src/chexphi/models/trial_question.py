@@ -1,7 +1,7 @@
-"""One question about a blank film, asked when a policy is loaded: settings that do not fit are found here.
+"""One question about a blank film when a policy is loaded: it finds settings that do not fit each other.
 
-Libraries look at most settings of a tokenizer, a chat template, an image processor and a model when they are
-used, which would be in the middle of a run.
+Libraries check most settings of a tokenizer, a chat template, an image processor and a model only when they
+are used: without this question, in the middle of a run.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from chexphi.schema import InputError, shown
 SIZE = (64, 48)
 """Width and height of the film."""
 MAX_PIXELS = 1 << 26
-"""Of a film as it is resized; the published processors go up to 2**24."""
+"""Of a resized film; the published processors go up to 2**24."""
 PREPARATION = ("processor_config.json", "preprocessor_config.json")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
 POSITIVE = ("temperature", "repetition_penalty", "max_length", "max_new_tokens", "top_p")
-OFF: dict[str, float] = {
+NEUTRAL_VALUES: dict[str, float] = {
     **dict.fromkeys(("num_beams", "num_beam_groups", "num_return_sequences"), 1),
     **dict.fromkeys(("typical_p", "top_h", "guidance_scale", "encoder_repetition_penalty"), 1),
     **dict.fromkeys(("min_length", "min_new_tokens", "no_repeat_ngram_size"), 0),
@@ -36,12 +36,12 @@ OFF: dict[str, float] = {
     **dict.fromkeys(("exponential_decay_length_penalty", "watermarking_config", "renormalize_logits"), 0),
     **dict.fromkeys(("prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp"), 0),
 }
-"""Settings of generation that would change how completions are drawn in training, with the value that does
-not. What else a folder says has no effect on it, or is known to the stages."""
+"""Settings of generation that would change how completions are sampled in training, each with the value that
+changes nothing. Other settings have no effect on sampling, or the stages set them."""
 
 
 def check_films(folder: Path) -> None:
-    """Refuse sizes of films that no processor can make; nothing is loaded.
+    """Refuse a size of films that no processor can produce; nothing is loaded.
 
     Raises:
         InputError: For the first one.
@@ -55,35 +55,36 @@ def check_films(folder: Path) -> None:
 
 
 def _check_side(path: Path, name: str, value: Any) -> None:
-    most = MAX_PIXELS if name.endswith("_edge") else math.isqrt(MAX_PIXELS)  # Qwen's count pixels
-    if value is not None and (type(value) is not int or not 1 <= value <= most):
+    # Qwen's longest_edge and shortest_edge are numbers of pixels in the whole film
+    limit = MAX_PIXELS if name.endswith("_edge") else math.isqrt(MAX_PIXELS)
+    if value is not None and (type(value) is not int or not 1 <= value <= limit):
         raise InputError(
-            f"{path}: the size of a film, {name}, is {shown(value)}: use a number from 1 to {most}"
+            f"{path}: the size of a film, {name}, is {shown(value)}: use a number from 1 to {limit}"
         )
 
 
 def check_generation(model: Any, folder: Path) -> None:
-    """Refuse settings of generation that name no token, or that training would draw completions with.
+    """Refuse settings of generation that name no token, or that would change the sampling in training.
 
     Raises:
         InputError: For the first one.
     """
-    where, vocabulary = folder / "generation_config.json", model.get_input_embeddings().num_embeddings
+    path, vocabulary = folder / "generation_config.json", model.get_input_embeddings().num_embeddings
     for name, value in model.generation_config.to_diff_dict().items():
         if name.startswith("_") or value is None:
             continue
-        if name in OFF and (value is True or (value and value != OFF[name])):
-            raise InputError(f"{where}: {name} is {shown(value)}, and it is not read: remove the entry")
+        if name in NEUTRAL_VALUES and (value is True or (value and value != NEUTRAL_VALUES[name])):
+            raise InputError(f"{path}: {name} is {shown(value)}, and it is not read: remove the entry")
         ids = value if isinstance(value, list) else [value]
-        if name in TOKEN_IDS and any(type(one) is not int or not 0 <= one < vocabulary for one in ids):
+        if name in TOKEN_IDS and any(type(id_) is not int or not 0 <= id_ < vocabulary for id_ in ids):
             raise InputError(
-                f"{where}: {name} is {shown(value)}: use ids of tokens, from 0 to {vocabulary - 1}"
+                f"{path}: {name} is {shown(value)}: use ids of tokens, from 0 to {vocabulary - 1}"
             )
-        number = type(value) in (int, float) and math.isfinite(value)
-        off = name == "temperature" and not model.generation_config.do_sample  # a greedy one, written out
-        least = 0 if off or name not in POSITIVE else math.ulp(0)
-        if name in (*POSITIVE, "top_k", "min_p") and not (number and value >= least):
-            raise InputError(f"{where}: {name} is {shown(value)}: use a positive number")
+        is_number = type(value) in (int, float) and math.isfinite(value)
+        greedy = name == "temperature" and not model.generation_config.do_sample  # 0 is allowed then
+        minimum = 0 if greedy or name not in POSITIVE else math.ulp(0)
+        if name in (*POSITIVE, "top_k", "min_p") and not (is_number and value >= minimum):
+            raise InputError(f"{path}: {name} is {shown(value)}: use a positive number")
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def check(model: Any, processor: Any, folder: Path) -> None:
     Args:
         model: The policy, in evaluation mode.
         processor: Its processor.
-        folder: Of the processor, which is blamed.
+        folder: Of the processor, for the message.
 
     Raises:
         InputError: If the question cannot be asked, or the answer is not made of numbers.
@@ -102,9 +103,9 @@ def check(model: Any, processor: Any, folder: Path) -> None:
         text = processor.apply_chat_template(prompts.messages("Is it new?", 1), add_generation_prompt=True)
         films = [[Image.new("L", SIZE)]]
         inputs = processor(text=[text], images=films, padding=True, return_tensors="pt")
-        films_found = model.film_counts(inputs["input_ids"])
+        film_counts = model.film_counts(inputs["input_ids"])
     causal = model.get_base_model() if hasattr(model, "peft_config") else model
-    _check_ids(causal, inputs["input_ids"], films_found, folder)
+    _check_ids(causal, inputs["input_ids"], film_counts, folder)
     with reading(folder, "a policy that answers"):
         on_device = {
             name: value.to(model.device) for name, value in inputs.items() if isinstance(value, Tensor)
@@ -117,15 +118,16 @@ def check(model: Any, processor: Any, folder: Path) -> None:
         )
 
 
-def _check_ids(causal: Any, ids: Tensor, films: list[int], folder: Path) -> None:
-    rows = causal.get_input_embeddings().num_embeddings
-    if (highest := int(ids.max())) >= rows:
+def _check_ids(causal: Any, ids: Tensor, film_counts: list[int], folder: Path) -> None:
+    """Refuse token ids (1, length) that the model does not have, or that are not one film to the model."""
+    vocabulary = causal.get_input_embeddings().num_embeddings
+    if (highest := int(ids.max())) >= vocabulary:
         raise InputError(
-            f"the tokenizer of {folder} has the token {highest} and its model {rows} tokens: take both "
+            f"the tokenizer of {folder} has the token {highest} and its model {vocabulary} tokens: take both "
             "from one model"
         )
-    if films != [1]:
+    if film_counts != [1]:
         raise InputError(
-            f"the processor of {folder} writes a film as {films[0]} films of its model: take the tokenizer, "
-            "the chat template and the model from one folder"
+            f"the processor of {folder} writes a film as {film_counts[0]} films of its model: take the "
+            "tokenizer, the chat template and the model from one folder"
         )

@@ -1,4 +1,4 @@
-"""What DeepSpeed's ZeRO-3 needs of a model: weights lie in parts, a module's are gathered for its pass."""
+"""Changes that DeepSpeed's ZeRO-3 needs: it shards the weights, and gathers a module's for its pass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chexphi.models import adapter
 
 @contextmanager
 def whole(trainer: Any) -> Iterator[None]:
-    """Models that are loaded inside have whole tensors; transformers would part them at once.
+    """A context in which loaded models have whole tensors; without it transformers shards them at once.
 
-    Checks and adapters read shapes and values. DeepSpeed parts the model when the training begins.
+    Checks and adapters read shapes and values. DeepSpeed shards the model when the training begins.
 
     Args:
-        trainer: TRL's config; None where nothing is trained.
+        trainer: TRL's config; None if nothing is trained.
     """
     plugin = trainer.deepspeed_plugin if trainer is not None else None
     if plugin is None:
@@ -32,10 +32,10 @@ def whole(trainer: Any) -> Iterator[None]:
 
 
 def gather_together(model: Any) -> None:
-    """Let the weights of what reads films be gathered once a pass, under ZeRO-3.
+    """Under ZeRO-3, gather the weights of the modules that read films once a pass.
 
-    Phi-4 calls its projector once a film. Processes with other numbers of films, or with none, would wait for
-    weights that the others do not ask for.
+    Phi-4 calls its projector once a film. A process with more films than the others would wait forever for
+    weights that the others do not gather.
 
     Args:
         model: The policy, with or without PEFT around it.

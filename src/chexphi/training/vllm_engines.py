@@ -25,7 +25,7 @@ from chexphi.files import read_object
 from chexphi.models import adapter
 from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout import tensor_names
-from chexphi.models.policy import Place
+from chexphi.models.policy import PolicyFolders
 from chexphi.schema import InputError
 
 MODES = ("colocate", "server")
@@ -70,27 +70,27 @@ def installed() -> bool:
     return importlib.util.find_spec("vllm") is not None
 
 
-def check_policy(args: GRPOConfig, asked: str, place: Place) -> None:
+def check_policy(args: GRPOConfig, asked: str, folders: PolicyFolders) -> None:
     """Refuse, before the model is loaded, a policy that vLLM would refuse later or get wrong silently.
 
     Args:
         args: TRL's config.
         asked: What learns, as `trainable.prepare` takes it.
-        place: Where the policy is.
+        folders: Of the policy.
 
     Raises:
         InputError: If vLLM cannot hold this policy.
     """
-    if place.kind == "phi4_multimodal" and args.vllm_mode == "colocate":
+    if folders.kind == "phi4_multimodal" and args.vllm_mode == "colocate":
         raise InputError(
             "vLLM reads Phi-4-multimodal in its original layout only, so it cannot run in the trainer's "
             "process on native weights: use vllm_mode server (configs/vllm/server.yaml)"
         )
-    saved = read_object(place.adapter / adapter.CONFIG).get("modules_to_save") if place.adapter else None
+    saved = read_object(folders.adapter / adapter.CONFIG).get("modules_to_save") if folders.adapter else None
     apart = asked not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
-    if apart and read_object(place.base / "config.json").get("tie_word_embeddings", True):
+    if apart and read_object(folders.base / "config.json").get("tie_word_embeddings", True):
         raise InputError(
-            f"vLLM keeps lm_head and the input embedding of {place.base} as one tensor (its config.json ties "
+            f"vLLM keeps lm_head and the input embedding of {folders.base} as one tensor (its config.json ties "
             "them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
             "adapter that has an lm_head with chexphi checkpoint merge"
         )

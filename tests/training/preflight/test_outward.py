@@ -128,7 +128,7 @@ def test_they_are_refused_before_anything_is_loaded(
 def test_the_command_line_turns_reports_off_but_leaves_what_the_user_set() -> None:
     environment = {"HF_HUB_DISABLE_TELEMETRY": "0", "PATH": "/bin"}
     telemetry.turn_off(environment)
-    assert environment == {**telemetry.OFF, "HF_HUB_DISABLE_TELEMETRY": "0", "PATH": "/bin"}
+    assert environment == {**telemetry.REPORTS_OFF, "HF_HUB_DISABLE_TELEMETRY": "0", "PATH": "/bin"}
 
 
 def test_they_are_off_before_any_library_is_loaded() -> None:
@@ -140,7 +140,7 @@ def test_they_are_off_before_any_library_is_loaded() -> None:
         "try:\n    chexphi.cli.main()\nexcept SystemExit:\n    pass\n"
         "from huggingface_hub import constants\nprint(constants.HF_HUB_DISABLE_TELEMETRY)"
     )
-    kept = {name: value for name, value in os.environ.items() if name not in telemetry.OFF}
+    kept = {name: value for name, value in os.environ.items() if name not in telemetry.REPORTS_OFF}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=kept, check=False)
     assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 
