@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from chexphi.models import openmp
-from chexphi.models.openmp import BUSY, QUIET, QUIET_LOOKS, Verdict
+from chexphi.models.openmp import BUSY, QUIET, QUIET_CHECKS, Verdict
 
 pytestmark = pytest.mark.skipif(not openmp.TASKS.is_dir(), reason="Linux alone says how long threads wait")
 
@@ -29,9 +29,9 @@ def verdicts(shares: list[float]) -> list[bool]:
         ([0.0, BUSY, 0.9], [False, False, True]),
         ([0.9, QUIET, QUIET], [True, True, True]),  # in between: as it was
         ([0.3, 0.3], [False, False]),
-        ([0.9, *[0.1] * QUIET_LOOKS], [True] * QUIET_LOOKS + [False]),
-        ([0.9, *[0.1] * (QUIET_LOOKS - 1), 0.3, 0.1], [True] * (QUIET_LOOKS + 2)),  # quiet is in a row
-        ([0.9, *[0.1] * QUIET_LOOKS, 0.9], [True] * QUIET_LOOKS + [False, True]),
+        ([0.9, *[0.1] * QUIET_CHECKS], [True] * QUIET_CHECKS + [False]),
+        ([0.9, *[0.1] * (QUIET_CHECKS - 1), 0.3, 0.1], [True] * (QUIET_CHECKS + 2)),  # quiet is in a row
+        ([0.9, *[0.1] * QUIET_CHECKS, 0.9], [True] * QUIET_CHECKS + [False, True]),
     ],
 )
 def test_when_a_machine_counts_as_busy(shares: list[float], expected: list[bool]) -> None:

@@ -86,12 +86,13 @@ def check_policy(args: GRPOConfig, asked: str, folders: PolicyFolders) -> None:
             "vLLM reads Phi-4-multimodal in its original layout only, so it cannot run in the trainer's "
             "process on native weights: use vllm_mode server (configs/vllm/server.yaml)"
         )
-    saved = read_object(folders.adapter / adapter.CONFIG).get("modules_to_save") if folders.adapter else None
+    config = read_object(folders.adapter / adapter.CONFIG) if folders.adapter else {}
+    saved = config.get("modules_to_save")
     apart = asked not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
     if apart and read_object(folders.base / "config.json").get("tie_word_embeddings", True):
         raise InputError(
-            f"vLLM keeps lm_head and the input embedding of {folders.base} as one tensor (its config.json ties "
-            "them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
+            f"vLLM keeps lm_head and the input embedding of {folders.base} as one tensor (its config.json "
+            "ties them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
             "adapter that has an lm_head with chexphi checkpoint merge"
         )
 

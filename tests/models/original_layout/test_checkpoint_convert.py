@@ -282,7 +282,7 @@ def test_the_published_settings_become_the_native_classes_own(tokenizer: Any) ->
             lambda t: t.pop("model.layers.1.mlp.down_proj.lora_B.vision.weight"),
             r"1 tensors are missing.*lora_B",
         ),
-        (lambda t: t.update(extra=torch.zeros(1)), "has extra, for which the native model has no place"),
+        (lambda t: t.update(extra=torch.zeros(1)), "has extra, which the native model does not have"),
         (
             lambda t: t.update({"model.norm.weight": torch.zeros(7)}),
             r"of shape \(7,\), where config.json asks for",
@@ -297,7 +297,7 @@ def test_the_published_settings_become_the_native_classes_own(tokenizer: Any) ->
         ),
         (
             lambda t: t.update({"model.layers.0.mlp.down_proj.weight": torch.zeros(32, 48)}),
-            "have one place natively",
+            "have one name natively",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """`chexphi checkpoint export`: a native policy back to the original layout, bit for bit.
 
-The published remote code asks for both adapters. It is not ours to copy: put the `*.py` files of the original
-beside the result to run it there.
+The published remote code needs both adapters. We may not copy that code: to run the result there, put the
+`*.py` files of the original beside it.
 """
 
 from __future__ import annotations
@@ -27,75 +27,82 @@ from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError
 
 SHARD = 5 << 30
-"""Bytes of a file at most, as on the hub."""
-UNSAID = (
+"""The most bytes of a file, as on the hub."""
+NOT_IN_ORIGINAL = (
     *("image_token_id", "audio_token_id", "transformers_version", "initializer_range", "dtype"),
-    "feature_layer",  # of the audio encoder, which the native class does not read; the vision tower's is said
+    "feature_layer",  # of the audio encoder: the native class does not read it; the vision tower's is kept
 )
 """Settings that the original has in its code, or that change no result."""
 
 
 def export(
-    folder: Path, target: Path, *, progress: Callable[[int, int], None] = lambda done, total: None
+    folder: Path, target: Path, *, progress: Callable[[int, int], None] = lambda completed, total: None
 ) -> dict[str, Any]:
-    """Write a policy in the original layout, with the vision adapter it has and its base's speech adapter.
+    """Write a policy in the original layout, with its vision adapter and its base's speech adapter.
 
     Args:
         folder: A native base, or an adapter that names one.
         target: A new folder, or one that this export began.
-        progress: Is told the bytes that are written and those that will be.
+        progress: Called with the bytes written so far and the bytes in all.
 
     Returns:
         `out`, `tensors`, `adapters`, `bytes`.
 
     Raises:
-        InputError: If the folder is no Phi-4-multimodal policy, or a file cannot be written.
+        InputError: If the folder is not a Phi-4-multimodal policy, or a file cannot be written.
     """
-    place = policy.locate(folder)
-    if place.kind != "phi4_multimodal":
-        raise InputError(f"{folder} is of type {place.kind!r}: only Phi-4-multimodal has an original layout")
-    adapters = {"vision": place.adapter, "speech": place.base / "speech-lora"}
-    folders = {name: path for name, path in adapters.items() if path is not None and path.is_dir()}
-    base = tensor_headers.read(place.base)
-    shapes = {name: header.shape for name, header in base.items()}
-    shapes.setdefault(HEAD, shapes[EMBEDDING])  # tied: it has no tensor, but an adapter may have one
-    for path in folders.values():
-        adapter.check(path, shapes, TARGETS)
-    native = _native_config(place.base)
-    tensors = _tensors(place.base, folders)
+    folders = policy.locate(folder)
+    if folders.kind != "phi4_multimodal":
+        raise InputError(
+            f"{folder} is of type {folders.kind!r}: only Phi-4-multimodal has an original layout"
+        )
+    adapters = _adapter_folders(folders)
+    native = _native_config(folders.base)
+    tensors = _tensors(folders.base, adapters)
     outputs = _shards(tensors, target)
-    own_head = place.adapter is not None and PREFIX + HEAD in tensor_headers.read(place.adapter)
-    config = _config(place.base, native, folders, own_head=own_head)
+    own_head = folders.adapter is not None and PREFIX + HEAD in tensor_headers.read(folders.adapter)
+    config = _config(folders.base, native, adapters, own_head=own_head)
     begin(target, outputs)
     write_all(outputs, progress)
     with atomic.writing(target, remedy=GO_ON):
         write_index(target, outputs)
-        _write_texts(place.base, target, config)
+        _write_texts(folders.base, target, config)
         (target / JOURNAL).unlink()
     return {
         "out": str(target),
         "tensors": len(tensors),
-        "adapters": list(folders),
+        "adapters": list(adapters),
         "bytes": sum(output.size for output in outputs),
     }
 
 
+def _adapter_folders(folders: policy.PolicyFolders) -> dict[str, Path]:
+    """The folders of the adapters `vision` and `speech` that exist, checked against the base."""
+    candidates = {"vision": folders.adapter, "speech": folders.base / "speech-lora"}
+    adapters = {name: path for name, path in candidates.items() if path is not None and path.is_dir()}
+    shapes = {name: header.shape for name, header in tensor_headers.read(folders.base).items()}
+    shapes.setdefault(HEAD, shapes[EMBEDDING])  # tied: the base has no tensor for it, an adapter may have one
+    for path in adapters.values():
+        adapter.check(path, shapes, TARGETS)
+    return adapters
+
+
 def _tensors(base: Path, adapters: Mapping[str, Path]) -> list[Copy]:
-    """All tensors under their original names; a whole module of an adapter stands in for the base's."""
-    found: dict[str, Copy] = {}
+    """All tensors under their original names; a whole module of an adapter replaces the base's."""
+    copies: dict[str, Copy] = {}
     for name, header in tensor_headers.read(base).items():
         renamed = original(name, adapted=bool(adapters))
-        found[renamed] = Copy(renamed, base / header.file, header)
-    for which, folder in adapters.items():
+        copies[renamed] = Copy(renamed, base / header.file, header)
+    for adapter_name, folder in adapters.items():
         for name, header in tensor_headers.read(folder).items():
-            plain = name.removeprefix(PREFIX)
-            renamed = original_lora(which, name) if ".lora_" in plain else original(plain)
-            found[renamed] = Copy(renamed, folder / header.file, header)
-    return list(found.values())
+            base_name = name.removeprefix(PREFIX)
+            renamed = original_lora(adapter_name, name) if ".lora_" in base_name else original(base_name)
+            copies[renamed] = Copy(renamed, folder / header.file, header)
+    return list(copies.values())
 
 
 def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
-    """Files of at most `SHARD` bytes, or of one tensor that is larger."""
+    """Files of at most `SHARD` bytes each; a larger tensor has a file of its own."""
     shards: list[list[Copy]] = [[]]
     size = 0
     for tensor in tensors:
@@ -105,7 +112,7 @@ def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
         shards[-1].append(tensor)
         size += tensor.header.size
     names = shard_names(len(shards))
-    return [Output(target / name, tuple(part)) for name, part in zip(names, shards, strict=True)]
+    return [Output(target / name, tuple(shard)) for name, shard in zip(names, shards, strict=True)]
 
 
 def _native_config(base: Path) -> dict[str, Any]:
@@ -116,13 +123,13 @@ def _native_config(base: Path) -> dict[str, Any]:
 
 
 def _write_texts(base: Path, target: Path, config: Mapping[str, Any]) -> None:
-    """The original's own texts as they were imported, else the native tokenizer's; `config.json` last."""
-    kept = base / ORIGINAL
-    for file in texts(kept if kept.is_dir() else base):
+    """The original's own texts if the base was imported, else the native tokenizer's; `config.json` last."""
+    imported = base / ORIGINAL
+    for file in texts(imported if imported.is_dir() else base):
         if file.name not in ("config.json", JOURNAL):
             shutil.copyfile(file, target / file.name)
-    if kept.is_dir() and config == read_object(kept / "config.json"):
-        shutil.copyfile(kept / "config.json", target / "config.json")
+    if imported.is_dir() and config == read_object(imported / "config.json"):
+        shutil.copyfile(imported / "config.json", target / "config.json")
     else:
         write_json(target / "config.json", config)
 
@@ -130,29 +137,29 @@ def _write_texts(base: Path, target: Path, config: Mapping[str, Any]) -> None:
 def _config(
     base: Path, native: Mapping[str, Any], adapters: Mapping[str, Path], *, own_head: bool
 ) -> dict[str, Any]:
-    """The original's configuration, as it was imported or a fresh one, with the adapters that are written."""
-    kept = base / ORIGINAL
+    """The original's configuration with the written adapters: the imported one, or one made from `native`."""
+    imported = base / ORIGINAL
     loras = {name: _lora_settings(folder) for name, folder in adapters.items()}
-    imported = read_object(kept / "config.json") if kept.is_dir() else _fresh_config(native, loras)
-    config = {key: value for key, value in imported.items() if key.removesuffix("_lora") not in ADAPTERS}
-    config |= {f"{name}_lora": imported.get(f"{name}_lora", {}) | own for name, own in loras.items()}
+    source = read_object(imported / "config.json") if imported.is_dir() else _new_config(native, loras)
+    config = {key: value for key, value in source.items() if key.removesuffix("_lora") not in ADAPTERS}
+    config |= {f"{name}_lora": source.get(f"{name}_lora", {}) | lora for name, lora in loras.items()}
     config["tie_word_embeddings"] = native["tie_word_embeddings"] and not own_head
     return config
 
 
-def _fresh_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """An original's configuration from which the native one could be made again.
+def _new_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An original's configuration from which an import makes the same native one.
 
     Raises:
-        InputError: If the original layout cannot say a setting.
+        InputError: If the original layout has no setting for a value.
     """
     config = to_original(native, loras)
-    again = Phi4MultimodalConfig(**to_native(config, image_token=0, audio_token=0, ends=[])).to_dict()
-    for part in ("vision_config", "audio_config"):
-        for key, value in native[part].items():
-            if key not in UNSAID and again[part].get(key) != value:
+    imported = Phi4MultimodalConfig(**to_native(config, image_token=0, audio_token=0, ends=[])).to_dict()
+    for section in ("vision_config", "audio_config"):
+        for key, value in native[section].items():
+            if key not in NOT_IN_ORIGINAL and imported[section].get(key) != value:
                 raise InputError(
-                    f"{part}.{key} is {value!r}, which the original layout cannot say: not exported"
+                    f"{section}.{key} is {value!r}, which the original layout does not have: not exported"
                 )
     return config
 

@@ -1,8 +1,8 @@
 """`chexphi checkpoint import`: the original layout to the native one.
 
-Bytes are copied from file to file under new names, so nothing of a tensor changes and little memory is used.
-Every tensor of the source has a place or a reason, every tensor of the target a source; `config.json` is
-written last, and only a folder that has it is whole. The same command goes on where it was stopped.
+Bytes are copied from file to file under new names, so that no tensor changes and little memory is used. Every
+tensor of the source has a native name or a reason to be dropped, and every tensor of the target has a source.
+`config.json` is written last: only a folder that has it is complete. The same command goes on after a stop.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ def convert(
     target: Path,
     *,
     allow_pickle: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda completed, total: None,
 ) -> dict[str, Any]:
     """Write the native base, `vision-lora/`, `speech-lora/` and the processor of a checkpoint.
 
     Args:
         source: A folder in the original layout.
         target: A new folder, or one that this import began.
-        allow_pickle: Read `*.bin` files, with torch's `weights_only`, where there are no safetensors.
-        progress: Is told the bytes that are written and those that will be.
+        allow_pickle: Read `*.bin` files, with torch's `weights_only`, if there are no safetensors.
+        progress: Called with the bytes written so far and the bytes in all.
 
     Returns:
         `out`, `tensors` (of the base), `adapters` (tensors of each), `dropped` with reasons, `tied`, `bytes`.
 
     Raises:
-        InputError: Before anything is written if the source is not what it should be or the disk is too
-            small; or when a file cannot be written.
+        InputError: Before anything is written, if the source is damaged or of another kind, or the disk too
+            small; later if a file cannot be written.
     """
     original = read_original(source)
     tokenizer = side_files.read_tokenizer(source)
@@ -84,7 +84,7 @@ def read_original(source: Path) -> dict[str, Any]:
     """The original's `config.json`.
 
     Raises:
-        InputError: If the folder is none in the original layout.
+        InputError: If the folder is not a model in the original layout.
     """
     if not (source / "config.json").is_file():
         raise InputError(f"{source} is not a model folder: it has no config.json")
@@ -93,15 +93,15 @@ def read_original(source: Path) -> dict[str, Any]:
         raise InputError(f"{source} is in the native layout: use it as it is, there is nothing to import")
     if config.get("model_type") != "phi4mm":
         raise InputError(
-            f"{source} holds a model of type {config.get('model_type')!r}: 'phi4mm', the original layout of "
-            "Phi-4-multimodal, is what is imported"
+            f"{source} holds a model of type {config.get('model_type')!r}: only 'phi4mm', the original "
+            "layout of Phi-4-multimodal, is imported"
         )
     return config
 
 
 def _ranks(original: Mapping[str, Any]) -> dict[str, int]:
-    """The rank of each adapter, whose other settings are written when its weights are."""
-    found: dict[str, int] = {}
+    """The rank of each adapter, from the original's configuration; all settings of adapters are checked."""
+    ranks: dict[str, int] = {}
     for name in (name for name in ADAPTERS if f"{name}_lora" in original):
         settings = original[f"{name}_lora"]
         values = settings if isinstance(settings, dict) else {}
@@ -111,15 +111,15 @@ def _ranks(original: Mapping[str, Any]) -> dict[str, int]:
             raise InputError(
                 f"config.json: {name}_lora has no r, lora_alpha and dp that are numbers: copy it again"
             )
-        found[name] = rank
-    return found
+        ranks[name] = rank
+    return ranks
 
 
 def native_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of the native model, built without memory.
+    """The shape of every tensor of the native model, which is built without memory.
 
     Raises:
-        InputError: If the configuration describes no such model.
+        InputError: If no model can be built from the configuration.
     """
     import torch
     from huggingface_hub.errors import StrictDataclassError
@@ -138,21 +138,21 @@ def native_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _tied(original: Mapping[str, Any], tensors: Mapping[str, Header], weights: Path) -> bool:
     """Whether `lm_head` is the input embedding: it has no tensor of its own, or the same bytes."""
-    tied = bool(original.get("tie_word_embeddings", True))
+    ties_in_config = bool(original.get("tie_word_embeddings", True))
     if HEAD not in tensors:
-        if not tied:
+        if not ties_in_config:
             raise InputError(f"config.json unties lm_head, but {HEAD} is missing: copy the files again")
         return True
-    first, second = (Copy(name, weights / tensors[name].file, tensors[name]) for name in (HEAD, EMBEDDING))
-    return tied and stream.equal(first, second)
+    head, embedding = (Copy(name, weights / tensors[name].file, tensors[name]) for name in (HEAD, EMBEDDING))
+    return ties_in_config and stream.equal(head, embedding)
 
 
 def _base_outputs(plan: Plan, tensors: Mapping[str, Header], weights: Path, target: Path) -> list[Output]:
-    """One file for each of the source's."""
+    """One native file for each file of the source."""
     shards: dict[str, list[Copy]] = {}
-    for name, new in plan.base.items():
+    for name, native_name in plan.base.items():
         header = tensors[name]
-        shards.setdefault(header.file, []).append(Copy(new, weights / header.file, header))
+        shards.setdefault(header.file, []).append(Copy(native_name, weights / header.file, header))
     names = shard_names(len(shards))
     return [
         Output(target / name, tuple(shards[file])) for name, file in zip(names, sorted(shards), strict=True)
@@ -163,7 +163,10 @@ def _adapter_outputs(plan: Plan, tensors: Mapping[str, Header], weights: Path, t
     return [
         Output(
             target / f"{adapter}-lora" / ADAPTER_FILE,
-            tuple(Copy(new, weights / tensors[name].file, tensors[name]) for name, new in names.items()),
+            tuple(
+                Copy(peft_name, weights / tensors[name].file, tensors[name])
+                for name, peft_name in names.items()
+            ),
         )
         for adapter, names in plan.adapters.items()
     ]

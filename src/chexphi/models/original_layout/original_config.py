@@ -1,7 +1,7 @@
 """Phi-4-multimodal's configuration in the original and in the native layout, both ways. Plain dictionaries.
 
-The original keeps the vision tower's sizes in its code (SigLIP-so400m at 448 pixels); a checkpoint of another
-size says them in `img_processor`. What the native class cannot be told must have the value that it has there.
+The original has the vision tower's sizes in its code (SigLIP-so400m at 448 pixels); a checkpoint of another
+size has them in `img_processor`. Settings that the native class does not have must have its fixed value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from chexphi.models.original_layout.tensor_names import ADAPTERS
 from chexphi.schema import InputError
 
-FIXED: dict[str, Any] = {
+FIXED_VALUES: dict[str, Any] = {
     "attention_bias": False,
     "mlp_bias": False,
     "lm_head_bias": False,
@@ -40,7 +40,7 @@ FIXED: dict[str, Any] = {
     "audio_processor.config.relative_attention_bias_args.type": "t5",
 }
 """Keys of the original -> the only value that the native class has."""
-AUDIO: dict[str, str] = {
+AUDIO_KEYS: dict[str, str] = {
     "attention_dim": "hidden_size",
     "attention_heads": "num_attention_heads",
     "linear_units": "intermediate_size",
@@ -56,17 +56,17 @@ AUDIO: dict[str, str] = {
     )
 }
 """Keys of `audio_processor.config` -> native ones of `audio_config`."""
-VISION = (
+VISION_KEYS = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_channels"),
     *("image_size", "patch_size", "hidden_act", "layer_norm_eps", "attention_dropout", "feature_layer"),
 )
-"""What `img_processor` may say of the vision tower, in SigLIP's names."""
+"""Settings of the vision tower that `img_processor` may have, in SigLIP's names."""
 DROPPED = (
     *("architectures", "auto_map", "model_type", "transformers_version", "_name_or_path"),
     *("_attn_implementation", "embd_layer", "audio_processor", "img_processor"),
     *(f"{adapter}_lora" for adapter in ADAPTERS),
 )
-"""Top-level keys that have no place, or another one, natively."""
+"""Top-level keys that natively do not exist or are elsewhere."""
 
 
 def to_native(original: Mapping[str, Any], *, image_token: int, audio_token: int, ends: list[int]) -> Any:
@@ -79,48 +79,49 @@ def to_native(original: Mapping[str, Any], *, image_token: int, audio_token: int
         ends: Ids at which a completion ends.
 
     Raises:
-        InputError: If a key is missing or has a value that the native class does not know.
+        InputError: If a key is missing or has a value that the native class does not have.
     """
-    for key, value in FIXED.items():
-        found = _get(original, key, default=value)
-        if found != value:
+    for key, fixed_value in FIXED_VALUES.items():
+        value = _get(original, key, default=fixed_value)
+        if value != fixed_value:
             raise InputError(
-                f"config.json: {key} is {found!r}, and the native class has {value!r} only: this checkpoint "
-                "cannot be imported"
+                f"config.json: {key} is {value!r}, and the native class has {fixed_value!r} only: this "
+                "checkpoint cannot be imported"
             )
+    top_keys = tuple(key for key in FIXED_VALUES if "." not in key)
     native = {
-        key: value
-        for key, value in copy.deepcopy(dict(original)).items()
-        if key not in DROPPED + _fixed_top()
+        key: value for key, value in copy.deepcopy(dict(original)).items() if key not in DROPPED + top_keys
     }
     if (rope := native.get("rope_scaling")) and "original_max_position_embeddings" in native:
-        # what the native class computes anyway, with a warning at every load
+        # the native class computes the same, but with a warning at every load
         rope["factor"] = native["max_position_embeddings"] / native["original_max_position_embeddings"]
     if "torch_dtype" in native:
         native["dtype"] = native.pop("torch_dtype")
-    audio = _get(original, "audio_processor.config")
+    vision = {
+        key: value for key, value in (original.get("img_processor") or {}).items() if key in VISION_KEYS
+    }
+    vision["crop_size"] = _get(original, "embd_layer.image_embd_layer.crop_size")
     native |= {
         "model_type": "phi4_multimodal",
         "architectures": ["Phi4MultimodalForCausalLM"],
         "eos_token_id": ends,
-        "vision_config": {k: v for k, v in (original.get("img_processor") or {}).items() if k in VISION}
-        | {
-            "crop_size": _get(original, "embd_layer.image_embd_layer.crop_size"),
-            "image_token_id": image_token,
-        },
-        "audio_config": {
-            new: _get(audio, key) for key, new in AUDIO.items() if _get(audio, key, None) is not None
-        }
-        | {
-            "downsample_rate": _get(original, "embd_layer.audio_embd_layer.downsample_rate"),
-            "audio_token_id": audio_token,
-        },
+        "vision_config": vision | {"image_token_id": image_token},
+        "audio_config": _native_audio(original) | {"audio_token_id": audio_token},
     }
     return native
 
 
+def _native_audio(original: Mapping[str, Any]) -> dict[str, Any]:
+    """The native `audio_config` for an original configuration, without the token's id."""
+    audio = _get(original, "audio_processor.config")
+    values = {native_key: _get(audio, key, None) for key, native_key in AUDIO_KEYS.items()}
+    native = {key: value for key, value in values.items() if value is not None}
+    native["downsample_rate"] = _get(original, "embd_layer.audio_embd_layer.downsample_rate")
+    return native
+
+
 def to_original(native: Mapping[str, Any], adapters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """An original `config.json` for a native one that was not imported from one.
+    """An original `config.json` for a native one that was not imported.
 
     Args:
         native: The native `config.json`, with all defaults written out.
@@ -128,58 +129,53 @@ def to_original(native: Mapping[str, Any], adapters: Mapping[str, Mapping[str, A
     """
     audio, vision = native["audio_config"], native["vision_config"]
     config = {
-        k: v for k, v in native.items() if k not in ("vision_config", "audio_config", "rope_parameters")
+        key: value
+        for key, value in native.items()
+        if key not in ("vision_config", "audio_config", "rope_parameters")
     }
     if config.get("dtype"):
         config["torch_dtype"] = config.pop("dtype")
-    rope = dict(native["rope_parameters"])
+    rope = native["rope_parameters"]
     config |= {
         "model_type": "phi4mm",
         "architectures": ["Phi4MMForCausalLM"],
         "eos_token_id": native["bos_token_id"],
-        "rope_theta": rope.pop("rope_theta"),
-        "partial_rotary_factor": rope.pop("partial_rotary_factor"),
+        "rope_theta": rope["rope_theta"],
+        "partial_rotary_factor": rope["partial_rotary_factor"],
         "rope_scaling": None,
-        "img_processor": {key: vision[key] for key in VISION},
+        "img_processor": {key: vision[key] for key in VISION_KEYS},
     }
-    if (kind := rope.pop("rope_type")) != "default":
-        config["rope_scaling"] = {
-            "type": kind,
-            "long_factor": rope["long_factor"],
-            "short_factor": rope["short_factor"],
-        }
-    for key, value in FIXED.items():
+    if rope["rope_type"] != "default":
+        factors = {key: rope[key] for key in ("long_factor", "short_factor")}
+        config["rope_scaling"] = {"type": rope["rope_type"], **factors}
+    for key, value in FIXED_VALUES.items():
         _set(config, key, value)
     _set(config, "embd_layer.image_embd_layer.crop_size", vision["crop_size"])
     _set(config, "embd_layer.audio_embd_layer.downsample_rate", audio["downsample_rate"])
     _set(config, "embd_layer.audio_embd_layer.compression_rate", audio["time_reduction"])
-    for key, new in AUDIO.items():
-        _set(config, f"audio_processor.config.{key}", audio[new])
+    for key, native_key in AUDIO_KEYS.items():
+        _set(config, f"audio_processor.config.{key}", audio[native_key])
     return config | {f"{name}_lora": dict(values) for name, values in adapters.items()}
-
-
-def _fixed_top() -> tuple[str, ...]:
-    return tuple(key for key in FIXED if "." not in key)
 
 
 _ABSENT = object()
 
 
-def _get(config: Mapping[str, Any], key: str, default: Any = _ABSENT) -> Any:
-    found: Any = config
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+def _get(config: Mapping[str, Any], dotted_key: str, default: Any = _ABSENT) -> Any:
+    value: Any = config
+    for key in dotted_key.split("."):
+        if not isinstance(value, Mapping) or key not in value:
             if default is _ABSENT:
                 raise InputError(
-                    f"config.json has no {key}, which Phi-4-multimodal's original has: copy it again"
+                    f"config.json has no {dotted_key}, which Phi-4-multimodal's original has: copy it again"
                 )
             return default
-        found = found[part]
-    return found
+        value = value[key]
+    return value
 
 
-def _set(config: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for part in path:
-        config = config.setdefault(part, {})
-    config[last] = value
+def _set(config: dict[str, Any], dotted_key: str, value: Any) -> None:
+    *sections, key = dotted_key.split(".")
+    for section in sections:
+        config = config.setdefault(section, {})
+    config[key] = value

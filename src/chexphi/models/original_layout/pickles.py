@@ -1,4 +1,4 @@
-"""Weights in pickle files, read only where the user says so, and then as tensors and nothing else."""
+"""Weights in pickle files: read only if the user allows it, and only tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def readable(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
 
     Args:
         source: The folder of a checkpoint.
-        target: Beside this one the copies are made, as `NAME.pickles`; they are removed in the end.
+        target: The copies are made beside this folder, as `NAME.pickles`, and deleted at the end.
         allow: Whether pickles may be read at all.
 
     Raises:
@@ -61,5 +61,5 @@ def _convert(source: Path, target: Path) -> None:
         isinstance(value, torch.Tensor) for value in tensors.values()
     ):
         raise InputError(f"{source} holds more than tensors by name: it is not read")
-    # tensors that share memory would be refused: each gets its own
+    # safetensors refuses tensors that share memory: each gets its own
     save_file({name: value.clone().contiguous() for name, value in tensors.items()}, target)

@@ -1,4 +1,4 @@
-"""What stands beside the weights of an imported checkpoint: tokenizer, processor, adapters' settings."""
+"""The files beside the weights of an imported checkpoint: tokenizer, processor, adapters' settings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ IMAGE, AUDIO, ENDS = "<|endoftext10|>", "<|endoftext11|>", ("<|endoftext|>", "<|
 PREPROCESSOR = "preprocessor_config.json"
 AUDIO_RATES = ("audio_compression_rate", "audio_downsample_rate", "audio_feat_stride")
 CROPS = 36
-"""Most crops of a film where the source does not say: the original processor's own."""
+"""The original processor's limit of crops of a film, if the source has none of its own."""
 
 
 def read_tokenizer(source: Path) -> Any:
-    """The source's tokenizer, its image and audio tokens under the names that the processor asks for.
+    """The source's tokenizer, with the names of the image and audio tokens that the processor expects.
 
     Raises:
         InputError: If there is none, or it is another model's.
@@ -47,19 +47,19 @@ def read_tokenizer(source: Path) -> Any:
             local_files_only=True,
             trust_remote_code=False,
         )
-    known = tokenizer.get_vocab()
-    if missing := [token for token in (IMAGE, AUDIO, *ENDS) if token not in known]:
+    vocabulary = tokenizer.get_vocab()
+    if missing := [token for token in (IMAGE, AUDIO, *ENDS) if token not in vocabulary]:
         raise InputError(f"{source / 'tokenizer.json'} does not know {missing[0]}: it is another model's")
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
 
 def write_adapter_config(folder: Path, lora: Mapping[str, Any]) -> None:
-    """PEFT's `adapter_config.json`; its pattern names the language layers and nothing of the audio encoder.
+    """Write PEFT's `adapter_config.json`; its pattern matches the language layers, not the audio encoder.
 
     Args:
         folder: The adapter's, inside its base.
-        lora: `r`, `lora_alpha` and `dp` (dropout), as the original's configuration has them.
+        lora: `r`, `lora_alpha` and `dp` (dropout) of the original's configuration.
     """
     config = LoraConfig(
         r=lora["r"],
@@ -74,7 +74,7 @@ def write_adapter_config(folder: Path, lora: Mapping[str, Any]) -> None:
 
 
 def texts(folder: Path) -> list[Path]:
-    """JSON and text files of a checkpoint: no weights, no index of them, no code."""
+    """JSON and text files of a checkpoint, without its weights, their index and code."""
     return [
         file
         for file in sorted(folder.iterdir())
@@ -83,12 +83,12 @@ def texts(folder: Path) -> list[Path]:
 
 
 def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any]) -> None:
-    """The processor, the generation configuration, and copies of the source's own texts (never its code).
+    """Write the processor, the generation configuration, and copies of the source's texts (never its code).
 
     Args:
         source: The original's folder.
-        target: The native one.
-        tokenizer: As `read_tokenizer` gives it.
+        target: The native folder.
+        tokenizer: As `read_tokenizer` returns it.
         config: The native configuration.
     """
     (target / ORIGINAL).mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 """Write safetensors files from byte ranges of others: no tensor is ever in memory, no bit can change.
 
-The format (github.com/huggingface/safetensors): 8 bytes, the length of the header; the header, JSON with
-type, shape and place of each tensor; then the data, without gaps.
+The format (github.com/huggingface/safetensors): 8 bytes with the length of the header; the header, JSON with
+type, shape and position of each tensor; then the data, without gaps.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError
 
 CHUNK = 16 << 20
-"""Bytes held at once."""
+"""Bytes in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A tensor to be written: its new name, and where its data lie."""
+    """A tensor to write: its new name, and the file and header of its data."""
 
     name: str
     source: Path
@@ -30,7 +30,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file to be written."""
+    """A file to write."""
 
     path: Path
     tensors: tuple[Copy, ...]
@@ -46,13 +46,13 @@ def write(output: Output, progress: Callable[[int], None], *, remedy: str = atom
 
     Args:
         output: The file; its folder is made.
-        progress: Is told the bytes of each chunk.
-        remedy: What the user can do where it cannot be written.
+        progress: Called with the number of bytes of each chunk.
+        remedy: What the user can do if it cannot be written.
 
     Raises:
         InputError: If it cannot be written.
     """
-    with atomic.whole_file(output.path, remedy=remedy) as part, part.open("wb") as target:
+    with atomic.whole_file(output.path, remedy=remedy) as part_path, part_path.open("wb") as target:
         target.write(_header(output.tensors))
         for tensor in output.tensors:
             for chunk in chunks(tensor.source, tensor.header):
@@ -61,35 +61,34 @@ def write(output: Output, progress: Callable[[int], None], *, remedy: str = atom
 
 
 def chunks(source: Path, header: Header) -> Iterator[bytes]:
-    """The bytes of a tensor, piece by piece."""
+    """The bytes of a tensor, chunk by chunk."""
     with source.open("rb") as file:
         file.seek(header.start)
-        left = header.size
-        while left:
-            chunk = file.read(min(CHUNK, left))
+        remaining = header.size
+        while remaining:
+            chunk = file.read(min(CHUNK, remaining))
             if not chunk:
                 raise InputError(f"{source} ends inside a tensor: copy it again")
-            left -= len(chunk)
+            remaining -= len(chunk)
             yield chunk
 
 
-def equal(first: Copy, second: Copy) -> bool:
+def equal(a: Copy, b: Copy) -> bool:
     """Whether two tensors have the same type, shape and bytes."""
-    a, b = first.header, second.header
-    if (a.dtype, a.shape) != (b.dtype, b.shape):
+    if (a.header.dtype, a.header.shape) != (b.header.dtype, b.header.shape):
         return False
-    pairs = zip(chunks(first.source, a), chunks(second.source, b), strict=True)
-    return all(one == other for one, other in pairs)
+    pairs = zip(chunks(a.source, a.header), chunks(b.source, b.header), strict=True)
+    return all(chunk_a == chunk_b for chunk_a, chunk_b in pairs)
 
 
 def _header(tensors: Sequence[Copy]) -> bytes:
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    place = 0
+    start = 0
     for tensor in tensors:
         header = tensor.header
-        offsets = [place, place + header.size]
+        offsets = [start, start + header.size]
         entries[tensor.name] = {"dtype": header.dtype, "shape": list(header.shape), "data_offsets": offsets}
-        place = offsets[1]
+        start = offsets[1]
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

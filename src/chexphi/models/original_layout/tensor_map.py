@@ -1,4 +1,4 @@
-"""Where every tensor of a checkpoint in the original layout goes natively, from headers alone. No torch."""
+"""The native name of every tensor of a checkpoint in the original layout, from headers alone. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DROPPED = {
     r".*\.rotary_emb\.inv_freq": "computed from the configuration",
     r".*\.embeddings\.position_ids": "counted, not learned",
 }
-"""Tensors of the original that have no place natively -> why."""
+"""Pattern of tensors of the original that do not exist natively -> reason."""
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -42,17 +42,19 @@ def make_plan(tensors: Mapping[str, Header], shapes: Shapes, ranks: Mapping[str,
         ranks: Of the adapters, as the configuration has them.
 
     Raises:
-        InputError: If a tensor has no place, a place no tensor, or a shape does not fit; the first is named.
+        InputError: If a tensor has no native name, a native tensor has no source, or shapes differ; the
+            message has the first such tensor.
     """
     base: dict[str, str] = {}
     adapters: dict[str, dict[str, str]] = {}
     dropped: dict[str, str] = {}
     for name in tensors:
-        reason = next((why for pattern, why in DROPPED.items() if re.fullmatch(pattern, name)), None)
+        reason = next((text for pattern, text in DROPPED.items() if re.fullmatch(pattern, name)), None)
         if reason is not None:
             dropped[name] = reason
-        elif own := lora(name):
-            adapters.setdefault(own[0], {})[name] = own[1]
+        elif adapter_and_name := lora(name):
+            adapter, peft_name = adapter_and_name
+            adapters.setdefault(adapter, {})[name] = peft_name
         else:
             base[name] = native(name)
     _check(tensors, base, shapes, optional={HEAD})
@@ -61,27 +63,27 @@ def make_plan(tensors: Mapping[str, Header], shapes: Shapes, ranks: Mapping[str,
             raise InputError(
                 f"{next(iter(names))} belongs to the adapter {adapter!r}, which config.json does not describe"
             )
-        own_shapes = adapter_shapes(shapes, TARGETS, ranks[adapter])
-        _check(tensors, {name: new.removeprefix(PREFIX) for name, new in names.items()}, own_shapes)
+        lora_shapes = adapter_shapes(shapes, TARGETS, ranks[adapter])
+        _check(tensors, {name: peft.removeprefix(PREFIX) for name, peft in names.items()}, lora_shapes)
     return Plan(base, adapters, dropped)
 
 
 def _check(
     tensors: Mapping[str, Header], names: Mapping[str, str], shapes: Shapes, optional: set[str] | None = None
 ) -> None:
-    """Original name -> new one against the shapes of all that must be there."""
-    for name, new in names.items():
-        if new not in shapes:
-            raise InputError(f"{tensors[name].file} has {name}, for which the native model has no place")
-        if tensors[name].shape != shapes[new]:
+    """Check a mapping of original to native names against the shapes of all native tensors."""
+    for name, native_name in names.items():
+        if native_name not in shapes:
+            raise InputError(f"{tensors[name].file} has {name}, which the native model does not have")
+        if tensors[name].shape != shapes[native_name]:
             raise InputError(
                 f"{tensors[name].file} has {name} of shape {tensors[name].shape}, where config.json asks for "
-                f"{shapes[new]}: one of the two belongs to another checkpoint"
+                f"{shapes[native_name]}: one of the two belongs to another checkpoint"
             )
-    twice = [new for new, count in Counter(names.values()).items() if count > 1]
-    if twice:
-        both = " and ".join(name for name, new in names.items() if new == twice[0])
-        raise InputError(f"{both} have one place natively: remove one of them")
+    repeated = [native_name for native_name, count in Counter(names.values()).items() if count > 1]
+    if repeated:
+        originals = " and ".join(name for name, native_name in names.items() if native_name == repeated[0])
+        raise InputError(f"{originals} have one name natively, {repeated[0]}: remove one of them")
     if missing := sorted(shapes.keys() - (optional or set()) - set(names.values())):
         raise InputError(
             f"{len(missing)} tensors are missing, the first is natively {missing[0]}: copy the files again"

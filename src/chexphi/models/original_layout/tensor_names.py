@@ -1,8 +1,8 @@
 """Names of tensors in Phi-4-multimodal's original (remote-code) layout and in the native one, both ways.
 
 Pure Python. The original wraps the linear layers of the language model for two adapters at once: the base
-weight is `….base_layer.weight`, beside it stand `….lora_A.vision.weight` and the like. Natively the base has
-plain names and each adapter is a PEFT folder of its own.
+weight is `….base_layer.weight`, and beside it are `….lora_A.vision.weight` and the like. Natively the base
+has names without `base_layer`, and each adapter is a PEFT folder of its own.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _RENAMED = {
     f"{_ENCODER}self_attn.linear_v": f"{_ENCODER}self_attn.v_proj",
     f"{_ENCODER}self_attn.linear_out": f"{_ENCODER}self_attn.o_proj",
 }
-"""Original module or tensor -> native one; `#` is a block's number. Others have one name in both layouts."""
-_BACK = {native: original for original, native in _RENAMED.items()}
+"""Original module or tensor -> native one; `#` is a block's number. Others have the same name in both."""
+_RENAMED_BACK = {native: original for original, native in _RENAMED.items()}
 _BLOCK = re.compile(r"(?<=encoder\.encoders\.)\d+(?=\.)")
-_PART = re.compile(r"(.*?)(\.weight|\.bias)?")
+_MODULE_AND_PARAMETER = re.compile(r"(.*?)(\.weight|\.bias)?")
 _LORA = re.compile(r"(model\.layers\.\d+\..+)\.lora_([AB])\.(\w+)\.weight")
 _ADAPTED = re.compile(rf"{TARGETS}\.weight")
 
@@ -47,18 +47,18 @@ def lora(original: str) -> tuple[str, str] | None:
     >>> lora("model.layers.3.mlp.down_proj.lora_B.speech.weight")
     ('speech', 'base_model.model.model.layers.3.mlp.down_proj.lora_B.weight')
     """
-    found = _LORA.fullmatch(original)
-    return found and (found[3], f"base_model.model.{found[1]}.lora_{found[2]}.weight")
+    match = _LORA.fullmatch(original)
+    return match and (match[3], f"base_model.model.{match[1]}.lora_{match[2]}.weight")
 
 
 def original_lora(adapter: str, native: str) -> str:
-    """The inverse of `lora`."""
+    """The name in the original layout of a tensor in an adapter's PEFT folder; the inverse of `lora`."""
     name = native.removeprefix("base_model.model.")
     return re.sub(r"\.lora_([AB])\.weight$", rf".lora_\1.{adapter}.weight", name)
 
 
 def other_half(name: str) -> str:
-    """A LoRA tensor's partner.
+    """The name of a LoRA tensor's partner: of B for A, of A for B.
 
     >>> other_half("model.layers.3.mlp.down_proj.lora_B.speech.weight")
     'model.layers.3.mlp.down_proj.lora_A.speech.weight'
@@ -76,15 +76,18 @@ def native(original: str) -> str:
 
 
 def original(native: str, *, adapted: bool = True) -> str:
-    """The inverse of `native`; a checkpoint without adapters has plain names in the language layers too."""
+    """The name of a base tensor in the original layout; the inverse of `native`.
+
+    A checkpoint without adapters (`adapted=False`) has no `base_layer` in its names.
+    """
     if adapted and _ADAPTED.fullmatch(native):
         return native.removesuffix("weight") + "base_layer.weight"
-    return _renamed(native, _BACK)
+    return _renamed(native, _RENAMED_BACK)
 
 
 def _renamed(name: str, table: dict[str, str]) -> str:
     block = _BLOCK.search(name)
-    found = _PART.fullmatch(_BLOCK.sub("#", name))
-    assert found, "the pattern takes any line"
-    renamed = table.get(found[1], found[1]) + (found[2] or "")
+    match = _MODULE_AND_PARAMETER.fullmatch(_BLOCK.sub("#", name))
+    assert match, "the pattern takes any line"
+    renamed = table.get(match[1], match[1]) + (match[2] or "")
     return renamed.replace("#", block[0]) if block else renamed

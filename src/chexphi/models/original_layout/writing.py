@@ -1,6 +1,6 @@
-"""The files of a conversion: begun once, written one after the other, gone on with after a stop.
+"""The files of a conversion: written one after the other, so that the same command goes on after a stop.
 
-A file gets its name when it is whole, and the folder its `config.json` last.
+A file gets its name when it is complete, and the folder gets its `config.json` last.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ GO_ON = "make room and give the same command again, it goes on from here"
 
 
 def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
-    """Make the folder, or find that it holds the beginning of this very conversion.
+    """Make the folder, or check that it holds the beginning of the same conversion.
 
     Args:
-        target: Where the files go.
-        outputs: All that will be written.
-        notes: What the journal should say beside the digest of the sources.
+        target: The folder of the files.
+        outputs: All files of the conversion.
+        notes: Entries of the journal beside the digest of the sources.
 
     Raises:
         InputError: If it holds something else, or the disk is too small.
     """
-    parts = [(output.path.name, [(copy.name, copy.header) for copy in output.tensors]) for output in outputs]
-    digest = hashlib.sha256(repr(parts).encode()).hexdigest()
+    files = [(output.path.name, [(copy.name, copy.header) for copy in output.tensors]) for output in outputs]
+    digest = hashlib.sha256(repr(files).encode()).hexdigest()
     journal = target / JOURNAL
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file: choose another folder")
@@ -52,34 +52,34 @@ def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
 
 
 def write_all(outputs: Sequence[Output], progress: Callable[[int, int], None]) -> None:
-    """Write the files that are not there yet.
+    """Write the files that do not exist yet.
 
     Raises:
-        InputError: If one cannot be written; those before it are whole, and are kept.
+        InputError: If one cannot be written; those before it are complete, and stay.
     """
-    total, done = sum(output.size for output in outputs), 0
+    total, completed = sum(output.size for output in outputs), 0
 
     def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
+        nonlocal completed
+        completed += count
+        progress(completed, total)
 
     for output in outputs:
-        if output.path.exists():  # it got its name when it was whole
+        if output.path.exists():  # it got its name when it was complete
             advance(output.size)
             continue
         stream.write(output, advance, remedy=GO_ON)
 
 
 def shard_names(count: int) -> list[str]:
-    """Names of the files of one model, in the hub's habit."""
+    """Names of the files of one model, as on the hub."""
     if count == 1:
         return ["model.safetensors"]
     return [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
 
 
 def write_index(folder: Path, outputs: Sequence[Output]) -> None:
-    """The index that names the file of each tensor, where there are several files."""
+    """Write the index that names the file of each tensor, if there are several files."""
     if len(outputs) > 1:
         files = {copy.name: output.path.name for output in outputs for copy in output.tensors}
         index = {"metadata": {"total_size": sum(output.size for output in outputs)}, "weight_map": files}
