@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from chexphi.data.film_looks import MIN_LEVELS, MIN_SPREAD, film_warnings, look
+from chexphi.data.film_looks import MIN_LEVELS, MIN_PERCENTILE_RANGE, film_warnings, measure_look
 from chexphi.data.images import load_image
 
 
@@ -26,7 +26,7 @@ def drawn(side: int = 128, *, noise: int = 12) -> Image.Image:
 
 
 def test_a_film_as_it_should_be() -> None:
-    found = look(drawn())
+    found = measure_look(drawn())
     assert not found.is_poor
     assert not found.inverted
     assert film_warnings({"a.png": found}) == []
@@ -34,9 +34,9 @@ def test_a_film_as_it_should_be() -> None:
 
 def test_a_negative_is_suspected() -> None:
     for film in (drawn(), drawn(600).convert("RGB")):
-        found = look(ImageOps.invert(film))
+        found = measure_look(ImageOps.invert(film))
         assert found.inverted
-        (warning,) = film_warnings({"a.png": look(drawn()), "b.png": found})
+        (warning,) = film_warnings({"a.png": measure_look(drawn()), "b.png": found})
         assert warning.startswith("1 of 2 films look inverted, with bright air (first: 'b.png')")
 
 
@@ -51,16 +51,16 @@ def test_a_negative_is_suspected() -> None:
     ],
 )
 def test_few_grey_levels_are_seen(change: object) -> None:
-    found = look(change(drawn()))  # type: ignore[operator]
-    assert found.levels < MIN_LEVELS or found.spread < MIN_SPREAD
+    found = measure_look(change(drawn()))  # type: ignore[operator]
+    assert found.levels < MIN_LEVELS or found.percentile_range < MIN_PERCENTILE_RANGE
     (warning,) = film_warnings({"a.png": found})
     assert warning.startswith("1 of 1 films have few grey levels (first: 'a.png'")
 
 
 def test_a_film_in_its_reference_is_only_measured() -> None:
     ref = "data:image/png;base64," + "A" * 100_000
-    grey = look(Image.new("L", (64, 64), 90))
-    for found in ({ref: grey}, {ref: look(ImageOps.invert(drawn()))}):
+    grey = measure_look(Image.new("L", (64, 64), 90))
+    for found in ({ref: grey}, {ref: measure_look(ImageOps.invert(drawn()))}):
         (warning,) = film_warnings(found)
         assert "a data: URI of 100022 characters" in warning
         assert len(warning) < 400
@@ -75,6 +75,6 @@ def films(shared_data: Path) -> Iterator[Path]:
 def test_no_false_alarm_on_public_films_and_most_negatives_are_found(shared_data: Path) -> None:
     opened = [load_image(path.name, path.parent) for path in films(shared_data)]
     assert len(opened) > 50
-    assert film_warnings({str(n): look(film) for n, film in enumerate(opened)}) == []
-    negatives = sum(look(ImageOps.invert(film)).inverted for film in opened)
+    assert film_warnings({str(n): measure_look(film) for n, film in enumerate(opened)}) == []
+    negatives = sum(measure_look(ImageOps.invert(film)).inverted for film in opened)
     assert negatives > 0.8 * len(opened)

@@ -61,7 +61,7 @@ def check(
                 placed.append((where, found))
     looks: dict[str, FilmLook] = {}
     bad_images = list(
-        image_errors(placed, root, look=lambda ref, film: looks.update({ref: film_looks.look(film)}))
+        image_errors(placed, root, look=lambda ref, film: looks.update({ref: film_looks.measure_look(film)}))
     )
     errors += bad_images
     if not placed and not errors:

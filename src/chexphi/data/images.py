@@ -1,6 +1,7 @@
-"""Films: checked, measured and opened as 8-bit RGB. What one of these says of a film, all say.
+"""Films: checked, measured and opened as 8-bit RGB.
 
-That is so for every kind of damage, with one exception, which `check_image` names.
+A film that one of these functions refuses, all of them refuse with the same words. The docstrings name the
+exceptions.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from chexphi.data.references import is_uri, open_file, shown_reference
 from chexphi.schema import InputError
 
 SMALL_BYTES = 32_768
-"""Files up to this size are always checked to the last pixel, which takes them less than a millisecond."""
+"""Files up to this size are always checked to the last pixel, which takes less than a millisecond."""
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 
 def load_image(ref: str, root: Path) -> Image.Image:
     """Open a film as 8-bit RGB at its own size; grey is repeated, transparency becomes black.
 
-    It is upright, and nothing of what else its file says comes with it. What is damaged is refused: the
-    header, the pixels, a check sum of a PNG, and a block of EXIF whose orientation cannot be read (left and
-    right could be exchanged). An orientation that can be read counts, whatever else is damaged in the block.
+    It is upright and has no metadata. Damage is refused: of the header, the pixels, a check sum of a PNG, or
+    an EXIF block whose orientation cannot be read (left and right could be exchanged). An orientation that
+    can be read counts, even if the rest of the block is damaged.
 
     Raises:
         InputError: If the film is missing, outside the root, damaged, of none of `decoders.FORMATS`, of a
-            kind that would be read wrongly (`pixels.unfit`), or larger than `decoders.max_pixels()` or
-            `references.MAX_FILE_BYTES`.
+            kind that would be read wrongly (`pixels.reason_to_refuse`), or larger than
+            `decoders.max_pixels()` or `references.MAX_FILE_BYTES`.
     """
     with open_file(ref, root) as file:
         film, turn = _open(file, ref)
@@ -40,10 +41,10 @@ def load_image(ref: str, root: Path) -> Image.Image:
 
 
 def film_size(ref: str, root: Path) -> tuple[int, int]:
-    """Width and height in pixels of what `load_image` returns, without decoding it where that can be done.
+    """Width and height in pixels of what `load_image` returns, without decoding it where possible.
 
     Raises:
-        InputError: As `load_image`, except for damage behind the header.
+        InputError: As `load_image`, except for damage after the header.
     """
     with open_file(ref, root) as file:
         film, turn = _open(file, ref)
@@ -63,7 +64,7 @@ def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:
         root: The image root.
         thorough: Decode every pixel. Otherwise that is done for files up to `SMALL_BYTES` only; of
             larger ones the header and the end mark are read, which finds missing, foreign and truncated
-            files and orientations that cannot be read, but no damage behind the header.
+            files and orientations that cannot be read, but no damage after the header.
 
     Raises:
         InputError: As `load_image`.
@@ -76,7 +77,10 @@ def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:
 
 
 def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
-    """The film with its header read, fit to be loaded, and its orientation; None if that may come later."""
+    """The film with its header read, ready to be loaded, and its orientation.
+
+    The orientation is None for a PNG, where it may follow the pixels.
+    """
     try:
         film = decoders.open_film(file)
     except Image.DecompressionBombError:
@@ -84,10 +88,10 @@ def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
     except Exception:
         raise _not_an_image(file, ref) from None
     with _decoding(ref):
-        reason = pixels.unfit(film)
+        reason = pixels.reason_to_refuse(film)
     if reason:
         raise InputError(f"image {shown_reference(ref)} {reason}")
-    if film.format == "PNG":  # of which the block may lie behind the pixels
+    if film.format == "PNG":
         return film, None
     turn = _orientation(film, ref)
     if film.format == "TIFF":
@@ -102,7 +106,7 @@ def _decode(film: ImageFile.ImageFile, turn: int | None, file: BinaryIO, ref: st
             png_chunks.check_chunks(file)
         deep_colour = pixels.deep_colour(film)
         film.load()
-    if reason := pixels.too_dark(film, deep=deep_colour):
+    if reason := pixels.reason_levels_are_lost(film, deep=deep_colour):
         raise InputError(f"image {shown_reference(ref)} {reason}")
     turn = 1 if film.format == "TIFF" else turn or _orientation(film, ref)
     with _decoding(ref):
@@ -113,8 +117,8 @@ def _decode(film: ImageFile.ImageFile, turn: int | None, file: BinaryIO, ref: st
 def _decoding(ref: str) -> Iterator[None]:
     """Say that a film is damaged where Pillow fails.
 
-    What it raises is no fixed set of types: its readers trust what they read, and a wrong byte ends as a
-    KeyError in one of them and as an AttributeError in another.
+    Pillow raises no fixed set of types: its readers trust what they read, and a wrong byte becomes a KeyError
+    in one of them and an AttributeError in another.
     """
     try:
         yield
@@ -131,8 +135,8 @@ def _orientation(film: Image.Image, ref: str) -> int:
         return orientation.read_orientation(film)
     except ValueError:
         raise InputError(
-            f"image {shown_reference(ref)} has a damaged EXIF block, so that it is not known whether the film"
-            " is stored upright: copy it again from its source, or save it upright as a PNG"
+            f"image {shown_reference(ref)} has a damaged EXIF block, so it is not known whether the film is"
+            " stored upright: copy it again from its source, or save it upright as a PNG"
         ) from None
 
 
@@ -140,20 +144,21 @@ def _not_an_image(file: BinaryIO, ref: str) -> InputError:
     file.seek(0)
     kind, advice = file_kinds.kind_of(file.read(file_kinds.HEAD_BYTES), "" if is_uri(ref) else ref)
     return InputError(
-        f"image {shown_reference(ref)} is not an image that is read here, it is {kind}: {advice}"
+        f"image {shown_reference(ref)} is not an image that can be read, it is {kind}: {advice}"
     )
 
 
 def _too_large(ref: str) -> InputError:
-    bound = decoders.max_pixels()
-    return InputError(f"image {shown_reference(ref)} has more than {bound} pixels: scale it down")
+    return InputError(
+        f"image {shown_reference(ref)} has more than {decoders.max_pixels()} pixels: scale it down"
+    )
 
 
-def _ending(file: BinaryIO, form: str | None) -> tuple[bool, int]:
-    """Whether a file closes with the end mark of its format, and its size; it is left where it was."""
-    place = file.tell()
+def _ending(file: BinaryIO, image_format: str | None) -> tuple[bool, int]:
+    """Whether a file ends with the end mark of its format, and its size; its position does not change."""
+    offset = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 64))
-    ended = form in _ENDS and file.read().rstrip(b"\0").endswith(_ENDS[form])
-    file.seek(place)
+    ended = image_format in _ENDS and file.read().rstrip(b"\0").endswith(_ENDS[image_format])
+    file.seek(offset)
     return ended, size

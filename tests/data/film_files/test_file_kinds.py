@@ -83,7 +83,7 @@ def test_the_kind_is_named_and_the_film_refused(tmp_path: Path, content: bytes, 
     example = Example(id="r", images=(name,), question="q", answer=("a",))
     (error,) = image_errors([("data.json, row 3", example)], tmp_path)
     assert str(error).startswith(
-        f"data.json, row 3: image '{name}' is not an image that is read here, it is {found}: "
+        f"data.json, row 3: image '{name}' is not an image that can be read, it is {found}: "
     )
     assert "\n" not in str(error)
 

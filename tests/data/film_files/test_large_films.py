@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chexphi.data.film_files import window as windows
-from chexphi.data.film_files.window import stretched, window
+from chexphi.data.film_files.window import find_window, stretch
 from chexphi.data.images import load_image
 
 
@@ -34,16 +34,16 @@ def whole_window(values: NDArray[np.generic]) -> tuple[float, float]:
     if not flat.size:
         return 0.0, 0.0
     low, high = flat.min(), flat.max()
-    sample = flat[:: max(1, flat.size // windows.SAMPLED) | 1]
-    inner = sample[(sample > low) & (sample < high)]
-    if inner.size < windows.MIN_INNER * sample.size:
+    sample = flat[:: max(1, flat.size // windows.SAMPLE_PIXELS) | 1]
+    midtones = sample[(sample > low) & (sample < high)]
+    if midtones.size < windows.MIN_MIDTONE_SHARE * sample.size:
         return float(low), float(high)
-    first, last = np.percentile(inner, windows.INNER)
-    reach = last - first
-    if reach > 0 and low < first - windows.FAR * reach:
-        low = flat[flat >= first - windows.NEAR * reach].min()
-    if reach > 0 and high > last + windows.FAR * reach:
-        high = flat[flat <= last + windows.NEAR * reach].max()
+    dark, bright = np.percentile(midtones, windows.FILM_PERCENTILES)
+    distance = bright - dark
+    if distance > 0 and low < dark - windows.OUTLIER_DISTANCE * distance:
+        low = flat[flat >= dark - windows.WINDOW_MARGIN * distance].min()
+    if distance > 0 and high > bright + windows.OUTLIER_DISTANCE * distance:
+        high = flat[flat <= bright + windows.WINDOW_MARGIN * distance].max()
     return float(low), float(high)
 
 
@@ -59,15 +59,15 @@ def test_a_film_gone_through_in_parts_gets_the_same_pixels(
         film[rng.integers(0, 96, 40), rng.integers(0, 80, 40)] = value
     if film.dtype.kind == "f" and seed % 2:
         film[rng.integers(0, 96, 60), rng.integers(0, 80, 60)] = rng.choice([np.nan, np.inf, -np.inf], 60)
-    monkeypatch.setattr("chexphi.data.film_files.window.SAMPLED", int(rng.choice([1 << 20, 700, 50])))
+    monkeypatch.setattr("chexphi.data.film_files.window.SAMPLE_PIXELS", int(rng.choice([1 << 20, 700, 50])))
     low, high = whole_window(film)
     numbers = np.nan_to_num(film.astype(np.float64), nan=low, posinf=high, neginf=low)
     wanted = np.round(255 * (numbers - low) / ((high - low) or 1)).clip(0, 255).astype(np.uint8)
     Image.fromarray(film).save(tmp_path / "film.tif")
     for size in (1 << 18, 3000, 77, 1):
-        monkeypatch.setattr("chexphi.data.film_files.window.PART", size)
-        assert window(film) == (low, high)
-        assert (stretched(film) == wanted).all()
+        monkeypatch.setattr("chexphi.data.film_files.window.CHUNK_PIXELS", size)
+        assert find_window(film) == (low, high)
+        assert (stretch(film) == wanted).all()
         assert (np.asarray(load_image("film.tif", tmp_path)) == wanted[..., None]).all()
 
 
@@ -77,7 +77,7 @@ def test_transparency_in_parts_is_the_same(tmp_path: Path, monkeypatch: pytest.M
     film.save(tmp_path / "film.png")
     wanted = Image.alpha_composite(Image.new("RGBA", film.size, "black"), film).convert("RGB")
     for size in (1 << 18, 77, 1):
-        monkeypatch.setattr("chexphi.data.film_files.window.PART", size)
+        monkeypatch.setattr("chexphi.data.film_files.window.CHUNK_PIXELS", size)
         assert load_image("film.png", tmp_path).tobytes() == wanted.tobytes()
 
 

@@ -1,7 +1,7 @@
-"""Image files as Pillow opens them here: a fixed list of formats, and not a word on the terminal.
+"""Image files as Pillow opens them here: a fixed list of formats, and no output on the terminal.
 
-Pillow by itself tries every format it knows, whatever a file is called, and those that other libraries add:
-one of them (EPS) hands the file to an external program.
+Pillow by itself tries every format it knows, whatever the file's name, and those that other libraries add.
+One of them (EPS) hands the file to an external program.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, _imaging
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000")
-"""What films are read from. Several pictures in a JPEG, as cameras write them (MPO), are opened as JPEG."""
+"""Formats that films are read from. MPO, a JPEG with several pictures as cameras write it, opens as JPEG."""
 SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".webp", ".bmp", ".gif",
     ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c",
 )  # fmt: skip
-"""Of the names of such files."""
+"""Endings of the names of such files."""
 MAX_PIXELS = 89_478_485
-"""Largest film, 9459 x 9459; Pillow's own bound, which any library can lift. Chest films have up to 20 M."""
+"""Pixels of the largest film, 9459 x 9459. It is Pillow's own bound, which any library can lift; chest films
+have up to 20 million."""
 _PILLOW = r"PIL\."
 
 
@@ -30,8 +31,8 @@ def open_film(file: BinaryIO) -> ImageFile.ImageFile:
     """Open an image of one of `FORMATS`; its pixels are decoded when it is loaded.
 
     Raises:
-        Exception: Whatever Pillow's code met with in a damaged file, or `Image.DecompressionBombError` for
-            more pixels than `max_pixels()`.
+        Exception: Any type, from Pillow's code on a damaged file; `Image.DecompressionBombError` for more
+            pixels than `max_pixels()`.
     """
     _silence()
     film = Image.open(file, formats=FORMATS)
@@ -46,19 +47,19 @@ def max_pixels() -> int:
 
 
 def _silence() -> None:
-    """Keep what Pillow and libtiff write about damaged files off the terminal: we say it in one sentence.
+    """Keep what Pillow and libtiff write about damaged files off the terminal: our own error says it.
 
-    For the whole process, since its threads share all of these: the warnings and log lines of Pillow's own
-    modules, and the error lines that libtiff writes to file descriptor 2 by itself (Pillow has turned off its
-    warnings only). What others write is not touched. Looked at for every film, since whoever calls may have
-    put back the warnings.
+    This holds for the whole process, since threads share all of it. Silenced are the warnings and log lines
+    of Pillow's own modules, and the error lines that libtiff itself writes to file descriptor 2 (Pillow turns
+    off libtiff's warnings only). Other output is not touched. It is checked again for every film, since a
+    caller may have reset the warning filters.
     """
-    if not any(_is_ours(entry) for entry in warnings.filters):
+    if not any(_is_our_filter(entry) for entry in warnings.filters):
         warnings.filterwarnings("ignore", module=_PILLOW)
     _silence_libraries()
 
 
-def _is_ours(entry: tuple[object, ...]) -> bool:
+def _is_our_filter(entry: tuple[object, ...]) -> bool:
     action, message, category, module, _ = entry
     return (action, message, category) == ("ignore", None, Warning) and getattr(
         module, "pattern", None
@@ -71,7 +72,7 @@ def _silence_libraries() -> None:
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)
     try:
-        # Looked up in Pillow's own module and in what it was linked with, wherever that lies.
+        # Searched in Pillow's own module and the libraries linked to it, wherever they are.
         set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (OSError, AttributeError):  # a Pillow without libtiff, or one that hides it
         return

@@ -1,4 +1,4 @@
-"""What a file is that was given as a film and is no image that can be read: told by its first bytes."""
+"""What a file is that was given as a film and is not an image that can be read: told by its first bytes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 1024
-"""As much of a file's beginning as `kind_of` wants to see."""
+"""Bytes of a file's beginning that `kind_of` needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of file that people give for a film."""
+    """A kind of file that people give in place of a film."""
 
     name: str
-    """As it stands after "it is": `a DICOM file`."""
+    """The words after "it is": `a DICOM file`."""
     advice: str
     start: bytes = rb"(?!)"
-    """Regular expression that its first bytes match."""
+    """Regular expression that the first bytes match."""
     suffixes: tuple[str, ...] = ()
-    """Of names that tell the kind where the bytes do not."""
+    """Endings of names that tell the kind where the bytes do not."""
 
 
 _TO_PNG = "save the film as a PNG"
-_AGAIN = "fetch the film again"
+_FETCH_AGAIN = "fetch the film again"
 KINDS = (
-    FileKind("empty (0 bytes)", _AGAIN, rb"\A\Z"),
+    FileKind("empty (0 bytes)", _FETCH_AGAIN, rb"\A\Z"),
     FileKind(
         "a DICOM file",
         "convert it to a PNG first, with pydicom (apply_voi_lut, and the negative of a MONOCHROME1 film) or"
         " DCMTK's dcmj2pnm; docs/formats.md, section Films, has the lines",
-        # With its preamble, or without: then the first element is of group 2 or 8, its type told or implied.
+        # With its preamble, or without: then the first element is of group 2 or 8, its type given or implied.
         rb"(?s).{128}DICM|[\x02\x08]\0[\0-\x20]\0(?:UL|UI|CS|DA|OB|SH|..\0\0)",
         (".dcm", ".dicom", ".dic", ".ima"),
     ),
@@ -44,12 +44,12 @@ KINDS = (
     ),
     FileKind(
         "a web page (HTML), as servers send in place of a file",
-        f"{_AGAIN}, signed in where that is needed",
+        f"{_FETCH_AGAIN}, signed in where that is needed",
         rb"(?is)\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b",
     ),
     FileKind("an SVG drawing", _TO_PNG, rb"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg\b"),
-    FileKind("an XML text, as servers send in place of a file", _AGAIN, rb"\s*<(?:\?xml|Error)\b"),
-    FileKind("a JSON text", f"name the film instead, or {_AGAIN}", rb"\s*[\[{]\s*[\"{\]}\[]"),
+    FileKind("an XML text, as servers send in place of a file", _FETCH_AGAIN, rb"\s*<(?:\?xml|Error)\b"),
+    FileKind("a JSON text", f"name the film instead, or {_FETCH_AGAIN}", rb"\s*[\[{]\s*[\"{\]}\[]"),
     FileKind(
         "a NIfTI volume", f"{_TO_PNG}, for example with nibabel", rb"(?s).{344}n(?:\+1|i1)\0", (".nii",)
     ),
@@ -101,11 +101,11 @@ KINDS = (
 )
 SUFFIXES = tuple(suffix for kind in KINDS for suffix in kind.suffixes)
 _DAMAGED = re.compile(rb"(?s)\x89PNG|\xff\xd8\xff|GIF8|BM|\0\0\0\x0cjP  |\xff\x4f\xff\x51|RIFF.{4}WEBP")
-"""How images begin whose header cannot be read."""
+"""First bytes of images that are read here; if such a file reaches `kind_of`, its header is damaged."""
 
 
 def kind_of(head: bytes, name: str) -> tuple[str, str]:
-    """What a file is, as it stands after "it is", and what to do.
+    """What a file is, as the words after "it is", and what to do.
 
     Args:
         head: Its first bytes, at most `HEAD_BYTES`.
@@ -114,13 +114,13 @@ def kind_of(head: bytes, name: str) -> tuple[str, str]:
     >>> kind_of(b"", "a.png")[0]
     'empty (0 bytes)'
     """
-    found = next((kind for kind in KINDS if re.match(kind.start, head)), None)
-    if found is None and not _DAMAGED.match(head):
-        found = next((kind for kind in KINDS if name.lower().endswith(kind.suffixes or ("\0",))), None)
-    if found is not None:
-        return found.name, found.advice
+    kind_found = next((kind for kind in KINDS if re.match(kind.start, head)), None)
+    if kind_found is None and not _DAMAGED.match(head):
+        kind_found = next((kind for kind in KINDS if name.lower().endswith(kind.suffixes or ("\0",))), None)
+    if kind_found is not None:
+        return kind_found.name, kind_found.advice
     if head and not head.strip(b"\0"):
-        return "nothing but zero bytes", _AGAIN
+        return "nothing but zero bytes", _FETCH_AGAIN
     if _DAMAGED.match(head):
         return "an image whose header is damaged", "copy it again from its source"
     return ("a text file" if _is_text(head) else "of an unknown kind"), "replace it by a PNG or JPEG"
@@ -130,7 +130,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # not a letter cut in the middle
+        if error.start < len(head) - 3:  # unless a letter is cut at the end of the head
             return False
         text = head[: error.start].decode()
     return all(character.isprintable() or character in "\t\r\n\f" for character in text)

@@ -1,8 +1,8 @@
 """Which way up a film is stored: read from its EXIF block, with an error where that cannot be read.
 
-A film that is shown turned or mirrored has its left and right exchanged, so a block that is damaged before
-its orientation was found is never taken for one without. Pillow takes it for that: it stops reading at the
-damage and goes on with the tags read so far. Damage behind the orientation, or in other tags, is no matter.
+A film that is shown turned or mirrored has its left and right exchanged. So a block that is damaged before
+its orientation is an error here, not a block without an orientation. Pillow does the latter: it stops at the
+damage and uses the tags read so far. Damage after the orientation, or in other tags, does not matter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRANSPOSE = {
 }
 """What makes a film upright, by its orientation; 1 is upright."""
 SIDEWAYS = (5, 6, 7, 8)
-"""Of these, width and height change places."""
+"""Orientations that exchange width and height."""
 _TAG = ExifTags.Base.Orientation
 _BYTE, _SHORT, _LONG = 1, 3, 4
 _INTEGERS = {_BYTE: "B", _SHORT: "H", _LONG: "L"}
@@ -42,27 +42,27 @@ def read_orientation(film: Image.Image) -> int:
     1 where there is none, and for 0, which some programs write for "not known".
 
     Args:
-        film: As opened; of a PNG, the block may lie behind the pixels and is there when they are loaded.
+        film: As opened; in a PNG the block may follow the pixels, and is known once they are loaded.
 
     Raises:
-        ValueError: If the block is damaged before the orientation was found, or the orientation is none.
+        ValueError: If the block is damaged before its orientation, or the value is not an orientation.
     """
-    found = None
+    orientation = None
     if block := _exif_block(film):
-        found = _orientation_of_tags(io.BytesIO(block))
+        orientation = _orientation_of_tags(io.BytesIO(block))
     elif film.format == "TIFF":
-        found = _orientation_of_tags(film.fp)  # type: ignore[attr-defined]
-    if found is None:
-        found = _orientation_of_xmp(film)
-    if not 0 <= found <= 8:
+        orientation = _orientation_of_tags(film.fp)  # type: ignore[attr-defined]
+    if orientation is None:
+        orientation = _orientation_of_xmp(film)
+    if not 0 <= orientation <= 8:
         raise ValueError("an orientation is a number from 1 to 8")
-    return found or 1
+    return orientation or 1
 
 
 def leave_turning_to_pillow(film: Image.Image, orientation: int) -> None:
-    """Tell a TIFF its orientation, since Pillow turns these when they are loaded, and nothing else.
+    """Leave only the orientation in a TIFF's tags: Pillow turns a TIFF when it is loaded.
 
-    It would also read all other tags of theirs again, and fail where one is damaged.
+    With all tags there it would read them again, and fail if one is damaged.
     """
     tags = Image.Exif()
     tags[_TAG] = orientation
@@ -71,13 +71,13 @@ def leave_turning_to_pillow(film: Image.Image, orientation: int) -> None:
 
 
 def stored_size(film: Image.Image) -> tuple[int, int]:
-    """Width and height of a film that is not loaded yet, before it is turned; Pillow says so of no TIFF."""
+    """Width and height of a film as stored, before it is loaded; Pillow gives a TIFF's after turning."""
     tags = getattr(film, "tag_v2", None)
     return (tags[_WIDTH], tags[_LENGTH]) if tags else film.size
 
 
 def _exif_block(film: Image.Image) -> bytes:
-    """The block without its name; empty if there is none."""
+    """The EXIF block without its name; empty if there is none."""
     block = film.info.get("exif")
     if block is None and (text := film.info.get("Raw profile type exif")) is not None:
         block = bytes.fromhex("".join(str(text).split("\n")[3:]))  # as ImageMagick writes it into a PNG
@@ -85,16 +85,16 @@ def _exif_block(film: Image.Image) -> bytes:
 
 
 def _orientation_of_tags(file: BinaryIO) -> int | None:
-    """The orientation in the first directory of a TIFF file, or of an EXIF block: one without pixels.
+    """The orientation in the first directory of a TIFF file, or of an EXIF block: a TIFF without pixels.
 
-    None if the directory is whole and has none.
+    None if the directory is complete and has no orientation.
     """
-    place = file.tell()
+    offset = file.tell()
     file.seek(0)
     head = _exactly(file, 8)
     order = _ORDERS.get(head[:2])
     if order is None or not {_CLASSIC, _BIG} & set(head[2:4]):
-        raise ValueError("no header of TIFF")
+        raise ValueError("this is not a TIFF header")
     is_big = _BIG in head[2:4]
     count_form, entry_form = ("Q", "HHQ8s") if is_big else ("H", "HHL4s")
     start = _unpacked(file, order + "Q")[0] if is_big else struct.unpack(order + "L", head[4:])[0]
@@ -103,9 +103,9 @@ def _orientation_of_tags(file: BinaryIO) -> int | None:
     for _ in range(count):
         tag, kind, number, data = _unpacked(file, order + entry_form)
         if tag == _TAG:
-            file.seek(place)
+            file.seek(offset)
             return _integer(order, kind, number, data)
-    file.seek(place)
+    file.seek(offset)
     return None
 
 
@@ -131,5 +131,5 @@ def _orientation_of_xmp(film: Image.Image) -> int:
     text = film.info.get("XML:com.adobe.xmp") or film.info.get("xmp") or ""
     if isinstance(text, bytes):
         text = text.decode("latin-1")
-    found = _IN_XMP.search(text) if isinstance(text, str) else None
-    return int(found[1]) if found else 1
+    orientation = _IN_XMP.search(text) if isinstance(text, str) else None
+    return int(orientation[1]) if orientation else 1

@@ -1,6 +1,6 @@
-"""The chunks of a PNG file: whether each is as it was written, and what lies behind the pixels.
+"""The chunks of a PNG file: whether each is as it was written, and what follows the pixels.
 
-Pillow does not look at the check sums of pixels, and is content once it has all rows.
+Pillow does not check the check sums of pixels, and stops reading once it has all rows.
 """
 
 from __future__ import annotations
@@ -11,43 +11,43 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-PART_BYTES = 1 << 20
-"""Read at a time."""
+READ_BYTES = 1 << 20
+"""Bytes that are read at a time."""
 _SIGNATURE_BYTES = 8
 _METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 
 
 def check_chunks(file: BinaryIO) -> None:
-    """Check the check sum of every chunk up to the end mark; the file is left where it was.
+    """Check the check sum of every chunk up to the end mark; the file's position does not change.
 
     Raises:
         ValueError: If one is wrong, or the file ends before the mark.
     """
-    place = file.tell()
+    offset = file.tell()
     for name, start, length in _chunks(file):
         file.seek(start)
-        value, left = zlib.crc32(name), length
-        while left:
-            data = file.read(min(left, PART_BYTES))
+        value, remaining = zlib.crc32(name), length
+        while remaining:
+            data = file.read(min(remaining, READ_BYTES))
             if not data:
                 raise ValueError("the file ends within a chunk")
-            value, left = zlib.crc32(data, value), left - len(data)
+            value, remaining = zlib.crc32(data, value), remaining - len(data)
         if file.read(4) != struct.pack(">I", value):
             raise ValueError("a check sum is wrong")
-    file.seek(place)
+    file.seek(offset)
 
 
 def has_late_metadata(file: BinaryIO) -> bool:
-    """Whether there may be an orientation behind the first pixels; the file is left where it was.
+    """Whether there may be an orientation after the first pixels; the file's position does not change.
 
     Raises:
         ValueError: If the file ends before the end mark.
     """
-    place = file.tell()
+    offset = file.tell()
     names = [name for name, _, _ in _chunks(file)]
-    file.seek(place)
-    behind = names[names.index(b"IDAT") :] if b"IDAT" in names else ()
-    return any(name in _METADATA for name in behind)
+    file.seek(offset)
+    names_after_pixels = names[names.index(b"IDAT") :] if b"IDAT" in names else ()
+    return any(name in _METADATA for name in names_after_pixels)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:

@@ -1,6 +1,6 @@
-"""The window of films of more than 8 bits, and the 8-bit levels that their values get in it.
+"""The window of films of more than 8 bits, and the 8-bit grey levels that their values get in it.
 
-Values come in parts, so that what is worked on at a time is small however large the film is.
+Values come in chunks of pixels, so that the memory in use at a time is small however large the film is.
 """
 
 from __future__ import annotations
@@ -11,37 +11,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-INNER = (1, 99)
-"""Percentiles between which a film's values count as its own for certain; our choice."""
-FAR, NEAR = 2, 1
-"""In distances between them: beyond `FAR` lies what is not the film, and then `NEAR` ends it. Our choice: no
-film of 904 public ones is cut. The edges of a marker's letters have values between the film's and its own."""
-SAMPLED = 1 << 20
-"""Pixels of which the percentiles are taken, evenly spread; our choice."""
-MIN_INNER = 0.05
-"""Share of pixels that must be neither the darkest nor the brightest value for a window to be sought."""
-PART = 1 << 18
-"""Pixels that are worked on at a time: what is made of them fits into a processor's cache."""
+FILM_PERCENTILES = (1, 99)
+"""Percentiles between which values certainly belong to the film; our choice."""
+OUTLIER_DISTANCE, WINDOW_MARGIN = 2, 1
+"""In distances between the two percentiles. Values beyond `OUTLIER_DISTANCE` do not belong to the film; the
+window then ends within `WINDOW_MARGIN`. Our choice: none of 904 public films is cut. The edges of a marker's
+letters have values between the film's and the marker's."""
+SAMPLE_PIXELS = 1 << 20
+"""Pixels from which the percentiles are computed, evenly spread; our choice."""
+MIN_MIDTONE_SHARE = 0.05
+"""Share of pixels that must have neither the darkest nor the brightest value; with fewer, the window is the
+whole range."""
+CHUNK_PIXELS = 1 << 18
+"""Pixels that are converted at a time: their intermediate values fit into a processor's cache."""
 
 
-def _array_parts(values: NDArray[Any]) -> list[NDArray[Any]]:
+def _array_chunks(values: NDArray[Any]) -> list[NDArray[Any]]:
     flat = values.ravel()
-    return [flat[start : start + PART] for start in range(0, flat.size, PART)]
+    return [flat[start : start + CHUNK_PIXELS] for start in range(0, flat.size, CHUNK_PIXELS)]
 
 
-def stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values from the window's dark end (0) to its bright end (255); what lies outside is cut.
+def stretch(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey levels from the window's dark end (0) to its bright end (255); values outside are clipped.
 
     Args:
-        values: Height x width, of any number type; NaN becomes dark.
+        values: (height, width), of any number type; NaN becomes dark.
+
+    Returns:
+        (height, width) grey levels.
     """
-    parts = _array_parts(values)
-    to_levels = scaling(values.dtype, *window_of_parts(parts))
-    return np.concatenate([to_levels(part) for part in parts]).reshape(values.shape)
+    chunks = _array_chunks(values)
+    to_levels = level_converter(values.dtype, *find_window_of_chunks(chunks))
+    return np.concatenate([to_levels(chunk) for chunk in chunks]).reshape(values.shape)
 
 
-def scaling(dtype: np.dtype[Any], low: float, high: float) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
-    """What makes grey levels of values of this type."""
+def level_converter(
+    dtype: np.dtype[Any], low: float, high: float
+) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    """A function from values of this type to grey levels of the same shape; the window is `low` to `high`."""
     span = high - low if high > low else 1.0
 
     def scale(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -53,67 +60,70 @@ def scaling(dtype: np.dtype[Any], low: float, high: float) -> Callable[[NDArray[
         return np.round(numbers, out=numbers).clip(0, 255, out=numbers).astype(np.uint8)
 
     if dtype.itemsize == 2 and dtype.kind == "u":
-        table = scale(np.arange(1 << 16))
-        return table.take
+        level_table = scale(np.arange(1 << 16))
+        return level_table.take
     return scale
 
 
-def window(values: NDArray[Any]) -> tuple[float, float]:
+def find_window(values: NDArray[Any]) -> tuple[float, float]:
     """The darkest and the brightest value of the film itself.
 
-    That is the whole range, unless markers, dead pixels or padding lie far outside: beyond the 1st or the
-    99th percentile (of the pixels that are neither the very darkest nor the very brightest) by more than
-    twice the distance between these two. There the window ends at the last value within that distance. So at
-    least a fifth of the grey levels lies between the percentiles, and a hot pixel changes no other.
+    This is the whole range, unless markers, dead pixels or padding lie far outside. The percentiles are taken
+    of the pixels that are neither the very darkest nor the very brightest. Values are outliers if they lie
+    beyond the 1st or the 99th percentile by more than twice the distance between these two. The window then
+    ends at the outermost value within that distance. So at least a fifth of the grey levels lies between the
+    percentiles, and a hot pixel does not change the others.
 
     Args:
         values: Of any shape and number type.
     """
-    return window_of_parts(_array_parts(values))
+    return find_window_of_chunks(_array_chunks(values))
 
 
-def window_of_parts(parts: Iterable[NDArray[Any]]) -> tuple[float, float]:
-    """The window of values that come in parts, which are gone through up to four times."""
-    ranges = [(part.size, part.min(), part.max()) for part in map(_finite, parts) if part.size]
+def find_window_of_chunks(chunks: Iterable[NDArray[Any]]) -> tuple[float, float]:
+    """The window of values that come in chunks of one axis each; they are iterated up to four times."""
+    ranges = [(chunk.size, chunk.min(), chunk.max()) for chunk in map(_finite, chunks) if chunk.size]
     if not ranges:
         return 0.0, 0.0
-    sizes, darkest, brightest = zip(*ranges, strict=True)
-    low, high = min(darkest), max(brightest)
-    sample = _sample(parts, sum(sizes))
-    inner = sample[(sample > low) & (sample < high)]
-    if inner.size < MIN_INNER * sample.size:
+    sizes, minima, maxima = zip(*ranges, strict=True)
+    low, high = min(minima), max(maxima)
+    sample = _sample(chunks, sum(sizes))
+    midtones = sample[(sample > low) & (sample < high)]
+    if midtones.size < MIN_MIDTONE_SHARE * sample.size:
         return float(low), float(high)
-    first, last = np.percentile(inner, INNER)
-    reach = last - first
-    if reach > 0 and low < first - FAR * reach:
-        low = min(inside.min() for part in parts if (inside := _above(part, first - NEAR * reach)).size)
-    if reach > 0 and high > last + FAR * reach:
-        high = max(inside.max() for part in parts if (inside := _below(part, last + NEAR * reach)).size)
+    dark, bright = np.percentile(midtones, FILM_PERCENTILES)
+    distance = bright - dark
+    if distance > 0 and low < dark - OUTLIER_DISTANCE * distance:
+        floor = dark - WINDOW_MARGIN * distance
+        low = min(film_values.min() for chunk in chunks if (film_values := _at_least(chunk, floor)).size)
+    if distance > 0 and high > bright + OUTLIER_DISTANCE * distance:
+        ceiling = bright + WINDOW_MARGIN * distance
+        high = max(film_values.max() for chunk in chunks if (film_values := _at_most(chunk, ceiling)).size)
     return float(low), float(high)
 
 
-def _finite(part: NDArray[Any]) -> NDArray[Any]:
-    if part.dtype.kind != "f":
-        return part
-    is_finite = np.isfinite(part)
-    return part if is_finite.all() else part[is_finite]
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind != "f":
+        return values
+    is_finite = np.isfinite(values)
+    return values if is_finite.all() else values[is_finite]
 
 
-def _above(part: NDArray[Any], least: float) -> NDArray[Any]:
-    part = _finite(part)
-    return part[part >= least]
+def _at_least(values: NDArray[Any], floor: float) -> NDArray[Any]:
+    values = _finite(values)
+    return values[values >= floor]
 
 
-def _below(part: NDArray[Any], most: float) -> NDArray[Any]:
-    part = _finite(part)
-    return part[part <= most]
+def _at_most(values: NDArray[Any], ceiling: float) -> NDArray[Any]:
+    values = _finite(values)
+    return values[values <= ceiling]
 
 
-def _sample(parts: Iterable[NDArray[Any]], size: int) -> NDArray[Any]:
-    """About `SAMPLED` of the `size` finite values, evenly spread."""
-    step = max(1, size // SAMPLED) | 1
-    sample, place = [], 0
-    for part in map(_finite, parts):
-        sample.append(part[-place % step :: step].copy())
-        place += part.size
-    return np.concatenate(sample)
+def _sample(chunks: Iterable[NDArray[Any]], size: int) -> NDArray[Any]:
+    """About `SAMPLE_PIXELS` of the `size` finite values, evenly spread."""
+    step = max(1, size // SAMPLE_PIXELS) | 1
+    samples, offset = [], 0
+    for chunk in map(_finite, chunks):
+        samples.append(chunk[-offset % step :: step].copy())
+        offset += chunk.size
+    return np.concatenate(samples)
