@@ -187,7 +187,7 @@ def test_what_is_read_is_not_written(
     pool = Path(shutil.copy(inputs["POOL"], tmp_path / "pool.json"))
     before = pool.read_bytes()
     code, said = chexphi("mine select SCORED pool.json --number 2 --out pool.json --overwrite")
-    assert (code, "holds what is read from" in said) == (2, True)
+    assert (code, "holds the source" in said) == (2, True)
     code, said = chexphi("report RUN --out pool.json")
     assert (code, "not an HTML page" in said) == (2, True)
     assert pool.read_bytes() == before

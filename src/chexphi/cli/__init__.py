@@ -179,12 +179,12 @@ def verl_rows(
     as_json: Json = False,
 ) -> None:
     """Write examples as the Parquet rows that veRL trains on."""
-    from chexphi.data.importers.publish import refuse_source
+    from chexphi.data.importers.publish import check_not_source
     from chexphi.data.read import image_root_of, read_examples
     from chexphi.integrations import verl
 
     verl.check_form(out)
-    refuse_source(data, out)
+    check_not_source(data, out)
     atomic.check_file(out, overwrite=overwrite)
     examples = read_examples(data, image_root=image_root, limit=limit)
     verl.write_rows(out, examples, image_root_of(data, image_root), data_source=data_source)

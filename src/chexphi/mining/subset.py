@@ -7,7 +7,7 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.data.forms import check_form
-from chexphi.data.importers.publish import refuse_source
+from chexphi.data.importers.publish import check_not_source
 from chexphi.data.read import read_examples, write_examples
 from chexphi.mining.select import ScoredRow, is_hard, select
 from chexphi.runs import jsonl
@@ -43,7 +43,7 @@ def main(
         raise InputError(f"scored pool {file} does not exist: run `chexphi mine score` first")
     check_form(out)
     for source in (file, pool):
-        refuse_source(source, out)
+        check_not_source(source, out)
     atomic.check_file(out, overwrite=overwrite)
     examples = {example.id: example for example in read_examples(pool, check_images=False, limit=limit)}
     rows = [ScoredRow.from_dict(row) for row in jsonl.read(file)]

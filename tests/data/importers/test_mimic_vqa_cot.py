@@ -199,7 +199,7 @@ def test_what_is_read_is_not_written(source: Path) -> None:
     file = source / "annotations" / "eval" / "test_basic_vqa.json"
     before = file.read_bytes()
     for out in (file, source / "annotations"):
-        with pytest.raises(InputError, match="holds what is read"):
+        with pytest.raises(InputError, match="holds the source"):
             importers.convert("mimic-vqa-cot", file, out, overwrite=True)
     with pytest.raises(InputError, match="does not exist"):
         importers.convert("vqa-rad", source / "nine", source / "out")

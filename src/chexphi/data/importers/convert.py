@@ -1,4 +1,4 @@
-"""`chexphi data import FORMAT`: one module a dataset."""
+"""`chexphi data import FORMAT`: each dataset has a module of its own."""
 
 from __future__ import annotations
 
@@ -40,29 +40,30 @@ def convert(
         image_root: Folder of the films, where they are not beside the source.
         seed: Seed of every draw.
         limit: Use the first rows (NIH: films) only.
-        empty_answer: What an answer that is there and empty does: stop the import, become `none`, or leave
-            its row out.
-        missing_films: What a row does whose film has no file: stop the import, or be left out.
+        empty_answer: What happens to a row whose answer is given and empty: `refuse` stops the import,
+            `none` makes the answer `none`, `skip` leaves the row out.
+        missing_films: What happens to a row whose film has no file: `refuse` stops the import, `skip` leaves
+            the row out.
         overwrite: Replace `out`.
 
     Returns:
-        See `publish.publish`; also `rows_read` and `left_out`, rows by the reason why they are not written.
+        See `publish.publish`; also `rows_read`, and `left_out`: counts of rows by the reason.
 
     Raises:
         InputError: If the format or a choice is unknown, `out` exists or holds the source, or the source is
             not as expected.
     """
-    for name, choice, known in (
+    for name, choice, choices in (
         ("--empty-answer", empty_answer, EMPTY_ANSWERS),
         ("--missing-films", missing_films, MISSING_FILMS),
     ):
-        if choice not in known:
-            raise InputError(f"{name} is {shown(choice)}: use {', '.join(known[:-1])} or {known[-1]}")
+        if choice not in choices:
+            raise InputError(f"{name} is {shown(choice)}: use {', '.join(choices[:-1])} or {choices[-1]}")
     if form not in FORMATS:
         raise InputError(f"unknown format {shown(form)}: use one of {', '.join(FORMATS)}")
     if not source.exists():
         raise InputError(f"{source} does not exist: name the dataset's folder or file")
-    publish.refuse_source(source, out)
+    publish.check_not_source(source, out)
     publish.check_output(out, overwrite=overwrite)
     return FORMATS[form](
         source,

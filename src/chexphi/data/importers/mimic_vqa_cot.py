@@ -1,8 +1,8 @@
 """MIMIC-VQA-CoT in the original's layout: `annotations/{eval,uniform,hard_uniform,…}/*.json`, `images/`.
 
-The annotations derive from MIMIC-CXR and need its licence; nothing of them is here. Rows hold question,
-answer (text or list), explanation, and `image_ids` or `image`, or a chat in `messages`; the kind stands
-in the file's name (`test_compare_vqa.json`). The drawn films are written in the same layout.
+The annotations derive from MIMIC-CXR and need its licence; none of them are here. Rows hold question, answer
+(text or list), explanation, and `image_ids` or `image`, or a chat in `messages`. The kind is in the file's
+name (`test_compare_vqa.json`). The drawn films are written in the same layout.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 EMPTY = "the answer is empty"
 MISSING = "a film is missing"
-"""Why rows are left out."""
-# files/p10/p10000032/s50414267/<film>: a patient and a study of MIMIC-CXR.
+"""Reasons why rows are left out."""
+# files/p10/p10000032/s50414267/<film>: a patient and a study in a path of MIMIC-CXR.
 _PATIENT = re.compile(r"(?:^|/)p(\d{8})(?:/|$)")
 _STUDY = re.compile(r"(?:^|/)s(\d{8})(?:/|$)")
 
@@ -47,25 +47,26 @@ def annotation_files(src: Path, *, split: str | None = None) -> tuple[dict[str, 
     if src.is_file():
         return {_name(src, src.parent): src}, image_root_of(src)
     top = src / "annotations" if (src / "annotations").is_dir() else src
-    found = sorted(path for path in top.rglob("*") if path.suffix.lower() in forms.FORMS and path.is_file())
-    if not found:
+    annotation_paths = sorted(
+        path for path in top.rglob("*") if path.suffix.lower() in forms.FORMS and path.is_file()
+    )
+    if not annotation_paths:
         raise InputError(
             f"{src} holds no annotations: give the folder with annotations/ and images/, or a file"
         )
-    files = {_name(path, top): path for path in found}
+    files = {_name(path, top): path for path in annotation_paths}
     splits = sorted({_split(name) for name in files})
     if split is not None and split not in splits:
         raise InputError(f"{src} has no split {shown(split)}: use one of {', '.join(filter(None, splits))}")
-    kept = {name: path for name, path in files.items() if split in (None, _split(name))}
-    return kept, image_root_of(top)
+    return {name: path for name, path in files.items() if split in (None, _split(name))}, image_root_of(top)
 
 
 def _name(path: Path, top: Path) -> str:
-    """The file below `annotations`, without suffix: the same however the dataset is pointed at."""
-    parts = path.absolute().with_suffix("").parts
-    if "annotations" in parts[:-1]:
-        start = len(parts) - 1 - parts[::-1].index("annotations")
-        return "/".join(parts[start + 1 :])
+    """The file's path below `annotations`, without suffix: the same whichever folder the user gave."""
+    folder_names = path.absolute().with_suffix("").parts
+    if "annotations" in folder_names[:-1]:
+        start = len(folder_names) - 1 - folder_names[::-1].index("annotations")
+        return "/".join(folder_names[start + 1 :])
     return path.relative_to(top).with_suffix("").as_posix()
 
 
@@ -74,16 +75,18 @@ def _split(name: str) -> str:
 
 
 def _below_root(ref: str, root: Path) -> str:
-    """The reference relative to the image root, also where it was written from further up.
+    """The reference relative to the image root, also where it was written relative to a folder above it.
 
     `./data/MIMIC-VQA-CoT/images/p10/a.jpg` becomes `p10/a.jpg` if that is a film under the root.
     """
     if is_uri(ref) or os.path.isfile(os.path.join(root, with_suffix(ref, root))):
         return ref
-    parts = PurePosixPath(ref).parts
-    starts = [place + 1 for place, part in enumerate(parts) if part == "images"]
-    rests = ["/".join(parts[start:]) for start in reversed(starts)]
-    return next((rest for rest in rests if os.path.isfile(os.path.join(root, with_suffix(rest, root)))), ref)
+    names = PurePosixPath(ref).parts
+    starts = [index + 1 for index, name in enumerate(names) if name == "images"]
+    candidates = ["/".join(names[start:]) for start in reversed(starts)]
+    return next(
+        (path for path in candidates if os.path.isfile(os.path.join(root, with_suffix(path, root)))), ref
+    )
 
 
 def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -98,21 +101,21 @@ def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _tagged(explanation: str, answer: tuple[str, ...]) -> str:
-    """The explanation with both tags; plain text is the reasoning, an absent answer is the row's."""
+    """The explanation with both tags. Text without tags is the reasoning; a missing answer is the row's."""
     if not explanation.strip():
         return ""
     parsed = prompts.parse(explanation)
     unanswered = parsed.status == prompts.ParseStatus.no_answer or parsed.answer == ""
     if unanswered and parsed.think is not None:
         return prompts.render(parsed.think, ", ".join(answer))
-    plain = prompts.reference_reasoning(explanation) if parsed.think is None else ""
-    return prompts.render(plain, ", ".join(answer)) if plain else explanation
+    reasoning = prompts.reference_reasoning(explanation) if parsed.think is None else ""
+    return prompts.render(reasoning, ", ".join(answer)) if reasoning else explanation
 
 
-def _from_paths(images: tuple[str, ...], pattern: re.Pattern[str]) -> str:
-    """The patient or study of the current film, read from its path."""
-    found = [match[1] for ref in images if not is_uri(ref) and (match := pattern.search(ref))]
-    return found[-1] if found else ""
+def _id_from_paths(images: tuple[str, ...], pattern: re.Pattern[str]) -> str:
+    """The patient or study of the last film, read from its path; empty if no path has one."""
+    ids = [match[1] for ref in images if not is_uri(ref) and (match := pattern.search(ref))]
+    return ids[-1] if ids else ""
 
 
 def read_file(
@@ -132,14 +135,14 @@ def read_file(
         root: Image root.
         limit: Read the first rows only.
         empty_answer: See `convert.convert`.
-        left_out: Where rows that are left out are counted, by reason.
+        left_out: Counts the rows that are left out, by reason.
 
     Raises:
-        InputError: For a row that is no example.
+        InputError: For a row that is not a valid example.
     """
-    seen: Counter[str] = Counter()
+    id_counts: Counter[str] = Counter()
     repairs = cells.Repairs()
-    for number, (where, raw) in enumerate(forms.raw_rows(path), 1):
+    for number, (location, raw) in enumerate(forms.raw_rows(path), 1):
         if limit is not None and number > limit:
             break
         row = _relative_images(raw, root) if isinstance(raw, Mapping) else raw
@@ -149,16 +152,16 @@ def read_file(
                     left_out[EMPTY] += 1
                 continue
             row = {**row, "answer": "none"}
-        example = to_example(row, where=where, default_id=str(number), stem=path.stem, root=root)
-        repairs.note(row, where)
-        seen[example.id] += 1
-        again = f"#{seen[example.id]}" if seen[example.id] > 1 else ""
+        example = to_example(row, where=location, default_id=str(number), stem=path.stem, root=root)
+        repairs.note(row, location)
+        id_counts[example.id] += 1
+        suffix = f"#{id_counts[example.id]}" if id_counts[example.id] > 1 else ""
         yield dataclasses.replace(
             example,
-            id=f"{name}/{example.id}{again}",
+            id=f"{name}/{example.id}{suffix}",
             explanation=_tagged(example.explanation, example.answer),
-            subject_id=example.subject_id or _from_paths(example.images, _PATIENT),
-            study_id=example.study_id or _from_paths(example.images, _STUDY),
+            subject_id=example.subject_id or _id_from_paths(example.images, _PATIENT),
+            study_id=example.study_id or _id_from_paths(example.images, _STUDY),
             split=example.split or _split(name),
         )
     for sentence in repairs.sentences():
@@ -180,8 +183,8 @@ def convert(
 
     Args:
         src: The dataset's root, a folder of it, or one file.
-        out: A file that ends in .json, .jsonl or .parquet (all rows go there; their `split` tells the
-            folder they came from), or a folder (one file for each annotation file, in the same folders).
+        out: A file that ends in .json, .jsonl or .parquet (for all rows; their `split` is the folder they
+            came from), or a folder (one file for each annotation file, in the same folders).
         image_root: Folder of the films; by default `images` near the annotations.
         limit: Read the first rows of each file only.
         seed: Unused; every importer takes one.
@@ -190,30 +193,36 @@ def convert(
         missing_films: See `convert.convert`.
 
     Returns:
-        See `publish.publish` and `convert.convert`; also `without_patient`, rows whose patient stands
-        neither in the row nor in the path of its film.
+        See `publish.publish` and `convert.convert`; also `without_patient`, the number of rows whose patient
+        is neither in the row nor in the path of its film.
 
     Raises:
-        InputError: For a row that is no example, or a film that is missing or damaged.
+        InputError: For a row that is not a valid example, or a film that is missing or damaged.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no rows: give at least 1")
     if not src.exists():
         raise InputError(f"{src} does not exist: give the folder with annotations/ and images/, or a file")
-    found, root = annotation_files(src, split=split)
+    annotations, root = annotation_files(src, split=split)
     root = root if image_root is None else image_root_of(src, image_root)
     left_out: Counter[str] = Counter()
     options: dict[str, Any] = {"limit": limit, "empty_answer": empty_answer, "left_out": left_out}
-    parts = {name: list(read_file(name, path, root, **options)) for name, path in found.items()}
-    rows_read = sum(map(len, parts.values())) + left_out.total()
+    examples_by_file = {
+        name: list(read_file(name, path, root, **options)) for name, path in annotations.items()
+    }
+    rows_read = sum(map(len, examples_by_file.values())) + left_out.total()
     if missing_films == "skip":
-        kept = {name: publish.with_films(part, root) for name, part in parts.items()}
-        left_out[MISSING] = sum(len(part) - len(kept[name]) for name, part in parts.items())
-        parts = kept
+        examples_with_films = {
+            name: publish.with_films(examples, root) for name, examples in examples_by_file.items()
+        }
+        left_out[MISSING] = sum(
+            len(examples) - len(examples_with_films[name]) for name, examples in examples_by_file.items()
+        )
+        examples_by_file = examples_with_films
     if out.suffix.lower() in forms.FORMS:
-        files = {out: [example for part in parts.values() for example in part]}
+        files = {out: [example for examples in examples_by_file.values() for example in examples]}
     else:
-        files = {out / f"{name}.json": part for name, part in parts.items() if part}
+        files = {out / f"{name}.json": examples for name, examples in examples_by_file.items() if examples}
     summary = publish.publish(files, root)
-    missing = sum(not example.subject_id for part in files.values() for example in part)
+    missing = sum(not example.subject_id for examples in files.values() for example in examples)
     return {**summary, "without_patient": missing, "rows_read": rows_read, "left_out": dict(+left_out)}

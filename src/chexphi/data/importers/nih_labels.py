@@ -2,8 +2,8 @@
 
 Reads the published table or the thumbnails' `labels.csv` (see `nih_tables.py`), and the films. The labels
 were mined from reports by the NIH Clinical Center (Wang et al., CVPR 2017), with their known noise; a finding
-that is not labelled counts as absent. The reasoning is put together from the labels by templates: no
-radiologist wrote it. Splits are by patient.
+that is not labelled counts as absent. Templates make the reasoning from the labels: no radiologist
+wrote it. Splits are by patient.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError
 
 RARE = frozenset({"Edema", "Hernia", "Pneumonia"})
-"""Fewer than ten training films of the thumbnails have them: not asked about there, only mentioned."""
+"""Findings of fewer than ten training films of the thumbnails: mentioned there, but not asked about."""
 
 _PRESENT = ("There is {}.", "{} is seen.", "The image shows {}.", "I see {}.")
 _ALSO = ("There is also {}.", "{} is also seen.", "The image also shows {}.")
@@ -37,15 +37,15 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _say(rng: random.Random, frames: Sequence[str], what: str) -> str:
-    return _capital(rng.choice(frames).format(what))
+def _say(rng: random.Random, frames: Sequence[str], phrase: str) -> str:
+    return _capital(rng.choice(frames).format(phrase))
 
 
 def describe(rng: random.Random, findings: Sequence[str], *, also: bool = False) -> list[str]:
-    """One sentence a finding, or one that says that there is none."""
+    """One sentence for each finding, or one that says that there is none."""
     if not findings:
         return [] if also else [rng.choice(_NORMAL)]
-    frames = [_ALSO if also or place else _PRESENT for place in range(len(findings))]
+    frames = [_ALSO if also or index else _PRESENT for index in range(len(findings))]
     return [_say(rng, frame, FINDINGS[label][1]) for frame, label in zip(frames, findings, strict=True)]
 
 
@@ -72,43 +72,50 @@ def _example(
 def presence(rng: random.Random, film: Film, label: str) -> Example:
     """A question about one finding; the reasoning answers it first, then names the film's other findings."""
     name, phrase = FINDINGS[label]
-    there = label in film.findings
-    others = [other for other in film.findings if other != label]
-    first = _say(rng, _PRESENT, phrase) if there else _say(rng, _ABSENT, name)
-    think = [first, *describe(rng, others, also=there)] if there or others else [first]
+    is_present = label in film.findings
+    other_findings = [finding for finding in film.findings if finding != label]
+    sentence = _say(rng, _PRESENT, phrase) if is_present else _say(rng, _ABSENT, name)
+    think = (
+        [sentence, *describe(rng, other_findings, also=is_present)]
+        if is_present or other_findings
+        else [sentence]
+    )
     question = _say(rng, _ASK, phrase)
-    return _example(film, f"presence of {name}", question, think, "yes" if there else "no", "verify")
+    return _example(film, f"presence of {name}", question, think, "yes" if is_present else "no", "verify")
 
 
 def view(rng: random.Random, film: Film) -> Example:
-    """PA or AP."""
+    """The question whether the film is PA or AP."""
     article = {"PA": "a PA", "AP": "an AP"}[film.view]
     think = [_say(rng, _SAY_VIEW, article), *describe(rng, film.findings)]
     return _example(film, "view", rng.choice(_ASK_VIEW), think, film.view, "choose")
 
 
 def gender(rng: random.Random, film: Film) -> Example:
-    """Male or female."""
+    """The question whether the patient is male or female."""
     answer = GENDERS[film.gender]
     think = [_say(rng, _SAY_GENDER, answer), *describe(rng, film.findings)]
     return _example(film, "gender", rng.choice(_ASK_GENDER), think, answer, "choose")
 
 
-def _asked(rng: random.Random, films: Sequence[Film], label: str) -> list[Film]:
-    """Every film with a finding and as many without, as far as there are; drawn, in the films' order."""
-    there = {film.image for film in films if label in film.findings}
-    without = [film.image for film in films if film.image not in there]
-    drawn = there | set(rng.sample(without, min(len(there), len(without))))
-    return [film for film in films if film.image in drawn]
+def _balanced_films(rng: random.Random, films: Sequence[Film], label: str) -> list[Film]:
+    """All films with a finding and as many without, if there are enough; those without are drawn.
+
+    They stay in the order of `films`.
+    """
+    positives = {film.image for film in films if label in film.findings}
+    negatives = [film.image for film in films if film.image not in positives]
+    images = positives | set(rng.sample(negatives, min(len(positives), len(negatives))))
+    return [film for film in films if film.image in images]
 
 
-def questions(films: Sequence[Film], rng: random.Random, asked: Sequence[str]) -> Iterator[Example]:
-    """All questions about the films of one split; `asked`: labels whose presence is asked about."""
+def questions(films: Sequence[Film], rng: random.Random, presence_labels: Sequence[str]) -> Iterator[Example]:
+    """All questions about the films of one split; `presence_labels` are the findings that are asked about."""
     for film in films:
         yield view(rng, film)
         yield gender(rng, film)
-    for label in asked:
-        for film in _asked(rng, films, label):
+    for label in presence_labels:
+        for film in _balanced_films(rng, films, label):
             yield presence(rng, film, label)
 
 
@@ -130,13 +137,13 @@ def convert(
         out: A folder, or a file that ends in .json, .jsonl or .parquet.
         image_root: Folder of the films; see `nih_tables.under_root`.
         limit: Use the first films of each split only.
-        seed: Seed of the balanced draws, of the wording, and of the split where the table has none.
+        seed: Seed of the balanced draws, the wording, and the split where the table has none.
         split: Write this split only.
-        empty_answer: Unused, a line without labels is refused; every importer takes one.
+        empty_answer: Unused, since a line without labels is refused; every importer takes one.
         missing_films: See `convert.convert`.
 
     Returns:
-        See `publish.publish` and `convert.convert`, whose rows are the table's lines here; also
+        See `publish.publish` and `convert.convert`, with the table's lines as `rows_read`; also
         `split_made` (True if the table has no split).
 
     Raises:
@@ -146,17 +153,17 @@ def convert(
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no films: give at least 1")
     films, root = under_root(table.films, table.path.parent, image_root)
-    there = [film for film in films if missing_films == "refuse" or is_film(film.image, root)]
-    asked = [label for label in FINDINGS if table.published or label not in RARE]
+    available_films = [film for film in films if missing_films == "refuse" or is_film(film.image, root)]
+    presence_labels = [label for label in FINDINGS if table.published or label not in RARE]
     examples: list[Example] = []
-    for name in sorted({film.split for film in there}):
-        part = [film for film in there if film.split == name][:limit]
-        examples += questions(part, random.Random(f"{seed}/{name}"), asked)
+    for name in sorted({film.split for film in available_films}):
+        films_of_split = [film for film in available_films if film.split == name][:limit]
+        examples += questions(films_of_split, random.Random(f"{seed}/{name}"), presence_labels)
     files = publish.by_split(out, examples, split=split)
     summary = publish.publish(files, root)
     left_out = {
-        "the film is missing": len(films) - len(there),
-        "beyond --limit, or of another split": len(there) - summary["images"],
+        "the film is missing": len(films) - len(available_films),
+        "beyond --limit, or of another split": len(available_films) - summary["images"],
     }
     return {
         **summary,

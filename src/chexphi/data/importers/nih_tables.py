@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14's tables: one film a line, its labels, its patient and its split.
+"""NIH ChestX-ray14's tables: a line for each film with its labels, its patient and its split.
 
 Two forms are read: the published `Data_Entry_2017_v2020.csv` (or `Data_Entry_2017.csv`), with the published
 `test_list.txt` beside it if it is there, and `labels.csv` of the thumbnails, with a split for each film.
@@ -27,13 +27,13 @@ PUBLISHED = {
     "view": "View Position",
     "findings": "Finding Labels",
 }
-"""Our names of the published columns; the others are not used."""
+"""The published columns by our names; others are not used."""
 COLUMNS = ("image", "split", "patient_id", "gender", "view", "findings")
 TEST_LIST = "test_list.txt"
 VALID_SHARE = 0.1
 """Share of the patients for validation where the table has no split; our choice, as in the thumbnails."""
-NONE = "No Finding"
-# Label: the finding's name, and with the article a sentence needs.
+NO_FINDING = "No Finding"
+# Label: the finding's name, and the same with the article that a sentence needs.
 FINDINGS: dict[str, tuple[str, str]] = {
     "Atelectasis": ("atelectasis", "atelectasis"),
     "Cardiomegaly": ("cardiomegaly", "cardiomegaly"),
@@ -75,7 +75,7 @@ class Table:
     path: Path
     films: list[Film]
     published: bool
-    """It is the published form, which has no split: it was drawn by patient."""
+    """Whether it is the published form, which has no split: the split was drawn by patient."""
 
 
 def find_table(src: Path) -> Path:
@@ -84,12 +84,12 @@ def find_table(src: Path) -> Path:
     Raises:
         InputError: If there is none.
     """
-    found = [path for name in TABLES for path in sorted(src.glob(name))] if src.is_dir() else [src]
-    if not found or not found[0].is_file():
+    candidates = [path for name in TABLES for path in sorted(src.glob(name))] if src.is_dir() else [src]
+    if not candidates or not candidates[0].is_file():
         raise InputError(
             f"{src} holds no labels.csv and no Data_Entry_2017_v2020.csv: give the folder of NIH's films"
         )
-    return found[0]
+    return candidates[0]
 
 
 def read_table(src: Path, *, seed: int = 0) -> Table:
@@ -97,11 +97,11 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
 
     Args:
         src: The folder that holds it, or the file.
-        seed: Of the split by patient, where the table has none.
+        seed: Seed of the split by patient, where the table has none.
 
     Raises:
         InputError: If the file is missing or empty, lacks a column, holds an unknown label, view, gender
-            or a line with too few values, or names a film twice; the line is named.
+            or a line with too few values, or names a film twice. The message names the line.
     """
     path = find_table(src)
     reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
@@ -111,13 +111,13 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
         names = _names(header, path)
         films = [_film(row, names, f"{path}, line {reader.line_num}") for row in reader]
     except csv.Error as error:
-        where = f"{path}, line {reader.reader.line_num}"
-        raise InputError(f"{where} is not CSV ({error}): repair its quotes") from None
+        location = f"{path}, line {reader.reader.line_num}"
+        raise InputError(f"{location} is not CSV ({error}): repair its quotes") from None
     if not films:
         raise InputError(f"{path} is empty: it needs at least one film")
-    twice, count = Counter(film.image for film in films).most_common(1)[0]
+    commonest_image, count = Counter(film.image for film in films).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{path} names a film twice ({shown(twice)}): keep one line a film")
+        raise InputError(f"{path} names a film twice ({shown(commonest_image)}): keep one line a film")
     published = names is PUBLISHED
     if published:
         films = _split(films, _test_list(path.parent), seed)
@@ -140,10 +140,10 @@ def _text(path: Path) -> str:
 
 
 def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
-    """Our names of the table's columns.
+    """The table's columns by our names.
 
     Raises:
-        InputError: If a column is missing, or is there twice.
+        InputError: If a column is missing, or appears twice.
     """
     names = PUBLISHED if PUBLISHED["image"] in header else {name: name for name in COLUMNS}
     for name in names.values():
@@ -156,40 +156,40 @@ def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
     return names
 
 
-def _film(row: Mapping[str, str | None], names: Mapping[str, str], where: str) -> Film:
-    beyond: Any = row.get(None, ())  # type: ignore[call-overload]
-    if any(cell.strip() for cell in beyond):
-        raise InputError(f"{where} has more cells than the first line has columns: correct the line")
+def _film(row: Mapping[str, str | None], names: Mapping[str, str], location: str) -> Film:
+    extra_cells: Any = row.get(None, ())  # type: ignore[call-overload]
+    if any(cell.strip() for cell in extra_cells):
+        raise InputError(f"{location} has more cells than the first line has columns: correct the line")
     values = {name: (row[column] or "").strip() for name, column in names.items()}
     if damaged := next((names[name] for name, value in values.items() if "\0" in value), None):
-        raise InputError(f"{where}: {damaged} holds the character NUL: write it again")
+        raise InputError(f"{location}: {damaged} holds the character NUL: write it again")
     empty = [column for name, column in names.items() if cells.is_missing(name, values[name] or None)]
     if empty:
-        raise InputError(f"{where} has no {empty[0]}: complete or remove the line")
+        raise InputError(f"{location} has no {empty[0]}: complete or remove the line")
     labels = set(values["findings"].split("|"))
-    if NONE in labels and len(labels) > 1:
-        raise InputError(f"{where}: findings name {NONE!r} beside others: correct the row")
-    labels -= {NONE}
-    for field, value, known in (
+    if NO_FINDING in labels and len(labels) > 1:
+        raise InputError(f"{location}: findings name {NO_FINDING!r} beside others: correct the row")
+    labels -= {NO_FINDING}
+    for field, value, choices in (
         ("view", values["view"], VIEWS),
         ("gender", values["gender"], tuple(GENDERS)),
         *(("finding", label, tuple(FINDINGS)) for label in sorted(labels)),
     ):
-        if value not in known:
-            raise InputError(f"{where}: unknown {field} {shown(value)}: use one of {', '.join(known)}")
+        if value not in choices:
+            raise InputError(f"{location}: unknown {field} {shown(value)}: use one of {', '.join(choices)}")
     findings = tuple(label for label in FINDINGS if label in labels)
     patient = str(cells.repaired("subject_id", values["patient_id"]))
     return Film(values["image"], values.get("split", ""), patient, values["gender"], values["view"], findings)
 
 
 def _test_list(folder: Path) -> frozenset[str]:
-    """The films of the published test split; none if its list is not there."""
+    """The films of the published test split; none if there is no list."""
     path = folder / TEST_LIST
     return frozenset(_text(path).split()) if path.is_file() else frozenset()
 
 
 def _split(films: Sequence[Film], test: frozenset[str], seed: int) -> list[Film]:
-    """The published test split, and of the other patients a drawn share for validation."""
+    """The films with the published test split, and a drawn share of the other patients for validation."""
     patients = sorted({film.patient for film in films if film.image not in test})
     random.Random(seed).shuffle(patients)
     valid = set(patients[: round(VALID_SHARE * len(patients))])
@@ -212,17 +212,21 @@ def _refuse_leaks(films: Sequence[Film], table: Path) -> None:
 
 
 def under_root(films: Iterable[Film], folder: Path, image_root: Path | None) -> tuple[list[Film], Path]:
-    """The films by their paths under the image root, and the root.
+    """The films with their paths under the image root, and the root.
 
-    Films lie in `images`, or as Kaggle has them, in `images_001/images` and so on.
+    Films are in `images`, or in `images_001/images` and so on, as Kaggle has them.
 
     Raises:
         InputError: If there is no such folder.
     """
     if image_root is not None or (folder / "images").is_dir():
         return list(films), image_root_of(folder, image_root)
-    parts = sorted(path for path in folder.glob("images_0*/images") if path.is_dir())
-    if not parts:
+    image_folders = sorted(path for path in folder.glob("images_0*/images") if path.is_dir())
+    if not image_folders:
         raise InputError(f"{folder} holds no folder images: give the folder of NIH's films, or --image-root")
-    paths = {path.name: path.relative_to(folder).as_posix() for part in parts for path in part.iterdir()}
+    paths = {
+        path.name: path.relative_to(folder).as_posix()
+        for image_folder in image_folders
+        for path in image_folder.iterdir()
+    }
     return [replace(film, image=paths.get(film.image, film.image)) for film in films], folder

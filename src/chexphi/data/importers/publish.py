@@ -1,4 +1,4 @@
-"""The last step of every importer: check, write, make the images findable, and say what was written."""
+"""The last step of every importer: check, write, link the images, and report what was written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError, shown
 
 OTHER_FORMS = (".csv", ".tsv", ".ndjson", ".txt", ".xlsx", ".arrow", ".gz")
-"""Endings of tables that are not written, and hardly meant as names of folders."""
+"""Endings of tables that are not written; a name with one of them is hardly meant as a folder."""
 MAX_LISTED = 10
 """Names that a message lists."""
 MAX_NAME = 60
-"""Characters of a name or a label that figures show; our choice."""
+"""Longest name or label that figures show, in characters; our choice."""
 
 
 def by_split(
@@ -29,7 +29,7 @@ def by_split(
     """Which file gets which example.
 
     Args:
-        out: A file name (all examples go there) or a folder (one `<split>.json` each).
+        out: A file name (for all examples) or a folder (for a `<split>.json` each).
         examples: All examples, with their `split`.
         split: Keep this split only.
 
@@ -39,17 +39,17 @@ def by_split(
     splits = sorted({example.split for example in examples})
     if split is not None and split not in splits:
         raise InputError(f"there is no split {shown(split)}: use one of {_listed(splits)}")
-    kept = [example for example in examples if split in (None, example.split)]
+    examples_of_split = [example for example in examples if split in (None, example.split)]
     if out.suffix.lower() in FORMS:
-        return {out: kept}
+        return {out: examples_of_split}
     files: dict[Path, list[Example]] = defaultdict(list)
-    for example in kept:
+    for example in examples_of_split:
         files[out / f"{example.split or 'all'}.json"].append(example)
     return dict(files)
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names as messages list them: the first few, none of them long."""
+    """Names as messages list them: the first few, long ones replaced."""
     return ", ".join(map(shown_name, names[:MAX_LISTED])) + ", …" * (len(names) > MAX_LISTED)
 
 
@@ -61,53 +61,53 @@ def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no rows: give at least 1")
-    seen: Counter[str] = Counter()
-    kept = []
+    counts: Counter[str] = Counter()
+    limited_examples = []
     for example in examples:
-        seen[example.split] += 1
-        if limit is None or seen[example.split] <= limit:
-            kept.append(example)
-    return kept
+        counts[example.split] += 1
+        if limit is None or counts[example.split] <= limit:
+            limited_examples.append(example)
+    return limited_examples
 
 
 def with_films(examples: Sequence[Example], image_root: Path) -> list[Example]:
-    """The examples whose films all lie under the image root."""
-    lies_there = {ref: is_film(ref, image_root) for example in examples for ref in example.images}
-    return [example for example in examples if all(lies_there[ref] for ref in example.images)]
+    """The examples whose films are all under the image root."""
+    is_available = {ref: is_film(ref, image_root) for example in examples for ref in example.images}
+    return [example for example in examples if all(is_available[ref] for ref in example.images)]
 
 
-def _refuse_missing(placed: Sequence[tuple[str, Example]], image_root: Path) -> None:
-    first = {ref: where for where, example in reversed(placed) for ref in example.images}
-    missing = [ref for ref in first if not is_film(ref, image_root)]
+def _refuse_missing(located: Sequence[tuple[str, Example]], image_root: Path) -> None:
+    first_location = {ref: location for location, example in reversed(located) for ref in example.images}
+    missing = [ref for ref in first_location if not is_film(ref, image_root)]
     if missing:
         try:
             check_image(missing[0], image_root)
         except InputError as error:
             raise InputError(
-                f"{first[missing[0]]}: {error}; {len(missing)} of {len(first)} films are missing, and"
-                " --missing-films skip leaves their rows out"
+                f"{first_location[missing[0]]}: {error}; {len(missing)} of {len(first_location)} films are missing,"
+                " and --missing-films skip leaves their rows out"
             ) from None
 
 
-def refuse_source(source: Path, out: Path) -> None:
-    """Refuse to write into what is read: the source's rows would be lost.
+def check_not_source(source: Path, out: Path) -> None:
+    """Refuse to write to the files that are read: the source's rows would be lost.
 
     Raises:
-        InputError: If the output is the source, or a file of the output's layout is.
+        InputError: If the output is the source, or a folder that holds it.
     """
-    read = source.resolve()
-    written = out.resolve()
-    inside = out.suffix.lower() not in FORMS and read.is_file() and written in read.parents
-    if read == written or inside:
-        raise InputError(f"{out} holds what is read from {source}: choose another --out")
+    source_path = source.resolve()
+    out_path = out.resolve()
+    inside = out.suffix.lower() not in FORMS and source_path.is_file() and out_path in source_path.parents
+    if source_path == out_path or inside:
+        raise InputError(f"{out} holds the source {source}: choose another --out")
 
 
 def check_output(out: Path, *, overwrite: bool) -> None:
-    """Refuse, before anything is read, a file or folder that could not be written; nothing is touched.
+    """Refuse a file or folder that could not be written, before anything is read; nothing is changed.
 
     Raises:
-        InputError: If it holds something and may not be replaced, cannot be written, or is named as a table
-            of another form.
+        InputError: If it is not empty and may not be replaced, cannot be written, or has the ending of a
+            table of another form.
     """
     if out.is_dir() and out.suffix.lower() not in FORMS:
         if any(out.iterdir()) and not overwrite:
@@ -124,10 +124,10 @@ def check_output(out: Path, *, overwrite: bool) -> None:
 
 
 def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[str, Any]:
-    """Check every film, then write the files; nothing is written if a film is bad, no image is copied.
+    """Check every film, then write the files; nothing is written if a film is bad. No image is copied.
 
-    Beside the files a link `images` to the image root is made where there is none, so that no later
-    command needs `--image_root`.
+    A link `images` to the image root is made beside the files where there is none, so that no later command
+    needs `--image_root`.
 
     Returns:
         `files` (name: rows), `rows`, `patients`, `images`, `image_root`, `image_root_needed` (True if
@@ -136,16 +136,16 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
     Raises:
         InputError: If there is nothing to write, for the first bad film, or if a file cannot be written.
     """
-    placed = [
+    located = [
         (f"example {shown(example.id)}", example) for examples in files.values() for example in examples
     ]
-    if not placed:
+    if not located:
         raise InputError(f"nothing to import: {image_root} has no usable rows")
-    _refuse_missing(placed, image_root)
-    for error in image_errors(placed, image_root):
+    _refuse_missing(located, image_root)
+    for error in image_errors(located, image_root):
         raise error
     write_files({path: [example.to_dict() for example in rows] for path, rows in files.items()})
-    examples = [example for _, example in placed]
+    examples = [example for _, example in located]
     return {
         "files": {str(path): len(rows) for path, rows in files.items()},
         "rows": len(examples),
@@ -158,24 +158,24 @@ def publish(files: Mapping[Path, Sequence[Example]], image_root: Path) -> dict[s
 
 
 def _link(files: Mapping[Path, Sequence[Example]], image_root: Path) -> bool:
-    """Link `images` in the folder of the files, unless their root is found anyway; whether it is now."""
+    """Link `images` in the folder of the files where needed; returns whether the image root is found now."""
     folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
     link = folder / "images"
-    wanted = image_root.resolve()
-    if all(image_root_of(path).resolve() == wanted for path in files):
+    target = image_root.resolve()
+    if all(image_root_of(path).resolve() == target for path in files):
         return True
     if not os.path.lexists(link):
         try:
-            link.symlink_to(wanted, target_is_directory=True)
+            link.symlink_to(target, target_is_directory=True)
         except OSError:
             return False
-    return all(image_root_of(path).resolve() == wanted for path in files)
+    return all(image_root_of(path).resolve() == target for path in files)
 
 
 def majorities(
     examples: Sequence[Example], train: Sequence[Example] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """What a policy gets that gives each question type its most frequent answer and never looks.
+    """What a policy earns that gives each question type its most frequent answer and never looks at a film.
 
     Args:
         examples: The examples to answer.
@@ -187,22 +187,22 @@ def majorities(
     answers: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for example in examples if train is None else train:
         answers[example.question_type][_key(example)] += 1
-    best = {name: min(found, key=lambda key: (-found[key], key)) for name, found in answers.items()}
+    majority = {name: min(counts, key=lambda key: (-counts[key], key)) for name, counts in answers.items()}
     groups: dict[str, list[bool]] = defaultdict(list)
     for example in examples:
-        groups[example.question_type].append(_key(example) == best.get(example.question_type))
+        groups[example.question_type].append(_key(example) == majority.get(example.question_type))
     right = [hit for hits in groups.values() for hit in hits]
     figures: dict[str, dict[str, Any]] = {
         "all": {"rows": len(right), "accuracy": sum(right) / max(1, len(right))}
     }
     for name, hits in sorted(groups.items()):
-        answer = shown_name(", ".join(best.get(name, ())))
+        answer = shown_name(", ".join(majority.get(name, ())))
         figures[shown_name(name)] = {"rows": len(hits), "accuracy": sum(hits) / len(hits), "answer": answer}
     return figures
 
 
 def shown_name(text: str) -> str:
-    """A name or a label as figures show it; one that is long may be the text of a report: not shown."""
+    """A name or a label as figures show it; a long one may be the text of a report and is not shown."""
     return text if len(text) <= MAX_NAME else f"a text of {len(text)} characters"
 
 

@@ -1,9 +1,8 @@
 """The chest part of VQA-RAD: clinicians' questions and answers about films from MedPix (CC0).
 
 Reads the published JSON, or its chest part, with the films beside it (Lau et al., Scientific Data 2018; see
-`vqa_rad_files.py`). The set has no reasoning: the text between <think> tags says the reference answer as a
-statement, made by the templates below from question and answer. It is a form to imitate, not what a
-radiologist thought.
+`vqa_rad_files.py`). The set has no reasoning: the text between <think> tags states the reference answer,
+made from question and answer by the templates below. It is a form to imitate, not what a radiologist thought.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from chexphi import prompts
 from chexphi.data.importers import publish, vqa_rad_files
 from chexphi.schema import Example
 
-# The file's codes; of two ("POS, PRES") the first counts.
+# The file's codes; where there are two ("POS, PRES") the first counts.
 QUESTION_TYPES = {
     "PRES": "presence",
     "PRSE": "presence",
@@ -49,9 +48,11 @@ _STATE = re.compile(
     r"|increased|thickened)\b.*)",
     re.IGNORECASE,
 )
-# "Is it wider than normal?" is no statement about "it wider than"; "any" cannot be denied by "not".
+# "Is it wider than normal?" is not a statement about "it wider than"; "any" cannot be denied by "not".
 _NO_SUBJECT = re.compile(r"(?:any|anything|either|both)\b.*|.*\b(?:than|of|to|in|or)", re.IGNORECASE)
-_WHERE = re.compile(r"where (?P<verb>is|are) (?P<what>(?!there\b).+?)(?: located| placed)?", re.IGNORECASE)
+_WHERE_QUESTION = re.compile(
+    r"where (?P<verb>is|are) (?P<what>(?!there\b).+?)(?: located| placed)?", re.IGNORECASE
+)
 _ADJECTIVE = re.compile(r"\w+(?:al|ac|ly|ar)|left|right", re.IGNORECASE)
 
 
@@ -75,8 +76,8 @@ def _yes_no(question: str, *, yes: bool) -> str | None:
 def statement(question: str, answer: str) -> str:
     """The answer as a statement.
 
-    A yes or no to a question that no template fits is not restated: turned round wrongly it would
-    claim the opposite.
+    A yes or no to a question that fits no template is not restated: a wrong restatement would claim the
+    opposite.
 
     >>> statement("Is there evidence of a pneumothorax?", "No")
     'There is no pneumothorax.'
@@ -87,18 +88,18 @@ def statement(question: str, answer: str) -> str:
     """
     question, answer = " ".join(question.split()).rstrip(" .?"), " ".join(answer.split()).rstrip(" .")
     if answer.lower() in ("yes", "no"):
-        found = _yes_no(question, yes=answer.lower() == "yes")
-        return _sentence(found or f"the reference answers this question with {answer.lower()}")
-    where = _WHERE.fullmatch(question)
-    if where:
-        place = re.sub(r"^(?:in |at |on )?(?:the )?", "", answer, flags=re.IGNORECASE)
-        link = "" if _ADJECTIVE.fullmatch(place) else "in the "
-        return _sentence(f"{where['what']} {where['verb'].lower()} {link}{_lower(place)}")
+        yes_no_statement = _yes_no(question, yes=answer.lower() == "yes")
+        return _sentence(yes_no_statement or f"the reference answers this question with {answer.lower()}")
+    location = _WHERE_QUESTION.fullmatch(question)
+    if location:
+        anatomy = re.sub(r"^(?:in |at |on )?(?:the )?", "", answer, flags=re.IGNORECASE)
+        link = "" if _ADJECTIVE.fullmatch(anatomy) else "in the "
+        return _sentence(f"{location['what']} {location['verb'].lower()} {link}{_lower(anatomy)}")
     return _sentence(f"the answer is {_lower(answer)}")
 
 
 def _lower(text: str) -> str:
-    """The text as it stands within a sentence; abbreviations keep their capitals."""
+    """The text as written within a sentence; abbreviations keep their capitals."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
@@ -109,7 +110,7 @@ def _semantic(answer_type: str, answer: str) -> str:
 
 
 def to_example(row: Mapping[str, Any], subject: str, split: str) -> Example:
-    """One row of `read_source`; yes and no in lower case, other answers as written."""
+    """One row of `read_source` as an example; yes and no in lower case, other answers as written."""
     question, answer = row["question"], row["answer"]
     answer = answer.lower() if answer.lower() in ("yes", "no") else answer
     answer_type = row["answer_type"].lower()
@@ -148,38 +149,40 @@ def convert(
         out: A folder, or a file that ends in .json, .jsonl or .parquet.
         image_root: Folder of the films; see `vqa_rad_files.read_source`.
         limit: Write the first questions of each split only.
-        seed: Seed of a new split by case; unused as long as the file's own shares no case.
+        seed: Seed of a new split by case; unused if the file's own splits share no case.
         split: Write this split only.
         empty_answer: See `convert.convert`.
         missing_films: See `convert.convert`.
 
     Returns:
-        See `publish.publish` and `convert.convert`; also `split_made` (True if the file's split shared a
-        case or a film and a new one was made; the published file's does) and `restated` (share of
-        explanations that say the answer as a statement).
+        See `publish.publish` and `convert.convert`; also `split_made` (True if the file's splits shared a
+        case or a film, as the published file's do, and a new one was made) and `restated` (share of
+        explanations that state the answer).
 
     Raises:
         InputError: For a broken file, or a film that is missing or damaged.
     """
     source = vqa_rad_files.read_source(src, image_root=image_root, empty_answer=empty_answer)
     subjects = vqa_rad_files.subjects_of(source.rows)
-    splits, made = vqa_rad_files.splits_of(source.rows, subjects, seed)
-    of_film = ((row, subjects[row["image_name"]]) for row in source.rows)
-    examples = [to_example(row, subject, splits[subject]) for row, subject in of_film]
+    splits, split_made = vqa_rad_files.splits_of(source.rows, subjects, seed)
+    rows_with_subject = ((row, subjects[row["image_name"]]) for row in source.rows)
+    examples = [to_example(row, subject, splits[subject]) for row, subject in rows_with_subject]
     left_out = dict(source.left_out)
     if missing_films == "skip":
-        there = publish.with_films(examples, source.image_root)
-        left_out["the film is missing"] = len(examples) - len(there)
-        examples = there
+        examples_with_films = publish.with_films(examples, source.image_root)
+        left_out["the film is missing"] = len(examples) - len(examples_with_films)
+        examples = examples_with_films
     files = publish.by_split(out, publish.limited(examples, limit), split=split)
     summary = publish.publish(files, source.image_root)
-    written = [example for part in files.values() for example in part]
-    left_out["beyond --limit, or of another split"] = len(examples) - len(written)
-    plain = sum("the reference answers" in example.explanation.lower() for example in written)
+    written_examples = [example for examples_of_file in files.values() for example in examples_of_file]
+    left_out["beyond --limit, or of another split"] = len(examples) - len(written_examples)
+    unrestated_count = sum(
+        "the reference answers" in example.explanation.lower() for example in written_examples
+    )
     return {
         **summary,
-        "split_made": made,
-        "restated": 1 - plain / len(written),
+        "split_made": split_made,
+        "restated": 1 - unrestated_count / len(written_examples),
         "rows_read": source.rows_read,
         "left_out": {reason: count for reason, count in left_out.items() if count},
     }

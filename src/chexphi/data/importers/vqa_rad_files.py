@@ -1,4 +1,4 @@
-"""VQA-RAD's files: which rows are of the chest, whose films they are about, and how patients are split.
+"""VQA-RAD's files: which rows are about the chest, which patient a film belongs to, how patients are split.
 
 Two forms are read: the published `VQA_RAD Dataset Public.json` with `VQA_RAD Image Folder` beside it (2,248
 rows, 794 of the chest), and `vqa_rad_chest.json`, its chest part with a `split` for each row.
@@ -25,8 +25,16 @@ FOLDERS = ("VQA_RAD Image Folder", "images")
 ORGAN = "CHEST"
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 VALID_SHARE = 0.2
-"""Share of the cases for validation, should the file's own split share a case; our choice, as in the file."""
-NEEDED = ("qid", "question", "answer", "image_name", "image_case_url", "answer_type", "question_type")
+"""Share of cases for validation if the file's own splits share a case; our choice, as in the file."""
+REQUIRED_FIELDS = (
+    "qid",
+    "question",
+    "answer",
+    "image_name",
+    "image_case_url",
+    "answer_type",
+    "question_type",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +49,11 @@ class Source:
 
 
 def _find(src: Path) -> Path:
-    found = [path for name in FILES for path in sorted(src.glob(name))] if src.is_dir() else [src]
-    if found and found[0].is_file() and found[0].suffix.lower() == ".json":
-        return found[0]
-    others = sorted(src.glob("VQA_RAD*.x*")) if src.is_dir() else []
-    also = f" (the published {others[0].name} is not read)" if others else ""
+    candidates = [path for name in FILES for path in sorted(src.glob(name))] if src.is_dir() else [src]
+    if candidates and candidates[0].is_file() and candidates[0].suffix.lower() == ".json":
+        return candidates[0]
+    spreadsheets = sorted(src.glob("VQA_RAD*.x*")) if src.is_dir() else []
+    also = f" (the published {spreadsheets[0].name} is not read)" if spreadsheets else ""
     raise InputError(
         f"{src} holds no {FILES[0]} and no 'VQA_RAD Dataset Public.json'{also}: give the folder of VQA-RAD"
     )
@@ -59,7 +67,7 @@ def _parsed(file: Path) -> list[Any]:
 
 
 def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str = "refuse") -> Source:
-    """The rows of the chest, checked, and where their films are.
+    """The rows about the chest, checked, and where their films are.
 
     Args:
         src: Folder of VQA-RAD, or its JSON file.
@@ -67,13 +75,15 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
         empty_answer: See `convert.convert`.
 
     Raises:
-        InputError: If the file is missing, broken or empty, or a row of the chest lacks a field.
+        InputError: If the file is missing, broken or empty, or a row about the chest lacks a field.
     """
     file = _find(src)
-    near = next((file.parent / name for name in FOLDERS if (file.parent / name).is_dir()), file.parent)
-    root = near if image_root is None else image_root_of(file, image_root)
+    default_root = next(
+        (file.parent / name for name in FOLDERS if (file.parent / name).is_dir()), file.parent
+    )
+    root = default_root if image_root is None else image_root_of(file, image_root)
     rows, left_out = _parsed(file), Counter[str]()
-    kept = []
+    chest_rows = []
     for number, row in enumerate(rows, 1):
         organ = _organ(row, f"{file}, row {number}")
         if organ.upper() != ORGAN:
@@ -81,43 +91,43 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
         elif empty_answer == "skip" and isinstance(row, dict) and has_empty_answer(row):
             left_out["the answer is empty"] += 1
         else:
-            kept.append(_row(row, f"{file}, row {number}", empty_answer))
-    if len({row["qid"] for row in kept}) < len(kept):
+            chest_rows.append(_row(row, f"{file}, row {number}", empty_answer))
+    if len({row["qid"] for row in chest_rows}) < len(chest_rows):
         raise InputError(f"{file} holds a qid twice: keep one row a question")
-    return Source(kept, root, len(rows), dict(left_out))
+    return Source(chest_rows, root, len(rows), dict(left_out))
 
 
-def _organ(row: Any, where: str) -> str:
-    """The part of the body that a row is about; of a row that does not say so, the chest."""
+def _organ(row: Any, location: str) -> str:
+    """The part of the body that a row is about; the chest where a row does not name one."""
     organ = row.get("image_organ") if isinstance(row, dict) else None
     if organ and not cells.is_missing("image_organ", organ) and not is_text(organ):
-        raise InputError(f"{where}: field image_organ is {type_shown(organ)}: write it as text")
+        raise InputError(f"{location}: field image_organ is {type_shown(organ)}: write it as text")
     return organ.strip() if isinstance(organ, str) and organ.strip() else ORGAN
 
 
-def _row(row: Any, where: str, empty_answer: str) -> dict[str, Any]:
-    """A row with texts in the fields that are needed, blanks taken off.
+def _row(row: Any, location: str, empty_answer: str) -> dict[str, Any]:
+    """The row with its required fields as texts without blanks around them.
 
     Raises:
-        InputError: If a field is missing, or holds what cannot be its value.
+        InputError: If a field is missing, or its value is of a wrong type.
     """
     values = row if isinstance(row, dict) else {}
     if empty_answer == "none" and has_empty_answer(values):
         values = {**values, "answer": "none"}
     texts = {}
-    for name in NEEDED:
+    for name in REQUIRED_FIELDS:
         value = values.get(name)
         if cells.is_missing(name, value) or not str(value).strip():
-            raise InputError(f"{where} has no {name}: complete or remove the row")
+            raise InputError(f"{location} has no {name}: complete or remove the row")
         try:
             texts[name] = " ".join(str(cells.repaired(name, value)).split())
         except ValueError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise InputError(f"{location}: {error}") from None
         if not is_text(texts[name]):
-            raise InputError(f"{where}: field {name} holds half of a character: write it again")
+            raise InputError(f"{location}: field {name} holds half of a character: write it again")
     for name in ("split", "phrase_type"):
         if not cells.is_missing(name, values.get(name)) and not is_text(values[name]):
-            raise InputError(f"{where}: field {name} is {type_shown(values[name])}: write it as text")
+            raise InputError(f"{location}: field {name} is {type_shown(values[name])}: write it as text")
     return {**values, **texts}
 
 
@@ -126,30 +136,35 @@ def subjects_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     films: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         films[row["image_name"]].add(str(row["image_case_url"]).rpartition("=")[2])
-    subject = {case: case for cases in films.values() for case in cases}
+    subject_of_case = {case: case for cases in films.values() for case in cases}
     for cases in films.values():
-        joined = {subject[case] for case in cases}
-        subject = {case: min(joined) if old in joined else old for case, old in subject.items()}
-    return {film: subject[min(cases)] for film, cases in films.items()}
+        linked_subjects = {subject_of_case[case] for case in cases}
+        subject_of_case = {
+            case: min(linked_subjects) if current in linked_subjects else current
+            for case, current in subject_of_case.items()
+        }
+    return {film: subject_of_case[min(cases)] for film, cases in films.items()}
 
 
 def splits_of(
     rows: Sequence[Mapping[str, Any]], subjects: Mapping[str, str], seed: int
 ) -> tuple[dict[str, str], bool]:
-    """The split of each patient, and whether the file's own had to be given up."""
-    own: dict[str, set[str]] = defaultdict(set)
+    """The split of each patient, and whether it was drawn because the file's own splits share a patient."""
+    splits_of_subject: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        own[subjects[row["image_name"]]].add(_own_split(row))
-    if all(len(found) == 1 for found in own.values()):
-        return {subject: next(iter(found)) for subject, found in own.items()}, False
-    order = sorted(own)
+        splits_of_subject[subjects[row["image_name"]]].add(_own_split(row))
+    if all(len(splits) == 1 for splits in splits_of_subject.values()):
+        return {subject: next(iter(splits)) for subject, splits in splits_of_subject.items()}, False
+    order = sorted(splits_of_subject)
     random.Random(seed).shuffle(order)
-    cut = max(1, round(VALID_SHARE * len(order)))
-    return {subject: "valid" if place < cut else "train" for place, subject in enumerate(order)}, True
+    valid_count = max(1, round(VALID_SHARE * len(order)))
+    return {
+        subject: "valid" if position < valid_count else "train" for position, subject in enumerate(order)
+    }, True
 
 
 def _own_split(row: Mapping[str, Any]) -> str:
-    """The row's `split`; the published file tells its test questions by `test_…` in `phrase_type`."""
+    """The row's `split`; the published file marks its test questions by `test_…` in `phrase_type`."""
     if cells.is_missing("split", row.get("split")):
         return "test" if str(row.get("phrase_type", "")).startswith("test") else "train"
     return SPLITS.get(row["split"], str(row["split"]))
