@@ -38,7 +38,7 @@ class Half:
 
 
 def make(film: Film) -> Half:
-    return film.make("half", Half)
+    return film.process_once("half", Half)
 
 
 @pytest.fixture
@@ -86,11 +86,13 @@ def test_a_film_is_the_image_opened_once(root: Path, opened: Counter[str], prepa
         assert not opened  # only pixels open a film
     for film, name in zip(found, NAMES * 3, strict=True):
         same(film, root, name)
-        assert (film.use("half", Half).values == np.asarray(load_image(name, root))[::2, ::2]).all()
+        assert (
+            film.take_processed("half", Half).values == np.asarray(load_image(name, root))[::2, ::2]
+        ).all()
     finish()
     assert opened == Counter(NAMES)
-    assert loader(NAMES[0]).use("half", Half) is found[0].use("half", Half)
-    assert loader(NAMES[0]).use("other", Half) is not found[0].use("half", Half)
+    assert loader(NAMES[0]).take_processed("half", Half) is found[0].take_processed("half", Half)
+    assert loader(NAMES[0]).take_processed("other", Half) is not found[0].take_processed("half", Half)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_many_threads_that_need_a_film_open_it_once(root: Path, opened: Counter[
     def need() -> None:
         barrier.wait()
         order = random.Random(threading.get_ident()).sample(NAMES, len(NAMES))
-        made.extend((name, id(loader(name).use("half", Half))) for name in order)
+        made.extend((name, id(loader(name).take_processed("half", Half))) for name in order)
 
     threads = [threading.Thread(target=need) for _ in range(8)]
     for thread in threads:
@@ -162,12 +164,12 @@ def test_copies_are_the_film_and_other_processes_get_pixels(root: Path, opened: 
 
 
 def test_what_is_kept_is_bounded_in_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film_loader, "KEPT_BYTES", 4 * (BYTES + BYTES // 2) + 1)
+    monkeypatch.setattr(film_loader, "CACHE_BYTES", 4 * (BYTES + BYTES // 2) + 1)
     loader = FilmLoader(root, make)
     living: dict[str, Any] = {}
     for name in [*NAMES, "4.png"]:  # the oldest of those kept is used again
         film = loader(name)
-        film.use("half", Half)
+        film.take_processed("half", Half)
         living[name] = weakref.ref(film)
         del film
         finish()
@@ -176,18 +178,18 @@ def test_what_is_kept_is_bounded_in_bytes(root: Path, monkeypatch: pytest.Monkey
     finish()
     assert living["5.png"]() is None
     assert living["4.png"]() is not None
-    monkeypatch.setattr(film_loader, "KEPT_BYTES", 0)
+    monkeypatch.setattr(film_loader, "CACHE_BYTES", 0)
     same(loader("3.png"), root, "3.png")  # larger than all that may be kept
 
 
 def test_one_that_is_in_use_is_not_opened_again(
     root: Path, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(film_loader, "KEPT_BYTES", 0)
+    monkeypatch.setattr(film_loader, "CACHE_BYTES", 0)
     loader = FilmLoader(root, make)
     rows = [loader(name) for name in NAMES for _ in range(4)]
     for film in rows:
-        film.use("half", Half)
+        film.take_processed("half", Half)
     rows += [loader(name) for name in NAMES]
     finish()
     assert opened == Counter(NAMES)
@@ -196,18 +198,18 @@ def test_one_that_is_in_use_is_not_opened_again(
 def test_what_waits_is_bounded_in_bytes(
     root: Path, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(film_loader, "AHEAD_BYTES", 3 * (BYTES + BYTES // 2))
+    monkeypatch.setattr(film_loader, "PREFETCH_BYTES", 3 * (BYTES + BYTES // 2))
     monkeypatch.setattr(film_loader, "THREADS", 1)
     loader = FilmLoader(root, make)
     asked = [loader(name) for name in NAMES[:6]]
     finish()
-    assert [film.made for film in asked] == [True] * 3 + [False] * 3
+    assert [film.is_processed for film in asked] == [True] * 3 + [False] * 3
     for film, name in zip(asked, NAMES, strict=False):
         same(film, root, name)
-        film.use("half", Half)
+        film.take_processed("half", Half)
     later = [loader(name) for name in NAMES[6:]]  # there is room again
     finish()
-    assert [film.made for film in later] == [True] * 2
+    assert [film.is_processed for film in later] == [True] * 2
     assert opened == Counter(NAMES)
 
 
@@ -222,11 +224,11 @@ def test_a_film_that_nobody_wants_any_more_is_left_alone(root: Path, monkeypatch
     loader = FilmLoader(root, slow)
     wanted = loader("0.png")
     loader("1.png")
-    loader._kept.clear()  # as if a gigabyte had come since
+    loader._cache.clear()  # as if a gigabyte had come since
     busy.set()
     finish()
     assert len(seen) == 1
-    assert wanted.made
+    assert wanted.is_processed
 
 
 def test_a_forked_process_opens_films_itself(root: Path) -> None:

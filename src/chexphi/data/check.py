@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from chexphi import answers, prompts
 from chexphi.data import film_looks
 from chexphi.data.cells import Repairs
@@ -16,9 +18,9 @@ from chexphi.data.read import annotation_files, examples_or_errors, image_errors
 from chexphi.schema import Example, InputError
 
 MAX_PROBLEMS = 20
-"""Problems that are spelled out; all are counted."""
+"""Problems that are written out; all are counted."""
 MAX_NAMES = 50
-"""Names of a field that are counted apart, the most frequent ones; our choice."""
+"""Values of a field that figures list, the most frequent ones; our choice."""
 
 
 def check(
@@ -29,18 +31,18 @@ def check(
     max_problems: int = MAX_PROBLEMS,
     pay: Callable[[Sequence[Example]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Read a dataset to its end, whatever is wrong with single rows.
+    """Read a dataset to its end, even if single rows are invalid.
 
     Args:
         path: A dataset file, or a folder of them.
         image_root: Folder of the images; see `read.image_root_of`.
         limit: Read the first rows of each file only.
-        max_problems: How many problems are spelled out.
-        pay: What rewards say of the examples, if that is asked for; see `offline_scores.pay_of_references`.
+        max_problems: How many problems are written out.
+        pay: Computes what rewards pay for the examples; see `offline_scores.pay_of_references`.
 
     Returns:
-        `problems` (sentences; the dataset is unusable), `problem_count`, `warnings` (sentences; usable,
-        but look at it) and figures: `rows`, `patients`, `rows_without_patient`, `images`, `bad_images`,
+        `problems` (sentences; the dataset cannot be used), `problem_count`, `warnings` (sentences; it can be
+        used, but look at it) and figures: `rows`, `patients`, `rows_without_patient`, `images`, `bad_images`,
         `image_root`, `kinds`, `question_types`, `answer_types`, `splits`, `films_per_question`,
         `explanations` (by parse status, or `none`), `with_graph`, `with_scene`, `majority`; with `pay`
         also `rewards`.
@@ -50,44 +52,61 @@ def check(
     """
     path = Path(path)
     root = image_root_of(path, image_root)
-    placed: list[tuple[str, Example]] = []
-    errors: list[InputError] = []
-    repairs = Repairs()
-    for file in annotation_files(path) if path.is_dir() else [path]:
-        for where, found in examples_or_errors(file, root, limit=limit, repairs=repairs):
-            if isinstance(found, InputError):
-                errors.append(found)
-            else:
-                placed.append((where, found))
-    looks: dict[str, FilmLook] = {}
-    bad_images = list(
-        image_errors(placed, root, look=lambda ref, film: looks.update({ref: film_looks.measure_look(film)}))
-    )
-    errors += bad_images
-    if not placed and not errors:
+    located, errors, repair_warnings = _read_rows(path, root, limit)
+    looks, image_problems = _measure_films(located, root)
+    errors += image_problems
+    if not located and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
-    examples = [example for _, example in placed]
+    examples = [example for _, example in located]
     explanations = _parsed(examples)
     earned = pay(examples) if pay else None
     return {
         "file": str(path),
         "image_root": str(root),
         **figures(examples, explanations),
-        "bad_images": len(bad_images),
+        "bad_images": len(image_problems),
         "problem_count": len(errors),
         "problems": [str(error) for error in errors[:max_problems]],
         "warnings": [
             *warnings(examples, explanations),
             *film_looks.film_warnings(looks),
-            *repairs.sentences(),
+            *repair_warnings,
             *(reward_warnings(earned) if earned else ()),
         ],
         **({"rewards": earned} if earned else {}),
     }
 
 
+def _read_rows(
+    path: Path, root: Path, limit: int | None
+) -> tuple[list[tuple[str, Example]], list[InputError], list[str]]:
+    """The valid examples with their locations, the errors of other rows, and warnings about repairs."""
+    located: list[tuple[str, Example]] = []
+    errors: list[InputError] = []
+    repairs = Repairs()
+    for file in annotation_files(path) if path.is_dir() else [path]:
+        for location, example in examples_or_errors(file, root, limit=limit, repairs=repairs):
+            if isinstance(example, InputError):
+                errors.append(example)
+            else:
+                located.append((location, example))
+    return located, errors, repairs.sentences()
+
+
+def _measure_films(
+    located: Sequence[tuple[str, Example]], root: Path
+) -> tuple[dict[str, FilmLook], list[InputError]]:
+    """The look of each sound film by reference, and the errors of the others."""
+    looks: dict[str, FilmLook] = {}
+
+    def measure(ref: str, film: Image) -> None:
+        looks[ref] = film_looks.measure_look(film)
+
+    return looks, list(image_errors(located, root, on_film=measure))
+
+
 def figures(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> dict[str, Any]:
-    """Counts over valid rows; no id, no text of a report."""
+    """Counts over valid rows, without ids and texts of reports."""
     return {
         "rows": len(examples),
         "patients": len({example.subject_id for example in examples if example.subject_id}),
@@ -110,7 +129,7 @@ def _counts(values: Any) -> dict[str, int]:
 
 
 def _parsed(examples: Sequence[Example]) -> list[prompts.Parsed | None]:
-    """The explanation of each row as a completion; None where there is none."""
+    """The explanation of each row, parsed like a completion; None where there is none."""
     return [prompts.parse(example.explanation) if example.explanation else None for example in examples]
 
 
@@ -119,47 +138,48 @@ def _status(parsed: prompts.Parsed | None) -> str:
 
 
 def _contradicts(example: Example, parsed: prompts.Parsed | None) -> bool:
-    """Whether the explanation ends in another answer than the row: its own text would earn no reward."""
+    """Whether the explanation ends in another answer than the row's: it would earn no reward itself."""
     if parsed is None or parsed.answer is None:
         return False
     return answers.score(parsed.answer, example.answer) < 1
 
 
 def warnings(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> list[str]:
-    """What does not stop a run but is seldom meant."""
-    found = []
+    """Sentences about what does not stop a run but is seldom intended."""
     statuses = Counter(map(_status, explanations))
-    for status, count in sorted(statuses.items()):
-        if status not in ("ok", "none"):
-            found.append(f"{count} explanations are malformed ({status}): SFT would teach that form")
-    if statuses["none"]:
-        found.append(f"{statuses['none']} rows have no explanation: SFT and the graph reward need one")
+    sentences = [
+        f"{count} explanations are malformed ({status}): SFT would teach that form"
+        for status, count in sorted(statuses.items())
+        if status not in ("ok", "none")
+    ]
     contradictions = sum(map(_contradicts, examples, explanations))
-    if contradictions:
-        found.append(f"{contradictions} explanations end in another answer than their row")
-    odd = sum(example.kind == "compare" and len(example.images) != 2 for example in examples)
-    if odd:
-        found.append(f"{odd} compare questions do not have two films")
-    splits: dict[str, set[str]] = defaultdict(set)
+    without_pair = sum(example.kind == "compare" and len(example.images) != 2 for example in examples)
+    splits_of_patient: dict[str, set[str]] = defaultdict(set)
     for example in examples:
         if example.subject_id:
-            splits[example.subject_id].add(example.split)
-    shared = sum(len(names) > 1 for names in splits.values())
-    if shared:
-        found.append(f"{shared} patients are in more than one split")
-    return found
+            splits_of_patient[example.subject_id].add(example.split)
+    leaks = sum(len(splits) > 1 for splits in splits_of_patient.values())
+    for count, words in (
+        (statuses["none"], "rows have no explanation: SFT and the graph reward need one"),
+        (contradictions, "explanations end in another answer than their row"),
+        (without_pair, "compare questions do not have two films"),
+        (leaks, "patients are in more than one split"),
+    ):
+        if count:
+            sentences.append(f"{count} {words}")
+    return sentences
 
 
 def reward_warnings(earned: dict[str, Any]) -> list[str]:
-    """Rows whose reference a policy would not be paid for, or garbage would."""
-    found = []
+    """Sentences about rows whose reference earns too little or garbage something, or that have no score."""
+    sentences = []
     for key, words in (
         ("below", "their own explanation earns less than it could"),
         ("above", "garbage earns something"),
     ):
         if ids := earned[key]:
-            first = ", ".join(map(publish.shown_name, ids[:3]))
-            found.append(f"{len(ids)} of {earned['rows']} rows: {words} (first: {first})")
+            id_examples = ", ".join(map(publish.shown_name, ids[:3]))
+            sentences.append(f"{len(ids)} of {earned['rows']} rows: {words} (first: {id_examples})")
     for name, count in sorted(earned["unscorable"].items()):
-        found.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")
-    return found
+        sentences.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")
+    return sentences

@@ -1,4 +1,4 @@
-"""The fields `scene` and `graph` of a row: checked when the row is read, for `evaluate` relies on them."""
+"""The fields `scene` and `graph` of a row, checked when the row is read: `evaluate` relies on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_graph(value: Any) -> dict[str, Any] | None:
     """The graph of a row, from an object or its JSON text.
 
     Raises:
-        ValueError: With words that follow the row's place.
+        ValueError: If it is not a valid graph; the words follow the row's location.
     """
     graph = _from_json("graph", value)
     if graph is None:
@@ -30,78 +30,78 @@ def read_graph(value: Any) -> dict[str, Any] | None:
         check_graph(graph)
     except ValueError as error:
         raise ValueError(f"field graph {error}, or remove the field") from None
-    return _known("field graph", graph, KEYS)
+    return _without_extra_nulls("field graph", graph, KEYS)
 
 
 def read_scenes(value: Any) -> tuple[dict[str, Any], ...] | None:
-    """What is on each film of a row, as `read_graph`.
+    """What is on each film of a row, from a list of objects or its JSON text.
 
     Raises:
-        ValueError: With words that follow the row's place.
+        ValueError: If it is not a list of valid scenes; the words follow the row's location.
     """
     scenes = _from_json("scene", value)
     if scenes is None:
         return None
     if not isinstance(scenes, list):
         raise ValueError(f"field scene is {type_shown(scenes)}: write a list with one object a film")
-    return tuple(_scene(scene, place) for place, scene in enumerate(scenes, 1))
+    return tuple(_scene(scene, number) for number, scene in enumerate(scenes, 1))
 
 
 def _from_json(field: str, value: Any) -> Any:
-    """Parquet keeps what has no fixed columns as JSON text."""
+    """The value, parsed if it is JSON text: Parquet stores objects without fixed columns so."""
     return parse_json(value, f"field {field}") if isinstance(value, str) else value
 
 
-def _known(what: str, found: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """An object without further keys that are null, as Parquet writes them; others may be misspelled."""
-    for number, key in enumerate(found, 1):
-        if key not in keys and found[key] is not None:
+def _without_extra_nulls(description: str, record: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The record without unknown keys that are null, as Parquet writes them; others are errors."""
+    for number, key in enumerate(record, 1):
+        if key not in keys and record[key] is not None:
             raise ValueError(
-                f"{what} has {key_shown(key, number)}, and its keys are {', '.join(keys)}: correct it, or"
-                " remove it"
+                f"{description} has {key_shown(key, number)}, and its keys are {', '.join(keys)}: correct it,"
+                " or remove it"
             )
-    return found if found.keys() <= set(keys) else {key: found[key] for key in keys if key in found}
+    return record if record.keys() <= set(keys) else {key: record[key] for key in keys if key in record}
 
 
-def _scene(scene: Any, place: int) -> dict[str, Any]:
-    what = f"field scene, film {place}"
+def _scene(scene: Any, number: int) -> dict[str, Any]:
+    description = f"field scene, film {number}"
     advice = "write it as `chexphi data phantom` does, or remove the field"
     if not isinstance(scene, dict) or not isinstance(scene.get("findings"), list):
-        raise ValueError(f"{what} has no list of findings: {advice}")
-    if not _is_whole(scene.get("seed")):
-        raise ValueError(f"{what} has no seed that is a whole number: {advice}")
+        raise ValueError(f"{description} has no list of findings: {advice}")
+    if not _is_integer(scene.get("seed")):
+        raise ValueError(f"{description} has no seed that is a whole number: {advice}")
     build = scene.get("build")
     if not isinstance(build, dict) or not all(
-        key in _BUILD and _fits(part, _BUILD[key]) for key, part in build.items()
+        key in _BUILD and _has_type(field_value, _BUILD[key]) for key, field_value in build.items()
     ):
-        raise ValueError(f"{what} has no build of numbers: {advice}")
-    seen = set()
-    for number, row in enumerate(scene["findings"], 1):
+        raise ValueError(f"{description} has no build of numbers: {advice}")
+    keys_seen = set()
+    for finding_number, row in enumerate(scene["findings"], 1):
         try:
-            seen.add(_finding(row).key)
+            keys_seen.add(_finding(row).key)
         except InputError as error:
-            raise ValueError(f"{what}, finding {number}: {error}") from None
-    if len(seen) < len(scene["findings"]):
-        raise ValueError(f"{what} has a finding twice: keep one of them")
-    return _known(what, scene, _SCENE)
+            raise ValueError(f"{description}, finding {finding_number}: {error}") from None
+    if len(keys_seen) < len(scene["findings"]):
+        raise ValueError(f"{description} has a finding twice: keep one of them")
+    return _without_extra_nulls(description, scene, _SCENE)
 
 
 def _finding(row: Any) -> Finding:
     texts = ("name", "side", "zone")
     if not isinstance(row, dict) or "name" not in row or not row.keys() <= _FINDING.keys():
         raise InputError(f"it is not an object of {', '.join(_FINDING)}: correct it")
-    if not all(isinstance(row.get(key, ""), str) for key in texts) or not _fits(
+    if not all(isinstance(row.get(key, ""), str) for key in texts) or not _has_type(
         row.get("severity", 0.5), float
     ):
         raise InputError("name, side and zone are texts and severity is a number: correct it")
     return Finding(**row)
 
 
-def _fits(value: Any, kind: type) -> bool:
+def _has_type(value: Any, kind: type) -> bool:
     if kind is str:
         return is_text(value)
-    return _is_whole(value) or (isinstance(value, float) and kind is float and math.isfinite(value))
+    return _is_integer(value) or (isinstance(value, float) and kind is float and math.isfinite(value))
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""Films opened ahead of need, each once: threads work off what was asked for while others compute.
+"""Films opened before they are needed, each once: threads prepare requested films while others compute.
 
-The threads save time and nothing else: whoever needs a film that none has begun with does the work itself,
-and whatever is wrong with a film is raised there. They end when there is nothing to do, so that no thread
-waits at the end of the program or while it forks.
+The threads only save time. If no thread has started with a film, the caller that needs it opens it itself.
+Errors are raised there, too. Threads end when the queue is empty, so that none waits at the end of the
+program or while it forks.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from PIL import Image
 from chexphi.data.images import load_image
 from chexphi.schema import Example, InputError
 
-KEPT_BYTES = 1 << 30
-"""Of films used last, pixels and tensors, kept for the next time; our choice: 34 films of 3000 x 2500."""
-AHEAD_BYTES = 1 << 30
-"""Of films that wait for being used; what goes beyond, by one film a thread, is opened when needed."""
+CACHE_BYTES = 1 << 30
+"""Most bytes of pixels and tensors in the cache of recent films; our choice: 34 films of 3000 x 2500."""
+PREFETCH_BYTES = 1 << 30
+"""Most bytes of prepared films that are not used yet, exceeded by at most one film a thread. Further films
+are opened when needed."""
 THREADS = min(4, os.cpu_count() or 1)
-_PARTS = frozenset(vars(Image.Image()))
-"""What Pillow keeps of an image."""
+_PILLOW_ATTRIBUTES = frozenset(vars(Image.Image()))
+"""Names of the attributes of Pillow's images."""
 
 
 class Sized(Protocol):
-    """What is made of a film."""
+    """What a film is processed into."""
 
     @property
     def nbytes(self) -> int: ...
@@ -41,102 +42,102 @@ S = TypeVar("S", bound=Sized)
 
 
 class Film(Image.Image):
-    """An image that is decoded when Pillow first looks for its pixels; do not draw on it.
+    """An image that is decoded when Pillow first needs its pixels; do not draw on it.
 
-    Like Pillow's own stubs it then becomes the image it stands for. In another process it arrives as pixels,
-    or as the error.
+    It then becomes the image that it stands for, as Pillow's own stubs do. Another process receives its
+    pixels, or the error.
 
     Args:
-        source: Opens it.
-        grown: Told when it takes more memory.
+        open_image: Opens the image.
+        on_growth: Called when the film takes more memory.
     """
 
     def __init__(
-        self, source: Callable[[], Image.Image], grown: Callable[[Film], None] | None = None
+        self, open_image: Callable[[], Image.Image], on_growth: Callable[[Film], None] | None = None
     ) -> None:
-        self._source, self._grown = source, grown
+        self._open_image, self._on_growth = open_image, on_growth
         self._working = threading.RLock()
-        self._made: tuple[object, Any] | None = None
-        self.waits = False
-        """Whether it was made ahead and is not used yet."""
+        self._product: tuple[object, Any] | None = None
+        self.is_waiting = False
+        """Whether a thread prepared it and it is not used yet."""
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _PARTS:
+        if name not in _PILLOW_ATTRIBUTES:
             raise AttributeError(name)
         with self._working:
             if name not in vars(self):
-                vars(self).update(vars(self._source()))
-                self._tell()
+                vars(self).update(vars(self._open_image()))
+                self._report_growth()
         return vars(self)[name]
 
-    def make(self, key: object, process: Callable[[Image.Image], S]) -> S:
-        """What `process` makes of the film, once for a key; two threads do not both work on it."""
+    def process_once(self, key: object, process: Callable[[Image.Image], S]) -> S:
+        """The result of `process` on the film, computed once for a key; other threads wait for it."""
         with self._working:
-            if self._made is None or self._made[0] != key:
-                self._made = key, process(self)
-                self._tell()
-            return self._made[1]
+            if self._product is None or self._product[0] != key:
+                self._product = key, process(self)
+                self._report_growth()
+            return self._product[1]
 
-    def use(self, key: object, process: Callable[[Image.Image], S]) -> S:
-        """As `make`, for the one who needs it now."""
-        made = self.make(key, process)
-        self.waits = False
-        return made
+    def take_processed(self, key: object, process: Callable[[Image.Image], S]) -> S:
+        """The result of `process`, computed once for a key; the film counts as used."""
+        product = self.process_once(key, process)
+        self.is_waiting = False
+        return product
 
     @property
-    def made(self) -> bool:
-        """Whether there is something made of it."""
-        return self._made is not None
+    def is_processed(self) -> bool:
+        """Whether a result of `process_once` is stored."""
+        return self._product is not None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its pixels, four each in Pillow, and of what was made of it."""
+        """Bytes of its pixels, four each in Pillow, and of the stored result."""
         width, height = vars(self).get("_size", (0, 0))
-        return 4 * width * height + (0 if self._made is None else self._made[1].nbytes)
+        return 4 * width * height + (0 if self._product is None else self._product[1].nbytes)
 
-    def _tell(self) -> None:
-        if self._grown is not None:
-            self._grown(self)
+    def _report_growth(self) -> None:
+        if self._on_growth is not None:
+            self._on_growth(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         try:
-            found: Image.Image | InputError = self.copy()
+            image: Image.Image | InputError = self.copy()
         except InputError as error:
-            found = error
-        return Film, (functools.partial(_arrived, found),)
+            image = error
+        return Film, (functools.partial(_film_or_error, image),)
 
     def __deepcopy__(self, memo: Any) -> Film:
-        return self  # TRL copies its prompts with the films in them
+        return self  # TRL deep-copies its prompts with their films
 
 
-def _arrived(found: Image.Image | InputError) -> Image.Image:
-    if isinstance(found, InputError):
-        raise found
-    return found
+def _film_or_error(image: Image.Image | InputError) -> Image.Image:
+    if isinstance(image, InputError):
+        raise image
+    return image
 
 
 class FilmLoader:
-    """The films of one root by reference: loader("p10/a.png") is given at once, and threads begin with it.
+    """The films of one root by reference: `loader("p10/a.png")` returns at once, threads prepare the film.
 
-    The same reference gives the same film while anyone has it, or while it is among the last `KEPT_BYTES`.
+    The same reference gives the same film while anyone holds it, or while it is in the cache.
 
     Args:
         root: The image root.
-        prepare: What threads do with a film that was asked for; None starts no thread.
+        prepare: What threads do with a requested film; None starts no thread.
     """
 
     def __init__(self, root: Path, prepare: Callable[[Film], object] | None = None) -> None:
         self._root = root
-        self._begin(prepare)
+        self._reset(prepare)
 
-    def _begin(self, prepare: Callable[[Film], object] | None) -> None:
+    def _reset(self, prepare: Callable[[Film], object] | None) -> None:
         self._prepare, self._process = prepare, os.getpid()
         self._lock = threading.RLock()
         self._living: weakref.WeakValueDictionary[str, Film] = weakref.WeakValueDictionary()
-        self._kept: OrderedDict[str, tuple[Film, int]] = OrderedDict()
-        self._bytes = 0
-        self._asked: deque[weakref.ref[Film]] = deque()
-        self._ahead: list[weakref.ref[Film]] = []
+        self._cache: OrderedDict[str, tuple[Film, int]] = OrderedDict()
+        self._cached_bytes = 0
+        self._queue: deque[weakref.ref[Film]] = deque()
+        self._prefetched: list[weakref.ref[Film]] = []
         self._threads = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -146,35 +147,35 @@ class FilmLoader:
         """The film of a reference.
 
         Raises:
-            InputError: As `load_image`, not here but when its pixels are needed.
+            InputError: As `load_image`, but only when the pixels are needed.
         """
         if self._process != os.getpid():
-            self._begin(None)  # forked: the threads stayed behind, and may have held a lock
+            self._reset(None)  # forked: the threads are in the parent, and may have held a lock
         with self._lock:
             film = self._living.get(ref)
             if film is None:
-                source = functools.partial(load_image, ref, self._root)
-                film = self._living[ref] = Film(source, functools.partial(self._count, ref))
-                self._ask(film)
-            self._kept[ref] = self._kept.pop(ref, (film, 0))
-            self._count(ref, film)
+                open_image = functools.partial(load_image, ref, self._root)
+                film = self._living[ref] = Film(open_image, functools.partial(self._update_size, ref))
+                self._enqueue(film)
+            self._cache[ref] = self._cache.pop(ref, (film, 0))
+            self._update_size(ref, film)
             return film
 
-    def _count(self, ref: str, film: Film) -> None:
-        """Take note of what a film has come to, and let the ones go that were used longest ago."""
+    def _update_size(self, ref: str, film: Film) -> None:
+        """Update the size of a cached film, and drop the least recently used films above `CACHE_BYTES`."""
         with self._lock:
-            if ref not in self._kept:
+            if ref not in self._cache:
                 return
-            self._bytes += film.nbytes - self._kept[ref][1]
-            self._kept[ref] = film, film.nbytes
-            while self._bytes > KEPT_BYTES:
-                _, (_, size) = self._kept.popitem(last=False)
-                self._bytes -= size
+            self._cached_bytes += film.nbytes - self._cache[ref][1]
+            self._cache[ref] = film, film.nbytes
+            while self._cached_bytes > CACHE_BYTES:
+                _, (_, size) = self._cache.popitem(last=False)
+                self._cached_bytes -= size
 
-    def _ask(self, film: Film) -> None:
+    def _enqueue(self, film: Film) -> None:
         if self._prepare is None:
             return
-        self._asked.append(weakref.ref(film))
+        self._queue.append(weakref.ref(film))
         if self._threads < THREADS:
             self._threads += 1
             threading.Thread(target=self._work, name="films").start()
@@ -182,35 +183,39 @@ class FilmLoader:
     def _work(self) -> None:
         while True:
             with self._lock:
-                if not self._asked or not threading.main_thread().is_alive():
+                if not self._queue or not threading.main_thread().is_alive():
                     self._threads -= 1
                     return
-                film = self._asked.popleft()()
+                film = self._queue.popleft()()
             if film is not None and self._has_room(film):
-                self._try(film)
+                self._prepare_quietly(film)
 
     def _has_room(self, film: Film) -> bool:
         with self._lock:
-            self._ahead = [ref for ref in self._ahead if (other := ref()) is not None and other.waits]
-            waiting = [other for ref in self._ahead if (other := ref()) is not None]
-            if film.made or sum(other.nbytes for other in waiting) >= AHEAD_BYTES:
+            self._prefetched = [
+                ref for ref in self._prefetched if (prefetched := ref()) is not None and prefetched.is_waiting
+            ]
+            waiting = [prefetched for ref in self._prefetched if (prefetched := ref()) is not None]
+            if film.is_processed or sum(prefetched.nbytes for prefetched in waiting) >= PREFETCH_BYTES:
                 return False
-            film.waits = True
-            self._ahead.append(weakref.ref(film))
+            film.is_waiting = True
+            self._prefetched.append(weakref.ref(film))
             return True
 
-    def _try(self, film: Film) -> None:
+    def _prepare_quietly(self, film: Film) -> None:
         assert self._prepare is not None
         try:
             self._prepare(film)
         except Exception:
-            film.waits = False  # who needs the film tries again and raises it there
+            film.is_waiting = (
+                False  # the caller that needs the film tries again, and the error is raised there
+            )
 
 
 def with_films(
     batches: Iterable[tuple[int, Sequence[Example]]], film: Callable[[str], Film]
 ) -> Iterator[tuple[int, Sequence[Example], list[list[Film]]]]:
-    """Numbered batches with the films of each example; those of the batch after it have been asked for."""
+    """Numbered batches with the films of each example; the next batch's films are requested before."""
     waiting: deque[tuple[int, Sequence[Example], list[list[Film]]]] = deque()
     for start, batch in batches:
         waiting.append((start, batch, [[film(image) for image in example.images] for example in batch]))

@@ -1,6 +1,6 @@
-"""Fields of public data sets that are not ours: which set they look like, and what to do about it.
+"""Fields of public datasets that are not ours: which dataset they look like, and what to do about it.
 
-The table is data; a sentence is made of it when a row lacks what it has under another name.
+A row that lacks a field, but has it under another name, gets an error with advice from the table here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class PublicForm:
 
     name: str
     marks: tuple[str, ...]
-    """Fields by which it is known, the most telling first."""
+    """Fields that identify it, the most specific first."""
     advice: str
 
 
@@ -116,44 +116,44 @@ OTHER_NAMES = {
         " label labels output gold"
     ),
 }
-"""By our name: what other sets call it, compared without case."""
+"""By our name: the names in other datasets, compared in lower case."""
 
 
 def form_of(fields: Collection[str]) -> PublicForm | None:
-    """The public form that shares the most fields, if any does."""
-    best = max(PUBLIC_FORMS, key=lambda form: len(set(form.marks) & set(fields)))
-    return best if set(best.marks) & set(fields) else None
+    """The public form that shares the most fields; None if no form shares any."""
+    closest = max(PUBLIC_FORMS, key=lambda form: len(set(form.marks) & set(fields)))
+    return closest if set(closest.marks) & set(fields) else None
 
 
 def hint(row: Mapping[str, Any], ours: str) -> str:
-    """How a row names `image`, `question` or `answer` instead, and what to do; empty if nothing is known.
+    """Under which other name a row has `image`, `question` or `answer`, and what to do; empty if unknown.
 
     >>> hint({"img_path": "a.png"}, "image")
     'it has `img_path`: rename it to `image`'
     """
     fields = [str(field) for field in row]
     form = form_of(fields)
-    wanted = {name.lower() for name in (*OTHER_NAMES[ours].split(), ours)}
-    met = next((field for field in fields if field.lower() in wanted and field != ours), None)
+    known_names = {name.lower() for name in (*OTHER_NAMES[ours].split(), ours)}
+    field_name = next((field for field in fields if field.lower() in known_names and field != ours), None)
     if form is not None:
-        met = met or next(mark for mark in form.marks if mark in fields)
-        return f"it has `{met}`, as rows of {form.name} do: {form.advice}"
+        field_name = field_name or next(mark for mark in form.marks if mark in fields)
+        return f"it has `{field_name}`, as rows of {form.name} do: {form.advice}"
     if ours == "image" and "messages" in row and _films_in_turns(row["messages"]):
         return "it has films inside the turns of `messages`: write their paths as `images`"
     if ours == "question" and "messages" in row:
         return "its `messages` hold no text of role user: write `role` and `content`, or add `question`"
-    return f"it has `{met}`: rename it to `{ours}`" if met else ""
+    return f"it has `{field_name}`: rename it to `{ours}`" if field_name else ""
 
 
 def _films_in_turns(messages: Any) -> bool:
     turns = [turn for turn in messages if isinstance(turn, Mapping)] if isinstance(messages, list) else []
     contents = [turn["content"] for turn in turns if isinstance(turn.get("content"), list)]
-    parts = [part for content in contents for part in content if isinstance(part, Mapping)]
-    return any(part.get("image") or part.get("image_url") or part.get("path") for part in parts)
+    items = [item for content in contents for item in content if isinstance(item, Mapping)]
+    return any(item.get("image") or item.get("image_url") or item.get("path") for item in items)
 
 
 def embedded(images: Any) -> str:
-    """What to do about a film that a row holds itself, as Hugging Face's data sets do; empty if it is a name.
+    """What to do about a film inside a row, as in Hugging Face's datasets; empty if the row has its name.
 
     `{"bytes": …, "path": …}` is how `datasets` keeps an `Image` column in Parquet.
     """
@@ -166,7 +166,7 @@ def embedded(images: Any) -> str:
             fields = fields if KEYS.issuperset(entry) else f"{len(entry)} fields"
             if "bytes" in entry:
                 return (
-                    f"its film is a record of {fields}, as Hugging Face's data sets keep films in Parquet:"
+                    f"its film is a record of {fields}, as Hugging Face's datasets keep films in Parquet:"
                     " write the bytes to files and their names as `images`"
                 )
             return f"its film is a record of {fields}: write the film's path alone as `images`"
@@ -174,10 +174,10 @@ def embedded(images: Any) -> str:
 
 
 def table_hint(header: Iterable[str]) -> str:
-    """What a table with these columns looks like, and what to do; empty if it is not known."""
+    """Which public table has these columns, and what to do about it; empty if unknown."""
     fields = [name.strip().strip('"') for name in header]
     form = form_of(fields)
     if form is None:
         return ""
-    met = next(mark for mark in form.marks if mark in fields)
-    return f"its column `{met}` is one of {form.name}: {form.advice}"
+    column = next(mark for mark in form.marks if mark in fields)
+    return f"its column `{column}` is one of {form.name}: {form.advice}"

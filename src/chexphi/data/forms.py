@@ -1,4 +1,4 @@
-"""Rows in files: JSON array, JSON lines and Parquet, chosen by suffix. What a row means is `rows.py`'s."""
+"""Rows in files: JSON array, JSON lines and Parquet, chosen by suffix. `rows.py` gives rows their meaning."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _columns(path: Path) -> list[str]:
-    """The first line of a table; none if the file is no table."""
+    """The first line of a table; empty if the file is not a table."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return []
     try:
@@ -82,26 +82,26 @@ def _columns(path: Path) -> list[str]:
 
 
 def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Each row of a file as stored, with the words that name its place.
+    """Each row of a file as stored, with its location for messages.
 
     Raises:
         InputError: If the file is missing, of an unknown form or broken.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"dataset {path} {what}: give a file that ends in {', '.join(FORMS)}")
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"dataset {path} {problem}: give a file that ends in {', '.join(FORMS)}")
     if path.suffix.lower() not in FORMS:
-        known = foreign_forms.table_hint(_columns(path))
-        advice = known or f"give a file that ends in {', '.join(FORMS)}"
+        advice_for_table = foreign_forms.table_hint(_columns(path))
+        advice = advice_for_table or f"give a file that ends in {', '.join(FORMS)}"
         raise InputError(f"dataset {path} has an unknown form: {advice}")
     return {".json": _json_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}[path.suffix.lower()](path)
 
 
 def check_form(path: Path) -> None:
-    """Refuse a name that says no form that rows are written in.
+    """Refuse a name without the ending of a form that rows are written in.
 
     Raises:
-        InputError: If so, or if Parquet is wanted without pyarrow.
+        InputError: If the ending is unknown, or if it is Parquet's and pyarrow is not installed.
     """
     if path.suffix.lower() not in FORMS:
         raise InputError(f"output {path} has an unknown form: end its name in {', '.join(FORMS)}")
@@ -110,39 +110,41 @@ def check_form(path: Path) -> None:
 
 
 def write_files(files: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
-    """Write rows into files, all of them or none; a JSON array has one row a line.
+    """Write rows into files, all of them or none; a JSON array has a row in each line.
 
     Raises:
         InputError: As `check_form`, or if a file cannot be written.
     """
     for path in files:
         check_form(path)
-    with contextlib.ExitStack() as stack:  # the files get their names when the last of them is written
+    with contextlib.ExitStack() as stack:  # the files get their names once the last one is written
         for path, rows in files.items():
             _write_rows(stack.enter_context(atomic.whole_file(path)), path.suffix.lower(), rows)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one file; as `write_files`."""
+    """Write one file, completely or not at all."""
     write_files({path: rows})
 
 
-def _write_rows(part: Path, suffix: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_rows(path: Path, suffix: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if suffix == ".parquet":
-        _write_parquet(part, rows)
+        _write_parquet(path, rows)
         return
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     text = (
         "[\n" + ",\n".join(lines) + "\n]\n" if suffix == ".json" else "".join(line + "\n" for line in lines)
     )
-    part.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     pyarrow = parquet.pyarrow()
-    text, texts = pyarrow.string(), pyarrow.list_(pyarrow.string())
-    columns = [(field.name, texts if field.name in _PARQUET_LISTS else text) for field in fields(Example)]
-    flat = [
+    string, string_list = pyarrow.string(), pyarrow.list_(pyarrow.string())
+    columns = [
+        (field.name, string_list if field.name in _PARQUET_LISTS else string) for field in fields(Example)
+    ]
+    flat_rows = [
         {
             key: json.dumps(value, ensure_ascii=False) if key in _PARQUET_JSON else value
             for key, value in row.items()
@@ -150,5 +152,5 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     pyarrow.parquet.write_table(
-        pyarrow.Table.from_pylist(flat, schema=pyarrow.schema(columns)), path, write_page_checksum=True
+        pyarrow.Table.from_pylist(flat_rows, schema=pyarrow.schema(columns)), path, write_page_checksum=True
     )

@@ -15,8 +15,8 @@ def text_of_turn(messages: Any, role: str) -> str:
     """The words of the only turn of a role; empty if there is none, or it holds an empty cell (`nan`).
 
     Raises:
-        ValueError: If the turns have another form, several are of that role, or its text is damaged; the
-            words follow the row's place.
+        ValueError: If the turns have another form, several have that role, or its text is damaged; the
+            words follow the row's location.
     """
     if messages is None:
         return ""
@@ -40,12 +40,12 @@ def text_of_turn(messages: Any, role: str) -> str:
 
 
 def _text(content: Any, number: int) -> str:
-    """The words of a content, which is a text or a list of typed parts."""
+    """The text of a turn's content, which is a text or a list of typed parts."""
     if content is None or isinstance(content, str):
         return content or ""
-    parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    if not all(isinstance(part, Mapping) for part in parts) or not all(
+    items = content if isinstance(content, list) else [content]
+    texts = [item.get("text") if isinstance(item, Mapping) else item for item in items]
+    if not all(isinstance(item, Mapping) for item in items) or not all(
         text is None or isinstance(text, str) for text in texts
     ):
         raise ValueError(f"field messages, turn {number} has a content of another form: {_TURN}")

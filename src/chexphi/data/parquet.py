@@ -1,4 +1,4 @@
-"""Rows of Parquet files: read batch by batch, every value looked at, damage named by row and column."""
+"""Rows of Parquet files: read batch by batch, every value checked; errors name row and column."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ def pyarrow() -> Any:
     return pyarrow
 
 
-def read(source: Path | bytes, name: str, *, plain: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read(source: Path | bytes, name: str, *, flat_only: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """The number of each row, and the row.
 
     Args:
         source: The file, or its content.
-        name: What messages call it.
-        plain: Leave out columns of lists, records and bytes.
+        name: The file's name in messages.
+        flat_only: Leave out columns of lists, records and bytes.
 
     Raises:
         InputError: If it is not Parquet, is damaged, has two columns of one name, or holds a value that is
-            not of its column's type, such as text that is not UTF-8; row and column are named.
+            not of its column's type, such as text that is not UTF-8. The message names row and column.
     """
     library = pyarrow()
-    where = io.BytesIO(source) if isinstance(source, bytes) else source
+    opened_source = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with library.parquet.ParquetFile(where, page_checksum_verification=True) as file:
-            columns = _columns(file.schema_arrow, name, library.types, plain=plain)
-            number = 0
+        with library.parquet.ParquetFile(opened_source, page_checksum_verification=True) as file:
+            columns = _columns(file.schema_arrow, name, library.types, flat_only=flat_only)
+            row_count = 0
             for batch in file.iter_batches(columns=columns):
-                for row in _rows(batch, name, number):
-                    number += 1
-                    yield number, row
+                for row in _rows(batch, name, row_count):
+                    row_count += 1
+                    yield row_count, row
     except InputError:
         raise
     except (library.ArrowException, OSError, ValueError, LookupError, OverflowError):
         raise InputError(f"{name} is not a Parquet file that can be read: write it again") from None
 
 
-def _columns(schema: Any, name: str, kinds: Any, *, plain: bool) -> Sequence[str] | None:
-    """The columns to read, None for all: of two of one name the library would give the last."""
+def _columns(schema: Any, name: str, kinds: Any, *, flat_only: bool) -> Sequence[str] | None:
+    """The columns to read, None for all. Two of one name are refused: pyarrow would give only the last."""
     twice = next((column for column, count in Counter(schema.names).items() if count > 1), None)
     if twice is not None:
         raise InputError(f"{name} has the column {shown(twice)} twice: rename one")
-    if not plain:
+    if not flat_only:
         return None
     return [
         column.name
@@ -66,20 +66,20 @@ def _columns(schema: Any, name: str, kinds: Any, *, plain: bool) -> Sequence[str
     ]
 
 
-def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
+def _rows(batch: Any, name: str, rows_before: int) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
-    except (ValueError, OverflowError, LookupError):  # not UTF-8, a time that no calendar has
-        raise _damaged(batch, name, before) from None
+    except (ValueError, OverflowError, LookupError):  # not UTF-8, an impossible time
+        raise _damaged(batch, name, rows_before) from None
     return rows
 
 
-def _damaged(batch: Any, name: str, before: int) -> InputError:
-    """The sentence about the first value that cannot be read."""
-    for place in range(batch.num_rows):
+def _damaged(batch: Any, name: str, rows_before: int) -> InputError:
+    """The error about the first value that cannot be read."""
+    for index in range(batch.num_rows):
         for column in batch.schema.names:
             try:
-                batch.column(column)[place].as_py()
+                batch.column(column)[index].as_py()
             except UnicodeDecodeError:
                 reason = "text that is not UTF-8"
             except (ValueError, OverflowError, LookupError):
@@ -87,7 +87,7 @@ def _damaged(batch: Any, name: str, before: int) -> InputError:
             else:
                 continue
             return InputError(
-                f"{name}, row {before + place + 1}: column {shown(column)} holds {reason}: correct it"
+                f"{name}, row {rows_before + index + 1}: column {shown(column)} holds {reason}: correct it"
                 " where it comes from, and write the file again"
             )
     return InputError(f"{name} is not a Parquet file that can be read: write it again")

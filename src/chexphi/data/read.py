@@ -1,7 +1,7 @@
 """Read and write datasets of `Example` rows: JSON array, JSON lines or Parquet, by suffix.
 
-Aliases (`image`, `image_ids`, `messages`, `solution`) are accepted, the first names are written; unknown
-keys are ignored. Every problem is an `InputError` of one sentence that names file, row and remedy.
+Aliases (`image`, `image_ids`, `messages`, `solution`) are read; our own names are written; unknown keys are
+ignored. Every problem is an `InputError` of one sentence that names file, row and remedy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chexphi.data import forms
 from chexphi.data.cells import Repairs
 from chexphi.data.forms import FORMS
 from chexphi.data.images import check_image, load_image
-from chexphi.data.rows import label, to_example
+from chexphi.data.rows import name_row, to_example
 from chexphi.schema import Example, InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -29,85 +29,85 @@ def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
 
     Args:
         path: A dataset file, or a folder of them.
-        image_root: What the user said; by default the folder `images` beside the file, one or two
-            levels above it, else the file's own folder.
+        image_root: The user's choice; by default the folder `images` beside the file or one or two levels
+            above it, else the file's own folder.
 
     Raises:
         InputError: If the folder the user named does not exist.
     """
     if image_root is not None:
         if not Path(image_root).is_dir():
-            raise InputError(f"image root {image_root} is no folder: give the folder that holds the images")
+            raise InputError(
+                f"image root {image_root} is not a folder: give the folder that holds the images"
+            )
         return Path(image_root)
     folder = path if path.is_dir() else path.parent
-    near = (folder, *folder.absolute().parents[:2])
-    return next((start / "images" for start in near if (start / "images").is_dir()), folder)
+    folders = (folder, *folder.absolute().parents[:2])
+    return next((start / "images" for start in folders if (start / "images").is_dir()), folder)
 
 
 def examples_or_errors(
     path: Path, root: Path, *, limit: int | None = None, repairs: Repairs | None = None
 ) -> Iterator[tuple[str, Example | InputError]]:
-    """Each row of a file as an example, or as what is wrong with it; duplicate ids are errors.
+    """Each row of a file with its location, as an example or as an error; duplicate ids are errors.
 
     Args:
         path: The file.
         root: Image root.
         limit: Read the first rows only.
-        repairs: Told of rows whose values were repaired.
+        repairs: Counts rows whose values were repaired.
 
     Raises:
         InputError: If the file itself cannot be read, or `limit` is below 1.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit} leaves no rows: give at least 1")
-    seen: dict[str, str] = {}
-    for number, (where, raw) in enumerate(forms.raw_rows(path), 1):
+    locations: dict[str, str] = {}
+    for number, (location, raw) in enumerate(forms.raw_rows(path), 1):
         if limit is not None and number > limit:
             return
         try:
             example = to_example(
-                raw, where=where, default_id=f"{path.stem}-{number}", stem=path.stem, root=root
+                raw, location=location, default_id=f"{path.stem}-{number}", stem=path.stem, root=root
             )
         except InputError as error:
-            yield where, error
+            yield location, error
             continue
         if repairs is not None:
-            repairs.note(raw, where)
-        first = seen.setdefault(example.id, where)
-        if first is where:
-            yield label(where, {"id": example.id}), example
+            repairs.note(raw, location)
+        first_location = locations.setdefault(example.id, location)
+        if first_location is location:
+            yield name_row(location, {"id": example.id}), example
             continue
-        yield (
-            where,
-            InputError(f"{where}: duplicate id {shown(example.id)}, first used in {first}: make ids unique"),
-        )
+        duplicate = f"{location}: duplicate id {shown(example.id)}, first used in {first_location}"
+        yield location, InputError(f"{duplicate}: make ids unique")
 
 
 def image_errors(
-    placed: Sequence[tuple[str, Example]],
+    located: Sequence[tuple[str, Example]],
     root: Path,
     *,
-    look: Callable[[str, Image.Image], None] | None = None,
+    on_film: Callable[[str, Image.Image], None] | None = None,
 ) -> Iterator[InputError]:
-    """What is wrong with the films of examples, in their order, each film once, on several threads.
+    """Errors of the examples' films, in their order, each film once, checked on several threads.
 
     Args:
-        placed: Examples with the words that name their place.
+        located: Examples with their locations for messages.
         root: Image root.
-        look: Told of each sound film by its reference, decoded; without it not every pixel is (see
-            `check_image`).
+        on_film: Called with the reference and the decoded image of each sound film. Without it not every
+            pixel is decoded (see `check_image`).
     """
-    first = {ref: where for where, example in reversed(placed) for ref in example.images}
-    refs = list(dict.fromkeys(ref for _, example in placed for ref in example.images))
+    first_location = {ref: location for location, example in reversed(located) for ref in example.images}
+    refs = list(dict.fromkeys(ref for _, example in located for ref in example.images))
 
     def problem(ref: str) -> InputError | None:
         try:
-            if look is None:
+            if on_film is None:
                 check_image(ref, root, thorough=False)
             else:
-                look(ref, load_image(ref, root))
+                on_film(ref, load_image(ref, root))
         except InputError as error:
-            return InputError(f"{first[ref]}: {error}")
+            return InputError(f"{first_location[ref]}: {error}")
         return None
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -135,36 +135,36 @@ def read_examples(
     """
     path = Path(path)
     root = image_root_of(path, image_root)
-    placed: list[tuple[str, Example]] = []
+    located: list[tuple[str, Example]] = []
     repairs = Repairs()
-    for where, found in examples_or_errors(path, root, limit=limit, repairs=repairs):
-        if isinstance(found, InputError):
-            raise found
-        placed.append((where, found))
-    if not placed:
+    for location, example in examples_or_errors(path, root, limit=limit, repairs=repairs):
+        if isinstance(example, InputError):
+            raise example
+        located.append((location, example))
+    if not located:
         raise InputError(f"dataset {path} is empty: give a file with at least one row")
     for sentence in repairs.sentences():
         logger.warning(sentence)
     if check_images:
-        for error in image_errors(placed, root):
+        for error in image_errors(located, root):
             raise error
-    return [example for _, example in placed]
+    return [example for _, example in located]
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """The dataset files that stand in a folder, by name; subfolders are not searched.
+    """The dataset files in a folder, sorted by name; subfolders are not searched.
 
     Raises:
         InputError: If there are none.
     """
     if not folder.is_dir():
         raise InputError(f"annotation folder {folder} does not exist: give a folder of dataset files")
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.is_file())
-    if not found:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.is_file())
+    if not files:
         raise InputError(
             f"{folder} holds no dataset file: give the folder that holds the {', '.join(FORMS)} files"
         )
-    return found
+    return files
 
 
 def read_folder(
@@ -174,7 +174,7 @@ def read_folder(
     limit: int | None = None,
     check_images: bool = True,
 ) -> dict[str, list[Example]]:
-    """Read every dataset file of a folder, by file stem; `limit` counts for each file.
+    """Read every dataset file of a folder, by file stem; `limit` holds for each file.
 
     Raises:
         InputError: As `read_examples`, or if the folder holds no dataset.
@@ -188,7 +188,7 @@ def read_folder(
 
 
 def write_examples(path: Path | str, examples: Sequence[Example]) -> None:
-    """Write a dataset, whole or not at all; the suffix gives the form, folders are made as needed.
+    """Write a dataset, completely or not at all; the suffix gives the form, folders are made as needed.
 
     Raises:
         InputError: If the suffix is unknown, or Parquet is wanted without pyarrow.

@@ -17,19 +17,19 @@ from chexphi.data.film_files import decoders, file_kinds
 from chexphi.schema import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Tried in this order for a reference without one of them, as in `image_ids`."""
+"""Suffixes that are tried in this order for a reference without one, as in `image_ids`."""
 MAX_URI_CHARACTERS = 32_000_000
 """Longest `data:` URI, about 24 MB of image; our choice, a full-size film has 1 to 3 MB as JPEG."""
 MAX_FILE_BYTES = 1 << 30
-"""Largest file; our choice, `decoders.MAX_PIXELS` of four channels of 16 bits take 0.7 GB."""
+"""Largest file; our choice: `decoders.MAX_PIXELS` with four channels of 16 bits take 0.7 GB."""
 MAX_SHOWN = 200
 """Characters of a reference that a message shows; our choice, the paths of MIMIC-CXR have about 90."""
 MAX_BLANKS = 6
-"""Blanks in a reference that is shown: with more it is a sentence."""
+"""Most blanks in a reference that is shown: a text with more is a sentence."""
 _URI = re.compile(r"data:image/(png|jpe?g);base64,", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf)://", re.IGNORECASE)
-_BESIDE = (".dcm", ".dicom", ".nii.gz", ".npy")
-"""Of files that are looked for beside a film that is missing."""
+_SIBLING_SUFFIXES = (".dcm", ".dicom", ".nii.gz", ".npy")
+"""Suffixes of files that may be there in place of a missing film."""
 
 
 def is_uri(ref: str) -> bool:
@@ -38,18 +38,18 @@ def is_uri(ref: str) -> bool:
 
 
 def with_suffix(ref: str, root: Path) -> str:
-    """The reference with its file's suffix: the first of `SUFFIXES` that exists, `.png` if none does."""
+    """The reference with its file's suffix: the first of `SUFFIXES` with a file, else `.png`."""
     if is_uri(ref) or ref.lower().endswith(SUFFIXES):
         return ref
     for suffix in ("", *SUFFIXES):
         if os.path.isfile(os.path.join(root, ref + suffix)):
             return ref + suffix
-    known = ref.lower().endswith((*decoders.SUFFIXES, *file_kinds.SUFFIXES))
-    return ref if known else ref + SUFFIXES[0]
+    has_image_suffix = ref.lower().endswith((*decoders.SUFFIXES, *file_kinds.SUFFIXES))
+    return ref if has_image_suffix else ref + SUFFIXES[0]
 
 
 def is_film(ref: str, root: Path) -> bool:
-    """Whether a reference is a `data:` URI or a file, wherever it lies."""
+    """Whether a reference is a `data:` URI or a file, inside the root or not."""
     return is_uri(ref) or os.path.isfile(os.path.join(root, with_suffix(ref, root)))
 
 
@@ -75,7 +75,7 @@ def locate(ref: str, root: Path) -> Path:
 
 
 def shown_reference(ref: str) -> str:
-    """A reference as messages show it: never an image, nor a long text that was taken for a path."""
+    """A reference as messages show it: never an image, nor a long text that is in the place of a path."""
     if is_uri(ref):
         return f"a data: URI of {len(ref)} characters"
     if len(ref) > MAX_SHOWN or ref.count(" ") > MAX_BLANKS:
@@ -100,35 +100,37 @@ def _from_uri(ref: str) -> io.BytesIO:
 
 
 def open_file(ref: str, root: Path) -> BinaryIO:
-    """The file of a reference, or the bytes in it.
+    """Open the file of a reference, or the bytes in a `data:` URI.
 
     Raises:
-        InputError: If it is missing, outside the root, no plain file or too large.
+        InputError: If it is missing, outside the root, not a regular file or too large.
     """
     if is_uri(ref):
         return _from_uri(ref)
     path = locate(ref, root)
     try:
-        # Anything but a plain file is refused: a pipe would be waited for.
+        # Only a regular file is opened: reading a pipe would block.
         if path.is_file():
             if path.stat().st_size <= MAX_FILE_BYTES:
                 return path.open("rb")
             raise InputError(
                 f"image {shown_reference(ref)} has more than {MAX_FILE_BYTES} bytes: save it as a PNG"
             )
-        what = "is a folder" if path.is_dir() else "is missing"
+        problem = "is a folder" if path.is_dir() else "is missing"
     except OSError as error:
-        what = f"cannot be opened ({error.strerror})"
-    raise InputError(f"image {shown_reference(ref)} {what} under the image root {root}: {_remedy(ref, path)}")
+        problem = f"cannot be opened ({error.strerror})"
+    raise InputError(
+        f"image {shown_reference(ref)} {problem} under the image root {root}: {_remedy(ref, path)}"
+    )
 
 
 def _remedy(ref: str, path: Path) -> str:
-    """What to do about a film that is not there."""
+    """What to do about a missing film."""
     if _ADDRESS.match(ref):
         return "it is a web address, and nothing is downloaded: fetch the film and name its file"
-    for suffix in _BESIDE:
-        other = f"{os.path.splitext(path)[0]}{suffix}"
-        if os.path.isfile(other):
-            kind, advice = file_kinds.kind_of(b"\1", other)
-            return f"{os.path.basename(other)} is beside it, {kind}: {advice}"
+    for suffix in _SIBLING_SUFFIXES:
+        sibling = f"{os.path.splitext(path)[0]}{suffix}"
+        if os.path.isfile(sibling):
+            kind, advice = file_kinds.kind_of(b"\1", sibling)
+            return f"{os.path.basename(sibling)} is beside it, {kind}: {advice}"
     return "add it or give another image root"

@@ -214,4 +214,4 @@ def _cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 
 def _parquet(name: str, content: bytes) -> Iterator[Found]:
-    return ((f"row {number}", row) for number, row in parquet.read(content, name, plain=True))
+    return ((f"row {number}", row) for number, row in parquet.read(content, name, flat_only=True))

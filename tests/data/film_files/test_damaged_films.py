@@ -69,7 +69,7 @@ def verdicts(path: Path) -> dict[str, str]:
         "check_image": sentence(lambda: check_image(name, root)),
         "check_image, quick": sentence(lambda: check_image(name, root, thorough=False)),
         "a run or an importer": sentence(first_error),
-        "data check": sentence(lambda: first_error(look=lambda ref, film: None)),
+        "data check": sentence(lambda: first_error(on_film=lambda ref, film: None)),
         "ask": asked.replace(repr(str(path)), repr(name)),
     }
 

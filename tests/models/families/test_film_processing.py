@@ -186,4 +186,4 @@ def test_no_text_is_tokenized_in_a_thread(
     )
     film = FilmLoader(root, processor.prepare_film)("4.png")
     finish()
-    assert film.made
+    assert film.is_processed

@@ -152,7 +152,7 @@ def read_file(
                     left_out[EMPTY] += 1
                 continue
             row = {**row, "answer": "none"}
-        example = to_example(row, where=location, default_id=str(number), stem=path.stem, root=root)
+        example = to_example(row, location=location, default_id=str(number), stem=path.stem, root=root)
         repairs.note(row, location)
         id_counts[example.id] += 1
         suffix = f"#{id_counts[example.id]}" if id_counts[example.id] > 1 else ""
@@ -213,7 +213,7 @@ def convert(
     rows_read = sum(map(len, examples_by_file.values())) + left_out.total()
     if missing_films == "skip":
         examples_with_films = {
-            name: publish.with_films(examples, root) for name, examples in examples_by_file.items()
+            name: publish.without_missing_films(examples, root) for name, examples in examples_by_file.items()
         }
         left_out[MISSING] = sum(
             len(examples) - len(examples_with_films[name]) for name, examples in examples_by_file.items()

@@ -70,7 +70,7 @@ def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
     return limited_examples
 
 
-def with_films(examples: Sequence[Example], image_root: Path) -> list[Example]:
+def without_missing_films(examples: Sequence[Example], image_root: Path) -> list[Example]:
     """The examples whose films are all under the image root."""
     is_available = {ref: is_film(ref, image_root) for example in examples for ref in example.images}
     return [example for example in examples if all(is_available[ref] for ref in example.images)]
@@ -84,8 +84,9 @@ def _refuse_missing(located: Sequence[tuple[str, Example]], image_root: Path) ->
             check_image(missing[0], image_root)
         except InputError as error:
             raise InputError(
-                f"{first_location[missing[0]]}: {error}; {len(missing)} of {len(first_location)} films are missing,"
-                " and --missing-films skip leaves their rows out"
+                f"{first_location[missing[0]]}: {error};"
+                f" {len(missing)} of {len(first_location)} films are missing, and --missing-films skip leaves"
+                " their rows out"
             ) from None
 
 

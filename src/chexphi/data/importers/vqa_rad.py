@@ -169,7 +169,7 @@ def convert(
     examples = [to_example(row, subject, splits[subject]) for row, subject in rows_with_subject]
     left_out = dict(source.left_out)
     if missing_films == "skip":
-        examples_with_films = publish.with_films(examples, source.image_root)
+        examples_with_films = publish.without_missing_films(examples, source.image_root)
         left_out["the film is missing"] = len(examples) - len(examples_with_films)
         examples = examples_with_films
     files = publish.by_split(out, publish.limited(examples, limit), split=split)

@@ -50,7 +50,7 @@ class FilmsOnce:
     def prepare_film(self, film: Film) -> None:
         """Process a film ahead of need, as a call without settings of its own will; for any thread."""
         settings = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer.init_kwargs)["images_kwargs"]
-        film.make(*self._recipe(settings))
+        film.process_once(*self._recipe(settings))
 
     def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
         """As natively, for rows of films or films, but each distinct one once."""
@@ -59,7 +59,9 @@ class FilmsOnce:
         once: dict[int, Prepared] = {}
         for film in films:
             if id(film) not in once:
-                once[id(film)] = film.use(key, process) if isinstance(film, Film) else process(film)
+                once[id(film)] = (
+                    film.take_processed(key, process) if isinstance(film, Film) else process(film)
+                )
         parts = [once[id(film)] for film in films]
         joined = join([part.tensors for part in parts])
         return BatchFeature(joined), [part.words for part in parts]
