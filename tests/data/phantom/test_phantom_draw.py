@@ -13,7 +13,7 @@ from chexphi.data.phantom.anatomy import Frame
 from chexphi.data.phantom.draw import NOISE, Box, contact_sheet, heart_ratio, render, zone_box
 from chexphi.data.phantom.scene import (
     FINDINGS,
-    PLACES,
+    LOCATIONS,
     SIDES,
     ZONES,
     Build,
@@ -25,7 +25,7 @@ from chexphi.data.phantom.scene import (
 )
 from chexphi.schema import InputError
 
-ALL = [Finding(name, *place) for name in FINDINGS for place in PLACES[name]]
+ALL = [Finding(name, *place) for name in FINDINGS for place in LOCATIONS[name]]
 SIDED = [finding for finding in ALL if finding.side and finding.name not in ("central line", "pacemaker")]
 ZONED = [finding for finding in ALL if finding.name in ("opacity", "nodule")]
 GREY_NOISE = 255 * NOISE
@@ -114,7 +114,7 @@ def test_the_pacemaker_sits_on_the_left_chest(builds: list[Build]):
 @pytest.mark.parametrize("name", ["opacity", "pleural effusion", "pneumothorax", "cardiomegaly", "nodule"])
 def test_a_more_severe_finding_changes_more(name: str, builds: list[Build]):
     for build in builds:
-        for place in PLACES[name]:
+        for place in LOCATIONS[name]:
             total = [change(Finding(name, *place, severity=s), build).sum() for s in (0.1, 0.4, 0.7, 1.0)]
             assert total == sorted(total)
 
@@ -130,7 +130,7 @@ def test_the_heart_is_wider_than_half_the_chest_only_with_cardiomegaly(builds: l
 
 @pytest.mark.parametrize(("name", "brighter"), [("pneumothorax", False), ("pleural effusion", True)])
 def test_air_is_darker_and_fluid_brighter(name: str, brighter: bool):
-    with_, without = (pixels(Scene(f, Build(), 7)) for f in ((Finding(name, *PLACES[name][0]),), ()))
+    with_, without = (pixels(Scene(f, Build(), 7)) for f in ((Finding(name, *LOCATIONS[name][0]),), ()))
     assert (with_.sum() > without.sum()) == brighter
 
 

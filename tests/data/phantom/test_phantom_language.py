@@ -22,7 +22,7 @@ from chexphi.data.phantom.language import (
     scene_match,
 )
 from chexphi.data.phantom.questions import Question
-from chexphi.data.phantom.scene import FINDINGS, PLACES, Finding, Scene, evolve, sample_build, sample_scene
+from chexphi.data.phantom.scene import FINDINGS, LOCATIONS, Finding, Scene, evolve, sample_build, sample_scene
 from chexphi.data.phantom.targets import STATUSES, Target, statuses
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.match import Counts, score
@@ -71,7 +71,7 @@ def test_the_extractor_is_exact_on_explanations_clean_and_imperfect(wording: Wor
 @pytest.mark.parametrize("name", FINDINGS)
 def test_the_extractor_is_exact_on_every_finding_at_every_place(name: str) -> None:
     rng, extractor = random.Random(2), LexiconExtractor()
-    for place in PLACES[name]:
+    for place in LOCATIONS[name]:
         for _ in range(20):
             for wording in WORDINGS:
                 _, said = caption(rng, film((name, *place)), wording)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from chexphi.data.phantom.scene import (
     DEVICES,
     FINDINGS,
+    LOCATIONS,
     MAX_FINDINGS,
-    PLACES,
     PRIORS,
     ZONED,
     Build,
@@ -31,7 +31,7 @@ def films(n: int, seed: int = 0) -> list[Scene]:
 
 
 def test_every_finding_has_places_and_a_prior():
-    assert set(PLACES) == set(PRIORS) == set(FINDINGS)
+    assert set(LOCATIONS) == set(PRIORS) == set(FINDINGS)
     assert set(FINDINGS) > DEVICES
 
 
@@ -117,7 +117,7 @@ def test_priors_hold_on_many_films():
 def test_places_of_a_finding_are_about_equally_frequent():
     places = Counter(f.key for scene in films(6000) for f in scene.findings)
     for name in FINDINGS:
-        counts = [places[name, *place] for place in PLACES[name]]
+        counts = [places[name, *place] for place in LOCATIONS[name]]
         assert min(counts) > 0.5 * max(counts), name
 
 

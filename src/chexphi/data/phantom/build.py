@@ -11,7 +11,7 @@ out/annotations/eval/test_{basic,region,compare}_vqa.json
 out/contact_sheet.png                films of this seed: each finding alone, then a sample
 out/phantom.json                     how it was made
 ```
-No patient is in two parts. Training, validation and test differ in wording as well.
+No patient is in two subsets. Training, validation and test differ in wording as well.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ KIND_CYCLE: tuple[Kind, ...] = (
 UNIFORM = (1000, 2000, 5000)
 """Sizes of the uniform samples of the pool, as in the original, as far as the pool allows."""
 EXAMPLES = Range(0, 10_000_000)
-"""Of a part; all are held in memory."""
+"""Most examples in a subset; all are held in memory."""
 TRIES = 20
-"""Draws for a question not yet asked about the same films."""
+"""Draws in search of a question not yet asked about the same films."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Examples in each part."""
+    """Examples in each subset."""
 
     sight: int = 20_000
     sft: int = 4_000
@@ -60,19 +60,19 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Subset:
     name: str
     wording: Wording
     per_patient: int
-    """Examples of one patient, who has two films."""
+    """Examples of each patient, who has two films."""
 
 
-_PARTS = (
-    _Part("sight", "train", 4),
-    _Part("sft", "train", 2),
-    _Part("pool", "train", 2),
-    _Part("valid", "valid", 4),
-    _Part("test", "test", 10),
+_SUBSETS = (
+    _Subset("sight", "train", 4),
+    _Subset("sft", "train", 2),
+    _Subset("pool", "train", 2),
+    _Subset("valid", "valid", 4),
+    _Subset("test", "test", 10),
 )
 
 
@@ -86,13 +86,13 @@ class _Patient:
         return f"{self.id}_s{film + 1}"
 
     def image(self, film: int, question: Question | None = None) -> str:
-        """Path below the image root, without suffix; a film with a box is an image of its own."""
+        """Path below the image root, without suffix; a film with a box is a separate image."""
         box = question.box if question else None
         return "/".join((self.id, "_".join((self.study(film), *(box or ())))))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _QuestionAnswer:
     question: Question
     films: tuple[int, ...]
     explanation: Explanation
@@ -111,12 +111,12 @@ def build(
     """Write a dataset of drawn films; the same arguments give the same bytes.
 
     Args:
-        out: Folder to make; whole or not at all.
+        out: Folder to make, completely or not at all.
         size: Side of the films in pixels, 64 to 512.
-        seed: Of everything.
-        counts: Examples in each part.
+        seed: Seed of every draw.
+        counts: Examples in each subset.
         overwrite: Replace the `annotations` and `images` of an earlier dataset in `out`.
-        workers: Processes that draw; the files are the same for any number.
+        workers: Processes that draw; the files do not depend on it.
         progress: Called with (films drawn, films in all).
 
     Returns:
@@ -128,11 +128,11 @@ def build(
     _check(out, size, counts, workers, overwrite=overwrite)
     files: dict[str, list[dict[str, Any]]] = {}
     films: dict[str, Film] = {}
-    for part in _PARTS:
-        for patient, asked, number in _examples(part, getattr(counts, part.name), seed):
-            row = _row(part, patient, asked, number)
-            files.setdefault(_file(part, row), []).append(row)
-            films |= _films(patient, asked)
+    for subset in _SUBSETS:
+        for patient, qa, number in _examples(subset, getattr(counts, subset.name), seed):
+            row = _row(subset, patient, qa, number)
+            files.setdefault(_file(subset, row), []).append(row)
+            films |= _films(patient, qa)
     if "pool/train.json" in files:
         files |= _uniform(files["pool/train.json"], seed)
     settings = {"size": size, "seed": seed, "counts": dataclasses.asdict(counts)}
@@ -157,81 +157,82 @@ def _check(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool
     atomic.check_place(out.absolute().parent)
 
 
-def _file(part: _Part, row: dict[str, Any]) -> str:
-    if part.name == "test":
+def _file(subset: _Subset, row: dict[str, Any]) -> str:
+    if subset.name == "test":
         return f"eval/test_{row['kind']}_vqa.json"
-    return "valid/valid.json" if part.name == "valid" else f"{part.name}/train.json"
+    return "valid/valid.json" if subset.name == "valid" else f"{subset.name}/train.json"
 
 
 def _uniform(pool: Sequence[dict[str, Any]], seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Samples of the pool, each holding the smaller ones; the whole pool if it is smaller than all."""
+    """Samples of the pool, each containing the smaller ones; the whole pool if it is smaller than all."""
     order = random.Random(f"{seed}/uniform").sample(list(pool), len(pool))
     sizes = [n for n in UNIFORM if n <= len(pool)] or [len(pool)]
     return {f"uniform/{n}.json": order[:n] for n in sizes}
 
 
-def _examples(part: _Part, count: int, seed: int) -> Iterator[tuple[_Patient, _Asked, int]]:
-    """The examples of one part with their patients and running numbers."""
+def _examples(subset: _Subset, count: int, seed: int) -> Iterator[tuple[_Patient, _QuestionAnswer, int]]:
+    """The examples of one subset with their patients and running numbers."""
     number = 0
-    for index in range(-(-count // part.per_patient)):
-        rng = random.Random(f"{seed}/{part.name}/{index}")
-        patient = _patient(rng, f"{part.name}{index:06d}")
-        seen: set[Any] = set()
-        for turn in range(min(part.per_patient, count - number)):
-            yield patient, _example(rng, part, patient, number, turn, seen), number
+    for index in range(-(-count // subset.per_patient)):
+        rng = random.Random(f"{seed}/{subset.name}/{index}")
+        patient = _patient(rng, f"{subset.name}{index:06d}")
+        asked_keys: set[Any] = set()
+        for turn in range(min(subset.per_patient, count - number)):
+            yield patient, _example(rng, subset, patient, number, turn, asked_keys), number
             number += 1
 
 
 def _patient(rng: random.Random, name: str) -> _Patient:
-    first = sample_scene(rng, sample_build(rng))
-    return _Patient(name, (first, evolve(rng, first)))
+    prior = sample_scene(rng, sample_build(rng))
+    return _Patient(name, (prior, evolve(rng, prior)))
 
 
 def _example(
-    rng: random.Random, part: _Part, patient: _Patient, number: int, turn: int, seen: set[Any]
-) -> _Asked:
-    """A caption (every second example of `sight`), or a question not yet asked of this patient."""
-    if part.name == "sight" and number % 2 == 0:
+    rng: random.Random, subset: _Subset, patient: _Patient, number: int, turn: int, asked_keys: set[Any]
+) -> _QuestionAnswer:
+    """A caption (every second example of `sight`), or a question not yet asked about this patient."""
+    if subset.name == "sight" and number % 2 == 0:
         film = number // 2 % 2
-        text, explanation = caption(rng, patient.films[film], part.wording)
-        question = dataclasses.replace(ask_caption(rng, part.wording), text=text)
-        return _Asked(question, (film,), explanation)
-    kind = KIND_CYCLE[(number // 2 if part.name == "sight" else number) % len(KIND_CYCLE)]
-    films = (0, 1) if kind == "compare" else ((number // 2 + 1) % 2 if part.name == "sight" else turn % 2,)
+        text, explanation = caption(rng, patient.films[film], subset.wording)
+        question = dataclasses.replace(ask_caption(rng, subset.wording), text=text)
+        return _QuestionAnswer(question, (film,), explanation)
+    kind = KIND_CYCLE[(number // 2 if subset.name == "sight" else number) % len(KIND_CYCLE)]
+    films = (0, 1) if kind == "compare" else ((number // 2 + 1) % 2 if subset.name == "sight" else turn % 2,)
     scenes = [patient.films[film] for film in films]
     for _ in range(TRIES):
-        question = ask(rng, scenes, kind, part.wording)
+        question = ask(rng, scenes, kind, subset.wording)
         key = (dataclasses.replace(question, text=""), films)
-        if key not in seen:
+        if key not in asked_keys:
             break
-    seen.add(key)
-    perceived = perturb(rng, scenes) if part.name == "sft" else scenes
-    return _Asked(question, films, explain(rng, question, perceived, part.wording))
+    asked_keys.add(key)
+    perceived = perturb(rng, scenes) if subset.name == "sft" else scenes
+    return _QuestionAnswer(question, films, explain(rng, question, perceived, subset.wording))
 
 
-def _films(patient: _Patient, asked: _Asked) -> dict[str, Film]:
-    """The films that a question needs, by path below the image root."""
-    box = asked.question.box
-    return {f"{patient.image(film, asked.question)}.png": (patient.films[film], box) for film in asked.films}
+def _films(patient: _Patient, qa: _QuestionAnswer) -> dict[str, Film]:
+    """The films of a question, by path below the image root."""
+    box = qa.question.box
+    return {f"{patient.image(film, qa.question)}.png": (patient.films[film], box) for film in qa.films}
 
 
-def _row(part: _Part, patient: _Patient, asked: _Asked, number: int) -> dict[str, Any]:
-    """The example as a row; `image_ids` is the original's name of the films, without suffix."""
-    question, names = asked.question, [patient.image(film, asked.question) for film in asked.films]
+def _row(subset: _Subset, patient: _Patient, qa: _QuestionAnswer, number: int) -> dict[str, Any]:
+    """The example as a row; `image_ids`, as in the original's files, names the films without suffix."""
+    question = qa.question
+    names = [patient.image(film, question) for film in qa.films]
     example = Example(
-        id=f"{part.name}-{number:06d}",
+        id=f"{subset.name}-{number:06d}",
         images=tuple(f"{name}.png" for name in names),
         question=question.text,
-        answer=asked.explanation.answer,
-        explanation=asked.explanation.text,
+        answer=qa.explanation.answer,
+        explanation=qa.explanation.text,
         kind=question.kind,
         semantic_type=question.semantic_type,
         question_type=question.question_type,
         answer_type=question.answer_type,
         subject_id=patient.id,
-        study_id=patient.study(asked.films[-1]),
-        split=part.wording,
-        scene=tuple(patient.films[film].to_dict() for film in asked.films),
-        graph=asked.explanation.graph.to_dict(),
+        study_id=patient.study(qa.films[-1]),
+        split=subset.wording,
+        scene=tuple(patient.films[film].to_dict() for film in qa.films),
+        graph=qa.explanation.graph.to_dict(),
     )
     return example.to_dict() | {"image_ids": names}

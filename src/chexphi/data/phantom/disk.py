@@ -15,7 +15,7 @@ from chexphi.data.phantom.draw import render, zone_box
 from chexphi.data.phantom.scene import Scene
 
 Film = tuple[Scene, tuple[str, str] | None]
-"""What is drawn, and the side and zone of the box on it."""
+"""The scene, and the side and zone of the box on it."""
 Progress = Callable[[int, int], None]
 """Called with (films drawn, films in all)."""
 
@@ -30,7 +30,7 @@ def draw_films(
     with contextlib.ExitStack() as stack:
         if workers > 1:
             context = multiprocessing.get_context("spawn")
-            # Ctrl-C goes to the processes of a terminal: this one alone says so
+            # Ctrl-C reaches all processes of a terminal: only this one reports it
             pool = ProcessPoolExecutor(
                 workers,
                 mp_context=context,
@@ -38,12 +38,12 @@ def draw_films(
                 initargs=(signal.SIGINT, signal.SIG_IGN),
             )
             stack.callback(pool.shutdown, cancel_futures=True)
-            drawn = pool.map(_draw, tasks, chunksize=64)
+            results = pool.map(_draw, tasks, chunksize=64)
         else:
-            drawn = map(_draw, tasks)
-        for done, _ in enumerate(drawn, 1):
+            results = map(_draw, tasks)
+        for film_count, _ in enumerate(results, 1):
             if progress:
-                progress(done, len(tasks))
+                progress(film_count, len(tasks))
 
 
 def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
@@ -53,7 +53,7 @@ def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """A JSON array, one row a line."""
+    """Write a JSON array with a row in each line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -14,17 +14,17 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from chexphi.data.phantom import anatomy, devices
 from chexphi.data.phantom.anatomy import Frame, Plane, Point, bell, edge
-from chexphi.data.phantom.scene import FINDINGS, PLACES, Build, Finding, Scene, sample_build, sample_scene
+from chexphi.data.phantom.scene import FINDINGS, LOCATIONS, Build, Finding, Scene, sample_build, sample_scene
 from chexphi.schema import InputError
 
 Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in fractions of the image."""
+"""(x0, y0, x1, y1) in fractions of the image."""
 
 MIN_SIZE, MAX_SIZE = 64, 512
 NOISE = 0.016
-"""Standard deviation of a pixel's noise, of the full grey range."""
+"""Standard deviation of a pixel's noise, as a share of the full grey range."""
 ZONE_EDGES = (0.11, 0.345, 0.545, 0.80)
-"""Heights between which the upper, mid and lower zones lie."""
+"""Heights (y) of the borders of the upper, mid and lower zones."""
 LUNG_GREY, SOLID_GREY = 0.20, 0.68
 
 
@@ -32,7 +32,7 @@ def render(scene: Scene, size: int, *, boxes: Sequence[Box] = ()) -> Image.Image
     """Draw a film.
 
     Args:
-        scene: What is on it; its seeds decide every detail.
+        scene: What is on it; its seeds determine every detail.
         size: Side in pixels, 64 to 512.
         boxes: Regions to frame, in fractions of the image.
 
@@ -57,13 +57,13 @@ def render(scene: Scene, size: int, *, boxes: Sequence[Box] = ()) -> Image.Image
 
 
 def zone_box(side: str, zone: str, build: Build) -> Box:
-    """The box around one zone of one lung: x0, y0, x1, y1 in fractions of the image."""
+    """The box around one zone of one lung: (x0, y0, x1, y1) in fractions of the image."""
     index = ("upper", "mid", "lower").index(zone)
     top, bottom = ZONE_EDGES[index], ZONE_EDGES[index + 1]
     reach = anatomy.reach_at(bottom, build)
-    inner, outer = 0.045, reach + 0.01
+    medial, lateral = 0.045, reach + 0.01
     sign = -1 if side == "right" else 1
-    corners = [anatomy.place((0.5 + sign * x, y), build) for x in (inner, outer) for y in (top, bottom)]
+    corners = [anatomy.to_image((0.5 + sign * x, y), build) for x in (medial, lateral) for y in (top, bottom)]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     return max(0.0, min(xs)), max(0.0, min(ys)), min(1.0, max(xs)), min(1.0, max(ys))
 
@@ -75,12 +75,12 @@ def heart_ratio(scene: Scene) -> float:
 
 
 def contact_sheet(path: Path, *, size: int = 128, seed: int = 0, n: int = 24) -> None:
-    """Write one PNG with a film of each finding alone, then random films, `n` in all, eight a row."""
+    """Write one PNG with a film of each finding alone, then random films: `n` films, eight in a row."""
     rng = random.Random(seed)
     scenes = [Scene((), sample_build(rng), seed)]
     for name in FINDINGS:
-        found = Finding(name, *rng.choice(PLACES[name]), severity=0.6)
-        scenes.append(Scene((found,), sample_build(rng), rng.getrandbits(31)))
+        finding = Finding(name, *rng.choice(LOCATIONS[name]), severity=0.6)
+        scenes.append(Scene((finding,), sample_build(rng), rng.getrandbits(31)))
     scenes += [sample_scene(rng, sample_build(rng)) for _ in range(max(0, n - len(scenes)))]
     columns = min(n, 8)
     sheet = Image.new("L", (columns * size, -(-n // columns) * size))
@@ -112,14 +112,14 @@ def _film(scene: Scene, frame: Frame) -> Plane:
 
 
 def _chest(frame: Frame, air: Plane, core: Plane) -> Plane:
-    """(size, size) the chest without lung markings and findings."""
-    x, y, off, build = frame.x, frame.y, frame.off, frame.build
+    """(size, size) grey values of the chest without lung markings and findings."""
+    x, y, offset, build = frame.x, frame.y, frame.offset, frame.build
     skin = anatomy.body(frame)
-    within = edge(frame.reach - off, 0.02)
-    below = within * edge(y - frame.floor, 0.012) + (1 - within) * edge(y - 0.74, 0.36)
+    inside_chest = edge(frame.reach - offset, 0.02)
+    below = inside_chest * edge(y - frame.floor, 0.012) + (1 - inside_chest) * edge(y - 0.74, 0.36)
     solid = _solid(frame)
     tissue = solid * (0.76 + 0.24 * below)
-    lung_grey = LUNG_GREY + 0.05 * build.fat + 0.10 * edge(y - 0.5, 0.7) + 0.5 * np.maximum(0, off - 0.26)
+    lung_grey = LUNG_GREY + 0.05 * build.fat + 0.10 * edge(y - 0.5, 0.7) + 0.5 * np.maximum(0, offset - 0.26)
     film = tissue + (lung_grey - tissue) * air
     film = film + 0.15 * core * (1 - below) * edge(y - 0.2, 0.2)
     film = film + anatomy.ribs(frame) * (0.035 + 0.075 * air) + 0.16 * anatomy.bones(frame)
@@ -131,24 +131,24 @@ def _chest(frame: Frame, air: Plane, core: Plane) -> Plane:
 
 
 def _solid(frame: Frame) -> Plane:
-    """(size, size) grey of tissue or fluid through the whole thickness of the trunk."""
-    thick = np.sqrt(np.clip(1 - (frame.off / 0.56) ** 2, 0, 1))
+    """(size, size) grey values of tissue or fluid through the whole thickness of the trunk."""
+    thick = np.sqrt(np.clip(1 - (frame.offset / 0.56) ** 2, 0, 1))
     return 0.24 + (SOLID_GREY - 0.24 + 0.06 * frame.build.fat) * thick
 
 
 def _spot(finding: Finding, build: Build) -> Point:
-    """Where in its zone a finding lies: the same on all films of a patient."""
+    """The point in its zone where a finding lies: the same on all films of a patient."""
     rng = random.Random(f"{build.seed}/{'/'.join(finding.key)}")
     index = ("upper", "mid", "lower").index(finding.zone)
     y = (0.2625, 0.445, 0.6525)[index] + rng.uniform(-0.03, 0.03)
     reach = anatomy.reach_at(y, build)
-    inner = (0.09, 0.12, 0.13)[index] + (0.06 if finding.side == "left" and index == 2 else 0.0)
-    off = inner + (reach - 0.045 - inner) * rng.uniform(0.3, 0.9)
-    return 0.5 + (-off if finding.side == "right" else off), y
+    medial = (0.09, 0.12, 0.13)[index] + (0.06 if finding.side == "left" and index == 2 else 0.0)
+    offset = medial + (reach - 0.045 - medial) * rng.uniform(0.3, 0.9)
+    return 0.5 + (-offset if finding.side == "right" else offset), y
 
 
 def _opacity(film: Plane, frame: Frame, finding: Finding, lung: Plane) -> Plane:
-    """A soft cloud."""
+    """(size, size) the film with a soft cloud."""
     at = _spot(finding, frame.build)
     radius = 0.055 + 0.03 * finding.severity
     rng = np.random.default_rng(frame.build.seed)
@@ -159,7 +159,7 @@ def _opacity(film: Plane, frame: Frame, finding: Finding, lung: Plane) -> Plane:
 
 
 def _nodule(film: Plane, frame: Frame, finding: Finding) -> Plane:
-    """A small round density with a clear border."""
+    """(size, size) the film with a small round density with a clear border."""
     x, y = _spot(finding, frame.build)
     radius = 0.026 + 0.014 * finding.severity
     disc = edge(radius - np.hypot(frame.x - x, frame.y - y), 0.012)
@@ -167,11 +167,11 @@ def _nodule(film: Plane, frame: Frame, finding: Finding) -> Plane:
 
 
 def _effusion(film: Plane, frame: Frame, finding: Finding) -> Plane:
-    """Fluid from the base up to a meniscus that climbs the chest wall."""
-    build, off = frame.build, frame.off
-    wall = np.clip(off / (anatomy.HALF_CHEST * build.width), 0, 1)
+    """(size, size) the film with fluid from the base up to a meniscus that climbs the chest wall."""
+    build, offset = frame.build, frame.offset
+    wall = np.clip(offset / (anatomy.HALF_CHEST * build.width), 0, 1)
     level = 0.775 - 0.18 * finding.severity - 0.10 * wall**4 + 0.03 * (1 - wall)
-    inside = edge(frame.reach - off, 0.012) * frame.half(finding.side)
+    inside = edge(frame.reach - offset, 0.012) * frame.half(finding.side)
     fluid = inside * edge(frame.y - level, 0.04)
     return film + np.maximum(0, _solid(frame) + 0.05 * edge(0.8 - frame.y, 0.1) - film) * 0.97 * fluid
 
@@ -179,13 +179,14 @@ def _effusion(film: Plane, frame: Frame, finding: Finding) -> Plane:
 def _pneumothorax(
     film: Plane, markings: Plane, frame: Frame, finding: Finding, air: Plane
 ) -> tuple[Plane, Plane]:
-    """Air above and beside a lung that has shrunk: black, without markings, behind a thin pleural line.
+    """(size, size) film and markings with air above and beside a collapsed lung.
 
-    The line meets the chest wall in the mid zone, so that what is seen is seen in the upper one.
+    The air is black, without markings, outside of a thin pleural line. The line meets the chest wall in the
+    mid zone, so that the finding is visible in the upper zone.
     """
     drop, shrink = 0.05 + 0.10 * finding.severity, 0.05 + 0.06 * finding.severity
-    kept = anatomy.lung_reach(frame.y, frame.build, drop=drop, shrink=shrink)
-    depth = frame.off - frame.reach + (frame.reach - kept) * edge(0.37 - frame.y, 0.22)
+    collapsed_reach = anatomy.lung_reach(frame.y, frame.build, drop=drop, shrink=shrink)
+    depth = frame.offset - frame.reach + (frame.reach - collapsed_reach) * edge(0.37 - frame.y, 0.22)
     half = frame.half(finding.side) * edge(0.54 - frame.y, 0.04) * air
     gap = edge(depth, 0.01) * half
     line = edge(0.006 - np.abs(depth), 0.008) * half * edge(frame.y - anatomy.LUNG_TOP - drop, 0.02)
@@ -193,13 +194,13 @@ def _pneumothorax(
 
 
 def _blurred(plane: Plane, radius: float) -> Plane:
-    """The plane through a box of `radius`, in fractions of the image."""
+    """(size, size) the plane blurred by a box of `radius`, in fractions of the image."""
     image = Image.fromarray((plane * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(radius * len(plane)))
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
 def _develop(film: Plane, scene: Scene) -> np.ndarray:
-    """Exposure, noise, 8 bits."""
+    """(size, size) 8-bit grey levels of the film after exposure and noise."""
     rng = np.random.default_rng(scene.seed)
     film = np.clip(film, 0, 1) ** (1 - 0.15 * scene.build.exposure)
     film = film + 0.02 * scene.build.exposure + NOISE * rng.standard_normal(film.shape, dtype=np.float32)
@@ -207,16 +208,16 @@ def _develop(film: Plane, scene: Scene) -> np.ndarray:
 
 
 def _draw_marker(image: Image.Image, build: Build) -> None:
-    """The side letter in its corner: R in the image's left, L in its right."""
+    """Draw the side letter in its corner: R on the image's left, L on its right."""
     size = image.width
     height = size * 0.085
-    left = 0.045 * size if build.marker == "R" else size * 0.905
-    top = 0.045 * size
+    left_edge = 0.045 * size if build.marker == "R" else size * 0.905
+    top_edge = 0.045 * size
     if build.marker == "R":
         strokes = [((0, 1), (0, 0), (0.6, 0), (0.6, 0.5), (0, 0.5)), ((0.2, 0.5), (0.65, 1))]
     else:
         strokes = [((0, 0), (0, 1), (0.6, 1))]
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
-        points = [(round(left + x * height), round(top + y * height)) for x, y in stroke]
+        points = [(round(left_edge + x * height), round(top_edge + y * height)) for x, y in stroke]
         pen.line(points, fill=235, width=max(1, size // 64))

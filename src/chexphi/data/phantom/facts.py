@@ -1,8 +1,8 @@
-"""What a statement about a finding means: its phrase and its exact piece of graph, made from the scene.
+"""What a statement about a finding means: its phrase and its exact graph, made from the scene.
 
 The graphs follow the scheme of ReXKG (arXiv 2408.14397): an adjective of side or level qualifies the
 anatomy of its noun phrase, a finding lies at its anatomy, a sign suggests the finding it stands for.
-Nothing here reads text: the extractor is tested against these graphs, so they must not come from it.
+Nothing here reads text: the extractor is tested against these graphs, so they must not depend on it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from chexphi.graph.types import Entity, Graph
 
 ZONE = "lung zone"
 HEADS = {"pleural effusion": "effusion", "central line": "line"}
-"""The entity that carries a finding, where it is not the finding's name."""
+"""The entity of a finding, where it is not the finding's name."""
 SIGNS = {"blunted": "effusion", "lucency": "pneumothorax"}
-"""Disorders that are signs of another: sign -> the finding's head."""
+"""Disorders that are signs of another: by sign, the entity of the finding that it suggests."""
 _ARTICLE = {"cardiomegaly": "", "opacity": "an ", "endotracheal tube": "an "}
-_PLACES = {"pacemaker": "in the left chest wall", "endotracheal tube": "in the trachea"}
+_FIXED_LOCATIONS = {"pacemaker": "in the left chest wall", "endotracheal tube": "in the trachea"}
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A noun phrase and its piece of graph."""
+    """A noun phrase and its graph."""
 
     noun: str
     """Without article: `left pleural effusion`."""
-    place: str
-    """The place that follows it: `in the right upper lung zone`, or empty."""
+    location: str
+    """The location after it: `in the right upper lung zone`, or empty."""
     article: str
     """`a `, `an ` or empty."""
     graph: Graph
@@ -42,7 +42,7 @@ class Phrase:
 
     @property
     def full(self) -> str:
-        return f"{self.short} {self.place}".rstrip()
+        return f"{self.short} {self.location}".rstrip()
 
 
 def union(graphs: Iterable[Graph]) -> Graph:
@@ -56,28 +56,28 @@ def head(name: str, *, present: bool) -> Entity:
 
 
 def qualify(word: str, entity: Entity) -> Graph:
-    """`word` qualifies `entity`; an empty word says nothing."""
+    """The graph of an entity that `word` qualifies; an empty word adds nothing."""
     return Graph.of([entity], [((word, "concept"), "modify", entity)] if word else [])
 
 
-def at(entity: Entity, place: str, word: str = "") -> Graph:
-    """`entity` lies at `place`, which `word` qualifies."""
-    anatomy = (place, "anatomy")
+def at(entity: Entity, anatomy_name: str, word: str = "") -> Graph:
+    """The graph of an entity located at an anatomy, which `word` qualifies."""
+    anatomy = (anatomy_name, "anatomy")
     return Graph.of([entity], [(entity, "located_at", anatomy)]) | qualify(word, anatomy)
 
 
 def zone_name(side: str, zone: str) -> str:
-    """The canonical name of a place: `right upper lung zone`."""
+    """The canonical name of a zone: `right upper lung zone`."""
     return f"{side} {zone} {ZONE}"
 
 
 def present(finding: Finding) -> Phrase:
-    """The finding with its place, said directly."""
+    """The finding with its location, stated directly."""
     name, side = finding.name, finding.side
     entity = head(name, present=True)
-    noun, place, graph = name, _PLACES.get(name, ""), Graph.of([entity])
+    noun, location, graph = name, _FIXED_LOCATIONS.get(name, ""), Graph.of([entity])
     if name in ZONED:
-        place = f"in the {zone_name(side, finding.zone)}"
+        location = f"in the {zone_name(side, finding.zone)}"
         graph = at(entity, ZONE, f"{side} {finding.zone}")
     elif name == "pleural effusion":
         noun, graph = f"{side} {name}", at(entity, "pleural", side)
@@ -90,11 +90,11 @@ def present(finding: Finding) -> Phrase:
     elif name == "endotracheal tube":
         graph = at(entity, "trachea")
     article = "a " if noun != name else _ARTICLE.get(name, "a ")
-    return Phrase(noun, place, article, graph)
+    return Phrase(noun, location, article, graph)
 
 
 def present_in_zone(name: str, side: str, zone: str) -> Phrase:
-    """A finding of the lung or pleura, placed in the zone that a box marks."""
+    """A finding of the lung or pleura, located in the zone that a box marks."""
     entity = head(name, present=True)
     graph = at(entity, ZONE, f"{side} {zone}")
     if name == "pleural effusion":
@@ -103,22 +103,22 @@ def present_in_zone(name: str, side: str, zone: str) -> Phrase:
 
 
 def absent(name: str, side: str = "", zone: str = "") -> Phrase:
-    """The finding as it is denied: anywhere, on one side, or (lung and pleura) in one zone."""
+    """The denied finding: anywhere, on one side, or (lung and pleura) in one zone."""
     entity = head(name, present=False)
-    noun, place, graph = name, "", Graph.of([entity])
+    noun, location, graph = name, "", Graph.of([entity])
     if zone:
         graph = at(entity, ZONE, f"{side} {zone}")
     elif side and name in ZONED:
-        place, graph = f"in the {side} lung", at(entity, "lung", side)
+        location, graph = f"in the {side} lung", at(entity, "lung", side)
     elif side and name == "pneumothorax":
         noun, graph = f"{side} {name}", qualify(side, entity)
     if name == "pleural effusion":
-        in_front = "" if zone else side
-        noun, graph = f"{in_front} {name}".strip(), graph | at(entity, "pleural", in_front)
+        side_word = "" if zone else side
+        noun, graph = f"{side_word} {name}".strip(), graph | at(entity, "pleural", side_word)
     elif name == "central line":
         noun, graph = f"{side} {name}".strip(), qualify(f"{side} central".strip(), entity)
     article = "a " if noun != name else _ARTICLE.get(name, "a ")
-    return Phrase(noun, place, article, graph)
+    return Phrase(noun, location, article, graph)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Inference:
     subject: str
     """`the left costophrenic angle`"""
     sign: str
-    """`blunted`: what the subject is; for a pneumothorax the sign is a thing at the subject."""
+    """`blunted`: a property of the subject; for a pneumothorax the sign is something at the subject."""
     conclusion: str
     """`a pleural effusion`"""
     graph: Graph
@@ -138,10 +138,10 @@ def inferred(finding: Finding) -> Inference | None:
     """The sign that a careful reader names first, for the three findings that have one."""
     entity = head(finding.name, present=True)
     if finding.name == "pleural effusion":
-        sign, place = ("blunted", "disorder_present"), "costophrenic angle"
-        graph = at(sign, place, finding.side) | at(entity, "pleural")
+        sign, anatomy_name = ("blunted", "disorder_present"), "costophrenic angle"
+        graph = at(sign, anatomy_name, finding.side) | at(entity, "pleural")
         return Inference(
-            f"the {finding.side} {place}", sign[0], "a pleural effusion", _suggest(graph, sign, entity)
+            f"the {finding.side} {anatomy_name}", sign[0], "a pleural effusion", _suggest(graph, sign, entity)
         )
     if finding.name == "pneumothorax":
         sign = ("lucency", "disorder_present")
@@ -173,22 +173,27 @@ PRIOR_FILM = qualify("prior", ("film", "procedures"))
 
 def changed(finding: Finding, status: str) -> Phrase:
     """The finding and how it differs from the prior film: new, unchanged or resolved (then it is absent)."""
-    there = present(finding)
-    graph = there.graph
+    present_phrase = present(finding)
+    graph = present_phrase.graph
     if status == "resolved":
-        denied, said = head(finding.name, present=False), head(finding.name, present=True)
+        absent_head, present_head = head(finding.name, present=False), head(finding.name, present=True)
         graph = Graph.of(
-            [denied if e == said else e for e in graph.entities],
+            [absent_head if e == present_head else e for e in graph.entities],
             [
-                (denied if h == said else h, kind, denied if t == said else t)
+                (absent_head if h == present_head else h, kind, absent_head if t == present_head else t)
                 for h, kind, t in graph.relations
             ],
         )
     entity = head(finding.name, present=status != "resolved")
-    return Phrase(there.noun, there.place, there.article, graph | qualify(status, entity) | PRIOR_FILM)
+    return Phrase(
+        present_phrase.noun,
+        present_phrase.location,
+        present_phrase.article,
+        graph | qualify(status, entity) | PRIOR_FILM,
+    )
 
 
-NOTHING = {
+NOTHING_CHANGED = {
     status: PRIOR_FILM | Graph.of([(status, "concept")]) for status in ("new", "resolved", "unchanged")
 }
 """`There is no new finding since the prior film.`"""

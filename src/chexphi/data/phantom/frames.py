@@ -1,7 +1,7 @@
 """The wording of the phantom's explanations: frames for train, validation and test.
 
-A frame fixes the words around what is said, never an entity: two frames of one table give the same
-graph. Every word of a validation or test frame also stands in a train frame (a test holds it).
+A frame fixes the words around a statement, never an entity: all frames of one table give the same graph.
+Every word of a validation or test frame is also in a train frame (a test checks it).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Wording = Literal["train", "valid", "test"]
 WORDINGS: tuple[Wording, ...] = ("train", "valid", "test")
 Frames = dict[Wording, tuple[str, ...]]
 
-# {np} a noun phrase with its article, {pp} its place with a space before it, or nothing.
+# {np} is a noun phrase with its article, {pp} its location with a space before it, or nothing.
 PRESENT: Frames = {
     "train": (
         "there is {np}{pp}",

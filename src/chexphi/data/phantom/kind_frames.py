@@ -1,10 +1,10 @@
-"""The wording for what only region and comparison questions need; see `frames`."""
+"""The wording that only region and comparison questions need; see `frames`."""
 
 from __future__ import annotations
 
 from chexphi.data.phantom.frames import Frames
 
-# {place} the zone under the box; {list} noun phrases joined by `and`, {be} is or are.
+# {place} is the zone under the box, {list} noun phrases joined by `and`, {be} the verb `is` or `are`.
 IN_BOX: Frames = {
     "train": (
         "the box covers {place}, where {list} {be} seen",
@@ -46,8 +46,8 @@ CLEAR_BOX: Frames = {
     "valid": ("the box marks {place}, which appears clear", "{place} in the box appears clear"),
     "test": ("the box covers {place}, which appears clear", "the box lies over {place}, which is clear"),
 }
-# {full} the finding with article and place, {the} the same with `the`.
-CHANGED: dict[str, Frames] = {
+# {full} is the finding with article and location, {the} the same with the article `the`.
+CHANGED_FINDING: dict[str, Frames] = {
     "new": {
         "train": (
             "{full} is new since the prior film",

@@ -1,7 +1,7 @@
-"""The wording of the phantom's questions, by what is asked and split.
+"""The wording of the phantom's questions, by question type and split.
 
-{np} a finding with its article, {n} without it, {pp} a place with a space before it, or nothing.
-Every word of a validation or test frame also stands in a train frame (a test holds it).
+{np} is a finding with its article, {n} without it, {pp} a location with a space before it, or nothing.
+Every word of a validation or test frame is also in a train frame (a test checks it).
 """
 
 from __future__ import annotations
@@ -176,5 +176,5 @@ QUESTIONS: dict[tuple[str, str], Frames] = {
         "test": ("What has resolved compared with the prior film?",),
     },
 }
-OPEN = frozenset({"location", "findings", "devices", "new", "resolved"})
-"""Query questions whose answers are not one of a few given choices."""
+OPEN_QUESTIONS = frozenset({"location", "findings", "devices", "region", "new", "resolved"})
+"""Query questions whose answers are not among a few given choices."""

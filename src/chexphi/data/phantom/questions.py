@@ -1,4 +1,4 @@
-"""Questions about drawn films: what is asked, and how it is put."""
+"""Questions about drawn films: what is asked, and in which words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chexphi.data.phantom import facts
 from chexphi.data.phantom.frames import Wording
-from chexphi.data.phantom.question_frames import CAPTION, OPEN, QUESTIONS
+from chexphi.data.phantom.question_frames import CAPTION, OPEN_QUESTIONS, QUESTIONS
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.targets import FAMILIES, NO_TARGET, Target
 from chexphi.schema import InputError, Kind
@@ -39,7 +39,7 @@ def ask(rng: random.Random, scenes: Sequence[Scene], kind: Kind, wording: Wordin
     """Draw a question that these films allow.
 
     Args:
-        rng: Source of every choice.
+        rng: Draws every choice.
         scenes: One film, or the prior and the current one for `compare`.
         kind: basic, region or compare.
         wording: Which frames to draw the words from.
@@ -47,9 +47,9 @@ def ask(rng: random.Random, scenes: Sequence[Scene], kind: Kind, wording: Wordin
     Raises:
         InputError: If the number of films does not fit the kind.
     """
-    wanted = 2 if kind == "compare" else 1
-    if len(scenes) != wanted:
-        raise InputError(f"a {kind} question needs {wanted} film(s), not {len(scenes)}")
+    film_count = 2 if kind == "compare" else 1
+    if len(scenes) != film_count:
+        raise InputError(f"a {kind} question needs {film_count} film(s), not {len(scenes)}")
     families = FAMILIES[kind]
     while True:
         (semantic, about), builder = rng.choices(
@@ -57,7 +57,7 @@ def ask(rng: random.Random, scenes: Sequence[Scene], kind: Kind, wording: Wordin
         )[0]
         target = builder(rng, scenes)
         if target is not None:
-            open_ended = (semantic == "query" and about in OPEN) or (semantic, about) == ("query", "region")
+            open_ended = semantic == "query" and about in OPEN_QUESTIONS
             frame = rng.choice(QUESTIONS[semantic, about][wording])
             answer_type = "open" if open_ended else "closed"
             return Question(kind, semantic, about, answer_type, _fill(frame, about, target), target)
@@ -73,7 +73,7 @@ def _fill(frame: str, about: str, target: Target) -> str:
         return frame
     side = "" if about == "region" else target.side
     phrase = facts.absent(target.finding, side)
-    if phrase.place and about != "presence":
+    if phrase.location and about != "presence":
         phrase = facts.absent(target.finding)
-    place = f" {phrase.place}" if phrase.place else ""
-    return frame.format(np=phrase.short, n=phrase.noun, pp=place)
+    location_words = f" {phrase.location}" if phrase.location else ""
+    return frame.format(np=phrase.short, n=phrase.noun, pp=location_words)

@@ -28,7 +28,7 @@ FINDINGS = (
 )
 DEVICES = frozenset({"pacemaker", "central line", "endotracheal tube"})
 ZONED = frozenset({"opacity", "nodule"})
-PLACES: dict[str, tuple[tuple[str, str], ...]] = {
+LOCATIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "opacity": tuple((side, zone) for side in SIDES for zone in ZONES),
     "pleural effusion": tuple((side, "") for side in SIDES),
     "pneumothorax": tuple((side, "upper") for side in SIDES),
@@ -38,7 +38,7 @@ PLACES: dict[str, tuple[tuple[str, str], ...]] = {
     "central line": tuple((side, "") for side in SIDES),
     "endotracheal tube": (("", ""),),
 }
-"""Every (side, zone) a finding can have."""
+"""Every (side, zone) that a finding can have."""
 PRIORS = {
     "pleural effusion": 0.28,
     "pneumothorax": 0.22,
@@ -50,10 +50,10 @@ PRIORS = {
     "endotracheal tube": 0.17,
 }
 """Probability that a film shows the finding at all; the order is that of sampling."""
-SECOND = {"opacity": 0.25, "pleural effusion": 0.25}
-"""Probability of a second one elsewhere, given the first."""
-KEPT = 0.5
-"""Probability that a finding is still there on the follow-up film; as many new ones come in."""
+SECOND_PRIOR = {"opacity": 0.25, "pleural effusion": 0.25}
+"""Probability of a second finding of that name elsewhere, given the first."""
+PERSISTENCE = 0.5
+"""Probability that a finding persists on the follow-up film; as many new ones appear."""
 MAX_FINDINGS = 4
 
 
@@ -67,15 +67,15 @@ class Finding:
     zone: str = ""
     """upper, mid, lower, or empty."""
     severity: float = 0.5
-    """0 to 1: drawn size and density."""
+    """0 to 1; determines the drawn size and density."""
 
     def __post_init__(self) -> None:
-        if self.name not in PLACES:
+        if self.name not in LOCATIONS:
             raise InputError(f"finding {word_shown(self.name)} is unknown: use one of {', '.join(FINDINGS)}")
-        if (self.side, self.zone) not in PLACES[self.name]:
+        if (self.side, self.zone) not in LOCATIONS[self.name]:
             raise InputError(
                 f"finding {self.name!r} cannot have side {shown(self.side)} and zone {shown(self.zone)}: "
-                f"use one of {PLACES[self.name]}"
+                f"use one of {LOCATIONS[self.name]}"
             )
         if not 0 <= self.severity <= 1:
             raise InputError(
@@ -84,7 +84,7 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """(name, side, zone): what makes two findings the same one, whatever its severity."""
+        """(name, side, zone): findings with the same key are the same finding, whatever its severity."""
         return self.name, self.side, self.zone
 
     @property
@@ -95,10 +95,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A patient's anatomy and how the film was taken; a patient's films share it but for small shifts."""
+    """A patient's anatomy and how the film was taken; a patient's films share it, except for small shifts."""
 
     seed: int = 0
-    """Anatomical detail: where in its zone a finding lies, texture of the lungs."""
+    """Seed of anatomical detail: where in its zone a finding lies, texture of the lungs."""
     width: float = 1.0
     """Chest width, 0.93 to 1.07 of the mean."""
     height: float = 1.0
@@ -127,16 +127,16 @@ class Scene:
     findings: tuple[Finding, ...]
     build: Build
     seed: int
-    """The noise of this film."""
+    """Seed of this film's noise."""
 
     def __post_init__(self) -> None:
-        found = tuple(sorted(self.findings, key=lambda finding: finding.order))
-        if len({finding.key for finding in found}) < len(found):
-            raise InputError(f"a scene has a finding twice: {[finding.key for finding in found]}")
-        object.__setattr__(self, "findings", found)
+        ordered = tuple(sorted(self.findings, key=lambda finding: finding.order))
+        if len({finding.key for finding in ordered}) < len(ordered):
+            raise InputError(f"a scene has a finding twice: {[finding.key for finding in ordered]}")
+        object.__setattr__(self, "findings", ordered)
 
     def has(self, name: str, side: str = "", zone: str = "") -> bool:
-        """Whether a finding of this name is there, at this side and zone where given."""
+        """Whether a finding of this name is present, at this side and zone where given."""
         return any(f.name == name and side in ("", f.side) and zone in ("", f.zone) for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Scene:
 
 
 def sample_build(rng: random.Random) -> Build:
-    """A new patient."""
+    """Draw the build of a new patient."""
     return Build(
         seed=rng.getrandbits(31),
         width=round(rng.uniform(0.93, 1.07), 4),
@@ -168,7 +168,7 @@ def sample_build(rng: random.Random) -> Build:
 
 
 def sample_scene(rng: random.Random, build: Build) -> Scene:
-    """A first film: each finding with its prior, 0 to 4 of them."""
+    """Draw a first film: each finding with its prior probability, 0 to 4 of them."""
     while True:
         findings = _add(rng, (), scale=1.0)
         if len(findings) <= MAX_FINDINGS:
@@ -176,45 +176,47 @@ def sample_scene(rng: random.Random, build: Build) -> Scene:
 
 
 def evolve(rng: random.Random, scene: Scene) -> Scene:
-    """A follow-up film of the same patient: new, resolved and unchanged are about equally frequent."""
+    """Draw a follow-up film of the same patient: new, resolved and unchanged are about equally frequent."""
     while True:
-        kept = tuple(_aged(rng, finding) for finding in scene.findings if rng.random() < KEPT)
-        gone = {finding.key for finding in scene.findings} - {finding.key for finding in kept}
-        findings = _add(rng, kept, scale=1 - KEPT, never=gone)
+        persisting = tuple(_aged(rng, finding) for finding in scene.findings if rng.random() < PERSISTENCE)
+        resolved_keys = {finding.key for finding in scene.findings} - {finding.key for finding in persisting}
+        findings = _add(rng, persisting, scale=1 - PERSISTENCE, excluded=resolved_keys)
         if len(findings) <= MAX_FINDINGS:
             return Scene(findings, _repositioned(rng, scene.build), rng.getrandbits(31))
 
 
 def _add(
     rng: random.Random,
-    there: tuple[Finding, ...],
+    previous: tuple[Finding, ...],
     *,
     scale: float,
-    never: Iterable[tuple[str, str, str]] = (),
+    excluded: Iterable[tuple[str, str, str]] = (),
 ) -> tuple[Finding, ...]:
-    """The findings with new ones, each name with its prior times `scale`, at places that are free.
+    """The previous findings and new ones, each name with its prior times `scale`, at free locations.
 
-    Places in `never` (what has just resolved) stay empty.
+    Findings with a key in `excluded` (those that have just resolved) are not added.
     """
-    findings, closed = list(there), set(never)
+    findings, occupied_keys = list(previous), set(excluded)
     for name, prior in PRIORS.items():
         chance = prior * scale
         while rng.random() < chance:
-            places = [p for p in PLACES[name] if (name, *p) not in closed and _free(name, *p, findings)]
-            if not places:
+            free_locations = [
+                p for p in LOCATIONS[name] if (name, *p) not in occupied_keys and _free(name, *p, findings)
+            ]
+            if not free_locations:
                 break
-            side, zone = rng.choice(places)
+            side, zone = rng.choice(free_locations)
             findings.append(Finding(name, side, zone, round(rng.uniform(0.2, 1.0), 3)))
-            chance = SECOND.get(name, 0.0)
+            chance = SECOND_PRIOR.get(name, 0.0)
     return tuple(findings)
 
 
 def _free(name: str, side: str, zone: str, findings: list[Finding]) -> bool:
-    """Whether there is room: single findings stay single, and none in the lungs hides another."""
-    if sum(other.name == name for other in findings) >= (2 if name in SECOND else 1):
+    """Whether a finding can be added: single findings stay single, and none in the lungs hides another."""
+    if sum(finding.name == name for finding in findings) >= (2 if name in SECOND_PRIOR else 1):
         return False
     area = _area(name, side, zone)
-    return area is None or area not in [_area(*other.key) for other in findings]
+    return area is None or area not in [_area(*finding.key) for finding in findings]
 
 
 def _area(name: str, side: str, zone: str) -> tuple[str, str] | None:

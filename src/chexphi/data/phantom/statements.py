@@ -15,7 +15,7 @@ from chexphi.graph.types import Graph
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence, and what it says as a graph."""
+    """One sentence, and its content as a graph."""
 
     text: str
     graph: Graph
@@ -23,7 +23,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Says things in one of the three wordings; the draws come from `rng`, the content never does."""
+    """Makes statements in one of the three wordings; `rng` draws the words, never the content."""
 
     rng: random.Random
     wording: Wording
@@ -35,26 +35,28 @@ class Speaker:
         return Statement(_sentence(self.frame(table).format(**slots)), graph)
 
     def present(self, finding: Finding, *, also: bool = False) -> Statement:
-        """The finding, said directly."""
+        """The finding, stated directly."""
         phrase = facts.present(finding)
         if finding.name in ZONED and self.rng.random() < 0.3:
-            place = f"the {facts.zone_name(finding.side, finding.zone)}"
-            return self.say(frames.ZONE_FIRST, phrase.graph, np=phrase.short, place=place)
+            zone_words = f"the {facts.zone_name(finding.side, finding.zone)}"
+            return self.say(frames.ZONE_FIRST, phrase.graph, np=phrase.short, place=zone_words)
         table = frames.ALSO if also else frames.PRESENT
         return self.say(table, phrase.graph, **_slots(phrase))
 
-    def pair(self, first: Finding, second: Finding, *, also: bool = False) -> Statement:
-        """Two findings in one sentence; the one without a place of its own goes last.
+    def pair(self, finding: Finding, second_finding: Finding, *, also: bool = False) -> Statement:
+        """Two findings in one sentence; one with a location comes first.
 
-        A place after `A and B` would belong to both, so a finding with a place comes first.
+        A location after `A and B` would belong to both.
         """
-        phrases = sorted((facts.present(first), facts.present(second)), key=lambda phrase: not phrase.place)
+        phrases = sorted(
+            (facts.present(finding), facts.present(second_finding)), key=lambda phrase: not phrase.location
+        )
         graph = facts.union(phrase.graph for phrase in phrases)
         table = frames.ALSO_PAIR if also else frames.PAIR
         return self.say(table, graph, a=phrases[0].full, b=phrases[1].full)
 
     def inferred(self, finding: Finding) -> Statement:
-        """The finding by way of its sign, where it has one."""
+        """The finding as concluded from its sign, where it has one."""
         inference = facts.inferred(finding)
         if inference is None:
             return self.present(finding)
@@ -62,7 +64,7 @@ class Speaker:
         return self.say(frames.INFER, inference.graph, sign=sign, np=inference.conclusion)
 
     def absent(self, name: str, side: str = "") -> Statement:
-        """The finding denied; for an enlarged heart the heart's size comes with it."""
+        """The finding denied; for cardiomegaly together with the heart's size."""
         phrase = facts.absent(name, side)
         if name == "cardiomegaly":
             heart = self.frame(frames.NORMAL_HEART)
@@ -86,17 +88,17 @@ class Speaker:
         return self.say(frames.CLEAR_LUNGS, facts.CLEAR_LUNGS)
 
     def in_box(self, names: Sequence[str], side: str, zone: str) -> Statement:
-        """What the zone under the box shows: findings of the lung or pleura, or nothing (it is clear)."""
-        place = f"the {facts.zone_name(side, zone)}"
+        """What the zone under the box shows: findings of the lung or pleura, or that it is clear."""
+        zone_words = f"the {facts.zone_name(side, zone)}"
         if not names:
             clear = facts.qualify("clear", (facts.ZONE, "anatomy"))
             inside = facts.qualify(f"{side} {zone}", (facts.ZONE, "anatomy"))
-            return self.say(kind_frames.CLEAR_BOX, clear | inside, place=place)
+            return self.say(kind_frames.CLEAR_BOX, clear | inside, place=zone_words)
         phrases = [facts.present_in_zone(name, side, zone) for name in names]
         graph = facts.union(phrase.graph for phrase in phrases)
         listed = " and ".join(phrase.short for phrase in phrases)
         return self.say(
-            kind_frames.IN_BOX, graph, place=place, list=listed, be="are" if len(names) > 1 else "is"
+            kind_frames.IN_BOX, graph, place=zone_words, list=listed, be="are" if len(names) > 1 else "is"
         )
 
     def not_in_box(self, name: str, side: str, zone: str) -> Statement:
@@ -106,19 +108,19 @@ class Speaker:
         )
 
     def changed(self, finding: Finding, status: str) -> Statement:
-        """The finding against the prior film: new, unchanged or resolved."""
+        """The finding compared with the prior film: new, unchanged or resolved."""
         phrase = facts.changed(finding, status)
-        the = f"the {phrase.noun} {phrase.place}".rstrip()
+        the = f"the {phrase.noun} {phrase.location}".rstrip()
         return self.say(
-            kind_frames.CHANGED[status], phrase.graph, full=phrase.full, the=the, **_slots(phrase)
+            kind_frames.CHANGED_FINDING[status], phrase.graph, full=phrase.full, the=the, **_slots(phrase)
         )
 
     def nothing_changed(self, status: str) -> Statement:
-        return self.say(kind_frames.NOTHING_CHANGED[status], facts.NOTHING[status])
+        return self.say(kind_frames.NOTHING_CHANGED[status], facts.NOTHING_CHANGED[status])
 
 
 def _slots(phrase: Phrase) -> dict[str, str]:
-    return {"np": phrase.short, "n": phrase.noun, "pp": f" {phrase.place}" if phrase.place else ""}
+    return {"np": phrase.short, "n": phrase.noun, "pp": f" {phrase.location}" if phrase.location else ""}
 
 
 def _sentence(text: str) -> str:
