@@ -18,6 +18,7 @@ from transformers import (
 from chexphi.models import adapter, trainable
 from chexphi.models.families import phi4, tiny
 from chexphi.models.lora_names import TARGETS
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 
 GPU = torch.cuda.is_available()
 
@@ -76,7 +77,7 @@ def policy(tokenizer: Any, shape: Shape, *, crops: int = 1) -> tuple[Any, Any]:
 def unshared(model: Any) -> Any:
     """The policy, its `generate` reading a prompt as often as plain transformers would."""
     causal = adapter.unwrapped(model)
-    causal.share_prefix = False
+    causal.prompt_sharing = SharedPrompts("switched off to compare")
     return model
 
 

@@ -27,6 +27,7 @@ from chexphi.evaluation.answer_probability import answer_probabilities
 from chexphi.models.families import tiny
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import Example
 
 QUESTIONS, NEW_TOKENS, SAMPLES = 8, 20, 2
@@ -53,7 +54,7 @@ def turns(model: Any, work: Callable[[], Any], rounds: int) -> tuple[list[float]
     found: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(rounds + 1):
         for shares in (turn % 2 == 0, turn % 2 == 1):
-            causal.share_prefix = shares
+            causal.prompt_sharing = SharedPrompts(None if shares else "switched off to compare")
             start = clock()
             work()
             if turn:

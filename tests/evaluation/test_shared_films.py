@@ -15,6 +15,7 @@ from chexphi.evaluation import evaluate
 from chexphi.mining import score
 from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.shared_prompts import common_prefix, read_prompts
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.models.stage import films_together, open_batches
 from chexphi.schema import Example
 
@@ -56,15 +57,15 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         seen.append(found is not None)
         return found
 
-    prefixes = read_prompts.prefixes
-    monkeypatch.setattr(common_prefix, "LEAST", 1)
-    monkeypatch.setattr(read_prompts, "prefixes", noted)
+    prefixes = read_prompts.find_prefixes
+    monkeypatch.setattr(common_prefix, "MIN_SAVED_TOKENS", 1)
+    monkeypatch.setattr(read_prompts, "find_prefixes", noted)
     return seen
 
 
 def every_row(monkeypatch: pytest.MonkeyPatch, stage: Any) -> None:
     """From here on the stage reads every row, in batches of the data's order."""
-    monkeypatch.setattr(Phi4MultimodalForCausalLM, "share_prefix", False)
+    monkeypatch.setattr(Phi4MultimodalForCausalLM, "prompt_sharing", SharedPrompts("off"))
     monkeypatch.setattr(stage, "films_together", list)
 
 

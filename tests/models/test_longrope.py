@@ -15,6 +15,7 @@ from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM, load
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.shared_prompts import common_prefix, read_prompts
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.prompts import messages
 from chexphi.schema import InputError
 
@@ -155,11 +156,11 @@ def test_a_prefix_is_shared_within_the_limit_alone(
     pair: Any, film: Any, monkeypatch: Any, start: str, room: int, shares: bool
 ) -> None:
     """Read apart, a prefix within the limit would have other factors than its row beyond it."""
-    monkeypatch.setattr(common_prefix, "LEAST", 1)
+    monkeypatch.setattr(common_prefix, "MIN_SAVED_TOKENS", 1)
     asked = [start + question for question in ("Is it new?", "Is it big?", "Is it in the left zone?")]
     films = [[film(1, 60, 30)]] * 3
     inputs = {name: value.to(pair[0].device) for name, value in encode(pair, asked, films).items()}
-    assert (read_prompts.prefixes(pair[0], inputs, room=room) is not None) == shares
+    assert (read_prompts.find_prefixes(pair[0], inputs, room=room) is not None) == shares
     texts = [" left zone" * (room // 2)] * 3  # 45: every row crosses, its prompt does not
 
     def found() -> Any:
@@ -167,7 +168,7 @@ def test_a_prefix_is_shared_within_the_limit_alone(
         return one, generate(*pair, asked, films, max_new_tokens=4)
 
     shared = found()
-    monkeypatch.setattr(pair[0], "share_prefix", False)
+    monkeypatch.setattr(pair[0], "prompt_sharing", SharedPrompts("off"))
     plain = found()
     assert shared[0] == pytest.approx(plain[0], rel=1e-6)
     for [one], [other] in zip(shared[1], plain[1], strict=True):

@@ -21,9 +21,10 @@ from trl import GRPOTrainer
 
 from chexphi.models import policy
 from chexphi.models.families import phi4
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, shared_prompts
+from chexphi.training import completions, grpo, policy_pass
 from chexphi.training.completions import logged, read
 
 FLAGS = [
@@ -80,7 +81,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def trl(model: Any, completions: Any, log_every: Any, limits: Any, share_prefix: Any, epochs_done: Any,
             logs: Any, refuse_unscorable: bool, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
-        model.get_base_model().share_prefix = share_prefix
+        model.get_base_model().prompt_sharing = SharedPrompts(None if share_prefix else "off")
         return GRPOTrainer(model=model, **kwargs)
 
     monkeypatch.setattr(grpo, "LoggedGRPOTrainer", trl)
@@ -108,9 +109,9 @@ def test_the_log_reads_the_model_no_more_often_than_trl(
 
     monkeypatch.setattr(phi4.Phi4MultimodalModel, "forward", counted)
     products: list[int] = []
-    plain = shared_prompts.logps_at_temperature_one
+    plain = policy_pass.logps_at_temperature_one
     monkeypatch.setattr(
-        shared_prompts,
+        policy_pass,
         "logps_at_temperature_one",
         lambda *args: products.append(len(args[0])) or plain(*args),
     )

@@ -166,7 +166,7 @@ def test_with_shared_prompts_the_run_is_the_plain_one(
     monkeypatch.setattr(
         shared_prompts.packed_rows,
         "pack",
-        lambda *args, **how: packed.append(len(args[3])) or pack(*args, **how),
+        lambda *args, **how: packed.append(len(args[3].first_rows)) or pack(*args, **how),
     )
     flags = ["--learning_rate=1e-4", "--beta=0.1", f"--gradient_checkpointing={checkpointing}", *GROUPS]
     runs = []

@@ -12,6 +12,7 @@ import torch
 
 from chexphi.data.read import read_examples
 from chexphi.models import policy
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo, shared_prompts
 from chexphi.training.dataset import grpo_dataset
@@ -62,7 +63,7 @@ def test_the_run_is_the_plain_one(
     monkeypatch.setattr(
         shared_prompts.packed_rows,
         "pack",
-        lambda *args, **how: packed.append(len(args[0]) - len(args[3])) or pack(*args, **how),
+        lambda *args, **how: packed.append(len(args[0]) - len(args[3].first_rows)) or pack(*args, **how),
     )
     ours = run(tiny_model_dir, films, tmp_path / "shared", *flags)
     assert sum(packed) > 0
@@ -122,7 +123,7 @@ def test_prompts_are_told_apart_by_what_is_in_their_films(
     monkeypatch.setattr(
         shared_prompts.packed_rows,
         "pack",
-        lambda *args, **how: packed.append((len(args[0]), len(args[3]))) or pack(*args, **how),
+        lambda *args, **how: packed.append((len(args[0]), len(args[3].first_rows))) or pack(*args, **how),
     )
     flags = ["--per_device_train_batch_size=16", "--beta=0.1", "--image_root", str(data / "images")]
     runs = []
@@ -186,12 +187,26 @@ def test_a_prompt_too_long_for_the_model_is_named(
 
 def test_why_a_model_cannot_share(tiny_model_dir: Path) -> None:
     model = policy.load(tiny_model_dir)[0]
-    assert "spread over processes" in str(shared_prompts.why_plain(model, sharded=True))
-    assert shared_prompts.why_plain(model, sharded=False) is None
+
+    def sharing(*, share_prefix: bool = True, sharded: bool = False) -> SharedPrompts:
+        return SharedPrompts.for_training([model], share_prefix=share_prefix, sharded=sharded)
+
+    def why_not(*, sharded: bool = False) -> str:
+        assert not sharing(sharded=sharded).in_training
+        assert sharing(sharded=sharded).reads_once(model)  # in generation, until it drops out values
+        return str(sharing(sharded=sharded).why_not_in_training)
+
+    assert "weights are split between processes" in why_not(sharded=True)
+    assert sharing() == SharedPrompts()
+    assert sharing().in_training
+    off = sharing(share_prefix=False)
+    assert "share_prefix is false" in str(off.why_not)
+    assert not any((off.in_training, off.reads_once(model), off.holds_once(model)))
     model.config._attn_implementation_internal = "flash_attention_2"
-    assert "flash_attention_2 takes no packed rows" in str(shared_prompts.why_plain(model, sharded=False))
+    assert "flash_attention_2 attention cannot read packed rows" in why_not()
     model.model.layers[0].self_attn.attention_dropout = 0.1
-    assert "each of them drops out values of its own" in str(shared_prompts.why_plain(model, sharded=False))
+    assert "the model uses dropout" in why_not()
+    assert not sharing().reads_once(model.train())
 
 
 def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
@@ -204,13 +219,13 @@ def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
     monkeypatch.setattr(shared_prompts.packed_rows, "pack", None)
     flags = ["--per_device_train_batch_size=8", "--max_steps=1", "--beta=0.1"]
     said = (run(model, films, tmp_path / "out", *flags) / "train.log").read_text()
-    assert said.count("each of them drops out values of its own") == 1
+    assert said.count("prompts are not shared: the model uses dropout") == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_completions_of_a_prompt_stay_together(seed: int) -> None:
     order = torch.randperm(24, generator=torch.Generator().manual_seed(seed)).tolist()
-    rows = shared_prompts.together(order, 4)
+    rows = shared_prompts.keep_groups_together(order, 4)
     assert sorted(rows) == sorted(order)
     assert all(len({row // 4 for row in rows[i : i + 4]}) == 1 for i in range(0, 24, 4))
-    assert shared_prompts.together(order, 1) == order
+    assert shared_prompts.keep_groups_together(order, 1) == order

@@ -27,14 +27,14 @@ def test_the_same_completions(
 ) -> None:
     model = tiny_model_dir if "--trainable=all" in how else policy
     read: list[tuple[int, int]] = []
-    native = prefill.distinct
+    native = prefill.distinct_prompts
 
     def distinct(*args: Any) -> Any:
         found = native(*args)
-        read.append((len(args[1]), len(args[1]) if found is None else len(found.kept)))
+        read.append((len(args[1]), len(args[1]) if found is None else len(found.prompts.first_rows)))
         return found
 
-    monkeypatch.setattr(prefill, "distinct", distinct)
+    monkeypatch.setattr(prefill, "distinct_prompts", distinct)
     runs = []
     for shared in (True, False):
         pool = films / "annotations" / "pool" / "train.json"

@@ -25,8 +25,9 @@ from chexphi.memory_plan.blank_model import FusedHead, MemoryTally
 from chexphi.memory_plan.film_memory import StepShape, causal_and_backbone, embeds_of, of_rows, pixels_of
 from chexphi.models import adapter
 from chexphi.models.shared_prompts import packed_rows
-from chexphi.models.shared_prompts.kv_cache import Groups
-from chexphi.models.shared_prompts.prefill import settle
+from chexphi.models.shared_prompts.kv_cache import RowGroups
+from chexphi.models.shared_prompts.prefill import prepare_decoding_cache
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,16 @@ def generation(model: Any, step: StepShape, *, autocast: bool) -> PhaseMemory:
         del embeds
         groups = None
         if rows < step.generation_rows:
-            groups = Groups(torch.arange(rows).repeat_interleave(step.group), rows, step.group)
-        shared_prompts = settle(causal, cache, None, groups, step.prompt + step.completion)
+            groups = RowGroups(torch.arange(rows).repeat_interleave(step.group), rows, step.group)
+        held_prompts = prepare_decoding_cache(
+            causal, cache, None, groups, step.prompt + step.completion, SharedPrompts()
+        )
         _grow(cache, step.generation_rows, step.completion - 2)
         with _cast(autocast):
             embeds = backbone.embed_tokens(torch.zeros(step.generation_rows, 1, dtype=torch.long))
-            cache, logits = _decode(causal, backbone, embeds, cache, shared=shared_prompts)
+            cache, logits = _decode(causal, backbone, embeds, cache, held_prompts=held_prompts)
         layers = [(layer.keys, layer.values) for layer in cache.layers]
-        layers += shared_prompts.layers if shared_prompts else ()
+        layers += held_prompts.layers if held_prompts else ()
         size = sum(tensor.untyped_storage().nbytes() for layer in layers for tensor in layer)
         return PhaseMemory(own=tally.peak, cache=size, logits=logits)
 
@@ -178,8 +181,8 @@ def _masks(causal: Any, rows: int, prefix: int, completions: int, length: int) -
     packed_rows.enable(causal)
     prefix_mask = torch.ones(rows, prefix, dtype=torch.bool)
     completion_mask = torch.ones(rows, completions, length, dtype=torch.bool)
-    layout = packed_rows.layout(prefix_mask, completion_mask)
-    return {"attention_mask": layout.masks[None][0], "shared": layout}
+    layout = packed_rows.make_layout(prefix_mask, completion_mask)
+    return {"attention_mask": layout.masks[None][0], "packed_layout": layout}
 
 
 def _cast(enabled: bool) -> torch.autocast:

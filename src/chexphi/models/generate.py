@@ -14,8 +14,8 @@ from torch import Tensor
 from chexphi import prompts
 from chexphi.models.longrope import check_length, divided
 from chexphi.models.shared_prompts import read_prompts
-from chexphi.models.shared_prompts.kv_cache import Groups
-from chexphi.models.shared_prompts.prefill import settle
+from chexphi.models.shared_prompts.kv_cache import RowGroups
+from chexphi.models.shared_prompts.prefill import prepare_decoding_cache
 from chexphi.prompts import Parsed
 
 
@@ -61,12 +61,17 @@ def _decode(
     A prompt is read and held once for all its samples, rows leave the batch as they end, and no more than one
     step of logits (rows, vocabulary) is held.
     """
-    read = read_prompts.read(model, inputs, read_prompts.prefixes(model, inputs, room=max_new_tokens))
+    read = read_prompts.read(model, inputs, read_prompts.find_prefixes(model, inputs, room=max_new_tokens))
     place = torch.arange(len(read.mask), device=read.mask.device).repeat_interleave(samples)
-    cache, logits, mask, last = read.cache, read.logits[place], read.mask[place], read.last[..., place, :]
+    cache, logits, mask, last = (
+        read.cache,
+        read.logits[place],
+        read.mask[place],
+        read.last_position[..., place, :],
+    )
     length = mask.shape[1] + max_new_tokens
-    groups = Groups.of(place, len(read.mask)) if samples > 1 else None
-    held = settle(model, cache, read.mask, groups, length, held=model.share_prefix)
+    groups = RowGroups.of(place, len(read.mask)) if samples > 1 else None
+    held_prompts = prepare_decoding_cache(model, cache, read.mask, groups, length, model.prompt_sharing)
     rows = torch.arange(len(place), device=place.device)
     found: list[list[tuple[int, float]]] = [[] for _ in rows]
     for step in range(max_new_tokens):
@@ -80,7 +85,7 @@ def _decode(
             break
         if len(going) < len(rows):
             cache.batch_select_indices(going)
-            held = held and held.select(going)
+            held_prompts = held_prompts and held_prompts.select(going)
             rows, mask, chosen, last = rows[going], mask[going], chosen[going], last[..., going, :]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         last = last + 1
@@ -90,7 +95,7 @@ def _decode(
             position_ids=last,
             cache=cache,
             use_cache=True,
-            **({} if held is None else {"shared": held}),
+            **({} if held_prompts is None else {"held_prompts": held_prompts}),
         )
         logits = output.logits[:, -1]
     return found

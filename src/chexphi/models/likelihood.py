@@ -12,7 +12,8 @@ from torch import Tensor
 
 from chexphi.models.longrope import divided, limit_of
 from chexphi.models.shared_prompts import read_prompts
-from chexphi.models.shared_prompts.common_prefix import saves
+from chexphi.models.shared_prompts.common_prefix import saves_enough
+from chexphi.models.shared_prompts.row_inputs import TOKEN_TYPES
 
 
 def sequence_logprobs(
@@ -66,15 +67,17 @@ def _continued(
     """
     positions, width = model.prompt_positions(inputs), targets.shape[1]
     prompts, limit = inputs["input_ids"], limit_of(model.config)
-    found = read_prompts.prefixes(model, inputs, room=width)
-    fewer = found is not None or saves(len(rows) * prompts.shape[1], prompts.numel())
+    found = read_prompts.find_prefixes(model, inputs, room=width)
+    fewer = found is not None or saves_enough(len(rows) * prompts.shape[1], prompts.numel())
     later = positions[..., -1:] + 1 + torch.arange(width, device=rows.device)
-    if not (model.share_prefix and fewer) or (limit is not None and lengths.max() > limit):
+    if not (model.prompt_sharing.reads_once(model) and fewer) or (
+        limit is not None and lengths.max() > limit
+    ):
         positions = torch.cat([positions, later], dim=-1)[..., rows, :]
-        inputs = _extended(read_prompts.rows_of(model, inputs, rows), targets, real)
+        inputs = _extended(read_prompts.inputs_of_rows(model, inputs, rows), targets, real)
         logits = model(**inputs, position_ids=positions, logits_to_keep=width + 1).logits[:, :-1]
         return _picked(logits, targets)
-    read = read_prompts.read(model, inputs, found).rows(rows)
+    read = read_prompts.read(model, inputs, found).select(rows)
     logprobs = _picked(read.logits[:, None], targets[:, :1])
     if width < 2:
         return logprobs
@@ -90,7 +93,7 @@ def _continued(
 
 def _extended(inputs: dict[str, Tensor], ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """The inputs with ids (rows, tokens) of text behind the prompts; what marks films there is 0."""
-    types = {name: torch.zeros_like(ids) for name in ("token_type_ids", "mm_token_type_ids")}
+    types = dict.fromkeys(TOKEN_TYPES, torch.zeros_like(ids))
     new = {"input_ids": ids, "attention_mask": mask, **types}
     return {
         name: torch.cat([value, new[name]], dim=1) if name in new else value for name, value in inputs.items()

@@ -31,8 +31,8 @@ from chexphi.training import vllm_engines
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.dynamic_sampling import spread_rule
-from chexphi.training.dynamic_sampling.draws_state import DrawnOn
 from chexphi.training.dynamic_sampling.resampling_trainer import ResamplingGRPOTrainer
+from chexphi.training.dynamic_sampling.sampling_state import SamplingState
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.preflight import refused, unscorable
 from chexphi.training.preflight.number_ranges import GRPO_RUN
@@ -245,9 +245,9 @@ def make_trainer(
     if not recipe.dynamic_sample:
         return LoggedGRPOTrainer(**parts)
     prompts = len(parts["train_dataset"])
-    drawn = DrawnOn.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
-    rule = spread_rule.rule(recipe.max_resample_times, seed=recipe.compat == "seed")
-    return ResamplingGRPOTrainer(rule=rule, drawn=drawn, **parts)
+    state = SamplingState.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
+    rule = spread_rule.make_rule(recipe.max_resample_times, original=recipe.compat == "seed")
+    return ResamplingGRPOTrainer(rule=rule, sampling_state=state, **parts)
 
 
 def _limits(recipe: GRPORecipe) -> vllm_engines.Limits:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,18 @@ from trl.trainer.utils import (
 )
 
 from chexphi.models import adapter, trainable
-from chexphi.models.shared_prompts.packed_rows import Packed
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.prompts import text_of
 from chexphi.rewards.combine import weighted_sum
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import loss_mask, shared_prompts, vllm_engines
 from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
+from chexphi.training.policy_pass import PolicyPass
 from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.preflight.unscorable import SkipsUnscorable
 from chexphi.training.recovery.resume import Recovering
+from chexphi.training.shared_prompts import LogProbabilities
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +87,8 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
             args.beta = 0.0  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
-        self._causal_model().share_prefix = share_prefix  # in generation
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
-        self._shares = share_prefix and shared_prompts.can_share(
-            [self._causal_model(), reference], sharded=sharded
-        )
+        self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
         self._step_films = shared_prompts.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self._take_reference(reference)
@@ -98,15 +98,12 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         if args.use_vllm:
             vllm_engines.attach(self.vllm_generation)
         self._buffered_inputs: list[dict[str, Any]] | None = None
-        self._limits = limits or vllm_engines.Limits()
-        self._compared = not args.use_vllm
+        self._limits = (limits or vllm_engines.Limits()) if args.use_vllm else None
         self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
         main, tokenizer = self.accelerator.is_main_process, self.processing_class.tokenizer
         self._log = CompletionLog(completions, tokenizer, self.eos_token_ids, gather=gather_object, main=main)
         self._epochs_done, self.recovery_logs = epochs_done, logs
-        self._capture = False
-        self._captured: Tensor | None = None
-        self._scaled: Tensor | None = None
+        self._policy_pass: PolicyPass | None = None
         # our own `loss_mask` in place of TRL's, which no pass would read
         self._mask_truncated, self.mask_truncated_completions = args.mask_truncated_completions, False
 
@@ -141,16 +138,14 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         if self._step_films is not None:
             self._step_films.clear()
         period, accumulation = self._period, self.args.gradient_accumulation_steps
-        policy_pass = accumulation % period != 0 or (
+        is_policy_read = accumulation % period != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
         )
         step = self.state.global_step
         self._log.on = logged(step, self._log_every, accumulation=accumulation, period=period)
-        self._capture, self._captured = policy_pass and self.model.training, None
-        output = super()._generate_and_score_completions(inputs)
-        self._capture = False
-        if self._captured is not None:
-            self._compare(output)
+        with self._watch_policy_pass(is_policy_read and self.model.training) as policy_pass:
+            output = super()._generate_and_score_completions(inputs)
+        self._compare_with_vllm(policy_pass, output)
         # a reference pass leaves the whole adapter with gradients, what is frozen in it included
         trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
         if self._mask_truncated:
@@ -160,82 +155,91 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         if self.model.training:
             self._log.begin(self._sampled(inputs, output["completion_ids"], output["completion_mask"]))
             output[ROW] = torch.arange(len(inputs))
-            if self._captured is not None:
-                self._log.keep(output[ROW], self._captured)
+            if policy_pass.logps is not None:
+                self._log.keep(output[ROW], policy_pass.logps)
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
-        if not (self._shares and self.model.training and self.args.steps_per_generation > 1):
+        if not (self._sharing.in_training and self.model.training and self.args.steps_per_generation > 1):
             return super()._prepare_inputs(generation_batch)
         # as TRL's, but for the order: it would scatter the completions of a prompt over micro-batches
         parts = self.args.steps_per_generation
         if self._buffered_inputs is None or self._step % (parts * self.num_iterations) == 0:
             batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
-            order = shared_prompts.together(
+            order = shared_prompts.keep_groups_together(
                 torch.randperm(len(batch["prompt_ids"])).tolist(), self.num_generations
             )
             split = split_tensor_dict(
-                {name: shared_prompts.rows_of(value, order) for name, value in batch.items()}, parts
+                {name: shared_prompts.reorder_rows(value, order) for name, value in batch.items()}, parts
             )
             self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split]
         return self._buffered_inputs[self._step % parts]
 
+    @contextmanager
+    def _watch_policy_pass(self, wanted: bool) -> Iterator[PolicyPass]:
+        """What TRL's first pass inside gives; if it is not wanted, nothing is kept of it.
+
+        A generation that is not written needs no more than to know whether its log-probabilities are finite.
+        """
+        policy_pass = PolicyPass(at_temperature_one=self.temperature != 1 and self._log.on)
+        self._policy_pass = policy_pass if wanted else None
+        try:
+            yield policy_pass
+        finally:
+            self._policy_pass = None
+
     def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = super()._get_per_token_logps_and_entropies
-        packings: list[Packed | None] = []
+        policy_pass, self._policy_pass = self._policy_pass, None  # the passes after it are the reference's
+        plain_pass, causal = super()._get_per_token_logps_and_entropies, self._causal_model()
 
-        def passes() -> Any:
-            if not self._shares:
-                return plain(model, *args, **kwargs)
-            causal, autocast = self._causal_model(), self.accelerator.autocast
-            logps, entropies, found = shared_prompts.read(plain, autocast, causal, model, *args, **kwargs)
-            packings.extend(found)
-            return logps, entropies, None
+        def read() -> LogProbabilities:
+            if self._sharing.in_training:
+                reader = shared_prompts.Reader(plain_pass, self.accelerator.autocast, causal)
+                return reader.read(model, *args, **kwargs)
+            logps, entropies, expert_loss = plain_pass(model, *args, **kwargs)
+            return LogProbabilities(logps, entropies, [], expert_loss)
 
-        if not self._capture:
-            return passes()
-        self._capture = False  # the first pass is the policy's, what follows is the reference's
-        if self.temperature == 1 or not self._log.on:  # of what is not written, this tells what is not finite
-            result = passes()
-            self._captured = self._scaled = result[0].detach().float()
-            return result
-        causal = self._causal_model()
-        with shared_prompts.hidden_states(causal) as hidden:
-            result = passes()
-        input_ids, _, keep = args
-        states = [
-            part.plain(values) if part else values[:, -keep - 1 : -1]
-            for part, values in zip(packings or [None] * len(hidden), hidden, strict=True)
-        ]
-        self._scaled = result[0].detach().float()
-        self._captured = shared_prompts.logps_at_temperature_one(
-            torch.cat(states), causal.get_output_embeddings(), input_ids[:, -keep:]
-        )
-        return result
+        if policy_pass is None:
+            result = read()
+        else:
+            input_ids, completion_length = args[0], args[2]
+            result = policy_pass.run(read, causal, input_ids[:, -completion_length:])
+        return result.logps, result.entropies, result.expert_loss
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         rows = inputs.get(ROW)
-        waiting = rows is not None and self._log.waits_for(rows)
-        self._capture, self._captured = waiting, None
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        waits = rows is not None and self._log.waits_for(rows)
+        with self._watch_policy_pass(waits) as policy_pass:
+            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if rows is not None and not loss.isfinite():
             raise not_finite("loss", loss.item(), self.state.global_step + 1, self._log.ids(rows))
-        if waiting and rows is not None and self._captured is not None:
-            self._compare(inputs)
-            self._log.keep(rows, self._captured)
+        self._compare_with_vllm(policy_pass, inputs)
+        if rows is not None and policy_pass.logps is not None:
+            self._log.keep(rows, policy_pass.logps)
         return loss
 
-    def _compare(self, batch: dict[str, Any]) -> None:
-        """Stop if vLLM sampled the first batch from another policy than this one."""
-        if self._compared or self._scaled is None:
+    def _compare_with_vllm(self, policy_pass: PolicyPass, batch: dict[str, Any]) -> None:
+        """Stop if vLLM sampled the first batch that a pass reads from another policy than this one."""
+        if self._limits is None or policy_pass.sampled_logps is None:
             return
-        self._compared = True
-        sums = vllm_engines.tally(batch["sampling_per_token_logps"], self._scaled, batch["completion_mask"])
+        limits, self._limits = self._limits, None
+        vllm_logps, mask = batch["sampling_per_token_logps"], batch["completion_mask"]
+        sums = vllm_engines.tally(vllm_logps, policy_pass.sampled_logps, mask)
         sums = self.accelerator.reduce(sums, "sum")
-        if problem := vllm_engines.disagreement(sums, self._limits):
+        if problem := vllm_engines.disagreement(sums, limits):
             raise InputError(problem)
+
+    def _share_prompts(self, reference: Any, *, share_prefix: bool, sharded: bool) -> SharedPrompts:
+        """Whether prompts are shared; the policy gets it, for `generate`, and the log says why not."""
+        causal = self._causal_model()
+        models = [causal] if reference is None else [causal, reference]
+        sharing = SharedPrompts.for_training(models, share_prefix=share_prefix, sharded=sharded)
+        if sharing.why_not_in_training:
+            logger.warning(sharing.why_not_in_training)
+        causal.prompt_sharing = sharing
+        return sharing
 
     def _causal_model(self) -> Any:
         return adapter.unwrapped(self.accelerator.unwrap_model(self.model))

@@ -1,80 +1,230 @@
 """Log-probabilities of a batch with each distinct prompt, its films included, read once.
 
-What TRL's `_get_per_token_logps_and_entropies` gives, through the same call of the model; the policy's, the
-old policy's and the reference's passes all go through it. A batch in which no prompt comes twice is read
-plainly.
+The same values as TRL's `_get_per_token_logps_and_entropies`, through the same call of the model; the passes
+of the policy, the old policy and the reference all go through it. A batch in which no prompt comes twice is
+read plainly.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from trl.kernels.chunked_logprob import ChunkedLogProbFunction
-from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from chexphi.models import longrope
 from chexphi.models.families.family import PolicyModel
 from chexphi.models.families.film_features import Features
 from chexphi.models.shared_prompts import packed_rows
-from chexphi.models.shared_prompts.dropout import has_dropout
-from chexphi.models.shared_prompts.packed_rows import Packed
+from chexphi.models.shared_prompts.packed_rows import PackedRows
+from chexphi.models.shared_prompts.row_inputs import TOKEN_TYPES, films_of_rows
 from chexphi.models.shared_prompts.same_prompts import same_prompts
 
-logger = logging.getLogger(__name__)
-
-TOKENS = ("token_type_ids", "mm_token_type_ids")
-CHUNK = 8192
-"""Vocabulary entries a tile where log-probabilities are computed at temperature 1."""
+PlainPass = Callable[..., tuple[Tensor, Tensor | None, Tensor | None]]
+"""TRL's method: log-probabilities, entropies and a loss of experts, of completions (rows, length)."""
 
 
-def why_plain(causal: Any, *, sharded: bool) -> str | None:
-    """Why a model's prompts cannot be shared, in words; None if they can, and then the model is made ready.
+class LogProbabilities(NamedTuple):
+    """Of the completions of a batch, and how the batch was read."""
 
-    Args:
-        causal: The causal model, without PEFT around it.
-        sharded: Whether its weights are spread over processes.
-    """
-    if has_dropout(causal):
-        return "prompts are read once for each completion: each of them drops out values of its own"
-    if sharded:
-        return "prompts are read once for each completion: not tested with weights spread over processes"
-    if not packed_rows.enable(causal):
-        name = causal.config.get_text_config()._attn_implementation
-        return f"prompts are read once for each completion: {name} takes no packed rows, sdpa does"
-    return None
+    logps: Tensor
+    """(rows, length)."""
+    entropies: Tensor | None
+    """(rows, length); None where they were not wanted."""
+    packed_batches: list[PackedRows | None]
+    """How each batch was packed; None for one that was read plainly. Empty if TRL read them all."""
+    expert_loss: Tensor | None = None
+    """TRL's third value, which no model here has."""
 
 
-def can_share(models: Sequence[Any], *, sharded: bool) -> bool:
-    """Make policy and reference (which may be None) ready to read packed rows, or say why they are not."""
-    reasons = [why_plain(model, sharded=sharded) for model in models if model is not None]
-    if reasons[0]:
-        logger.warning(reasons[0])
-    return not any(reasons)
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads batches of one model with shared prompts."""
+
+    plain_pass: PlainPass
+    """TRL's method, for batches that are not packed."""
+    autocast: Callable[[], AbstractContextManager[Any]]
+    """The context in which the model is called."""
+    causal: PolicyModel
+    """The causal model, without PEFT around it."""
+
+    def read(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        num_images: list[int] | None = None,
+        **inputs: Any,
+    ) -> LogProbabilities:
+        """Log-probabilities and entropies of completions.
+
+        Args:
+            model: As the trainer calls it.
+            input_ids: Left-padded prompts and right-padded completions, (rows, prompt + length).
+            attention_mask: 1 for tokens and 0 for padding, (rows, prompt + length).
+            logits_to_keep: Length of the completions.
+            batch_size: Rows at a time; None is all.
+            compute_entropy: Whether entropies are wanted.
+            num_images: Films of each row.
+            inputs: Of films and tokens, and whatever else TRL passes.
+        """
+        film_counts = num_images or [0] * len(input_ids)
+        inputs_set = {
+            name: value for name, value in inputs.items() if value is not None and value is not False
+        }
+        inputs_set = {
+            name: value
+            for name, value in inputs_set.items()
+            if name not in self.causal.film_inputs or len(value)
+        }
+        films = self.causal.single_films(inputs_set)
+        understood = inputs_set.keys() <= {*TOKEN_TYPES, *self.causal.film_inputs}
+        if not understood or any(len(values) != sum(film_counts) for values in films.values()):
+            logps, entropies, expert_loss = self.plain_pass(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
+                num_images=num_images, **inputs,
+            )  # fmt: skip
+            return LogProbabilities(logps, entropies, [], expert_loss)
+        whole = _Batch(input_ids, attention_mask, logits_to_keep, film_counts, films, inputs_set)
+        results = [self._read_batch(model, batch, compute_entropy) for batch in whole.split(batch_size)]
+        all_logps, all_entropies, packed = (list(column) for column in zip(*results, strict=True))
+        return LogProbabilities(
+            torch.cat(all_logps), torch.cat(all_entropies) if compute_entropy else None, packed
+        )
+
+    def _read_batch(
+        self, model: Any, batch: _Batch, compute_entropy: bool
+    ) -> tuple[Tensor, Tensor | None, PackedRows | None]:
+        """Log-probabilities and entropies (rows, length) of a batch, and how it was packed if it was."""
+        packed, films = _pack(self.causal, batch)
+        if packed is None:
+            logps, entropies, _ = self.plain_pass(
+                model,
+                batch.input_ids,
+                batch.attention_mask,
+                batch.completion_length,
+                compute_entropy=compute_entropy,
+                num_images=batch.film_counts,
+                **batch.film_inputs,
+                **batch.token_types,
+            )
+            return logps, entropies, None
+        with self.autocast():
+            output = model(**packed.inputs, **films, fused_lm_head=True)
+        entropies = packed.unpack(output.entropy) if compute_entropy else None
+        return packed.unpack(output.log_probs), entropies, packed
 
 
-def together(order: Sequence[int], group: int) -> list[int]:
-    """Rows in this order, but the `group` rows of a prompt one behind the other where its first one is.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows of prompts and completions with their films."""
 
-    >>> together([4, 1, 5, 0, 2, 3], 2)
+    input_ids: Tensor
+    """(rows, prompt + length)."""
+    attention_mask: Tensor
+    """(rows, prompt + length)."""
+    completion_length: int
+    film_counts: list[int]
+    """Films of each row."""
+    single_films: Mapping[str, Sequence[Tensor]]
+    """The inputs that belong to films, one tensor a film."""
+    other_inputs: Mapping[str, Any]
+    """The same inputs as one tensor each, from which no film is copied, and token types (rows, ...)."""
+
+    @property
+    def film_inputs(self) -> dict[str, Tensor]:
+        """One tensor for all films of the batch; empty without films."""
+        return {name: self.other_inputs[name] for name in self.single_films if any(self.film_counts)}
+
+    @property
+    def token_types(self) -> dict[str, Tensor]:
+        """int (rows, prompt + length) each."""
+        return {name: self.other_inputs[name] for name in TOKEN_TYPES if name in self.other_inputs}
+
+    def split(self, size: int | None) -> list[_Batch]:
+        """The rows in batches of at most `size`; None is one batch."""
+        first_film = [0, *accumulate(self.film_counts)]
+        size = size or len(self.input_ids)
+        batches = []
+        for start in range(0, len(self.input_ids), size):
+            rows = slice(start, start + size)
+            numbers = slice(first_film[start], first_film[min(start + size, len(self.input_ids))])
+            inputs = {name: values[rows] for name, values in self.token_types.items()}
+            for name, films in self.single_films.items():
+                inputs[name] = _view_of_films(self.other_inputs[name], films, numbers)
+            batches.append(
+                _Batch(
+                    self.input_ids[rows],
+                    self.attention_mask[rows],
+                    self.completion_length,
+                    self.film_counts[rows],
+                    {name: films[numbers] for name, films in self.single_films.items()},
+                    inputs,
+                )
+            )
+        return batches
+
+
+def _view_of_films(all_films: Tensor, single_films: Sequence[Tensor], numbers: slice) -> Tensor:
+    """Some films of the tensor of all films, (patches or films, ...), not copied."""
+    start = sum(map(len, single_films[: numbers.start]))
+    return all_films[start : start + sum(map(len, single_films[numbers]))]
+
+
+def _pack(causal: PolicyModel, batch: _Batch) -> tuple[PackedRows | None, dict[str, Tensor]]:
+    """The packed rows, None where sharing saves nothing or is not exact, and the inputs of their films."""
+    config = causal.config.get_text_config()
+    length = batch.input_ids.shape[1]
+    limit, prompt_length = longrope.limit_of(config), length - batch.completion_length
+    if prompt_length < 2 or batch.completion_length < 1 or length - 1 == limit:
+        return None, {}  # the last token is not read in packed rows, and here it would change all factors
+    distinct = same_prompts(
+        batch.input_ids[:, :prompt_length],
+        batch.attention_mask[:, :prompt_length],
+        batch.film_counts,
+        list(batch.single_films.values()),
+    )
+    if distinct.all_differ:
+        return None, {}
+    films = films_of_rows(distinct.first_rows, batch.film_counts, batch.single_films)
+    tokens = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **batch.token_types}
+    prompts = {name: values[distinct.first_rows, :prompt_length] for name, values in tokens.items()} | films
+    packed = packed_rows.pack(
+        batch.input_ids,
+        batch.attention_mask,
+        batch.completion_length,
+        distinct,
+        positions=causal.row_positions(prompts),
+        window=getattr(config, "sliding_window", None),
+        bidirectional=causal.both_ways(prompts),
+    )
+    return packed, films
+
+
+def keep_groups_together(order: Sequence[int], group_size: int) -> list[int]:
+    """Rows in this order, but the rows of a prompt one after the other where the first of them is.
+
+    >>> keep_groups_together([4, 1, 5, 0, 2, 3], 2)
     [4, 5, 1, 0, 2, 3]
     """
-    places: dict[int, list[int]] = {}
+    rows_by_group: dict[int, list[int]] = {}
     for row in order:
-        places.setdefault(row // group, []).append(row)
-    return [row for rows in places.values() for row in rows]
+        rows_by_group.setdefault(row // group_size, []).append(row)
+    return [row for rows in rows_by_group.values() for row in rows]
 
 
-def rows_of(values: Any, order: list[int]) -> Any:
-    """Rows of a column of TRL's batch in this order; what has no rows stays."""
-    if values is None or (isinstance(values, Tensor) and values.ndim == 0):
-        return values
-    return values[order] if isinstance(values, Tensor) else [values[i] for i in order]
+def reorder_rows(column: Any, order: list[int]) -> Any:
+    """The rows of a column of TRL's batch in this order; a column without rows stays as it is."""
+    if column is None or (isinstance(column, Tensor) and column.ndim == 0):
+        return column
+    return column[order] if isinstance(column, Tensor) else [column[i] for i in order]
 
 
 def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None:
@@ -83,145 +233,15 @@ def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None
     Args:
         causal: The policy without PEFT around it.
         reference: A whole model as reference; None if there is none.
-        sharded: Whether weights are spread over processes: those read films together, or wait for each other.
+        sharded: Whether weights are split between processes: those read films together, or wait for each
+            other.
 
     Returns:
         What to clear before a step; None if nothing is kept, or for the whole run.
     """
-    for_run, features = causal.tower.features is not None, causal.tower.features
+    for_whole_run, features = causal.tower.features is not None, causal.tower.features
     if features is None and not sharded:
         features = causal.tower.features = Features()
     if reference is not None:
         reference.tower.features = None if causal.tower.learns else features
-    return None if for_run else features
-
-
-def read(
-    plain: Callable[..., tuple[Tensor, Tensor | None, Tensor | None]],
-    autocast: Callable[[], AbstractContextManager[Any]],
-    causal: PolicyModel,
-    model: Any,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    logits_to_keep: int,
-    batch_size: int | None = None,
-    compute_entropy: bool = False,
-    num_images: list[int] | None = None,
-    **inputs: Any,
-) -> tuple[Tensor, Tensor | None, list[Packed | None]]:
-    """Log-probabilities and entropies of completions, (rows, length), and how each batch was packed.
-
-    Args:
-        plain: TRL's method.
-        autocast: The context in which the model is called.
-        causal: The causal model, without PEFT around it.
-        model: As the trainer calls it.
-        input_ids: Left-padded prompts and right-padded completions, (rows, prompt + length).
-        attention_mask: 1 for tokens and 0 for padding.
-        logits_to_keep: Length of the completions.
-        batch_size: Rows at a time; None is all.
-        compute_entropy: Whether entropies are wanted.
-        num_images: Films of each row.
-        inputs: Of films and tokens, and what else TRL passes.
-    """
-    given = {name: value for name, value in inputs.items() if value is not None and value is not False}
-    given = {name: value for name, value in given.items() if name not in causal.film_inputs or len(value)}
-    counts = num_images or [0] * len(input_ids)
-    films = causal.single_films(given)
-    known = given.keys() <= {*TOKENS, *causal.film_inputs}
-    if not known or any(len(parts) != sum(counts) for parts in films.values()):
-        logps, entropies, _ = plain(
-            model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
-            num_images=num_images, **inputs,
-        )  # fmt: skip
-        return logps, entropies, []
-    ends = [0, *accumulate(counts)]
-    size = batch_size or len(input_ids)
-    found = []
-    for start in range(0, len(input_ids), size):
-        rows = slice(start, start + size)
-        own = slice(ends[start], ends[min(start + size, len(input_ids))])
-        part = {name: parts[own] for name, parts in films.items()}
-        types = {name: given[name][rows] for name in TOKENS if name in given}
-        batch = (input_ids[rows], attention_mask[rows], logits_to_keep)
-        packing, kept = _pack(causal, *batch, counts[rows], part, types)
-        if packing is None:
-            whole = {name: _part(given[name], films[name], own) for name in films if any(counts[rows])}
-            logps, entropies, _ = plain(
-                model, *batch, compute_entropy=compute_entropy, num_images=counts[rows], **whole, **types
-            )
-        else:
-            with autocast():
-                outputs = model(**packing.inputs, **kept, fused_lm_head=True)
-            logps = packing.plain(outputs.log_probs)
-            entropies = packing.plain(outputs.entropy) if compute_entropy else None
-        found.append((logps, entropies, packing))
-    values, others, packings = (list(column) for column in zip(*found, strict=True))
-    return torch.cat(values), torch.cat(others) if compute_entropy else None, packings
-
-
-def _part(whole: Tensor, films: Sequence[Tensor], own: slice) -> Tensor:
-    """Some films of a tensor of all, not copied."""
-    start = sum(map(len, films[: own.start]))
-    return whole[start : start + sum(map(len, films[own]))]
-
-
-def _pack(
-    causal: PolicyModel,
-    input_ids: Tensor,
-    mask: Tensor,
-    keep: int,
-    counts: list[int],
-    films: Mapping[str, Sequence[Tensor]],
-    types: Mapping[str, Tensor],
-) -> tuple[Packed | None, dict[str, Tensor]]:
-    """The packed rows, None where sharing saves nothing or is not exact, and the films in them."""
-    config = causal.config.get_text_config()
-    limit, prompt = longrope.limit_of(config), input_ids.shape[1] - keep
-    if prompt < 2 or keep < 1 or input_ids.shape[1] - 1 == limit:
-        return None, {}  # the last token is not read in packed rows, and here it would change all factors
-    distinct, place = same_prompts(input_ids[:, :prompt], mask[:, :prompt], counts, list(films.values()))
-    if len(distinct) == len(input_ids):
-        return None, {}
-    of_row = torch.arange(sum(counts)).split(counts)
-    numbers = torch.cat([of_row[row] for row in distinct.tolist()]).tolist()
-    kept = {name: torch.cat([parts[i] for i in numbers]) for name, parts in films.items() if numbers}
-    tokens = {"input_ids": input_ids, "attention_mask": mask, **types}
-    prompts = {name: values[distinct, :prompt] for name, values in tokens.items()} | kept
-    packing = packed_rows.pack(
-        input_ids,
-        mask,
-        keep,
-        distinct,
-        place,
-        positions=causal.row_positions(prompts),
-        window=getattr(config, "sliding_window", None),
-        both_ways=causal.both_ways(prompts),
-    )
-    return packing, kept
-
-
-@contextmanager
-def hidden_states(causal: Any) -> Iterator[list[Tensor]]:
-    """The last hidden states of every pass of the model inside, (rows, length, hidden) each."""
-    found: list[Tensor] = []
-    hook = causal.base_model.register_forward_hook(
-        lambda *call: found.append(call[2].last_hidden_state.detach())
-    )
-    try:
-        yield found
-    finally:
-        hook.remove()
-
-
-def logps_at_temperature_one(states: Tensor, head: torch.nn.Linear, targets: Tensor) -> Tensor:
-    """fp32 log-probabilities (rows, length) of ids from the states before them (rows, length, hidden)."""
-    flat = states.flatten(0, 1).float()  # the kernel multiplies in this type
-    weight: Any = head.weight
-    if hasattr(weight, "full_tensor"):  # FSDP holds it in parts between passes
-        weight = weight.full_tensor()
-    with torch.no_grad(), maybe_gather_lm_head_ctx(weight, head.bias):  # and ZeRO-3 holds none of it
-        chosen = ChunkedLogProbFunction.apply(
-            flat, weight, head.bias, targets.flatten(), 1.0, CHUNK, None, 1.0, ()
-        )
-    return chosen[0].float().view(targets.shape)
+    return None if for_whole_run else features

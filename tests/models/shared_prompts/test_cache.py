@@ -14,7 +14,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from chexphi.models.shared_prompts.kv_cache import ROOM, Groups, hold, reserve
+from chexphi.models.shared_prompts.kv_cache import ROOM, RowGroups, hold_prompts, reserve
 
 HEADS, WIDTH = 2, 4
 STEPS = st.one_of(
@@ -84,7 +84,7 @@ def test_a_sliding_window_that_the_tokens_leave_stays_native(window: int, given_
     cache.update(states(2, 5, 0), states(2, 5, 1), 0)
     reserve(cache, length=10)
     assert (type(cache.layers[0]) is DynamicSlidingWindowLayer) is not given_room
-    assert (hold(cache, None, Groups.of(torch.tensor([0, 0, 1]), 2)) is not None) is given_room
+    assert (hold_prompts(cache, None, RowGroups.of(torch.tensor([0, 0, 1]), 2)) is not None) is given_room
 
 
 @settings(max_examples=60, deadline=None)
@@ -114,7 +114,7 @@ def test_attention_to_a_held_prompt_is_that_to_a_copy_of_it(
         for layer in each.layers:
             layer.keys, layer.values = layer.keys.to(kind), layer.values.to(kind)
     reserve(cache, length=100)
-    held = hold(cache, known, Groups.of(rows, 3))
+    held = hold_prompts(cache, known, RowGroups.of(rows, 3))
     plain.batch_select_indices(rows)
     assert held is not None
     assert cache.get_seq_length() == plain.get_seq_length() == 5

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.models.shared_prompts import common_prefix
-from chexphi.models.shared_prompts.common_prefix import LEAST, Prefixes, common_prefixes, saves
+from chexphi.models.shared_prompts.common_prefix import (
+    MIN_SAVED_TOKENS,
+    Prefixes,
+    common_prefixes,
+    saves_enough,
+)
 
 A, B = list(range(1000, 1400)), list(range(2000, 2400))
 """Two beginnings of 400 tokens; a film ends at 300."""
@@ -65,14 +70,14 @@ def test_a_long_row_of_its_own_film_does_not_lose_it() -> None:
 @pytest.mark.parametrize(
     ("plain", "shared", "worth"),
     [
-        (1000, 1000 - LEAST, True),
-        (1000, 1001 - LEAST, False),
+        (1000, 1000 - MIN_SAVED_TOKENS, True),
+        (1000, 1001 - MIN_SAVED_TOKENS, False),
         (80_000, 69_999, True),
         (80_000, 70_001, False),
     ],
 )
 def test_what_is_worth_a_second_forward(plain: int, shared: int, worth: bool) -> None:
-    assert saves(plain, shared) == worth
+    assert saves_enough(plain, shared) == worth
 
 
 @given(
@@ -88,7 +93,7 @@ def test_a_prefix_is_in_each_of_its_rows_with_all_films(rows: list[tuple[int, in
     films = [(film,) if size else () for film, size, _ in rows]
     ends = [size for _, size, _ in rows]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common_prefix, "LEAST", 1)
+        patch.setattr(common_prefix, "MIN_SAVED_TOKENS", 1)
         prefixes = common_prefixes(ids, films, ends)
     if prefixes is None:
         return

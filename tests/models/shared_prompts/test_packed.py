@@ -23,7 +23,8 @@ from trl.trainer.utils import add_fused_lm_head
 from chexphi.models import adapter, trainable
 from chexphi.models.families import phi4, tiny
 from chexphi.models.policy import load
-from chexphi.models.shared_prompts import packed_rows
+from chexphi.models.shared_prompts import packed_rows, row_inputs
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.prompts import messages
 from chexphi.training import shared_prompts
 
@@ -46,7 +47,7 @@ def batch_of(processor: Any, groups: Any, film: Any, keep: int, seed: int) -> di
     lengths = torch.randint(0, keep + 1, (len(rows),), generator=generator)
     kept = (torch.arange(keep)[None] < lengths[:, None]).long()
     added = {"input_ids": completion * kept, "attention_mask": kept} | dict.fromkeys(
-        shared_prompts.TOKENS, kept * 0
+        row_inputs.TOKEN_TYPES, kept * 0
     )
     inputs |= {name: torch.cat([inputs[name], added[name]], 1) for name in added.keys() & inputs.keys()}
     return inputs | {"logits_to_keep": keep, "num_images": [len(own) for own in films]}
@@ -74,7 +75,8 @@ def packed_pass(
 
     causal = adapter.unwrapped(model)
     call = functools.partial(model)  # in several processes the trainer's model has nothing but a call
-    return shared_prompts.read(plain, autocast, causal, call, **batch, compute_entropy=True, **how)[:2]
+    reader = shared_prompts.Reader(plain, autocast, causal)
+    return reader.read(call, **batch, compute_entropy=True, **how)[:2]
 
 
 KINDS = ["phi4_multimodal", *tiny_families.BUILDERS]
@@ -92,7 +94,7 @@ def policy(
 
 def ready(folder: Path, **how: Any) -> tuple[Any, Any]:
     model, processor = load(folder, **how)
-    assert shared_prompts.why_plain(model, sharded=False) is None
+    assert SharedPrompts.for_training([model], share_prefix=True, sharded=False).in_training
     add_fused_lm_head(model, temperature=0.9, outputs=("log_probs", "entropy"))
     targets = model.lora_targets
     torch.manual_seed(0)
@@ -224,7 +226,7 @@ def test_across_the_length_at_which_positions_change(tiny_folder: Path, film: An
     }  # fmt: skip
     native = phi4.Phi4MultimodalForCausalLM(config).eval()
     tiny.initialise(native, seed=0)
-    assert shared_prompts.why_plain(native, sharded=False) is None
+    assert SharedPrompts.for_training([native], share_prefix=True, sharded=False).in_training
     add_fused_lm_head(native, temperature=1.0, outputs=("log_probs", "entropy"))
     with torch.no_grad():
         expected, found = (run(native, batch)[0] for run in (plain_pass, packed_pass))
@@ -242,7 +244,8 @@ def test_what_is_not_understood_is_left_to_trl(tiny_folder: Path, film: Any, oth
         asked.append(given)
         return torch.zeros(3, 4), None, None
 
-    assert shared_prompts.read(plain, nullcontext, model.get_base_model(), model, **given)[2] == []
+    reader = shared_prompts.Reader(plain, nullcontext, model.get_base_model())
+    assert reader.read(model, **given).packed_batches == []
     names = {"pixel_values", "image_sizes", "num_images", *other}
     assert [one.keys() for one in asked] == [names]
     assert all(asked[0][name] is given[name] for name in names)

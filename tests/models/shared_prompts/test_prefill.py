@@ -20,6 +20,7 @@ from chexphi.models.families import tiny
 from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.policy import load
 from chexphi.models.shared_prompts import prefill
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.prompts import messages
 
 SHORT, LONG = "Is it new?", "What is seen in the left upper zone of the film?"
@@ -99,7 +100,7 @@ def both(model: Any, inputs: dict[str, Any], read: list[int], **how: Any) -> tup
     """Outputs with and without sharing from the same seed; `read` rows are read with it."""
     base = adapter.unwrapped(model)
     outputs = []
-    for base.share_prefix in (True, False):
+    for base.prompt_sharing in (SharedPrompts(), SharedPrompts("off")):
         torch.manual_seed(0)
         with rows_read(base) as seen:
             outputs.append(
@@ -109,8 +110,10 @@ def both(model: Any, inputs: dict[str, Any], read: list[int], **how: Any) -> tup
                 )
             )
         copies = max(how.get("num_return_sequences", 1), how.get("num_beams", 1))
-        assert seen == (read if base.share_prefix else [copies * len(inputs["input_ids"])])
-    del base.share_prefix
+        assert seen == (
+            read if base.prompt_sharing == SharedPrompts() else [copies * len(inputs["input_ids"])]
+        )
+    del base.prompt_sharing
     return outputs[0], outputs[1]
 
 
@@ -137,18 +140,18 @@ def test_decoding_on_prompts_held_once(pair: Any, film: Any, name: str, how: Any
         monkeypatch.setattr(model.config.text_config, "sliding_window", 1000)
     prompts, times, distinct = BATCHES[name]
     inputs = encode(processor, film, prompts, times)
-    monkeypatch.setattr(prefill, "SAVED", 0)
+    monkeypatch.setattr(prefill, "MIN_SAVED_TOKENS", 0)
     tokens, logits = [], []
-    for model.share_prefix in (True, False):
+    for model.prompt_sharing in (SharedPrompts(), SharedPrompts("off")):
         torch.manual_seed(0)
         seen = LogitsProcessorList([Seen()])
         with keys_read(model) as lengths:
             tokens.append(model.generate(**inputs, max_new_tokens=8, logits_processor=seen, **how))
         logits.append(seen[0].logits)
         repeated = distinct < len(inputs["input_ids"])
-        held = model.share_prefix and repeated and len(seen[0].logits) > 1
+        held = model.prompt_sharing == SharedPrompts() and repeated and len(seen[0].logits) > 1
         assert (lengths[-1] < 8) is held
-    del model.share_prefix
+    del model.prompt_sharing
     same(*(SimpleNamespace(sequences=a, logits=b) for a, b in zip(tokens, logits, strict=True)))
 
 
@@ -164,12 +167,12 @@ def test_decoding_with_fewer_key_heads_and_a_window(
     config._attn_implementation = attention
     model = Phi4MultimodalForCausalLM(config).eval()
     tiny.initialise(model, seed=0)
-    monkeypatch.setattr(prefill, "SAVED", 0)
+    monkeypatch.setattr(prefill, "MIN_SAVED_TOKENS", 0)
     inputs = encode(processor, film, *BATCHES["sizes differ"][:2])
     with keys_read(model) as lengths:
         tokens = model.generate(**inputs, max_new_tokens=6, **GREEDY)
     assert (lengths[-1] == 5) is (window != 20)
-    model.share_prefix = False
+    model.prompt_sharing = SharedPrompts("off")
     assert torch.equal(tokens, model.generate(**inputs, max_new_tokens=6, **GREEDY))
 
 

@@ -33,25 +33,25 @@ prompts = st.tuples(
 
 @given(st.lists(prompts, min_size=1, max_size=8))
 def test_rows_share_a_place_exactly_if_ids_and_films_are_the_same(rows: list[Row]) -> None:
-    kept, place = same_prompts(*batch(rows))
+    first_rows, prompt_of_row = same_prompts(*batch(rows))
     for i, row in enumerate(rows):
-        assert kept[place[i]] == rows.index(row)
-    assert kept.tolist() == sorted({rows.index(row) for row in rows})
+        assert first_rows[prompt_of_row[i]] == rows.index(row)
+    assert first_rows.tolist() == sorted({rows.index(row) for row in rows})
 
 
 def test_the_ids_of_padding_do_not_count_and_its_length_does() -> None:
     ids = torch.tensor([[7, 1, 2], [8, 1, 2], [1, 1, 2], [1, 2, 7]])
     mask = torch.tensor([[0, 1, 1], [0, 1, 1], [1, 1, 1], [1, 1, 0]])
-    kept, place = same_prompts(ids, mask)
-    assert place.tolist() == [0, 0, 1, 2]  # the last is padded on the right: its keys lie elsewhere
-    assert kept.tolist() == [0, 2, 3]
+    first_rows, prompt_of_row = same_prompts(ids, mask)
+    assert prompt_of_row.tolist() == [0, 0, 1, 2]  # the last is padded on the right: its keys lie elsewhere
+    assert first_rows.tolist() == [0, 2, 3]
 
 
 def test_the_order_of_two_films_counts_and_to_which_row_they_belong() -> None:
     rows: list[Row] = [([1], [0, 2]), ([1], [2, 0]), ([1], [0]), ([1], [2, 0]), ([1], [0, 2])]
-    kept, place = same_prompts(*batch(rows))
-    assert place.tolist() == [0, 1, 2, 1, 0]
-    assert kept.tolist() == [0, 1, 2]
+    first_rows, prompt_of_row = same_prompts(*batch(rows))
+    assert prompt_of_row.tolist() == [0, 1, 2, 1, 0]
+    assert first_rows.tolist() == [0, 1, 2]
 
 
 def test_films_equal_where_they_are_sampled_are_told_apart() -> None:
@@ -72,5 +72,5 @@ def test_a_film_of_no_number_equals_none() -> None:
 def test_without_films() -> None:
     ids = torch.tensor([[1, 2], [1, 2]])
     for films in ((), (torch.zeros(0, 2, 3), torch.zeros(0, 4))):
-        kept, place = same_prompts(ids, torch.ones_like(ids), [0, 0], films)
-        assert (kept.tolist(), place.tolist()) == ([0], [0, 0])
+        first_rows, prompt_of_row = same_prompts(ids, torch.ones_like(ids), [0, 0], films)
+        assert (first_rows.tolist(), prompt_of_row.tolist()) == ([0], [0, 0])

@@ -18,6 +18,7 @@ from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.policy import load
 from chexphi.models.shared_prompts import common_prefix, read_prompts
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 
 START = "This is a film of the chest of a patient who has had a cough for a week. "
 NEW, BIG, WHERE = (
@@ -45,7 +46,7 @@ TEXTS = ["<answer>yes</answer>", " no", "", "<think>The left zone.</think><answe
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small prompts save too little."""
-    monkeypatch.setattr(common_prefix, "LEAST", 1)
+    monkeypatch.setattr(common_prefix, "MIN_SAVED_TOKENS", 1)
 
 
 def window_of(folder: Path, target: Path, window: int) -> Path:
@@ -92,9 +93,9 @@ def both(model: Any, work: Callable[[], Any]) -> tuple[Any, Any, list[tuple[int,
     base = adapter.unwrapped(model)
     with sizes_read(base) as seen:
         shared = work()
-    base.share_prefix = False
+    base.prompt_sharing = SharedPrompts("off")
     plain = work()
-    del base.share_prefix
+    del base.prompt_sharing
     return shared, plain, seen
 
 
@@ -151,7 +152,7 @@ def test_short_continuations(pair: Any, film: Any, texts: list[str]) -> None:
 
 
 def test_too_little_in_common_is_not_shared(pair: Any, film: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(common_prefix, "LEAST", 512)
+    monkeypatch.setattr(common_prefix, "MIN_SAVED_TOKENS", 512)
     asked, films = rows_of(MIXES["questions about a film"][0], film)
     *_, seen = both(pair[0], lambda: generate(*pair, asked, films, max_new_tokens=2))
     check_sizes(seen, 3, None)
@@ -172,9 +173,9 @@ def test_a_window_shorter_than_the_batch(
     model, processor = load(made)
     asked, films = rows_of(MIXES["questions about a film"][0], film)
     _, inputs = read_prompts.encode(model, processor, asked, films)
-    assert read_prompts.prefixes(model, inputs, room=4) is None  # 16 tokens
+    assert read_prompts.find_prefixes(model, inputs, room=4) is None  # 16 tokens
     model.config.text_config.sliding_window = None
-    found = read_prompts.prefixes(model, inputs, room=4)
+    found = read_prompts.find_prefixes(model, inputs, room=4)
     assert found is not None
     ids = [
         row[mask.bool()].numpy()

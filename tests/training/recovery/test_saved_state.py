@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from chexphi.schema import InputError
-from chexphi.training.dynamic_sampling.draws_state import DrawnOn
+from chexphi.training.dynamic_sampling.sampling_state import SamplingState
 from chexphi.training.recovery import checkpoints
 from chexphi.training.recovery.checkpoints import newest
 
@@ -27,7 +27,7 @@ STATE: dict[str, Any] = {
     "max_steps": 9,
     "log_history": [{"loss": math.nan, "step": 1}],  # no row of the step had a reward
     "stateful_callbacks": {
-        "DrawnOn": {"args": {}, "attributes": {"taken": 3, "outcomes": {"a": [2, 1, 0.5]}}}
+        "SamplingState": {"args": {}, "attributes": {"taken": 3, "outcomes": {"a": [2, 1, 0.5]}}}
     },
     "best_model_checkpoint": None,
 }
@@ -196,11 +196,15 @@ def test_a_marker_that_says_something_else_is_skipped(run: Path, values: Any, re
     assert len(said[0]) < 200
 
 
-def test_where_dynamic_sampling_was_is_read_or_named(run: Path) -> None:
+@pytest.mark.parametrize("name", ["SamplingState", "DrawnOn"])
+def test_where_dynamic_sampling_was_is_read_or_named(run: Path, name: str) -> None:
+    """Under the name of older versions, too."""
     folder = run / "checkpoint-4"
-    drawn = DrawnOn.begin(10, 0, folder)
-    assert (drawn.draws.taken, drawn.outcomes.counts) == (3, {"a": [2, 1, 0.5]})
-    for part in ({}, {"DrawnOn": []}, {"DrawnOn": {"attributes": {"taken": "3", "outcomes": {}}}}):
+    callbacks = {name: STATE["stateful_callbacks"]["SamplingState"]}
+    (folder / "trainer_state.json").write_text(json.dumps(STATE | {"stateful_callbacks": callbacks}))
+    sampling = SamplingState.begin(10, 0, folder)
+    assert (sampling.draws.taken, sampling.outcomes.counts) == (3, {"a": [2, 1, 0.5]})
+    for part in ({}, {name: []}, {name: {"attributes": {"taken": "3", "outcomes": {}}}}):
         (folder / "trainer_state.json").write_text(json.dumps(STATE | {"stateful_callbacks": part}))
         with pytest.raises(InputError, match="does not say where dynamic sampling was"):
-            DrawnOn.begin(10, 0, folder)
+            SamplingState.begin(10, 0, folder)

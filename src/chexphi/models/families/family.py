@@ -23,6 +23,7 @@ from chexphi.models import config_check, tensor_headers, trial_question
 from chexphi.models.adapter_settings import CONFIG
 from chexphi.models.families.film_features import Tower, without_empty_films
 from chexphi.models.shared_prompts import prefill
+from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
@@ -49,9 +50,9 @@ class PolicyModel:
     """Inputs with a value a film."""
     gathered_together: ClassVar[tuple[type[nn.Module], ...]] = ()
     """Modules whose parts run a number of times that depends on the films."""
-    share_prefix = True
-    """Whether what rows have in common is read once: `generate` reads, and holds, equal prompts so,
-    `read_prompts` what prompts begin with."""
+    prompt_sharing = SharedPrompts()
+    """Whether what rows have in common is read once: equal prompts by `generate`, which also holds them once,
+    and common beginnings by `read_prompts`."""
     if TYPE_CHECKING:  # the native class's
         config: Any
         model: Any
@@ -140,13 +141,17 @@ class PolicyModel:
         return False
 
     def _prefill(self, input_ids: Tensor, config: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
-        """As the native method, by which `generate` reads the prompts; one that several rows have once."""
-        found = prefill.distinct(self, input_ids, config, inputs) if self.share_prefix else None
-        if found is not None:
-            input_ids = input_ids[found.kept]
+        """Read the prompts, as the native method does for `generate`; a prompt of several rows once."""
+        sharing = self.prompt_sharing
         native = super()._prefill  # type: ignore[misc]
-        output = native(input_ids, config, found.inputs if found else inputs, **kwargs)
-        return prefill.spread(self, output, found, config, inputs) if self.share_prefix else output
+        if sharing.why_not is not None:
+            return native(input_ids, config, inputs, **kwargs)
+        to_read = prefill.distinct_prompts(self, input_ids, config, inputs, sharing)
+        if to_read is None:
+            output = native(input_ids, config, inputs, **kwargs)
+        else:
+            output = native(input_ids[to_read.prompts.first_rows], config, to_read.inputs, **kwargs)
+        return prefill.expand_to_rows(self, output, to_read, config, inputs, sharing)
 
 
 def load(

@@ -1,4 +1,4 @@
-"""Whether a model draws at random as it reads: then equal rows may not be read once."""
+"""Whether a model uses dropout: then equal rows come out different, and may not be read once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from torch import nn
 
 
-def has_dropout(module: Any) -> bool:
+def has_dropout(model: Any) -> bool:
     """Whether two equal inputs may come out different in training mode."""
-    return any(_rate(part) > 0 for part in module.modules())
+    return any(_dropout_rate(module) > 0 for module in model.modules())
 
 
-def _rate(module: nn.Module) -> float:
+def _dropout_rate(module: nn.Module) -> float:
     if isinstance(module, nn.Dropout):
         return module.p
     rates = (getattr(module, name, 0.0) for name in ("attention_dropout", "dropout"))

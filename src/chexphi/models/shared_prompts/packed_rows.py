@@ -1,202 +1,152 @@
 """One prompt and its completions as one row: the prompt's tokens and films are read once.
 
 A row is `[prompt without its last token][last token, completion 1][last token, completion 2]…`: the last
-token of a prompt predicts the first of each completion, so each has it before its own. A completion attends
-to the prompt and to itself and counts its positions on from the prompt, so its log-probabilities, and their
-gradients, are those of the plain row. (The idea is Prefix Grouper's, arXiv 2506.05433.) Gradient
-checkpointing, LoRA and TRL's fused head work as they do on any row.
+token of a prompt predicts the first token of each completion, so each completion has a copy of it in front.
+A completion attends to the prompt and to itself, and its positions continue those of the prompt. So its
+log-probabilities, and their gradients, are those of the plain row. (The idea is Prefix Grouper's, arXiv
+2506.05433.) Gradient checkpointing, LoRA and TRL's fused head work as they do on any row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
-from transformers.models.phi4_multimodal.modeling_phi4_multimodal import eager_attention_forward
 
-from chexphi.models.shared_prompts.kv_cache import Held
-
-IMPLEMENTATIONS = {"sdpa": "shared_sdpa", "eager": "shared_eager"}
-"""Attention implementations that can read packed rows -> the name under which they do."""
+from chexphi.models.shared_prompts import packed_attention
+from chexphi.models.shared_prompts.packed_attention import PackedLayout
+from chexphi.models.shared_prompts.same_prompts import DistinctPrompts
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What attention needs to know of packed rows."""
-
-    prompt: int
-    """Tokens before the completions, the last one of the prompt not among them."""
-    completions: int
-    """Of a row, with room for those that a smaller group lacks."""
-    masks: dict[int | None, tuple[Tensor, Tensor]]
-    """What tokens see, by the sliding window of a layer: bool (rows, 1, prompt, prompt) of a prompt's, and
-    (rows * completions, 1, length, prompt + length) of a completion's. None: without a window, or with one
-    that is longer than a row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
+class PackedRows:
     """A batch of packed rows, and the way back to the plain ones."""
 
     inputs: dict[str, Any]
-    """`input_ids`, `attention_mask` (among the prompt's tokens), `position_ids`, `shift_labels`, `shared`."""
-    row: Tensor
-    """For each plain row, the packed one it is in."""
+    """The model's: `input_ids`, `attention_mask` (of the prompt's tokens), `position_ids`, `shift_labels`,
+    `packed_layout`."""
+    layout: PackedLayout
+    packed_row: Tensor
+    """The packed row that each plain row is in, (rows,)."""
     slot: Tensor
-    """And its place there."""
+    """The number of its completion in that packed row, (rows,)."""
 
-    def plain(self, values: Tensor) -> Tensor:
+    def unpack(self, values: Tensor) -> Tensor:
         """(packed rows, length, …) -> (plain rows, completion length, …)."""
-        layout: Layout = self.inputs["shared"]
-        tail = values[:, layout.prompt :]
-        return tail.unflatten(1, (layout.completions, -1))[self.row, self.slot]
+        completions = values[:, self.layout.prompt_length :]
+        return completions.unflatten(1, (self.layout.completions, -1))[self.packed_row, self.slot]
 
 
 def pack(
     input_ids: Tensor,
     attention_mask: Tensor,
-    keep: int,
-    distinct: Tensor,
-    place: Tensor,
+    completion_length: int,
+    prompts: DistinctPrompts,
     *,
     positions: Tensor,
     window: int | None = None,
-    both_ways: Tensor | None = None,
-) -> Packed:
+    bidirectional: Tensor | None = None,
+) -> PackedRows:
     """Pack rows of left-padded prompts and right-padded completions.
 
     Args:
-        input_ids: int (rows, length).
-        attention_mask: 1 for tokens and 0 for padding, (rows, length).
-        keep: Length of the completions.
-        distinct: A row of each distinct prompt.
-        place: For each row, its prompt's place in `distinct`.
-        positions: Of the distinct prompts' tokens, int (..., distinct, length - keep).
+        input_ids: int (rows, prompt length + completion length).
+        attention_mask: 1 for tokens and 0 for padding, (rows, prompt length + completion length).
+        completion_length: Tokens of the completions, padding included.
+        prompts: Which row has which prompt.
+        positions: Of the distinct prompts' tokens, int (..., prompts, prompt length).
         window: Tokens that layers with a sliding window see.
-        both_ways: bool (distinct, length - keep, length - keep): tokens that see later ones of a prompt.
+        bidirectional: bool (prompts, prompt length, prompt length): tokens that see later ones of a prompt.
     """
-    end = input_ids.shape[1] - keep
-    first = int(attention_mask[distinct, :end].argmax(1).min())
-    slot = torch.zeros_like(place)
-    for i in range(len(distinct)):
-        same = place == i
-        slot[same] = torch.arange(int(same.sum()), device=place.device)
+    first_rows, packed_row = prompts
+    end = input_ids.shape[1] - completion_length
+    start = int(attention_mask[first_rows, :end].argmax(1).min())  # of the longest prompt
+    slot = _slots(prompts)
     completions = int(slot.max()) + 1
-    known = attention_mask[distinct, first : end - 1].bool()
-    shape = (len(distinct), completions, keep)
+    shape = (len(first_rows), completions, completion_length)
     ids, labels = input_ids.new_zeros(shape), input_ids.new_full(shape, -100)
-    seen = torch.zeros(shape, dtype=torch.bool, device=input_ids.device)
-    ids[place, slot] = input_ids[:, end - 1 : -1]
-    seen[place, slot] = torch.cat([attention_mask[:, :1] * 0 + 1, attention_mask[:, end:-1]], 1).bool()
-    labels[place, slot] = input_ids[:, end:].masked_fill(attention_mask[:, end:] == 0, -100)
-    own = positions[..., -1:] + torch.arange(keep, device=positions.device)
-    unread = labels.new_full((len(distinct), end - 1 - first), -100)
-    if both_ways is not None:
-        both_ways = both_ways[:, first : end - 1, first : end - 1]
-    shared = layout(known, seen, window=window, both_ways=both_ways)
+    completion_mask = torch.zeros(shape, dtype=torch.bool, device=input_ids.device)
+    ids[packed_row, slot] = input_ids[:, end - 1 : -1]
+    last_token_mask = attention_mask[:, :1] * 0 + 1
+    completion_mask[packed_row, slot] = torch.cat([last_token_mask, attention_mask[:, end:-1]], 1).bool()
+    labels[packed_row, slot] = input_ids[:, end:].masked_fill(attention_mask[:, end:] == 0, -100)
+    completion_positions = positions[..., -1:] + torch.arange(completion_length, device=positions.device)
+    prompt_labels = labels.new_full((len(first_rows), end - 1 - start), -100)
+    if bidirectional is not None:
+        bidirectional = bidirectional[:, start : end - 1, start : end - 1]
+    prompt_mask = attention_mask[first_rows, start : end - 1].bool()
+    layout = make_layout(prompt_mask, completion_mask, window=window, bidirectional=bidirectional)
     inputs = {
-        "input_ids": torch.cat([input_ids[distinct, first : end - 1], ids.flatten(1)], 1),
-        "attention_mask": shared.masks[None][0],
-        "position_ids": torch.cat([positions[..., first:-1], own.tile(completions)], -1),
-        "shift_labels": torch.cat([unread, labels.flatten(1)], 1),
-        "shared": shared,
+        "input_ids": torch.cat([input_ids[first_rows, start : end - 1], ids.flatten(1)], 1),
+        "attention_mask": layout.masks[None][0],
+        "position_ids": torch.cat([positions[..., start:-1], completion_positions.tile(completions)], -1),
+        "shift_labels": torch.cat([prompt_labels, labels.flatten(1)], 1),
+        "packed_layout": layout,
     }
-    return Packed(inputs, place, slot)
+    return PackedRows(inputs, layout, packed_row, slot)
 
 
-def layout(
-    known: Tensor, seen: Tensor, *, window: int | None = None, both_ways: Tensor | None = None
-) -> Layout:
-    """From real tokens of prompts (rows, prompt) and completions (rows, completions, length)."""
-    rows, completions, length = seen.shape
-    prompt = known.shape[1]
-    own = _causal(known)
-    if both_ways is not None:
-        own = own | both_ways
-    before = known[:, None, None, :].expand(rows, completions, length, -1)
-    after = torch.cat([before, _causal(seen)], dim=-1).flatten(0, 1)
-    masks: dict[int | None, tuple[Tensor, Tensor]] = {None: (own[:, None], after[:, None])}
-    if window is not None and window < prompt + length:
-        place = torch.arange(prompt + length, device=known.device)
-        near = place[:, None] - place < window
-        masks[window] = ((own & near[:prompt, :prompt])[:, None], (after & near[prompt:])[:, None])
-    return Layout(prompt, completions, masks)
+def _slots(prompts: DistinctPrompts) -> Tensor:
+    """The number of each row among the rows of its prompt, int (rows,)."""
+    prompt_of_row = prompts.prompt_of_row
+    slots = torch.zeros_like(prompt_of_row)
+    for prompt in range(len(prompts.first_rows)):
+        is_of_prompt = prompt_of_row == prompt
+        slots[is_of_prompt] = torch.arange(int(is_of_prompt.sum()), device=slots.device)
+    return slots
 
 
-def _causal(known: Tensor) -> Tensor:
-    """What tokens of rows see of their own row, bool (..., length, length); padding sees itself alone."""
-    length = known.shape[-1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=known.device).tril()
-    return (causal & known[..., None, :]) | torch.eye(length, dtype=torch.bool, device=known.device)
+def make_layout(
+    prompt_mask: Tensor,
+    completion_mask: Tensor,
+    *,
+    window: int | None = None,
+    bidirectional: Tensor | None = None,
+) -> PackedLayout:
+    """What attention needs to know of packed rows.
 
-
-def _attention(base: Callable[..., Any]) -> Callable[..., Any]:
-    """An attention function that reads packed rows in two parts, and others as `base` does."""
-
-    def attend(
-        module: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None,
-        shared: Layout | Held | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, None]:
-        """Queries, keys and values (rows, heads, length, width) -> (rows, length, heads, width)."""
-        if shared is None:
-            return base(module, query, key, value, attention_mask, **kwargs)
-        if isinstance(shared, Held):
-            return shared.attend(module, query, key, value, kwargs["scaling"]), None
-        prompt, count = shared.prompt, shared.completions
-        masks = shared.masks.get(kwargs.get("sliding_window"), shared.masks[None])
-        own, every = (_fitting(mask, base, query) for mask in masks)
-        before, after = zip(*(part.tensor_split([prompt], 2) for part in (query, key, value)), strict=True)
-        first, _ = base(module, *before, own, **kwargs)
-        queries, keys, values = (_apart(part, count) for part in after)
-        keys, values = (
-            torch.cat([_repeated(old, count), new], dim=2)
-            for old, new in zip(before[1:], (keys, values), strict=True)
+    Args:
+        prompt_mask: True for tokens and False for padding, (rows, prompt).
+        completion_mask: The same of completions, (rows, completions, length).
+        window: Tokens that layers with a sliding window see.
+        bidirectional: bool (rows, prompt, prompt): tokens that see later ones of a prompt.
+    """
+    rows, completions, length = completion_mask.shape
+    prompt_length = prompt_mask.shape[1]
+    prompt_sees = _causal(prompt_mask)
+    if bidirectional is not None:
+        prompt_sees = prompt_sees | bidirectional
+    sees_prompt = prompt_mask[:, None, None, :].expand(rows, completions, length, -1)
+    completion_sees = torch.cat([sees_prompt, _causal(completion_mask)], dim=-1).flatten(0, 1)
+    masks: dict[int | None, tuple[Tensor, Tensor]] = {None: (prompt_sees[:, None], completion_sees[:, None])}
+    if window is not None and window < prompt_length + length:
+        position = torch.arange(prompt_length + length, device=prompt_mask.device)
+        in_window = position[:, None] - position < window
+        prompt_window, completion_window = (
+            in_window[:prompt_length, :prompt_length],
+            in_window[prompt_length:],
         )
-        second, _ = base(module, queries, keys, values, every, **kwargs)
-        return torch.cat([first, second.unflatten(0, (-1, count)).flatten(1, 2)], dim=1), None
-
-    return attend
-
-
-def _apart(packed: Tensor, count: int) -> Tensor:
-    """(rows, heads, count * length, width) -> (rows * count, heads, length, width)."""
-    return packed.unflatten(2, (count, -1)).transpose(1, 2).flatten(0, 1)
+        masks[window] = (
+            (prompt_sees & prompt_window)[:, None],
+            (completion_sees & completion_window)[:, None],
+        )
+    return PackedLayout(prompt_length, completions, masks)
 
 
-def _repeated(prompt: Tensor, count: int) -> Tensor:
-    """(rows, heads, length, width) -> (rows * count, heads, length, width)."""
-    return prompt[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1)
-
-
-def _fitting(mask: Tensor, base: Callable[..., Any], query: Tensor) -> Tensor:
-    """The eager function, the same in every family, adds its mask."""
-    if base is not eager_attention_forward:
-        return mask
-    return torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, torch.finfo(query.dtype).min)
+def _causal(mask: Tensor) -> Tensor:
+    """What tokens (..., length) see of their row, bool (..., length, length); padding sees itself alone."""
+    length = mask.shape[-1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+    return (causal & mask[..., None, :]) | torch.eye(length, dtype=torch.bool, device=mask.device)
 
 
 def enable(causal: Any) -> bool:
-    """Let a model's language layers read packed rows; says whether its attention can."""
+    """Let a model's language layers read packed rows and held prompts; returns whether its attention can."""
     config = causal.config.get_text_config()
     # of the language layers alone: the property would set the towers' as well
-    config._attn_implementation_internal = IMPLEMENTATIONS.get(
+    config._attn_implementation_internal = packed_attention.IMPLEMENTATIONS.get(
         config._attn_implementation, config._attn_implementation
     )
-    return config._attn_implementation in IMPLEMENTATIONS.values()
-
-
-AttentionInterface.register("shared_sdpa", _attention(sdpa_attention_forward))
-AttentionInterface.register("shared_eager", _attention(eager_attention_forward))
-AttentionMaskInterface.register("shared_sdpa", sdpa_mask)
-AttentionMaskInterface.register("shared_eager", eager_mask)
+    return config._attn_implementation in packed_attention.IMPLEMENTATIONS.values()

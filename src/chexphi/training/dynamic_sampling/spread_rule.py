@@ -20,26 +20,30 @@ from chexphi.schema import InputError
 if TYPE_CHECKING:
     from trl import GRPOConfig
 
-SEED_THRESHOLD = 0.06
+ORIGINAL_THRESHOLD = 0.06
 """A group's spread must exceed this in the original."""
 THRESHOLD = 1e-6
-"""And this here: any spread but that of rounding."""
+"""And this here: any spread that is not rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How long is drawn, what counts as spread, and what a batch is that stays short of it."""
+    """How many rounds are sampled, what counts as spread, and what to do with a batch that stays short."""
 
     rounds: int = 4
     """Most rounds of other prompts a batch (the original: 4)."""
     threshold: float = THRESHOLD
     original: bool = False
-    """Whether a batch that stays short is the sampler's own, as it came; else its spread groups alone."""
+    """Whether a batch that stays short is the sampler's own, unchanged; else its spread groups alone."""
+
+    def spreads(self, reward_spread: float) -> bool:
+        """Whether a group with this spread of rewards is worth training on."""
+        return reward_spread > self.threshold
 
 
-def rule(rounds: int, *, seed: bool) -> Rule:
-    """The default, or the original's."""
-    return Rule(rounds, SEED_THRESHOLD, original=True) if seed else Rule(rounds)
+def make_rule(rounds: int, *, original: bool) -> Rule:
+    """The default rule, or the original's."""
+    return Rule(rounds, ORIGINAL_THRESHOLD, original=True) if original else Rule(rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,101 +52,105 @@ class Batch:
 
     groups: tuple[int, ...]
     trained: tuple[bool, ...]
-    """Whether each of them moves the policy; the others only keep the batch's shape."""
+    """Whether each group moves the policy; the others only give the batch its shape."""
 
 
-def spread(rewards: Sequence[Sequence[float]], weights: Sequence[float], *, apart: bool = False) -> float:
-    """How far the rewards of one group are apart: sample standard deviation of the weighted totals.
+def reward_spread(
+    rewards: Sequence[Sequence[float]], weights: Sequence[float], *, per_reward: bool = False
+) -> float:
+    """How much the rewards of one group differ: sample standard deviation of the weighted totals.
 
     Args:
         rewards: (completions, rewards), NaN where a reward does not apply; a completion without any is
             left out.
         weights: One a reward.
-        apart: Whether rewards are normalised one by one (`normalize_then_sum`): then the greatest counts.
+        per_reward: Whether rewards are normalised one by one (`normalize_then_sum`): then the reward that
+            differs most counts.
     """
     rows = [row for row in rewards if not all(map(math.isnan, row))]
-    if apart:
+    if per_reward:
         columns = [[w * row[i] for row in rows if not math.isnan(row[i])] for i, w in enumerate(weights)]
     else:
         columns = [[weighted_sum(row, weights) for row in rows]]
     return max((statistics.stdev(values) for values in columns if len(values) > 1), default=0.0)
 
 
-def choose(spreads: Sequence[float], size: int, rule: Rule) -> Batch:
-    """The batch of `size` groups out of those sampled, of which the first `size` are the sampler's own.
+def choose_batch(spreads: Sequence[float], size: int, rule: Rule) -> Batch:
+    """The batch of `size` groups among those sampled, of which the first `size` are the sampler's own.
 
     The first groups that spread; where they are fewer, the batch is filled with groups that do not, which
     are not trained on.
     """
-    good = [group for group, value in enumerate(spreads) if value > rule.threshold][:size]
-    if len(good) < size and rule.original:
+    spread_groups = [group for group, spread in enumerate(spreads) if rule.spreads(spread)][:size]
+    if len(spread_groups) < size and rule.original:
         return Batch(tuple(range(size)), (True,) * size)
-    rest = [group for group, value in enumerate(spreads) if not value > rule.threshold]
-    groups = good + rest[: size - len(good)]
-    return Batch(tuple(groups), tuple(place < len(good) for place in range(size)))
+    flat_groups = [group for group, spread in enumerate(spreads) if not rule.spreads(spread)]
+    groups = spread_groups + flat_groups[: size - len(spread_groups)]
+    return Batch(tuple(groups), tuple(i < len(spread_groups) for i in range(size)))
 
 
-def wanted(spreads: Sequence[float], size: int, rule: Rule) -> int:
+def groups_to_sample(spreads: Sequence[float], size: int, rule: Rule) -> int:
     """How many groups of other prompts the next round samples; 0 once a batch of `size` spreads.
 
     As many as should fill the batch if they spread as often as those before, at most a whole batch, which
     is what the original draws each time.
     """
-    good = sum(value > rule.threshold for value in spreads)
-    if good >= size:
+    count = sum(map(rule.spreads, spreads))
+    if count >= size:
         return 0
-    if rule.original or not good:
+    if rule.original or not count:
         return size
-    return min(size, math.ceil((size - good) * len(spreads) / good))
+    return min(size, math.ceil((size - count) * len(spreads) / count))
 
 
 @dataclass(slots=True)
-class Draws:
-    """Prompts in shuffled passes over the data; each step goes on where the one before stopped.
+class PromptDraws:
+    """Draws prompts in shuffled passes over the data; each step continues where the one before stopped.
 
-    `taken`, which counts the places passed, is all there is to know of it in a checkpoint.
+    `taken`, the number of draws so far, is all that a checkpoint needs.
     """
 
     prompts: int
     seed: int
     taken: int = 0
     _order: tuple[int, list[int]] = field(default=(-1, []), repr=False)
+    """The number of the current pass over the data, and its order."""
 
-    def take(self, number: int, tried: Set[int]) -> list[int]:
-        """Up to `number` prompts outside of `tried`, none twice; fewer if there are no more."""
-        found: list[int] = []
-        while len(found) < number and len({*tried, *found}) < self.prompts:
-            prompt = self._at(self.taken)
+    def take(self, number: int, excluded: Set[int]) -> list[int]:
+        """Up to `number` prompts outside of `excluded`, none twice; fewer if there are no more."""
+        drawn_prompts: list[int] = []
+        while len(drawn_prompts) < number and len({*excluded, *drawn_prompts}) < self.prompts:
+            prompt = self._draw(self.taken)
             self.taken += 1
-            if prompt not in tried and prompt not in found:
-                found.append(prompt)
-        return found
+            if prompt not in excluded and prompt not in drawn_prompts:
+                drawn_prompts.append(prompt)
+        return drawn_prompts
 
-    def _at(self, place: int) -> int:
-        number, index = divmod(place, self.prompts)
-        if self._order[0] != number:
+    def _draw(self, number: int) -> int:
+        pass_number, index = divmod(number, self.prompts)
+        if self._order[0] != pass_number:
             order = list(range(self.prompts))
-            random.Random(f"{self.seed}/{number}").shuffle(order)
-            self._order = number, order
+            random.Random(f"{self.seed}/{pass_number}").shuffle(order)
+            self._order = pass_number, order
         return self._order[1][index]
 
 
 @dataclass(slots=True)
-class Outcomes:
-    """What became of each prompt's groups: id -> groups, those that spread, sum of their mean rewards."""
+class PromptOutcomes:
+    """What became of each prompt's groups: id -> groups, groups that spread, sum of their mean rewards."""
 
     counts: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, id: str, spread: bool, reward: float) -> None:
-        groups, good, rewards = self.counts.get(id, (0, 0, 0.0))
-        self.counts[id] = [groups + 1, good + spread, rewards + reward]
+        groups, spread_groups, rewards = self.counts.get(id, (0, 0, 0.0))
+        self.counts[id] = [groups + 1, spread_groups + spread, rewards + reward]
 
     def never_spread(self) -> list[dict[str, Any]]:
         """The prompts none of whose groups spread, with their groups and mean reward, lowest first."""
         rows = [
             {"id": id, "groups": groups, "mean_reward": round(rewards / groups, 6)}
-            for id, (groups, good, rewards) in self.counts.items()
-            if not good
+            for id, (groups, spread_groups, rewards) in self.counts.items()
+            if not spread_groups
         ]
         return sorted(rows, key=lambda row: (row["mean_reward"], row["id"]))
 
