@@ -102,7 +102,7 @@ def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callab
     done = here("rewards", "score", file, "--json")
     assert done.returncode == 0, done.stderr
     assert [row["total"] for row in json.loads(done.stdout)["rows"]] == [2.0, 0.0]
-    seed = here("rewards", "score", file, "--compat", "seed", "--rewards", "external_r1v_acc", "--json")
+    seed = here("rewards", "score", file, "--compat", "original", "--rewards", "external_r1v_acc", "--json")
     assert [row["total"] for row in json.loads(seed.stdout)["rows"]] == [1.0, 1.0]
     plain = here("rewards", "score", file, "--weights", "2,1", "--combine", "gated")
     assert "mean total: 1.5" in plain.stdout

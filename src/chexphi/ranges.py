@@ -1,9 +1,9 @@
-"""The numbers that a setting can have, and a message for a number outside. Standard library only."""
+"""The numbers and choices that a setting can have, and a message for any other. Standard library only."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +82,14 @@ def _numbers(value: Any) -> Iterator[float]:
     elif isinstance(value, Mapping | list | tuple):
         for entry in value.values() if isinstance(value, Mapping) else value:
             yield from _numbers(entry)
+
+
+def check_choices(source: str, settings: Mapping[str, Any], choices: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a value that is not among the choices of its setting.
+
+    Raises:
+        InputError: For the first such setting; `source` is the beginning of the message.
+    """
+    for name, allowed in choices.items():
+        if name in settings and settings[name] not in allowed:
+            raise InputError(f"{source}: {name} is {shown(settings[name])}: use {', '.join(allowed)}")

@@ -30,7 +30,7 @@ WAYS: tuple[dict[str, Any], ...] = (
     },
     {"answer_rule": AnswerRule("any", format_gate=False), "opened_think": True},
     {"truncated": True},
-    {"compat": "seed"},
+    {"compat": "original"},
 )
 """Settings of the score: by one of them each text is scored beside the default."""
 AGAIN = 4

@@ -160,7 +160,7 @@ def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: 
     [
         (("extract", "texts.jsonl", "--extractor", "foo"), "extractor is 'foo'"),
         (("extract", "texts.jsonl", "--extractor", "rexkg:nowhere"), "nowhere does not exist"),
-        (("extract", "texts.jsonl", "--compat", "seed"), "lexicon has no option 'compat'"),
+        (("extract", "texts.jsonl", "--compat", "original"), "lexicon has no option 'compat'"),
         (("extract", "texts.jsonl", "--workers", "0"), "workers is 0"),
         (("extract", "nothing.jsonl"), "is no file"),
         (("eval", "nothing.jsonl"), "is no file"),

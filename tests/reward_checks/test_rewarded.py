@@ -121,12 +121,12 @@ def test_rows_are_scored_as_score_does() -> None:
 def test_the_original_scores_a_group_against_its_first_solution() -> None:
     """R1; rows without a group are calls of their own."""
     rows = [ROWS[0], ROWS[1] | {"group": 1}]
-    using = offline_scores.setup(compat="seed")
+    using = offline_scores.setup(compat="original")
     together = offline_scores.score_rows(rows, using, using.open())["rows"]
     apart = offline_scores.score_rows(
         [{k: v for k, v in r.items() if k != "group"} for r in rows], using, using.open()
     )
-    expected = [score(r["completion"], GOLD, compat="seed").graph for r in rows]
+    expected = [score(r["completion"], GOLD, compat="original").graph for r in rows]
     assert [line["rewards"]["external_kg_jac"] for line in together] == expected
     assert apart["rows"][1]["rewards"]["external_kg_jac"] > expected[1]
     assert [line["rewards"]["external_r1v_acc"] for line in together] == [1.0, 1.0]  # of their own rows

@@ -20,7 +20,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Graph
 from chexphi.rewards import AccuracyReward, AnswerRule, GraphReward, GraphRule, score
 from chexphi.rewards.combine import Scheme
-from chexphi.rewards.original import SeedGraphReward
+from chexphi.rewards.original import OriginalGraphReward
 from chexphi.schema import InputError
 
 
@@ -198,13 +198,13 @@ def test_uneven_batches_are_refused() -> None:
         (lambda: AccuracyReward(AnswerRule("substring")), "match is 'substring'"),  # of the evaluation alone
         (lambda: AccuracyReward(AnswerRule("x" * 9000)), "match is a text of 9000 characters"),
         (lambda: AccuracyReward("f1"), "external_r1v_acc: its rule is 'f1': give an AnswerRule"),  # type: ignore[arg-type]
-        (lambda: SeedGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
+        (lambda: OriginalGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
         (lambda: Scheme(combine="mean"), "combine is 'mean': use sum, product, gated"),
         (lambda: Scheme(weights=(1.0,)), "1 reward_weights for 2 rewards: one each"),
         (lambda: Scheme(combine="gated", gate="format"), "gate is 'format': use one of"),
         (lambda: score(GOLD, GOLD, graph_rule=GraphRule("dice")), "measure is 'dice'"),
         (lambda: score(GOLD, GOLD, answer_rule=AnswerRule("fuzzy")), "match is 'fuzzy'"),
-        (lambda: score(GOLD, GOLD, compat="old"), "compat is 'old': use default, seed"),
+        (lambda: score(GOLD, GOLD, compat="old"), "compat is 'old': use default, original"),
         (lambda: graph_score(Graph(), Graph(), measure="dice"), "measure is 'dice'"),
         (lambda: graph_score(Graph(), Graph(), empty="none"), "empty is 'none'"),
     ],

@@ -92,7 +92,7 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"combine": "product", "rewards": [ACCURACY, "repetition"]}, None, "name two rewards"),
         ({"combine": "gated", "gate": "format"}, None, "gate is 'format'"),
         ({"combine": "gated", "gate_at": 0.0}, None, r"gate_at is 0\.0"),
-        ({"combine": "gated", "compat": "seed"}, None, "compat seed knows only combine sum"),
+        ({"combine": "gated", "compat": "original"}, None, "compat original knows only combine sum"),
         ({"empty": "none"}, None, "empty is 'none'"),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),
     ],

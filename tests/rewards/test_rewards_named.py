@@ -43,7 +43,7 @@ def test_format_takes_both_orders_and_trls_own_the_first() -> None:
     assert values("format", [GOLD, GOLD], completion_ids=[[1, 9], [1, 2]]) == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("compat", ["default", "seed"])
+@pytest.mark.parametrize("compat", ["default", "original"])
 @pytest.mark.parametrize(
     "name", ["external_r1v_acc", "external_kg_jac", "format", "think_format_reward", "test_module:own"]
 )
@@ -249,7 +249,7 @@ def test_a_product_of_a_negative_reward_names_the_row() -> None:
 
 
 def test_the_originals_rewards_by_name() -> None:
-    fields = RewardFields(compat="seed")
+    fields = RewardFields(compat="original")
     answer, graph = by_name.open_rewards(fields, by_name.extractor_of(fields))
     turns = [[{"role": "assistant", "content": text}] for text in ("yes", GOLD)]
     assert answer(completions=turns, solution=[GOLD, WRONG]) == [1.0, 0.0]

@@ -76,7 +76,7 @@ def test_the_original_knows_no_contradictions() -> None:
     wrong = "<think>There is a small right pleural effusion.</think><answer>yes</answer>"
     assert score(wrong, GOLD).graph == 0
     assert (
-        score(wrong, GOLD, compat="seed").graph
+        score(wrong, GOLD, compat="original").graph
         == score(wrong, GOLD, graph_rule=GraphRule(contradictions="ignore")).graph
         > 0
     )
@@ -91,7 +91,7 @@ def test_a_repetition_takes_its_share_of_the_graph() -> None:
     assert score(ten, reference).graph == pytest.approx(0.1)
     assert GraphReward(LexiconExtractor())([ten], [reference]) == pytest.approx([0.1])
     assert score(ten, reference, graph_rule=GraphRule(repetitions="ignore")).graph == 1
-    assert score(ten, reference, compat="seed").graph == 1
+    assert score(ten, reference, compat="original").graph == 1
 
 
 @pytest.mark.parametrize("text", MALFORMED)
@@ -180,7 +180,7 @@ def test_the_originals_cases(
     case: str, completion: str, solution: str, seed_acc: float, seed_kg: float | None, acc: float | None,
     kg: float | None,
 ) -> None:  # fmt: skip
-    theirs = score(completion, solution, extractor=Words(), compat="seed")
+    theirs = score(completion, solution, extractor=Words(), compat="original")
     assert theirs.accuracy == seed_acc
     if seed_kg is not None:
         assert theirs.graph == pytest.approx(seed_kg)
@@ -194,7 +194,7 @@ def test_the_originals_other_reward_is_0_where_both_are_empty() -> None:
     expectations: tuple[tuple[Measure, float], ...] = (("jaccard", 1.0), ("f1", 0.0))
     for measure, expected in expectations:
         rule = GraphRule(measure)
-        found = score("", "<think></think>", graph_rule=rule, extractor=Words(), compat="seed")
+        found = score("", "<think></think>", graph_rule=rule, extractor=Words(), compat="original")
         assert found.graph == expected
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from chexphi.graph.types import Graph
-from chexphi.rewards.original import SeedGraphReward, external_r1v_acc
+from chexphi.rewards.original import OriginalGraphReward, external_r1v_acc
 
 
 class WordExtractor:
@@ -36,12 +36,12 @@ class WordExtractor:
     ],
 )
 def test_graph_reward(completions: list[str], solutions: list[str], expected: list[float]) -> None:
-    assert SeedGraphReward(WordExtractor())(completions, solutions, id=["x"]) == pytest.approx(expected)
+    assert OriginalGraphReward(WordExtractor())(completions, solutions, id=["x"]) == pytest.approx(expected)
 
 
 def test_no_solution() -> None:
     with pytest.raises(IndexError):
-        SeedGraphReward(WordExtractor())(["a"], [])
+        OriginalGraphReward(WordExtractor())(["a"], [])
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,6 @@ def test_bad_rewards_stop_before_a_folder_is_made(
 
 
 def test_the_originals_rewards_train(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
-    out = run(tiny_model_dir, pool, tmp_path / "run", "--compat=seed", "--max_steps=1")
+    out = run(tiny_model_dir, pool, tmp_path / "run", "--compat=original", "--max_steps=1")
     rows = list(completions.read(out / "completions.jsonl"))
     assert all(row.rewards["external_kg_jac"] is not None for row in rows)

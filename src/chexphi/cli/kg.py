@@ -20,6 +20,7 @@ from chexphi.cli.options import (
     show,
     show_table,
 )
+from chexphi.compat import is_original
 from chexphi.schema import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def extract(
     one_per_line: OnePerLine = False,
     compat: Annotated[
         str | None,
-        typer.Option("--compat", help="rexkg: `seed` writes the original's graphs, faults included."),
+        typer.Option("--compat", help="rexkg: `original` writes the original's graphs, faults included."),
     ] = None,
     relations: Annotated[
         str | None, typer.Option("--relations", help="rexkg: exact, mixed (faster), approximate (fastest).")
@@ -98,7 +99,7 @@ def extract(
         )
     if not printed and any(Path(file).exists() and out.exists() and out.samefile(file) for file in files):
         raise InputError(f"{out} is both read and written: name another file for --out")
-    texts = _read(files, field, one_per_line, skip_bad=skip_bad, whole=compat == "seed")
+    texts = _read(files, field, one_per_line, skip_bad=skip_bad, whole=is_original(compat or "default"))
     given = {"cache": cache and cache.resolve(), "compat": compat, "relations": relations, "pairs": pairs}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stage.extract(

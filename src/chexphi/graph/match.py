@@ -6,12 +6,12 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from chexphi.compat import Compat, is_original
 from chexphi.graph.types import Graph
-from chexphi.schema import InputError, shown
+from chexphi.ranges import check_choices
 
 Measure = Literal["jaccard", "f1"]
 Empty = Literal["skip", "one", "zero"]
-Compat = Literal["default", "seed"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 EMPTIES: tuple[Empty, ...] = get_args(Empty)
 
@@ -94,10 +94,10 @@ class GraphMatch:
 def compare(predicted: Graph, reference: Graph, *, compat: Compat = "default") -> GraphMatch:
     """Count the entities and relations that are shared, only predicted, or missed.
 
-    The ends of a relation are compared with their labels. In `compat="seed"` only their texts are compared,
-    as in the original (`plugin.py:553-564`): there "no effusion" has the same relations as "effusion".
+    The ends of a relation are compared with their labels. In `compat="original"` only their texts are
+    compared (`plugin.py:553-564`): there "no effusion" has the same relations as "effusion".
     """
-    relations = _relations_without_labels if compat == "seed" else _relations_with_labels
+    relations = _relations_without_labels if is_original(compat) else _relations_with_labels
     return GraphMatch(
         Counts.of(predicted.entities, reference.entities),
         Counts.of(relations(predicted), relations(reference)),
@@ -135,8 +135,8 @@ def score(
     | something | empty part | 0.0 | 0.0 | 0.0 |
     | both parts empty | anything | None: not scorable | by the rows above | by the rows above |
 
-    A part is the entities or the relations. `compat="seed"` compares relations without labels. There an empty
-    part counts as `one` for Jaccard and as `zero` for F1, whatever `empty` is.
+    A part is the entities or the relations. `compat="original"` compares relations without labels. There an
+    empty part counts as `one` for Jaccard and as `zero` for F1, whatever `empty` is.
 
     Returns:
         A value in [0, 1], or None where the reference has nothing to compare with.
@@ -144,9 +144,7 @@ def score(
     Raises:
         InputError: If `measure` or `empty` is unknown.
     """
-    for name, value, choices in (("measure", measure, MEASURES), ("empty", empty, EMPTIES)):
-        if value not in choices:
-            raise InputError(f"score: {name} is {shown(value)}: use {', '.join(choices)}")
-    if compat == "seed":
+    check_choices("score", {"measure": measure, "empty": empty}, {"measure": MEASURES, "empty": EMPTIES})
+    if is_original(compat):
         empty = "one" if measure == "jaccard" else "zero"
     return compare(predicted, reference, compat=compat).score(measure, empty)

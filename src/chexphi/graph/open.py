@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from chexphi.compat import is_original
 from chexphi.graph.cache import DiskCache
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.radgraph import RadgraphExtractor
@@ -17,7 +18,7 @@ from chexphi.schema import InputError, shown
 def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
     """An extractor behind a `Service`, which parses each sentence once.
 
-    With `compat="seed"` it is the extractor itself, because that one cuts texts in its own way.
+    With `compat="original"` it is the extractor itself, because that one cuts texts in its own way.
 
     Args:
         name: `lexicon`, `rexkg:FOLDER`, `radgraph` or `radgraph:MODEL`.
@@ -42,6 +43,6 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         extractor = neural.RexkgExtractor(model, **options)
     else:
         raise InputError(f"extractor is {shown(name)}: use lexicon, rexkg:FOLDER or radgraph")
-    if options.get("compat") == "seed":
+    if is_original(options.get("compat", "default")):
         return extractor
     return Service(extractor, disk=DiskCache(cache) if cache else None)

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from chexphi.compat import is_original
 from chexphi.graph.open import open_extractor
 from chexphi.graph.records import to_row
 from chexphi.schema import InputError
@@ -35,7 +36,7 @@ def here(rows: Sequence[Row], extractor: str, options: Options) -> Iterator[Line
     """In this process."""
     resident = _resident(extractor, tuple(sorted(options.items())))
     for chunk in _chunks(rows):
-        yield _lines(resident, chunk, seed=options.get("compat") == "seed")
+        yield _lines(resident, chunk, seed=is_original(options.get("compat", "default")))
 
 
 def processes(rows: Sequence[Row], extractor: str, options: Options, workers: int) -> Iterator[Lines]:

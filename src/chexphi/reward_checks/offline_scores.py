@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import config, field_values, prompts, ranges
+from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
 from chexphi.ranges import COUNT
 from chexphi.rewards import by_name, settings
@@ -131,7 +132,7 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
         `groups_without_spread` where rows have a `group`, and `rows` in their order, each with `id`,
         `group`, `status`, `rewards` and `total`.
     """
-    alone = using.fields.compat == "seed"  # its calls know one solution, the first
+    alone = is_original(using.fields.compat)  # its calls know one solution, the first
     calls: dict[Any, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         calls[("group", row["group"]) if "group" in row else ("row", number if alone else 0)].append(number)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chexphi import prompts
+from chexphi.compat import is_original
 from chexphi.graph.open import open_extractor
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Graph, Parse
@@ -26,7 +27,7 @@ from chexphi.schema import Example, InputError
 SHIPPED: dict[str, dict[str, Any]] = {
     "default": {},
     "original's rules": {"match": "any", "contradictions": "ignore", "repetitions": "ignore"},
-    "compat seed": {"compat": "seed"},
+    "compat original": {"compat": "original"},
     "product": {"combine": "product"},
     "gated": {"combine": "gated"},
     "F1": {"match": "f1", "measure": "f1"},
@@ -195,8 +196,8 @@ def _means(lines: Sequence[Line]) -> dict[str, float | None]:
 
 
 def _earner(using: Setup, reader: Extractor) -> Earn:
-    """What completions earn under one configuration; with compat seed each row is a call of its own."""
-    rewards, alone = using.open(reader), using.fields.compat == "seed"
+    """What completions earn under one configuration; with compat original each row is a call of its own."""
+    rewards, alone = using.open(reader), is_original(using.fields.compat)
     counts_tokens = any(name in PENALTIES for name in using.fields.rewards)
     numbers: dict[str, int] = {}
 

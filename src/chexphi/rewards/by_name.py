@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from chexphi.compat import is_original
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.rewards import original, radeval_reward
@@ -24,9 +25,9 @@ from chexphi.schema import InputError
 
 
 def extractor_of(fields: RewardFields) -> Extractor:
-    """What reads the graphs; with `compat` seed the neural extractor reads texts as the original does."""
-    if fields.compat == "seed" and fields.extractor.startswith("rexkg:"):
-        return open_extractor(fields.extractor, compat="seed")
+    """What reads the graphs; with `compat` original the neural extractor reads texts as the original does."""
+    if is_original(fields.compat) and fields.extractor.startswith("rexkg:"):
+        return open_extractor(fields.extractor, compat="original")
     return open_extractor(fields.extractor)
 
 
@@ -90,8 +91,8 @@ def trainer_rewards(
 def _open(
     name: str, fields: RewardFields, extractor: Extractor, ends: frozenset[int], longest: int | None
 ) -> Callable[..., Any]:
-    if name in (ACCURACY, GRAPH) and fields.compat == "seed":
-        return _seed(name, fields, extractor)
+    if name in (ACCURACY, GRAPH) and is_original(fields.compat):
+        return _original(name, fields, extractor)
     if name == ACCURACY:
         return AccuracyReward(fields, ends)
     if name == GRAPH:
@@ -113,8 +114,8 @@ def _open(
     return functools.partial(_as_conversations, trl.think_format_reward)
 
 
-def _seed(name: str, fields: RewardFields, extractor: Extractor) -> Callable[..., Any]:
-    graph = original.SeedGraphReward(extractor, fields.measure)
+def _original(name: str, fields: RewardFields, extractor: Extractor) -> Callable[..., Any]:
+    graph = original.OriginalGraphReward(extractor, fields.measure)
     function: Callable[..., Any] = graph if name == GRAPH else original.external_r1v_acc
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float]:

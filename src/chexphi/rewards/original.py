@@ -17,11 +17,11 @@ from chexphi.rewards import rules
 _FIRST_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f]*")
 
 
-class SeedGraphReward:
+class OriginalGraphReward:
     """Every completion, whole, against the reasoning of the *first* solution.
 
-    The original's figures come out with `RexkgExtractor(folder, compat="seed")`. With `measure="f1"` it is
-    the original's other reward, which no name led to (`kgkg`, `plugin.py:269-339`).
+    `RexkgExtractor(folder, compat="original")` gives the original's figures. With `measure="f1"` this is the
+    original's other reward, which no name led to (`kgkg`, `plugin.py:269-339`).
     """
 
     __name__ = "external_kg_jac"
@@ -40,7 +40,7 @@ class SeedGraphReward:
         think = _between("think", solution[0])
         reference = solution[0] if think is None else think
         *predicted, gold = self.extractor.extract([*completions, reference])
-        scores = (match.score(graph, gold, measure=self.measure, compat="seed") for graph in predicted)
+        scores = (match.score(graph, gold, measure=self.measure, compat="original") for graph in predicted)
         return [score for score in scores if score is not None]  # it always is a number
 
 

@@ -7,12 +7,11 @@ these fields. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from chexphi.answers import REWARD_MATCHES
 from chexphi.graph.match import EMPTIES, MEASURES
+from chexphi.ranges import check_choices
 from chexphi.schema import InputError, shown
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -80,14 +79,3 @@ def check(where: str, *rules: AnswerRule | GraphRule) -> None:
         if not isinstance(rule, AnswerRule | GraphRule):
             raise InputError(f"{where}: its rule is {shown(rule)}: give an AnswerRule or a GraphRule")
         check_choices(where, vars(rule), CHOICES)
-
-
-def check_choices(where: str, values: Mapping[str, Any], choices: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a value that is not among the choices of its setting.
-
-    Raises:
-        InputError: For the first such setting; `where` is the beginning of the message.
-    """
-    for name, known in choices.items():
-        if name in values and values[name] not in known:
-            raise InputError(f"{where}: {name} is {shown(values[name])}: use {', '.join(known)}")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chexphi import answers, prompts
+from chexphi import answers, prompts, ranges
+from chexphi.compat import Compat, canonical, is_original
 from chexphi.graph import claims
 from chexphi.graph import match as matching
-from chexphi.graph.match import Compat, GraphMatch
+from chexphi.graph.match import GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
@@ -177,23 +178,23 @@ def score(
         answer_rule: When an answer is right; see `accuracy`.
         graph_rule: What a graph earns; see `score_graph`.
         scheme: Which rewards make the total, and how.
-        compat: `seed` computes both rewards as the original does, faults included; `answer`, `truncated` and
-            all of both rules but `measure` are then without effect.
+        compat: `original` computes both rewards as the original does, faults included. Then `answer`,
+            `truncated` and all settings of both rules but `measure` have no effect. `seed` means the same.
 
     Raises:
         InputError: For an unknown value of a setting, if `scheme` names a reward that is not among the parts
             of a `Score`, or for a completion, reference or answer of a wrong type.
     """
     rules.check("score", answer_rule, graph_rule)
-    rules.check_choices("score", {"compat": compat}, settings.CHOICES)
+    ranges.check_choices("score", {"compat": canonical(compat)}, settings.CHOICES)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()
     reference = columns.solution_text(reference, "score: the reference")
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
-    if compat == "seed":
+    if is_original(compat):
         right = original.answer_score(text, reference)
-        (graph,) = original.SeedGraphReward(reader, graph_rule.measure)([text], [reference])
+        (graph,) = original.OriginalGraphReward(reader, graph_rule.measure)([text], [reference])
         total = _total(scheme, _parts(parsed.status, right, graph))
         return Score(parsed.status, right, graph, None, None, parsed.words, total)
     written = prompts.reference_reasoning(reference)

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chexphi import ranges
+from chexphi import compat, ranges
+from chexphi.compat import canonical
 from chexphi.ranges import COUNT, FINITE, Range
 from chexphi.rewards import rules
 from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
@@ -14,7 +15,7 @@ from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.schema import InputError, shown
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
-CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": ("default", "seed")}
+CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": compat.CHOICES}
 """Of what is no rule of one reward; for those see `rules`."""
 
 RANGES = {
@@ -52,8 +53,11 @@ class RewardFields(GraphRule, AnswerRule):
     repetition_ngram: int = field(default=3, metadata={"help": "tokens of what may not come again"})
     compat: str = field(
         default="default",
-        metadata={"help": "seed: both rewards and dynamic_sample as in the original, faults included"},
+        metadata={"help": "original: both rewards and dynamic_sample as in the original, faults included"},
     )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "compat", canonical(self.compat))  # as config.yaml and the manifest have it
 
 
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
@@ -70,7 +74,7 @@ def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where
     for name in fields.rewards:
         check_name(name, where)
     rules.check(where, fields)
-    rules.check_choices(where, vars(fields), CHOICES)
+    ranges.check_choices(where, vars(fields), CHOICES)
     ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, where)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):
         raise InputError(f"{where}: rewards is {shown(fields.rewards)}: name each reward once")
@@ -94,8 +98,8 @@ def _check_combination(fields: RewardFields, weights: Sequence[float], where: st
         )
     if fields.combine == "gated" and (fields.gate or joined[0]) not in joined:
         raise InputError(f"{where}: gate is {shown(fields.gate)}: use one of {', '.join(joined)}")
-    if fields.compat == "seed":
-        raise InputError(f"{where}: compat seed knows only combine sum: leave one of them out")
+    if compat.is_original(fields.compat):
+        raise InputError(f"{where}: compat original knows only combine sum: leave one of them out")
 
 
 def check_name(name: str, where: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi.compat import canonical
 from chexphi.files import read_object
 from chexphi.schema import InputError
 from chexphi.yaml_files import read_yaml
@@ -78,9 +79,14 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's settings and TRL's in one mapping: they never have a name in common."""
+    """The recipe's settings and TRL's in one mapping: they never have a name in common.
+
+    A run of an earlier version may have `compat: seed`, which is `original` now.
+    """
     trainer = config.get("trainer")
     recipe = {name: value for name, value in config.items() if name != "trainer"}
+    if "compat" in recipe:
+        recipe["compat"] = canonical(recipe["compat"])
     return recipe | (trainer if isinstance(trainer, dict) else {})
 
 

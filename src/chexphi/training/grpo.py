@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig
 
 from chexphi import config, ranges
+from chexphi.compat import is_original
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, trainable
@@ -246,7 +247,7 @@ def make_trainer(
         return LoggedGRPOTrainer(**parts)
     prompts = len(parts["train_dataset"])
     state = SamplingState.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
-    rule = spread_rule.make_rule(recipe.max_resample_times, original=recipe.compat == "seed")
+    rule = spread_rule.make_rule(recipe.max_resample_times, original=is_original(recipe.compat))
     return ResamplingGRPOTrainer(rule=rule, sampling_state=state, **parts)
 
 

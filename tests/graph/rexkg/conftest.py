@@ -131,5 +131,5 @@ def extractors(random_checkpoint: Path) -> dict[str, RexkgExtractor]:
     return {
         "default": RexkgExtractor(random_checkpoint),
         "approximate": RexkgExtractor(random_checkpoint, relations="approximate"),
-        "seed": RexkgExtractor(random_checkpoint, compat="seed"),
+        "seed": RexkgExtractor(random_checkpoint, compat="original"),
     }

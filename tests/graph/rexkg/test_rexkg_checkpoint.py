@@ -221,9 +221,9 @@ def test_unused_markers_that_do_not_exist_are_refused(random_checkpoint: Path) -
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"compat": "seed", "relations": "approximate"}, "reads each pair by itself"),
-        ({"compat": "seed"}, "128 positions"),
-        ({"compat": "old"}, "unknown compat 'old': use default or seed"),
+        ({"compat": "original", "relations": "approximate"}, "reads each pair by itself"),
+        ({"compat": "original"}, "128 positions"),
+        ({"compat": "old"}, "unknown compat 'old': use default or original"),
         ({"markers": "typed"}, "unknown markers 'typed': use unk or unused"),
         ({"relations": "all"}, "unknown relations 'all': use exact or approximate"),
         ({"dtype": "int8"}, "unknown dtype 'int8'"),

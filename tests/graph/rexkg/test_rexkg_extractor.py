@@ -64,6 +64,14 @@ def test_mixed_reads_the_doubtful_pairs_again(
     assert exact & approximate <= some <= exact | approximate
 
 
+def test_the_earlier_spelling_of_the_original_is_the_original(random_checkpoint: Path) -> None:
+    graphs = [
+        RexkgExtractor(random_checkpoint, compat=compat).extract_seed(["No mass."])
+        for compat in ("seed", "original")
+    ]
+    assert graphs[0] == graphs[1]
+
+
 @pytest.mark.parametrize("relations", ["exact", "approximate"])
 def test_pairs_of_the_scheme_are_judged_as_among_all(random_checkpoint: Path, relations: Relations) -> None:
     texts = [". ".join(SENTENCES), "a small left pleural effusion and no mass in the heart or the lung."]
@@ -74,7 +82,7 @@ def test_pairs_of_the_scheme_are_judged_as_among_all(random_checkpoint: Path, re
         assert fewer.edges == {edge for edge in parse.edges if (label[edge[0]], label[edge[2]]) in RELATED}
     assert sum(len(parse.edges) for parse in found) > 0
     with pytest.raises(InputError, match="pairs='all'"):
-        RexkgExtractor(random_checkpoint, compat="seed", pairs="scheme")
+        RexkgExtractor(random_checkpoint, compat="original", pairs="scheme")
 
 
 HARD = (
@@ -132,7 +140,7 @@ def test_what_the_default_mends(legible_checkpoint: Path, text: str, default: in
     (parse,) = RexkgExtractor(legible_checkpoint).parse([text])
     assert [(m.text, m.label) for m in parse.mentions] == [("mass", "disorder_present")] * default
     assert [text[m.start : m.end].lower() for m in parse.mentions] == ["mass"] * default
-    sentences = RexkgExtractor(legible_checkpoint, compat="seed").sentences_seed([text])[0]
+    sentences = RexkgExtractor(legible_checkpoint, compat="original").sentences_seed([text])[0]
     assert sum(len(sentence["predicted_ner"]) for sentence in sentences) == seed
 
 
@@ -147,7 +155,7 @@ def test_twenty_thousand_words(legible_checkpoint: Path, caplog: pytest.LogCaptu
             assert {abs(head - tail) for head, _, tail in parse.edges} == {1, 2}
     messages = [record.getMessage() for record in caplog.records if record.name.endswith("extractor")]
     assert [message[:27] for message in messages] == ["A sentence has 200 entities"] * 2
-    (graph,) = RexkgExtractor(legible_checkpoint, compat="seed").extract_seed([text])
+    (graph,) = RexkgExtractor(legible_checkpoint, compat="original").extract_seed([text])
     assert graph["entities"] == {"mass": "disorder_present"}
 
 
@@ -213,5 +221,5 @@ def test_sentences_are_read_once_a_call(extractors) -> None:
 def test_each_mode_has_its_own_questions(extractors) -> None:
     with pytest.raises(InputError, match="keeps no places"):
         extractors["seed"].parse(["No mass."])
-    with pytest.raises(InputError, match="need compat='seed'"):
+    with pytest.raises(InputError, match="need compat='original'"):
         extractors["default"].extract_seed(["No mass."])

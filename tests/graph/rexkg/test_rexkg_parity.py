@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chexphi.graph.rexkg.extractor import RexkgExtractor
-from chexphi.rewards.original import SeedGraphReward, external_r1v_acc
+from chexphi.rewards.original import OriginalGraphReward, external_r1v_acc
 
 MANY_PAIRS = 300
 
@@ -24,7 +24,7 @@ def parity(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor(parity: Path) -> RexkgExtractor:
-    return RexkgExtractor(parity, compat="seed", device="cpu")
+    return RexkgExtractor(parity, compat="original", device="cpu")
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def test_graphs_of_the_original_with_many_pairs(parity: Path, extractor: RexkgEx
 
 
 def test_rewards_of_the_original(parity: Path, extractor: RexkgExtractor) -> None:
-    reward = SeedGraphReward(extractor)
+    reward = OriginalGraphReward(extractor)
     for case in rows(parity / "rewards.jsonl"):
         given = case["completions"], case["solutions"]
         assert external_r1v_acc(*given) == case["external_r1v_acc"], case["case"]

@@ -175,7 +175,7 @@ def test_a_step_without_any_spread_leaves_the_policy_as_it_is(
 
 
 def test_the_originals_rule_trains_on_its_own_batch(run: Run, tmp_path: Path) -> None:
-    out = run(tmp_path / "run", lambda place: False, "--compat=seed", "--max_resample_times=1")
+    out = run(tmp_path / "run", lambda place: False, "--compat=original", "--max_resample_times=1")
     rows = rows_of(out)
     for step in (1, 2):
         mine = [row for row in rows if row.step == step]

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from chexphi import compat as compats
+from chexphi.compat import Compat, canonical, is_original
 from chexphi.graph.lexicon.context import context_of
 from chexphi.graph.lexicon.spans import Span
 from chexphi.graph.rexkg import checkpoint, seed
@@ -36,7 +38,6 @@ from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
 
-Compat = Literal["default", "seed"]
 Relations = Literal["exact", "approximate", "mixed"]
 Pairs = Literal["all", "scheme"]
 Words = tuple[str, ...]
@@ -62,7 +63,7 @@ class RexkgExtractor:
     Args:
         folder: Checkpoint in the published layout: `run_entity/`, `run_relation/` and the folder of the
             relation model's tokenizer.
-        compat: `seed` cuts texts and limits as the original does, so that graphs are the same, faults
+        compat: `original` cuts texts and limits as the original does, so that graphs are the same, faults
             included; the default has none of these cuts.
         markers: `unk` writes the original's typed markers, which are [UNK] where the tokenizer does not know
             them; `unused` writes `[unusedN]`. None: `unused` where the checkpoint has `special_tokens.json`.
@@ -84,13 +85,15 @@ class RexkgExtractor:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
-        _check("compat", compat, get_args(Compat))
+        self.compat = canonical(compat)
+        _check("compat", self.compat, compats.CHOICES)
         _check("markers", markers or "unk", get_args(Markers))
         _check("relations", relations, get_args(Relations))
         _check("pairs", pairs, get_args(Pairs))
-        if compat == "seed" and (relations, pairs) != ("exact", "all"):
-            raise InputError("compat='seed' reads each pair by itself: leave relations='exact', pairs='all'")
-        self.compat: Compat = compat
+        if is_original(compat) and (relations, pairs) != ("exact", "all"):
+            raise InputError(
+                "compat='original' reads each pair by itself: leave relations='exact', pairs='all'"
+            )
         self._folder, self._options = Path(folder), f"{markers}-{relations}-{pairs}-{dtype}"
         parts = checkpoint.load(folder, device=device, dtype=dtype)
         self._entity, self._relation = parts.entity, parts.relation
@@ -102,12 +105,12 @@ class RexkgExtractor:
             marks = {labels: ids for labels, ids in marks.items() if labels in RELATED}
         limits = [_limit(model, compat) for model in (self._entity, self._relation)]
         self._warned = False
-        self._longest = None if compat == "seed" else longest_word(min(limits))
+        self._longest = None if is_original(compat) else longest_word(min(limits))
         self._entity_rows: Planner = seed.seed_entity_rows
         self._pair_rows: Planner = partial(seed.seed_pair_rows, marks=marks)
         self._many_rows: Planner | None = None
         self._ahead = AHEAD if relations == "mixed" else 0.0
-        if compat == "default":
+        if not is_original(compat):
             self._entity_rows = partial(entity_windows, limit=limits[0])
             self._pair_rows = partial(pair_rows, marks=marks, limit=limits[1])
             if relations != "exact":
@@ -124,8 +127,8 @@ class RexkgExtractor:
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """One parse a sentence, in order: for the resident service, which cuts and caches them."""
-        if self.compat == "seed":
-            raise InputError("compat='seed' keeps no places: use extract or extract_seed")
+        if is_original(self.compat):
+            raise InputError("compat='original' keeps no places: use extract or extract_seed")
         cut = [self._words_of(_whole(text)) for text in texts]
         found = self._find([words for words, _ in cut])
         return [
@@ -134,8 +137,8 @@ class RexkgExtractor:
         ]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
-        """One graph a text, in order. In `compat="seed"` a text's last label is its only one."""
-        if self.compat == "seed":
+        """One graph a text, in order. In `compat="original"` a text's last label is its only one."""
+        if is_original(self.compat):
             return [seed.to_graph(row) for row in self.extract_seed(texts)]
         return [parse.graph for parse in self.parse(texts)]
 
@@ -146,8 +149,8 @@ class RexkgExtractor:
 
     def sentences_seed(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         """The step before: the sentences of each text, with `predicted_ner` and `predicted_relations`."""
-        if self.compat != "seed":
-            raise InputError("the original's graphs need compat='seed'")
+        if not is_original(self.compat):
+            raise InputError("the original's graphs need compat='original'")
         for at, text in enumerate(texts):
             if _whole(text) != text:
                 raise InputError(f"text {at} holds half of a surrogate pair: decode it again")
@@ -204,7 +207,7 @@ class RexkgExtractor:
         yield from read(again, self._pair_rows, entities, doubtful)
 
     def _warn_of_cut(self, most: int) -> None:
-        if self.compat == "default" and not self._warned and most * (most - 1) > MOST_PAIRS:
+        if not is_original(self.compat) and not self._warned and most * (most - 1) > MOST_PAIRS:
             self._warned = True
             logger.warning(
                 "A sentence has %d entities: relations are looked for between near ones only.", most
@@ -216,12 +219,12 @@ def _check(name: str, value: str, known: Sequence[str]) -> None:
         raise InputError(f"unknown {name} {value!r}: use {' or '.join(known)}")
 
 
-def _limit(model: EntityModel | RelationModel, compat: Compat) -> int:
+def _limit(model: EntityModel | RelationModel, compat: str) -> int:
     """Pieces of a row without [CLS] and [SEP]."""
     positions = model.bert.config.max_position_embeddings
-    if compat == "seed" and positions < seed.ENTITY_LIMIT:
+    if is_original(compat) and positions < seed.ENTITY_LIMIT:
         raise InputError(
-            f"compat='seed' reads {seed.ENTITY_LIMIT} pieces at once and the checkpoint has {positions} "
+            f"compat='original' reads {seed.ENTITY_LIMIT} pieces at once and the checkpoint has {positions} "
             "positions: use compat='default'"
         )
     return min(MOST_PIECES, positions) - 2

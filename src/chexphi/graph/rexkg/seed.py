@@ -1,4 +1,4 @@
-"""The cuts and the graph form of the original, for `compat="seed"`."""
+"""The cuts and the graph form of the original, for `compat="original"`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences and words as the original cuts them (`utils/get_reward_data.py`), for `compat="seed"`.
+"""Sentences and words as the original cuts them (`utils/get_reward_data.py`), for `compat="original"`.
 
 Pure Python. What is odd here is odd on purpose: the published weights were rewarded on these sentences.
 """

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from trl import GRPOTrainer
 
+from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
 from chexphi.rewards import by_name
 from chexphi.rewards.checked import row_name
@@ -60,7 +61,7 @@ def find(fields: RewardFields, extractor: Extractor, examples: Sequence[Example]
     """
     library = [name for name in fields.rewards if name.startswith("radeval:")]
     ours = [name for name in (ACCURACY, *library, GRAPH) if name in fields.rewards]
-    if fields.compat == "seed" or len(ours) < len(fields.rewards):  # always a number, or a user's own
+    if is_original(fields.compat) or len(ours) < len(fields.rewards):  # always a number, or a user's own
         return []
     unscored = list(examples)
     for reward in by_name.open_rewards(dataclasses.replace(fields, rewards=ours), extractor):
