@@ -28,7 +28,7 @@ from rich.table import Table
 from safetensors.torch import save_file
 from transformers import BertConfig
 
-from chexphi.graph.rexkg.batch import batches, inputs
+from chexphi.graph.rexkg.batch import batches, model_inputs
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.rexkg.rows import Row
@@ -106,7 +106,7 @@ def recorded(extractor: RexkgExtractor) -> Iterator[dict[Any, list[tuple[Row, in
 def forward(bert: Any, rows: list[Row], budget: int) -> None:
     """The bare passes: sorted by length, no padding beyond a batch."""
     for batch in batches([len(row.ids) for row in rows], budget):
-        bert(**inputs([rows[position] for position in batch], PAD))
+        bert(**model_inputs([rows[position] for position in batch], PAD))
 
 
 def few_entities(extractor: RexkgExtractor, texts: list[str]) -> None:

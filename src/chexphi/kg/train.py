@@ -24,7 +24,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel, get_linear_schedu
 
 from chexphi import atomic, model_folder, ranges
 from chexphi.files import read_object
-from chexphi.graph.rexkg.batch import scores
+from chexphi.graph.rexkg.batch import candidate_logits
 from chexphi.graph.rexkg.checkpoint import ENTITY, RELATION, TOKENIZER, WEIGHTS, default_device
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
@@ -243,9 +243,9 @@ def _step(
     model: EntityModel | RelationModel, batch: Sequence[Example], optimizer: torch.optim.Optimizer, pad: int
 ) -> float:
     model.train()
-    found = scores(model, [row for row, _ in batch], pad)
-    labels = torch.tensor([label for _, own in batch for label in own], device=found.device)
-    loss = cross_entropy(found, labels)
+    logits = candidate_logits(model, [row for row, _ in batch], pad)
+    labels = torch.tensor([label for _, own in batch for label in own], device=logits.device)
+    loss = cross_entropy(logits, labels)
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

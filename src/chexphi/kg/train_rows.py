@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator, Sequence
 
 from chexphi.graph.rexkg.approximate import approximate_rows
-from chexphi.graph.rexkg.batch import Planner, batches
-from chexphi.graph.rexkg.rows import MOST_PIECES, MarkTable, Row, entity_windows, longest_word, pair_rows
+from chexphi.graph.rexkg.batch import RowPlanner, batches
+from chexphi.graph.rexkg.rows import MAX_PIECES, MarkTable, Row, entity_windows, max_word_pieces, pair_rows
 from chexphi.graph.rexkg.vocabulary import Pieces, Vocabulary
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.kg.annotated import Annotated
 
-LIMIT = MOST_PIECES - 2
+LIMIT = MAX_PIECES - 2
 
 Example = tuple[Row, list[int]]
 """A row, and the label of each of its places."""
@@ -54,7 +54,7 @@ def _entity_examples(row: Annotated, vocabulary: Vocabulary) -> Iterator[Example
 
 
 def _relation_examples(
-    row: Annotated, vocabulary: Vocabulary, marks: MarkTable, reading: Planner
+    row: Annotated, vocabulary: Vocabulary, marks: MarkTable, reading: RowPlanner
 ) -> Iterator[Example]:
     entities = sorted(row.places)
     labels = {
@@ -68,7 +68,7 @@ def _relation_examples(
 def _pieces(row: Annotated, vocabulary: Vocabulary) -> Pieces:
     words = [word.lower() for word in row.words]
     vocabulary.learn(words)
-    return vocabulary.pieces(words, longest_word(LIMIT))
+    return vocabulary.pieces(words, max_word_pieces(LIMIT))
 
 
 def _batches(examples: Sequence[Example], tokens: int, rng: random.Random) -> list[list[Example]]:

@@ -221,7 +221,7 @@ def test_unused_markers_that_do_not_exist_are_refused(random_checkpoint: Path) -
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"compat": "original", "relations": "approximate"}, "reads each pair by itself"),
+        ({"compat": "original", "relations": "approximate"}, "reads each pair alone"),
         ({"compat": "original"}, "128 positions"),
         ({"compat": "old"}, "unknown compat 'old': use default or original"),
         ({"markers": "typed"}, "unknown markers 'typed': use unk or unused"),

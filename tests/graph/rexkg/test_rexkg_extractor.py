@@ -52,7 +52,7 @@ def test_mixed_reads_the_doubtful_pairs_again(
     texts = [". ".join(SENTENCES)]
 
     def edges(relations: Relations, ahead: float = 0.0) -> frozenset[tuple[int, str, int]]:
-        monkeypatch.setattr(extractor, "AHEAD", ahead)
+        monkeypatch.setattr(extractor, "MIN_MARGIN", ahead)
         return RexkgExtractor(random_checkpoint, relations=relations).parse(texts)[0].edges
 
     exact, approximate = edges("exact"), edges("approximate")
@@ -219,7 +219,7 @@ def test_sentences_are_read_once_a_call(extractors) -> None:
 
 
 def test_each_mode_has_its_own_questions(extractors) -> None:
-    with pytest.raises(InputError, match="keeps no places"):
+    with pytest.raises(InputError, match="keeps no positions"):
         extractors["seed"].parse(["No mass."])
     with pytest.raises(InputError, match="need compat='original'"):
         extractors["default"].extract_seed(["No mass."])

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.graph.rexkg.approximate import approximate_rows
-from chexphi.graph.rexkg.batch import batches, inputs
+from chexphi.graph.rexkg.batch import batches, model_inputs
 from chexphi.graph.rexkg.rows import (
-    MOST_PAIRS,
+    MAX_PAIRS,
     Row,
     entity_windows,
-    longest_word,
-    marked,
+    max_word_pieces,
     pair_rows,
     pairs,
+    with_markers,
 )  # fmt: skip
 from chexphi.graph.rexkg.seed import seed_entity_rows
 from chexphi.graph.rexkg.vocabulary import Vocabulary
@@ -55,12 +55,12 @@ SPANS = st.tuples(st.integers(0, 30), st.integers(0, 7))
 
 @given(COUNTS, LIMITS)
 def test_every_span_is_judged_once_where_its_pieces_stand(counts: list[int], limit: int) -> None:
-    pieces, vocabulary = sentence(counts, longest_word(limit))
+    pieces, vocabulary = sentence(counts, max_word_pieces(limit))
     seen = []
     for row, judged in entity_windows(pieces, vocabulary, limit):
         assert len(row.ids) <= limit + 2
         assert (row.ids[0], row.ids[-1]) == (1, 2)
-        for (first, last), (a, b, width) in zip(judged, row.places, strict=True):
+        for (first, last), (a, b, width) in zip(judged, row.candidates, strict=True):
             assert row.ids[a : b + 1] == pieces.flat[pieces.starts[first] : pieces.starts[last + 1]]
             assert width == last - first + 1
         seen += judged
@@ -109,18 +109,18 @@ def test_markers_stand_where_a_loop_puts_them(counts: list[int], one, other) -> 
     pieces, vocabulary = sentence(counts)
     subject, object_ = span(one, len(counts)), span(other, len(counts))
     whole = (0, len(counts))
-    ids, s, o = marked(pieces, vocabulary, whole, subject, object_, MARKS["a", "a"])
+    ids, s, o = with_markers(pieces, vocabulary, whole, subject, object_, MARKS["a", "a"])
     assert (list(ids), s, o) == looped(counts, subject, object_, whole, pieces.flat, pieces.starts)
 
 
 @given(COUNTS, st.lists(SPANS, min_size=2, max_size=5), LIMITS)
 def test_pairs_stand_in_windows_that_hold_both(counts: list[int], places, limit: int) -> None:
-    pieces, vocabulary = sentence(counts, longest_word(limit))
+    pieces, vocabulary = sentence(counts, max_word_pieces(limit))
     entities = sorted({(*span(place, len(counts)), "a") for place in places})
     asked = set()
     for row, judged in pair_rows(pieces, vocabulary, entities, marks=MARKS, limit=limit):
         assert len(row.ids) <= limit + 2
-        for (head, tail), (s, o) in zip(judged, row.places, strict=True):
+        for (head, tail), (s, o) in zip(judged, row.candidates, strict=True):
             assert (row.ids[s], row.ids[o]) == (-1, -2)
             inside = entities[tail][:2], row.ids.index(-2), row.ids.index(-4)
             bare = [piece for piece in row.ids[inside[1] : inside[2]] if piece >= 0]
@@ -139,8 +139,8 @@ def test_without_types_both_directions_share_a_row(counts: list[int], places) ->
     plans = list(pair_rows(pieces, vocabulary, entities, marks=UNKNOWN, limit=10_000))
     assert len(plans) <= len(entities) * (len(entities) - 1) // 2
     for row, judged in plans:
-        for (head, tail), place in zip(judged, row.places, strict=True):
-            ids, *opens = marked(
+        for (head, tail), place in zip(judged, row.candidates, strict=True):
+            ids, *opens = with_markers(
                 pieces, vocabulary, (0, len(counts)), entities[head][:2], entities[tail][:2], (3,) * 4
             )
             assert (row.ids, place) == (ids, tuple(opens))
@@ -148,24 +148,24 @@ def test_without_types_both_directions_share_a_row(counts: list[int], places) ->
 
 @pytest.mark.parametrize("count", [0, 1, 2, 45, 46, 47, 300, 3000])
 def test_pairs_of_a_sentence_are_bounded(count: int) -> None:
-    found = list(pairs(count, MOST_PAIRS))
+    found = list(pairs(count, MAX_PAIRS))
     assert found == sorted(set(found))
-    assert len(found) == min(count * (count - 1), len(found)) <= MOST_PAIRS
-    if count * (count - 1) <= MOST_PAIRS:
+    assert len(found) == min(count * (count - 1), len(found)) <= MAX_PAIRS
+    if count * (count - 1) <= MAX_PAIRS:
         assert len(found) == count * (count - 1)
     else:
         assert {tail - head for head, tail in found} >= {-1, 1}
-        assert len(found) > MOST_PAIRS // 2
+        assert len(found) > MAX_PAIRS // 2
 
 
 def test_the_original_cuts_spans_and_pieces_at_500() -> None:
     pieces, vocabulary = sentence([9] * 80)
     ((row, judged),) = seed_entity_rows(pieces, vocabulary)
-    assert len(row.ids) == len(judged) == len(row.places) == 500
+    assert len(row.ids) == len(judged) == len(row.candidates) == 500
     assert judged == [(a, b) for a, b in product(range(80), range(80)) if a <= b < a + 8][:500]
     assert row.ids[-1] != 2
-    assert max(place[0] for place in row.places) == max(place[1] for place in row.places) == 499
-    assert row.places[0] == (1, 9, 1)
+    assert max(place[0] for place in row.candidates) == max(place[1] for place in row.candidates) == 499
+    assert row.candidates[0] == (1, 9, 1)
 
 
 @given(st.lists(st.integers(1, 30), max_size=30), st.integers(1, 100))
@@ -182,14 +182,14 @@ def test_markers_behind_the_text_look_at_it_and_at_their_own_four() -> None:
     ((row, judged),) = approximate_rows(pieces, vocabulary, entities, marks=MARKS, limit=100)
     assert judged == list(pairs(3, None))
     assert len(row.ids) == 6 + 4 * 6
-    assert sorted(row.behind[:4]) == [1, 1, 2, 3]
-    for (s, o), (head, tail) in zip(row.places, judged, strict=True):
+    assert sorted(row.marker_positions[:4]) == [1, 1, 2, 3]
+    for (s, o), (head, tail) in zip(row.candidates, judged, strict=True):
         assert (row.ids[s], row.ids[o]) == (-1, -2)
-        assert (row.behind[s - 6], row.behind[o - 6]) == tuple(
+        assert (row.marker_positions[s - 6], row.marker_positions[o - 6]) == tuple(
             pieces.starts[entities[e][0]] + 1 for e in (head, tail)
         )
-    short, plain = Row((1, 100, 2, 3, 3, 3, 3), behind=(1, 1, 1, 1)), Row((1, 100, 101, 2))
-    batch = inputs([row, short, plain], 0)
+    short, plain = Row((1, 100, 2, 3, 3, 3, 3), marker_positions=(1, 1, 1, 1)), Row((1, 100, 101, 2))
+    batch = model_inputs([row, short, plain], 0)
     assert batch["position_ids"][1].tolist() == [0, 1, 2, 1, 1, 1, 1, *[0] * 23]
     assert batch["position_ids"][2].tolist() == [0, 1, 2, 3, *[0] * 26]
     mask = batch["attention_mask"]
@@ -206,9 +206,9 @@ def test_without_types_both_directions_share_their_markers(counts: list[int], pl
     entities = sorted({(*span(place, len(counts)), "a") for place in places})
     judged = []
     for row, asked in approximate_rows(pieces, vocabulary, entities, marks=UNKNOWN, limit=10_000):
-        assert len(row.ids) - row.text <= 4 * len(asked) // 2
-        for (head, tail), at in zip(asked, row.places, strict=True):
+        assert len(row.ids) - row.text_length <= 4 * len(asked) // 2
+        for (head, tail), at in zip(asked, row.candidates, strict=True):
             wanted = [pieces.starts[entities[end][0]] + 1 for end in (head, tail)]
-            assert [row.behind[place - row.text] for place in at] == wanted
+            assert [row.marker_positions[place - row.text_length] for place in at] == wanted
         judged += asked
     assert sorted(judged) == list(pairs(len(entities), None))

@@ -1,4 +1,5 @@
 """The neural extractor in the PURE design, as ReXKG uses it. Needs torch and transformers.
 
-Nothing of the light core imports this package: `from chexphi.graph.rexkg.extractor import RexkgExtractor`.
+The core without torch does not import this package: `from chexphi.graph.rexkg.extractor import
+RexkgExtractor`.
 """

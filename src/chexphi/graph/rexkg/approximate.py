@@ -1,7 +1,7 @@
-"""PURE's approximation: many pairs of a sentence in one row, their markers behind the text.
+"""PURE's approximation: one row has many pairs of a sentence, with their markers after the text.
 
-A marker has the position of the piece that it stands at and looks at the text and at the other three of
-its pair; the text looks at itself alone (arXiv 2010.12812, section 3.3).
+A marker has the position of the piece that it marks. It attends to the text and to the other three markers of
+its pair. The text attends only to itself (arXiv 2010.12812, section 3.3).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from chexphi.graph.rexkg.rows import (
-    MOST_PAIRS,
+    MAX_PAIRS,
+    CandidateRow,
     Entity,
     MarkTable,
     Pair,
-    Plan,
     Row,
     pair_rows,
     pairs,
@@ -22,45 +22,55 @@ from chexphi.graph.rexkg.rows import (
 from chexphi.graph.rexkg.vocabulary import Pieces, Vocabulary
 
 Mark = tuple[int, int]
-"""Piece and position."""
-GROUPS = 64
-"""Pairs of one row: attention grows with the square of a row (our choice)."""
+"""Piece id and position of a marker."""
+Group = tuple[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]]
+"""Four markers, and the pairs they stand for, each with the markers that start its subject and its object."""
+GROUPS_PER_ROW = 64
+"""Groups of four markers in one row. Attention grows with the square of a row (our choice)."""
 
 
 def approximate_rows(
     pieces: Pieces, vocabulary: Vocabulary, entities: Sequence[Entity], *, marks: MarkTable, limit: int
-) -> Iterator[Plan]:
-    """All pairs of a sentence whose labels have marks, behind one copy of it.
+) -> Iterator[CandidateRow]:
+    """Rows with all pairs of a sentence whose labels have markers. The pairs share one copy of the text.
 
-    A sentence longer than `limit` is judged exactly.
+    A sentence longer than `limit` pieces gets the exact rows, one pair at a time.
     """
     if len(pieces.flat) > limit:
         yield from pair_rows(pieces, vocabulary, entities, marks=marks, limit=limit)
         return
-    groups: dict[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]] = {}
-    for head, tail in pairs(len(entities), MOST_PAIRS):
-        (first, last, label), (o_first, o_last, o_label) = entities[head], entities[tail]
-        if (label, o_label) not in marks:
+    pairs_of_marks: dict[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]] = {}
+    for head, tail in pairs(len(entities), MAX_PAIRS):
+        subject, object_ = entities[head], entities[tail]
+        if (subject[2], object_[2]) not in marks:
             continue
-        opens, o_opens, closes, o_closes = marks[label, o_label]
-        subject, object_ = (opens, pieces.starts[first] + 1), (o_opens, pieces.starts[o_first] + 1)
-        ends = (closes, pieces.starts[last + 1]), (o_closes, pieces.starts[o_last + 1])
-        four = tuple(sorted((subject, object_, *ends)))  # the same in both directions without labels
-        groups.setdefault(four, []).append(((head, tail), subject, object_))
-    todo = iter(groups.items())
-    while some := list(islice(todo, GROUPS)):
-        yield _row((vocabulary.cls, *pieces.flat, vocabulary.sep), some)
+        subject_start, object_start, subject_end, object_end = marks[subject[2], object_[2]]
+        subject_mark = subject_start, pieces.starts[subject[0]] + 1
+        object_mark = object_start, pieces.starts[object_[0]] + 1
+        end_marks = (
+            (subject_end, pieces.starts[subject[1] + 1]),
+            (object_end, pieces.starts[object_[1] + 1]),
+        )
+        # where markers do not tell labels, both directions of a pair have the same four
+        group_marks = tuple(sorted((subject_mark, object_mark, *end_marks)))
+        pairs_of_marks.setdefault(group_marks, []).append(((head, tail), subject_mark, object_mark))
+    remaining = iter(pairs_of_marks.items())
+    while row_groups := list(islice(remaining, GROUPS_PER_ROW)):
+        yield _row((vocabulary.cls, *pieces.flat, vocabulary.sep), row_groups)
 
 
-def _row(text: tuple[int, ...], groups: list[tuple[tuple[Mark, ...], list[tuple[Pair, Mark, Mark]]]]) -> Plan:
-    markers = [mark for four, _ in groups for mark in four]
+def _row(text_ids: tuple[int, ...], groups: Sequence[Group]) -> CandidateRow:
+    marks = [mark for group_marks, _ in groups for mark in group_marks]
     row = Row(
-        (*text, *(piece for piece, _ in markers)),
-        behind=tuple(position for _, position in markers),
+        (*text_ids, *(piece for piece, _ in marks)),
+        marker_positions=tuple(position for _, position in marks),
     )
-    asked = []
-    for start, (four, judged) in zip(range(len(text), len(row.ids), 4), groups, strict=True):
-        for pair, subject, object_ in judged:
-            row.places.append((start + four.index(subject), start + four.index(object_)))
-            asked.append(pair)
-    return row, asked
+    row_pairs = []
+    starts = range(len(text_ids), len(row.ids), 4)
+    for start, (group_marks, group_pairs) in zip(starts, groups, strict=True):
+        for pair, subject_mark, object_mark in group_pairs:
+            row.candidates.append(
+                (start + group_marks.index(subject_mark), start + group_marks.index(object_mark))
+            )
+            row_pairs.append(pair)
+    return row, row_pairs

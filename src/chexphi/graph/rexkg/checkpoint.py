@@ -1,4 +1,4 @@
-"""Reads the published layout: `run_entity/`, `run_relation/` and a folder with the relation tokenizer."""
+"""Loads a checkpoint in the published layout: `run_entity/`, `run_relation/`, and the relation tokenizer."""
 
 from __future__ import annotations
 
@@ -49,36 +49,36 @@ class Checkpoint:
 def load(
     folder: str | Path, *, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
 ) -> Checkpoint:
-    """Load a checkpoint; no random number generator is touched.
+    """Load a checkpoint. The state of random number generators does not change.
 
     Args:
         folder: Checkpoint in the published layout.
-        device: The GPU of this rank where there is one, else the CPU.
-        dtype: fp32 where None.
+        device: None: the GPU of this rank if there is one, else the CPU.
+        dtype: None: fp32.
 
     Raises:
-        InputError: If a part is missing or does not fit the others.
+        InputError: If a file is missing or does not fit the others.
     """
-    root, number, place = Path(folder), _number(dtype), device or default_device()
+    root, torch_dtype, target_device = Path(folder), _torch_dtype(dtype), device or default_device()
     if not root.is_dir():
         raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
     with torch.random.fork_rng(devices=[]):
         entity, relation = _model(root / ENTITY, _entity), _model(root / RELATION, _relation)
-    special = root / RELATION / "special_tokens.json"
+    special_tokens_path = root / RELATION / "special_tokens.json"
     return Checkpoint(
-        entity.to(place, number),
-        relation.to(place, number),
+        entity.to(target_device, torch_dtype),
+        relation.to(target_device, torch_dtype),
         _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
         _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
-        read_object(special) if special.is_file() else None,
+        read_object(special_tokens_path) if special_tokens_path.is_file() else None,
     )
 
 
-def _number(dtype: str | torch.dtype | None) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+def _torch_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    torch_dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(torch_dtype, torch.dtype) or not torch_dtype.is_floating_point:
         raise InputError(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
-    return found
+    return torch_dtype
 
 
 def default_device() -> str:
@@ -91,11 +91,11 @@ def default_device() -> str:
 
 def digest(folder: str | Path) -> str:
     """A hash of both models' weights."""
-    found = hashlib.sha256()
-    for part in (ENTITY, RELATION):
-        with (Path(folder) / part / WEIGHTS).open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()[:16]
+    weights_hash = hashlib.sha256()
+    for name in (ENTITY, RELATION):
+        with (Path(folder) / name / WEIGHTS).open("rb") as file:
+            weights_hash.update(hashlib.file_digest(file, "sha256").digest())
+    return weights_hash.hexdigest()[:16]
 
 
 def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
@@ -112,8 +112,10 @@ def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]
         }
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
-        what, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
-        raise InputError(f"{folder / WEIGHTS} {what} {name}: is it a checkpoint of the {folder.name} model?")
+        problem, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
+        raise InputError(
+            f"{folder / WEIGHTS} {problem} {name}: is it a checkpoint of the {folder.name} model?"
+        )
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
             raise InputError(
@@ -140,17 +142,17 @@ def _relation(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -
 
 
 def _matrix(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:
-    """(rows, columns) of a weight that sizes of the model are read from."""
+    """(rows, columns) of a weight from which sizes of the model are read."""
     if name not in weights or weights[name].ndim != 2:
         raise InputError(f"{folder / WEIGHTS} lacks {name}: is it a checkpoint of the {folder.name} model?")
     rows, columns = weights[name].shape
     return rows, columns
 
 
-def _check_labels(folder: Path, found: int, labels: tuple[str, ...]) -> None:
-    if found != len(labels):
+def _check_labels(folder: Path, label_count: int, labels: tuple[str, ...]) -> None:
+    if label_count != len(labels):
         raise InputError(
-            f"{folder / WEIGHTS} tells {found} labels apart, and {len(labels)} are needed "
+            f"{folder / WEIGHTS} tells {label_count} labels apart, and {len(labels)} are needed "
             f"({', '.join(labels)}): take a model trained on this scheme"
         )
 
@@ -189,17 +191,19 @@ def _has_tokenizer(folder: Path) -> bool:
 
 
 def _relation_tokenizer(root: Path) -> Path:
-    """`BiomedNLP/`, else the only other folder with a tokenizer, else the relation model's own."""
+    """`BiomedNLP/`, else the only other folder with a tokenizer, else the folder of the relation model."""
     if _has_tokenizer(root / TOKENIZER):
         return root / TOKENIZER
-    others = [path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)]
-    if len(others) > 1:
-        names = ", ".join(sorted(path.name for path in others))
+    tokenizer_folders = [
+        path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)
+    ]
+    if len(tokenizer_folders) > 1:
+        names = ", ".join(sorted(path.name for path in tokenizer_folders))
         raise InputError(f"{root} has several tokenizer folders ({names}): keep the relation model's alone")
-    return others[0] if others else root / RELATION
+    return tokenizer_folders[0] if tokenizer_folders else root / RELATION
 
 
-def _tokenizer(folder: Path, pieces: int) -> Any:
+def _tokenizer(folder: Path, piece_count: int) -> Any:
     if not _has_tokenizer(folder):
         raise InputError(
             f"no tokenizer in {folder} ({' or '.join(_TOKENIZER_FILES)}): the entity model reads that of "
@@ -210,9 +214,9 @@ def _tokenizer(folder: Path, pieces: int) -> Any:
         tokenizer = BertTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, do_lower_case=True
         )
-    if len(tokenizer) > pieces:
+    if len(tokenizer) > piece_count:
         raise InputError(
-            f"the tokenizer in {folder} has {len(tokenizer)} pieces and its model only {pieces}: "
+            f"the tokenizer in {folder} has {len(tokenizer)} pieces and its model only {piece_count}: "
             "take both from the same model"
         )
     return tokenizer

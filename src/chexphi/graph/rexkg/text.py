@@ -1,6 +1,6 @@
-"""Sentences and words as the original cuts them (`utils/get_reward_data.py`), for `compat="original"`.
+"""Sentences and words as the original makes them (`utils/get_reward_data.py`), for `compat="original"`.
 
-Pure Python. What is odd here is odd on purpose: the published weights were rewarded on these sentences.
+Pure Python. The odd rules are on purpose: the published model was rewarded on these sentences.
 """
 
 from __future__ import annotations
@@ -8,35 +8,37 @@ from __future__ import annotations
 import re
 
 _ENDS_WITH_DIGIT, _STARTS_WITH_DIGIT = re.compile(r"\d\Z"), re.compile(r"\d")
-_MARK = re.compile(r"([/,:.!?()])")
-"""The only marks that are words of their own; hyphens, `;`, quotes, `<` and `>` stay in the word."""
+_MARK_WORD = re.compile(r"([/,:.!?()])")
+"""Only these marks become words. Hyphens, `;`, quotes, `<` and `>` stay in the word."""
 MIN_WORDS = 2
-"""Shorter sentences are dropped."""
+"""Sentences with fewer words are dropped."""
 
 
 def seed_sentences(text: str) -> list[tuple[int, tuple[str, ...]]]:
     """The sentences of a text: (number, words in lower case).
 
-    Line ends vanish without a space, a sentence ends at a full stop only. Numbers count dropped sentences,
-    and a pair glued at its decimal point as one.
+    Line ends are removed without a space, and only a full stop ends a sentence. Dropped sentences have
+    numbers, too. Two pieces that are joined at a decimal point have one number.
 
     >>> seed_sentences("Clear lungs.A\\nnew 1.5 x 2.5 cm mass?")
     [(0, ('clear', 'lungs')), (1, ('anew', '1', '.', '5', 'x', '2')), (2, ('5', 'cm', 'mass', '?'))]
     """
-    numbered = enumerate(_glued(text.replace("\n", "").split(".")))
-    cut = ((number, tuple(_MARK.sub(r" \1 ", part).lower().split())) for number, part in numbered)
-    return [(number, words) for number, words in cut if len(words) >= MIN_WORDS]
+    numbered = enumerate(_rejoin_decimals(text.replace("\n", "").split(".")))
+    words_by_number = (
+        (number, tuple(_MARK_WORD.sub(r" \1 ", piece).lower().split())) for number, piece in numbered
+    )
+    return [(number, words) for number, words in words_by_number if len(words) >= MIN_WORDS]
 
 
-def _glued(parts: list[str]) -> list[str]:
-    """Parts at a full stop, put together again where digits stand on both sides; never three in a row."""
+def _rejoin_decimals(pieces: list[str]) -> list[str]:
+    """Joins pieces again where the full stop has digits on both sides; never three pieces in a row."""
     glued: list[str] = []
-    at = 0
-    while at < len(parts):
-        part, following = parts[at], parts[at + 1] if at + 1 < len(parts) else ""
-        if _ENDS_WITH_DIGIT.search(part) and _STARTS_WITH_DIGIT.match(following):
-            part = f"{part}.{following}"
-            at += 1
-        glued.append(part)
-        at += 1
+    index = 0
+    while index < len(pieces):
+        piece, following = pieces[index], pieces[index + 1] if index + 1 < len(pieces) else ""
+        if _ENDS_WITH_DIGIT.search(piece) and _STARTS_WITH_DIGIT.match(following):
+            piece = f"{piece}.{following}"
+            index += 1
+        glued.append(piece)
+        index += 1
     return glued
