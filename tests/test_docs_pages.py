@@ -80,3 +80,14 @@ def test_the_example_of_the_rewards_page_is_true() -> None:
     assert made["found"] == (1.0, 0.0, 1.0)
     reference = str(made["reference"])
     assert score(reference, reference).total == 2.0
+
+
+def test_every_method_of_trl_that_is_said_to_be_overridden_is() -> None:
+    section = text_of("CONTRIBUTING.md").split("## What we override in TRL")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 15
+    for row in rows:
+        methods, files = (re.findall(r"`([^`]+)`", row[column]) for column in (2, 4))
+        sources = [text_of(f"src/chexphi/{file}") for file in files]
+        for method in methods:
+            assert all(f"def {method}(" in source for source in sources), f"{method} in {files}"
