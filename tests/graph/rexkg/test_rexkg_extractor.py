@@ -13,7 +13,7 @@ from rexkg_sentences import SENTENCES
 
 from chexphi.graph.rexkg import extractor
 from chexphi.graph.rexkg.extractor import Relations, RexkgExtractor
-from chexphi.graph.rexkg.rows import MOST_PAIRS, RELATED
+from chexphi.graph.rexkg.rows import MAX_PAIRS, RELATED
 from chexphi.graph.rexkg.seed import merge, sentence_dict, to_graph
 from chexphi.graph.types import Graph
 from chexphi.schema import InputError
@@ -150,7 +150,7 @@ def test_twenty_thousand_words(legible_checkpoint: Path, caplog: pytest.LogCaptu
         for mode in ("exact", "approximate"):
             (parse,) = RexkgExtractor(legible_checkpoint, relations=mode).parse_sentences([text])
             assert len(parse.mentions) == 200
-            assert 400 <= len(parse.edges) <= MOST_PAIRS
+            assert 400 <= len(parse.edges) <= MAX_PAIRS
             # 256 pieces hold two neighbours and the next, never four in a row.
             assert {abs(head - tail) for head, _, tail in parse.edges} == {1, 2}
     messages = [record.getMessage() for record in caplog.records if record.name.endswith("extractor")]

@@ -142,7 +142,7 @@ class RexkgExtractor:
             raise InputError("the original's graphs need compat='original'")
         for number, text in enumerate(texts):
             if _without_surrogates(text) != text:
-                raise InputError(f"text {number} has half of a surrogate pair: decode it again")
+                raise InputError(f"text {number} holds half of a surrogate pair: decode it again")
         sentences_by_text = [seed_sentences(text) for text in texts]
         graphs = self._graphs_of_sentences(
             [words for sentences in sentences_by_text for _, words in sentences]
