@@ -22,7 +22,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from chexphi.demo import demo, stages
+from chexphi.demo import demo
+from chexphi.demo.runner import Runner
+from chexphi.demo.settings import Settings
+from chexphi.demo.stages import Stage, sft_stage
+from chexphi.runs import child
 
 WAYS = {
     "ours": {"OMP_NUM_THREADS": "2"},
@@ -30,9 +34,7 @@ WAYS = {
     "2 threads that sleep": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
     "1 thread": {"OMP_NUM_THREADS": "1"},
 }
-SIZES = stages.Settings(
-    sight_examples=960, sft_examples=64, pool_examples=8, valid_examples=8, test_examples=8
-)
+SIZES = Settings(sight_examples=960, sft_examples=64, pool_examples=8, valid_examples=8, test_examples=8)
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def busy(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def seconds(stage: stages.Stage, root: Path, way: str) -> float:
+def seconds(stage: Stage, root: Path, way: str) -> float:
     """Seconds of the stage's training."""
     out, config = root / stage.name, root / "stage.yaml"
     shutil.rmtree(out, ignore_errors=True)
@@ -55,7 +57,7 @@ def seconds(stage: stages.Stage, root: Path, way: str) -> float:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     subprocess.run(
         [sys.executable, "-m", "chexphi", *stage.verb, "--config", str(config)],
-        env=kept | stages.ENVIRONMENT | WAYS[way],
+        env=kept | child.ENVIRONMENT | WAYS[way],
         check=True,
         capture_output=True,
     )
@@ -85,12 +87,10 @@ def main() -> None:
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        demo.prepare(stages.Runner(root, workers=1), root, SIZES, seed=0, workers=1)
+        demo.prepare(Runner(root, workers=1), root, SIZES, seed=0, workers=1)
         data = root / "data" / "annotations" / "sight" / "train.json"
         more = {"strip_tags": True, "adam_beta2": 0.98}
-        stage = stages.sft_stage(
-            "sight", root / "untrained", data, steps=words.steps, rate=2e-3, seed=0, **more
-        )
+        stage = sft_stage("sight", root / "untrained", data, steps=words.steps, rate=2e-3, seed=0, **more)
         found: dict[int, dict[str, list[float]]] = {}
         for processes in words.busy:
             ways: dict[str, list[float]] = {way: [] for way in WAYS}

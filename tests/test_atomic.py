@@ -193,7 +193,7 @@ PLAIN = {
     "models/original_layout/pickles.py": "within atomic.writing, in a folder that goes away",
     "models/families/film_features.py": "into memory",
     "models/families/tiny.py": "within a whole folder",
-    "demo/stages.py": "the log of a process",
+    "demo/runner.py": "the log of a process",
     "runs/replaced_run.py": "moves whole folders",
     "report/films.py": "into memory",
     "runs/run_lock.py": "a lock",

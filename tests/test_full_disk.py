@@ -15,7 +15,8 @@ import synthetic_predictions
 from small_disks import ENOUGH, tree
 
 from chexphi.data.phantom import build as phantom
-from chexphi.demo.stages import Runner, Stage
+from chexphi.demo.runner import Runner
+from chexphi.demo.stages import Stage
 from chexphi.schema import InputError
 
 

@@ -10,7 +10,8 @@ import pytest
 from trl import GRPOConfig, SFTConfig
 
 from chexphi import field_values, ranges
-from chexphi.demo import demo, stages, study
+from chexphi.demo import demo, study
+from chexphi.demo import settings as loop_settings
 from chexphi.evaluation import evaluate
 from chexphi.memory_plan import plan_settings
 from chexphi.mining import score
@@ -93,8 +94,8 @@ def test_every_number_of_the_trainers_has_a_range_and_no_other_name_has() -> Non
         (RewardFields, GRPO_RUN),
         (evaluate.EvaluateRecipe, evaluate.RANGES),
         (score.MineScoreRecipe, score.RANGES),
-        (demo.DemoRecipe, stages.RANGES),
-        (study.StudyRecipe, stages.RANGES),
+        (demo.DemoRecipe, loop_settings.RANGES),
+        (study.StudyRecipe, loop_settings.RANGES),
         (sweep.SweepRecipe, sweep.RANGES),
         (plan_settings.PlanFields, plan_settings.RANGES),
     ],

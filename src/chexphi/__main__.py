@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command line. Ctrl-C while it is imported prints one line, too."""
     try:
         from chexphi.cli import main as command_line
-        from chexphi.demo.stages import end_with_parent
+        from chexphi.runs.child import end_with_parent
     except KeyboardInterrupt:
         sys.stderr.write("Ctrl-C: ended\n")
         sys.exit(CTRL_C)

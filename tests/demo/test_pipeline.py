@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from chexphi.demo import stages
-from chexphi.demo.stages import Runner, Settings, Stage
+from chexphi.demo.runner import Runner
+from chexphi.demo.settings import Settings, limited
+from chexphi.demo.stages import Stage
+from chexphi.runs import child
 from chexphi.schema import InputError
 
-STAGE = "from chexphi.demo.stages import end_with_parent as e; import time; e(); print('up', flush=True); "
+STAGE = "from chexphi.runs.child import end_with_parent as e; import time; e(); print('up', flush=True); "
 
 
 def start(code: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -26,7 +28,7 @@ def start(code: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def test_a_stage_ends_when_its_runner_is_gone() -> None:
-    stage = start(STAGE + "time.sleep(120)", {stages.FOLLOW: "1"})
+    stage = start(STAGE + "time.sleep(120)", {child.FOLLOW_STDIN: "1"})
     assert stage.stdin is not None and stage.stdout is not None  # noqa: PT018
     assert stage.stdout.readline() == b"up\n"
     assert stage.poll() is None
@@ -49,8 +51,8 @@ def test_a_failed_stage_names_its_log(tmp_path: Path) -> None:
 
 
 def test_a_limit_cuts_the_test_and_nothing_else() -> None:
-    assert stages.limited(Settings(), None) == Settings()
-    assert stages.limited(Settings(), 7).test_examples == 7
-    assert stages.limited(Settings(), 7).sft_steps == Settings().sft_steps
+    assert limited(Settings(), None) == Settings()
+    assert limited(Settings(), 7).test_examples == 7
+    assert limited(Settings(), 7).sft_steps == Settings().sft_steps
     with pytest.raises(InputError, match="limit is 0"):
-        stages.limited(Settings(), 0)
+        limited(Settings(), 0)

@@ -22,7 +22,7 @@ def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["seeds"]["0"]
     assert found == json.loads((out / "results.json").read_text())["seeds"]["0"]
-    assert found["arms"].keys() == {"sft", *study.ARMS}
+    assert found["arms"].keys() == {"sft", *study.STUDY_ARMS}
     seed = out / "seed0"
     accuracy = {
         arm: json.loads((seed / f"eval_{arm}" / "summary.json").read_text())["accuracy"]["value"]

@@ -14,8 +14,19 @@ from typing import Any
 from chexphi import atomic, config
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
-from chexphi.demo import stages
-from chexphi.demo.stages import Runner, Settings, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.demo.runner import Runner, open_loop
+from chexphi.demo.settings import (
+    ANSWER_ARM,
+    ARMS,
+    GRAPH_ARM,
+    QUICK,
+    RANGES,
+    START,
+    Settings,
+    evaluation_of,
+    limited,
+)
+from chexphi.demo.stages import Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
@@ -23,13 +34,6 @@ from chexphi.mining import subset
 from chexphi.models.families import tiny
 from chexphi.report.build import build_from_runs
 from chexphi.runs import run_folder, terminal
-
-ARMS = {
-    "grpo_acc": {"external_r1v_acc": 2.0},
-    "grpo_kg": {"external_r1v_acc": 2.0, "external_kg_jac": 1.0},
-}
-"""Answer against graph 2 : 1 is our choice (docs/log.md); the original weighs them 1 : 1."""
-EVALUATIONS = {"sft": "eval_sft", "grpo_acc": "eval_grpo_acc", "grpo_kg": "eval_grpo_kg"}
 
 
 @dataclass
@@ -47,11 +51,11 @@ class DemoRecipe:
 
 def parse(argv: Sequence[str]) -> DemoRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, DemoRecipe, prog="chexphi demo", number_ranges=stages.RANGES)[0]
+    return config.parse(argv, DemoRecipe, prog="chexphi demo", number_ranges=RANGES)[0]
 
 
 def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, workers: int) -> Path:
-    """Draw the films and make an untrained model; returns the data folder."""
+    """Draw the films and make an untrained model, unless they are there; returns the data folder."""
     data = root / "data"
     if not (data / "phantom.json").exists():
         counts = phantom.Sizes(
@@ -69,7 +73,9 @@ def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, worker
             counts=counts,
             workers=workers,
             overwrite=data.exists(),
-            progress=lambda done, total: runner.progress.update(task, completed=done, total=total),
+            progress=lambda film_count, total: runner.progress.update(
+                task, completed=film_count, total=total
+            ),
         )
     if not (root / "untrained").exists():
         examples = read_examples(data / "annotations" / "sight" / "train.json", check_images=False)
@@ -90,7 +96,7 @@ def start_policy(
     prefix: str = "",
     **sft: Any,
 ) -> Path:
-    """Sight, then SFT on the imperfect writer's text with the settings `sft`: every arm's start."""
+    """Train sight, then SFT on the imperfect writer's text with the settings `sft`: every arm's start."""
     annotations = root / "data" / "annotations"
     sight = runner.run(
         sft_stage(
@@ -107,7 +113,7 @@ def start_policy(
     )
     tuned = runner.run(
         sft_stage(
-            f"{prefix}sft",
+            f"{prefix}{START}",
             sight / "model",
             annotations / "sft" / "train.json",
             steps=settings.sft_steps,
@@ -121,15 +127,22 @@ def start_policy(
 
 
 def main(recipe: DemoRecipe) -> dict[str, Any]:
-    """Run the demo; returns the figures that also stand in `results.json`."""
-    settings = stages.limited(stages.QUICK if recipe.quick else Settings(), recipe.limit)
-    runner = stages.open_loop(recipe, "demo", seed=recipe.seed)
+    """Run the demo; returns the figures that are also in `results.json`."""
+    settings = limited(QUICK if recipe.quick else Settings(), recipe.limit)
+    runner = open_loop(recipe, "demo", seed=recipe.seed)
     out = runner.root
-    test = out / "data" / "annotations" / "eval"
-    pool = out / "data" / "annotations" / "pool" / "train.json"
+    annotations = out / "data" / "annotations"
+    pool = annotations / "pool" / "train.json"
 
-    def tested(name: str, model: Path) -> stages.Stage:
-        return evaluate_stage(name, model, test, settings, examples=settings.test_examples, seed=recipe.seed)
+    def test_stage(arm: str, model: Path) -> Stage:
+        return evaluate_stage(
+            evaluation_of(arm),
+            model,
+            annotations / "eval",
+            settings,
+            examples=settings.test_examples,
+            seed=recipe.seed,
+        )
 
     with runner:
         prepare(runner, out, settings, seed=recipe.seed, workers=recipe.workers)
@@ -137,7 +150,7 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
             runner, out, settings, seed=recipe.seed, threads=recipe.workers, lr_scheduler_type="cosine"
         )
         _, scored = runner.run_all(
-            [tested(EVALUATIONS["sft"], policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]
+            [test_stage(START, policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]
         )
         mined = subset.select_beside(scored, pool, number=settings.mined_examples, seed=recipe.seed)
         trained = runner.run_all(
@@ -146,23 +159,22 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
                 for arm, rewards in ARMS.items()
             ]
         )
-        runner.run_all(
-            [tested(EVALUATIONS[arm], run / "model") for arm, run in zip(ARMS, trained, strict=True)]
-        )
+        runner.run_all([test_stage(arm, run / "model") for arm, run in zip(ARMS, trained, strict=True)])
     return finish(out, runner)
 
 
 def finish(out: Path, runner: Runner) -> dict[str, Any]:
     """Print the table, write `results.json` and `report.html`."""
-    summaries = {arm: read_object(out / name / "summary.json") for arm, name in EVALUATIONS.items()}
-    against = {arm: compare(out / EVALUATIONS["sft"], out / EVALUATIONS[arm]) for arm in ARMS}
-    terminal.console().print(arms_table(summaries, against))
+    folders = {arm: out / evaluation_of(arm) for arm in (START, *ARMS)}
+    summaries = {arm: read_object(folder / "summary.json") for arm, folder in folders.items()}
+    against_start = {arm: compare(folders[START], folders[arm]) for arm in ARMS}
+    terminal.console().print(arms_table(summaries, against_start))
     results = {
         "out": str(out),
         "report": str(out / "report.html"),
         "arms": summaries,
-        "against_sft": against,
-        "grpo_kg_against_grpo_acc": compare(out / EVALUATIONS["grpo_acc"], out / EVALUATIONS["grpo_kg"]),
+        f"against_{START}": against_start,
+        f"{GRAPH_ARM}_against_{ANSWER_ARM}": compare(folders[ANSWER_ARM], folders[GRAPH_ARM]),
         "seconds": runner.seconds,
     }
     run_folder.write_json(out / "results.json", results)

@@ -14,8 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import config
-from chexphi.demo import demo, stages
-from chexphi.demo.stages import Runner, Settings, Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.demo import demo
+from chexphi.demo.runner import Runner, open_loop
+from chexphi.demo.settings import (
+    ANSWER_ARM,
+    ARMS,
+    GRAPH_ARM,
+    QUICK,
+    RANGES,
+    START,
+    STUDY,
+    Settings,
+    evaluation_of,
+    limited,
+)
+from chexphi.demo.stages import Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
@@ -24,25 +37,30 @@ from chexphi.report.build import build_from_runs
 from chexphi.runs import jsonl, run_folder, terminal
 from chexphi.schema import InputError, shown
 
-CONTROLS = ("sft_continued", "sft_references")
-ARMS = (*demo.ARMS, *CONTROLS)
+EARLY = "early"
+"""The checkpoint before SFT's plateau, tested like an arm."""
+SFT_CONTINUED, SFT_REFERENCES = "sft_continued", "sft_references"
+CONTROLS = (SFT_CONTINUED, SFT_REFERENCES)
+STUDY_ARMS = (*ARMS, *CONTROLS)
 PAIRS = (
-    ("sft", "grpo_kg"),
-    ("early", "grpo_kg"),
-    ("sft", "grpo_acc"),
-    ("sft", "sft_continued"),
-    ("sft", "sft_references"),
-    ("sft_continued", "grpo_kg"),
-    ("sft_references", "grpo_kg"),
-    ("grpo_acc", "grpo_kg"),
+    (START, GRAPH_ARM),
+    (EARLY, GRAPH_ARM),
+    (START, ANSWER_ARM),
+    (START, SFT_CONTINUED),
+    (START, SFT_REFERENCES),
+    (SFT_CONTINUED, GRAPH_ARM),
+    (SFT_REFERENCES, GRAPH_ARM),
+    (ANSWER_ARM, GRAPH_ARM),
 )
+"""Pairs of arms that are compared: the difference is the second minus the first."""
 PLATEAU = 0.8
-"""SFT has reached its plateau if its last 20 % of steps change validation accuracy by less than a point.
+"""Share of SFT's steps after which it should be on its plateau.
 
-The checkpoint before them is tested as `early` too, so that no arm wins by a chance low of its start.
+It is if the last 20 % of steps change validation accuracy by less than a point. The checkpoint before them is
+tested as `early` too, so that no arm wins because its start was low by chance.
 """
 SCHEDULE = {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 3.0, "lr_end": 0.0}}
-"""Of SFT: at higher rates the greedy answer still swings by points from checkpoint to checkpoint (log)."""
+"""SFT's schedule: at higher rates greedy accuracy changes by points between checkpoints (docs/log.md)."""
 
 
 @dataclass
@@ -58,39 +76,28 @@ class StudyRecipe:
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
-STUDY = Settings(
-    sight_examples=20_000,
-    sight_steps=1500,
-    sft_examples=16_000,  # each once: what repeats is learned by heart, and the plateau is lost
-    sft_steps=1000,
-    grpo_steps=100,
-    valid_examples=2000,
-    test_examples=2000,
-)
-
-
 def parse(argv: Sequence[str]) -> StudyRecipe:
     """Read the recipe from the command line."""
-    return config.parse(argv, StudyRecipe, prog="chexphi study", number_ranges=stages.RANGES)[0]
+    return config.parse(argv, StudyRecipe, prog="chexphi study", number_ranges=RANGES)[0]
 
 
 def evaluations(
-    root: Path, part: str, models: Mapping[str, Path], settings: Settings, *, seed: int
+    root: Path, split: str, models: Mapping[str, Path], settings: Settings, *, seed: int
 ) -> list[Stage]:
-    """One evaluation a model, on the part `eval` or `valid` of a seed's data."""
+    """An evaluation of each model, on the subset `eval` or `valid` of a seed's data."""
     file, examples = {
         "eval": ("eval", settings.test_examples),
         "valid": ("valid/valid.json", settings.valid_examples),
-    }[part]
+    }[split]
     data = root / "data" / "annotations" / file
     return [
-        evaluate_stage(f"{root.name}/{part}_{arm}", model, data, settings, examples=examples, seed=seed)
+        evaluate_stage(f"{root.name}/{split}_{arm}", model, data, settings, examples=examples, seed=seed)
         for arm, model in models.items()
     ]
 
 
 def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
-    """Every stage of one seed; `runner` holds the places that all seeds share."""
+    """Run every stage of one seed; all seeds share the worker slots of `runner`."""
     name, annotations = root.name, root / "data" / "annotations"
     pool = annotations / "pool" / "train.json"
     early_step = max(1, round(PLATEAU * settings.sft_steps))
@@ -101,8 +108,8 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     early = policy.parent / f"checkpoint-{early_step}"
     *_, scored = runner.run_all(
         [
-            *evaluations(root, "eval", {"sft": policy, "early": early}, settings, seed=seed),
-            *evaluations(root, "valid", {"sft": policy, "early": early}, settings, seed=seed),
+            *evaluations(root, "eval", {START: policy, EARLY: early}, settings, seed=seed),
+            *evaluations(root, "valid", {START: policy, EARLY: early}, settings, seed=seed),
             mine_stage(f"{name}/mine", policy, pool, settings, seed=seed),
         ]
     )
@@ -110,7 +117,7 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     runner.run_all(
         [
             grpo_stage(f"{name}/{arm}", policy, mined, rewards, settings, seed=seed)
-            for arm, rewards in demo.ARMS.items()
+            for arm, rewards in ARMS.items()
         ]
     )
     sources = dict(zip(CONTROLS, (annotations / "sft" / "train.json", mined), strict=True))
@@ -121,54 +128,58 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
             for arm, source in sources.items()
         ]
     )
-    models = {arm: root / arm / "model" for arm in ARMS}
+    models = {arm: root / arm / "model" for arm in STUDY_ARMS}
     runner.run_all(evaluations(root, "eval", models, settings, seed=seed))
 
 
 def same_time(root: Path) -> int:
-    """SFT steps that take as long as GRPO with both rewards took, in CPU seconds of one thread each."""
-    grpo, sft = runtime(root / "grpo_kg"), runtime(root / "sft")
+    """SFT steps that take as many CPU seconds, with one thread, as GRPO with both rewards took."""
+    grpo, sft = runtime(root / GRAPH_ARM), runtime(root / START)
     return max(1, round(grpo["cpu_seconds"] / sft["cpu_seconds"] * sft["step"]))
 
 
 def runtime(run: Path) -> dict[str, float]:
-    """The trainer's last line: steps and seconds."""
+    """The trainer's line with steps and seconds at the end of training."""
     return next(row for row in jsonl.read(run / "metrics.jsonl", nan=True) if "train_runtime" in row)
 
 
 def figures(root: Path, *, seed: int) -> dict[str, Any]:
-    """The arms of one seed, their paired differences, and whether SFT had reached its plateau."""
-    arms = {arm: read_object(root / f"eval_{arm}" / "summary.json") for arm in ("sft", *ARMS)}
-    pairs = {f"{b} - {a}": compare(root / f"eval_{a}", root / f"eval_{b}", seed=seed) for a, b in PAIRS}
-    plateau = compare(root / "valid_early", root / "valid_sft", seed=seed)
-    seconds = {arm: runtime(root / arm)["train_runtime"] for arm in ("sight", "sft", *ARMS)}
+    """The arms of one seed, their paired differences, and whether SFT was on its plateau."""
+    arms = {arm: read_object(root / evaluation_of(arm) / "summary.json") for arm in (START, *STUDY_ARMS)}
+    pairs = {
+        f"{b} - {a}": compare(root / evaluation_of(a), root / evaluation_of(b), seed=seed) for a, b in PAIRS
+    }
+    plateau = compare(root / f"valid_{EARLY}", root / f"valid_{START}", seed=seed)
+    seconds = {arm: runtime(root / arm)["train_runtime"] for arm in ("sight", START, *STUDY_ARMS)}
     return {"arms": arms, "pairs": pairs, "plateau": plateau, "seconds": seconds}
 
 
 def main(recipe: StudyRecipe) -> dict[str, Any]:
-    """Run all seeds; returns the figures that also stand in `results.json`.
+    """Run all seeds; returns the figures that are also in `results.json`.
 
     Raises:
-        InputError: For a setting that cannot be, or if a stage failed.
+        InputError: For an invalid setting, or if a stage failed.
     """
     if not recipe.seeds or len(set(recipe.seeds)) < len(recipe.seeds):
         raise InputError(f"study: seeds is {shown(recipe.seeds)}: name at least one, each once")
-    settings = stages.limited(stages.QUICK if recipe.quick else STUDY, recipe.limit)
-    runner = stages.open_loop(recipe, "study", seed=min(recipe.seeds))
+    settings = limited(QUICK if recipe.quick else STUDY, recipe.limit)
+    runner = open_loop(recipe, "study", seed=min(recipe.seeds))
     out = runner.root
     with ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool, runner:
         folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}
         loops = []
-        for seed, folder in folders.items():  # a seed trains while the next one's films are drawn
+        for seed, folder in folders.items():  # a seed trains while the films of the next one are drawn
             demo.prepare(runner, folder, settings, seed=seed, workers=recipe.workers)
             loops.append(pool.submit(loop, runner, folder, settings, seed=seed))
-        for done in as_completed(loops):
-            done.result()
+        for future in as_completed(loops):
+            future.result()
     seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
-    for folder, found in zip(folders.values(), seeds.values(), strict=True):
+    for folder, seed_figures in zip(folders.values(), seeds.values(), strict=True):
         terminal.console().rule(folder.name)
         terminal.console().print(
-            arms_table(found["arms"], {arm: found["pairs"][f"{arm} - sft"] for arm in ARMS})
+            arms_table(
+                seed_figures["arms"], {arm: seed_figures["pairs"][f"{arm} - {START}"] for arm in STUDY_ARMS}
+            )
         )
         build_from_runs([folder], folder / "report.html", title=f"Study on drawn films, {folder.name}")
     results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}

@@ -1,7 +1,7 @@
 """Where the runs of a sweep are carried out: processes of this machine, or tasks of a Ray cluster.
 
 Each engine starts a command, says how it ended, and stops what still runs. A run ends with whoever started
-it, even by `kill -9`: it follows its standard input (`stages.FOLLOW`).
+it, even by `kill -9`: it follows its standard input (`child.FOLLOW_STDIN`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from chexphi.demo import stages
+from chexphi.runs import child
 from chexphi.schema import InputError
 
 KILLED = -9
@@ -206,7 +206,7 @@ def run_to_end(argv: Sequence[str], log: str, folder: str) -> int:
     process = _popen(argv, Path(log), {}, folder)
     try:
         while process.poll() is None:
-            time.sleep(stages.POLL_SECONDS)  # Ray cancels a task between two lines of Python
+            time.sleep(child.POLL_SECONDS)  # Ray cancels a task between two lines of Python
     finally:
         if process.poll() is None:
             process.terminate()
@@ -219,4 +219,4 @@ def _popen(
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         # Ctrl-C goes to the sweep, which asks its runs to save
-        return stages.start(argv, output, extra, cwd=folder, start_new_session=True)
+        return child.start(argv, output, extra, cwd=folder, start_new_session=True)

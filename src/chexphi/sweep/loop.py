@@ -13,8 +13,7 @@ from typing import Any
 from rich.progress import Progress
 
 from chexphi import atomic
-from chexphi.demo.stages import POLL_SECONDS
-from chexphi.runs import run_folder, terminal
+from chexphi.runs import child, run_folder, terminal
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine
 from chexphi.sweep.grid import Trial, label_of
@@ -120,7 +119,7 @@ def carry_out(planned: Sequence[Run], engine: Engine, out: Path) -> None:
                         running.append(run)
                     else:
                         progress.advance(whole)
-                time.sleep(POLL_SECONDS if running else 0)
+                time.sleep(child.POLL_SECONDS if running else 0)
                 for run in list(running):
                     run.show(progress)
                     if (code := engine.ended(run.job)) is None:

@@ -13,7 +13,7 @@ from chexphi import answers, prompts
 from chexphi.data.phantom.build import Sizes, build
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.read import read_examples
-from chexphi.demo.study import STUDY
+from chexphi.demo.settings import STUDY
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.match import score
 from chexphi.graph.types import Graph
