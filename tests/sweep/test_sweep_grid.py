@@ -60,7 +60,7 @@ def test_a_name_stays_when_the_grid_gets_more_values() -> None:
         ({}, "the grid is empty"),
         (
             {**PLACES, "learning_rates": [1e-6]},
-            "'learning_rates' is no setting of grpo, and data (d/{policy}/{size}.json) has no",
+            "'learning_rates' is not a setting of grpo, and data (d/{policy}/{size}.json) has no",
         ),
         ({**PLACES, "learning_rates": [1e-6]}, "{learning_rates}: did you mean learning_rate"),
         ({**PLACES, "zzz": [1]}, "has no {zzz}: `chexphi grpo --help`"),
@@ -76,10 +76,10 @@ def test_a_name_stays_when_the_grid_gets_more_values() -> None:
         ({**PLACES, "beta": [True]}, "beta is True"),
         ({**PLACES, "beta": [None]}, "'beta' has the value None: give a text or a number"),
         ({**PLACES, "policy": [["uniform"]]}, "'policy' has the value ['uniform']"),
-        ({**PLACES, "out": ["x"]}, "'out' is what the sweep itself gives each run"),
+        ({**PLACES, "out": ["x"]}, "'out' is what the sweep itself sets for each run"),
         ({**PLACES, "output_dir": ["x"]}, "'output_dir' is what the sweep itself"),
-        ({**PLACES, "model": ["a", "b"]}, "'model' is set for every run as well"),
-        ({**PLACES, "data": ["a", "b"]}, "'data' is set for every run as well"),
+        ({**PLACES, "model": ["a", "b"]}, "'model' is also set for every run"),
+        ({**PLACES, "data": ["a", "b"]}, "'data' is also set for every run"),
     ],
 )
 def test_a_grid_that_cannot_be_is_refused(grid: Any, message: str) -> None:
@@ -143,7 +143,7 @@ def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
         ),
         ({"settings": {"rewards": ["external_kg"]}}, "did you mean external_kg_jac"),
         ({"settings": {"lerning_rate": 1}}, "sweep: settings: unknown key 'lerning_rate'"),
-        ({"settings": {"out": "x"}}, "settings has 'out', which has a place of its own"),
+        ({"settings": {"out": "x"}}, "settings has 'out', which does not belong there"),
         ({"configs": ["nowhere.yaml"]}, "nowhere.yaml does not exist"),
         ({"engine": "slurm"}, "engine is 'slurm': use local or ray"),
         ({"workers": 0}, "workers is 0"),

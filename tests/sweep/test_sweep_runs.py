@@ -114,7 +114,7 @@ def test_a_model_that_is_half_written_is_not_finished(swept: Path, tmp_path: Pat
     ("flags", "message"),
     [
         ([], "already holds a run"),
-        (["--resume", "--model", "{other}"], "was begun with other model: choose another --out"),
+        (["--resume", "--model", "{other}"], "was started with other model: choose another --out"),
         (["--resume", "--out", "{empty}"], "holds no run to go on with"),
         (["--resume", "--overwrite"], "exclude each other"),
     ],
@@ -134,5 +134,5 @@ def test_a_folder_is_only_taken_up_as_it_was_left(
 def test_a_config_that_has_changed_is_named(swept: Path, tmp_path: Path) -> None:
     recipe = run.parse(["--config", str(swept.parent / "sweep.yaml"), "--out", str(swept)])
     base = recipe.configs[0]
-    with pytest.raises(InputError, match=f"was begun with other {base}: choose another --out"):
-        run.check_same(swept, recipe, {base: "another hash"})
+    with pytest.raises(InputError, match=f"was started with other {base}: choose another --out"):
+        run.check_same_settings(swept, recipe, {base: "another hash"})

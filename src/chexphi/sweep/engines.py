@@ -1,7 +1,7 @@
 """Where the runs of a sweep are carried out: processes of this machine, or tasks of a Ray cluster.
 
-Each engine starts a command, says how it ended, and stops what still runs. A run ends with whoever started
-it, even by `kill -9`: it follows its standard input (`child.FOLLOW_STDIN`).
+Each engine starts commands, reports how they ended, and stops those that still run. A run ends together with
+the process that started it, even by `kill -9` (see `runs.child`).
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ from chexphi.runs import child
 from chexphi.schema import InputError
 
 KILLED = -9
-"""Exit code, as `subprocess` has it, of a run whose worker is gone."""
+"""Exit code, as `subprocess` gives it, of a run whose worker is gone."""
 ANSWER_SECONDS = 5.0
+"""How long a Ray cluster may take to answer."""
 STOP_SECONDS = 60.0
-"""How long a Ray cluster's runs may take to end once they are asked to."""
+"""How long the runs on a Ray cluster may take to end after they are asked to."""
 
 
 class Engine(Protocol):
-    """What the loop of a sweep needs."""
+    """What the loop of a sweep needs of an engine."""
 
     @property
     def workers(self) -> int:
         """Most runs at a time."""
 
     def start(self, argv: Sequence[str], log: Path) -> Any:
-        """Start a command whose output is added to `log`; returns the job."""
+        """Start a command that appends its output to `log`; returns the job."""
 
     def ended(self, job: Any) -> int | None:
         """The exit code of a job; None while it runs."""
@@ -45,11 +46,11 @@ class Engine(Protocol):
         """Ask jobs to end (SIGTERM) and wait for them."""
 
     def close(self) -> None:
-        """Give back what the engine holds."""
+        """Release the engine's resources."""
 
 
-def places(workers: int, devices: Sequence[str]) -> list[str | None]:
-    """The GPU of each run at a time, shared evenly; None where there is none.
+def assign_devices(workers: int, devices: Sequence[str]) -> list[str | None]:
+    """The GPU of each worker, shared evenly; None without GPUs.
 
     >>> places(3, ["0", "1"]), places(2, [])
     (['0', '1', '0'], [None, None])
@@ -58,36 +59,36 @@ def places(workers: int, devices: Sequence[str]) -> list[str | None]:
 
 
 def visible_devices() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """The GPUs that this process may use, named as in CUDA_VISIBLE_DEVICES."""
     import torch
 
-    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (named.split(",") if named else [str(number) for number in range(count)])[:count]
+    count, device_names = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (device_names.split(",") if device_names else [str(number) for number in range(count)])[:count]
 
 
-def fitting(machine: Mapping[str, float], takes: Mapping[str, float]) -> int:
+def runs_that_fit(machine: Mapping[str, float], needs: Mapping[str, float]) -> int:
     """How many runs a machine has room for.
 
     >>> fitting({"CPU": 8, "GPU": 2}, {"CPU": 2, "GPU": 1}), fitting({"CPU": 8}, {"CPU": 1, "GPU": 1})
     (2, 0)
     """
-    return int(min(machine.get(kind, 0) // count for kind, count in takes.items() if count))
+    return int(min(machine.get(kind, 0) // count for kind, count in needs.items() if count))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A process of this machine."""
+    """A process of this machine and its GPU."""
 
     process: subprocess.Popen[bytes]
     device: str | None
 
 
 class Local:
-    """Processes of this machine, `workers` at a time, each with one GPU where there are some."""
+    """Processes of this machine, `workers` at a time, each with one GPU if there are any."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._free = places(workers, visible_devices())
+        self._free = assign_devices(workers, visible_devices())
         self._threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // workers))
 
     def start(self, argv: Sequence[str], log: Path) -> Job:
@@ -109,16 +110,16 @@ class Local:
             job.process.wait()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no resources to release."""
 
 
 class OnRay:
-    """Tasks of a Ray cluster: of the one at `address` or of this machine, else of one that is started here.
+    """Tasks of a Ray cluster: the one at `address` or of this machine, else one that is started here.
 
-    Every machine has this environment, and the working folder, under the same path. Ray gives a run its GPUs.
+    Every machine must have this environment and the working folder under the same paths. Ray assigns GPUs.
 
     Raises:
-        InputError: If there is no cluster at the address, or no machine of it that a run fits on.
+        InputError: If there is no cluster at the address, or a run fits on none of its machines.
         ModuleNotFoundError: Without Ray (extra `ray`).
     """
 
@@ -127,7 +128,7 @@ class OnRay:
 
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless asked
         check_answers(address)
-        self._asked, self._ray, self._begun = workers, ray, not ray.is_initialized()
+        self._most_workers, self._ray, self._started_cluster = workers, ray, not ray.is_initialized()
         try:
             ray.init(
                 address or None, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR
@@ -135,31 +136,31 @@ class OnRay:
         except (ConnectionError, ValueError) as error:
             raise InputError(f"sweep: no Ray cluster answers at {address}: {error}".splitlines()[0]) from None
         gpu = float("GPU" in ray.cluster_resources()) if num_gpus is None else num_gpus
-        self._takes = {"CPU": num_cpus, "GPU": gpu}
-        if not self._fitting():
+        self._needs = {"CPU": num_cpus, "GPU": gpu}
+        if not self._capacity():
             self.close()
             raise InputError(
-                f"sweep: a run takes {num_cpus:g} CPUs and {gpu:g} GPUs, and no machine of the cluster has "
+                f"sweep: a run needs {num_cpus:g} CPUs and {gpu:g} GPUs, and no machine of the cluster has "
                 "them: set num_cpus and num_gpus"
             )
-        # What failed is begun again by the sweep, which looks at the checkpoint first.
+        # The sweep itself starts failed runs again, after a look at the checkpoint.
         self._task = ray.remote(num_cpus=num_cpus, num_gpus=gpu, max_retries=0)(run_to_end)
 
-    def _fitting(self) -> int:
+    def _capacity(self) -> int:
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        return sum(fitting(machine, self._takes) for machine in machines)
+        return sum(runs_that_fit(machine, self._needs) for machine in machines)
 
     @property
     def workers(self) -> int:
-        """What was asked for, else what the machines hold that are there now; one waits if there are none."""
-        return self._asked or max(1, self._fitting())
+        """The number the user chose, else how many runs fit on the present machines, but at least one."""
+        return self._most_workers or max(1, self._capacity())
 
     def start(self, argv: Sequence[str], log: Path) -> Any:
         return self._task.remote(list(argv), str(log.resolve()), os.getcwd())
 
     def ended(self, job: Any) -> int | None:
-        done, _ = self._ray.wait([job], timeout=0)
-        if not done:
+        finished_jobs, _ = self._ray.wait([job], timeout=0)
+        if not finished_jobs:
             return None
         errors = self._ray.exceptions
         try:
@@ -176,15 +177,15 @@ class OnRay:
             self._ray.wait(list(jobs), num_returns=len(jobs), timeout=STOP_SECONDS)
 
     def close(self) -> None:
-        if self._begun:
+        if self._started_cluster:
             self._ray.shutdown()
 
 
 def check_answers(address: str) -> None:
-    """Refuse a `host:port` where nobody listens: Ray itself would try for many minutes.
+    """Refuse a `host:port` that does not answer: Ray itself would try for many minutes.
 
     Raises:
-        InputError: If so.
+        InputError: If nothing listens there.
     """
     host, _, port = address.rpartition(":")
     if not host or "://" in address or not port.isdecimal():
@@ -198,15 +199,15 @@ def check_answers(address: str) -> None:
 def run_to_end(argv: Sequence[str], log: str, folder: str) -> int:
     """In a worker of the cluster: run a command; returns its exit code.
 
-    Ray cancels a task by what SIGINT would do. A worker whose cluster was begun by a background job of a
-    shell ignores SIGINT, and would go on.
+    Ray cancels a task in the way SIGINT would. If a background job of a shell started the cluster, its
+    workers ignore SIGINT and would go on: so the handler is set here.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     process = _popen(argv, Path(log), {}, folder)
     try:
         while process.poll() is None:
-            time.sleep(child.POLL_SECONDS)  # Ray cancels a task between two lines of Python
+            time.sleep(child.POLL_SECONDS)  # Ray cancels a task between two steps of Python code
     finally:
         if process.poll() is None:
             process.terminate()
@@ -218,5 +219,5 @@ def _popen(
     argv: Sequence[str], log: Path, extra: Mapping[str, str], folder: str | None = None
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        # Ctrl-C goes to the sweep, which asks its runs to save
+        # a session of its own: Ctrl-C reaches the sweep only, which asks its runs to save
         return child.start(argv, output, extra, cwd=folder, start_new_session=True)

@@ -1,7 +1,7 @@
 """A grid of GRPO runs, several at a time, each a `chexphi grpo` of its own: `chexphi sweep`.
 
 All files and all settings of all runs are checked first. A run that is killed or fails is tried again, from
-its checkpoint where it has one; the sweep itself can be killed at any time, and goes on with `--resume`.
+its checkpoint where it has one. The sweep itself can be killed at any time, and continues with `--resume`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from chexphi.sweep import grid as grids
 from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine, Local, OnRay
 from chexphi.sweep.grid import Trial
-from chexphi.sweep.loop import Record, Run, carry_out, write_summary
+from chexphi.sweep.loop import Record, Run, run_all, write_summary
 from chexphi.training import grpo
 from chexphi.training.grpo import GRPORecipe
 
 KINDS = (GRPORecipe, GRPOConfig)
-SAME = ("configs", "model", "data", "settings")
-"""What a resumed sweep must have as it was; the grid may get more values."""
+FIXED_FIELDS = ("configs", "model", "data", "settings")
+"""Fields that a resumed sweep must not change; the grid may get more values."""
 RUNS_SAVE = "the runs save first, and --resume auto goes on; a second one ends at once"
 
 
@@ -87,32 +87,36 @@ def parse(argv: Sequence[str]) -> SweepRecipe:
 
 
 def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
-    """The runs of the grid, each with its settings read and its model and data looked at.
+    """The runs of the grid with their settings; the model and data of each are checked.
 
     Raises:
-        InputError: For the first thing that one of them could not start with.
+        InputError: For the first problem that a run could not start with.
     """
-    check(recipe)
+    check_recipe(recipe)
     settings = field_values.check_values(dict(recipe.settings), KINDS, "sweep: settings")
-    if named := next((key for key in settings if key in (*grids.OWN, "model", "data")), None):
-        raise InputError(f"sweep: settings has {shown(named)}, which has a place of its own: leave it out")
-    fixed = {"model": recipe.model, **settings} if recipe.model else settings
-    taken = [*fixed, *(["data"] if recipe.data else [])]
-    grid = grids.read_grid(recipe.grid, recipe.data, taken, KINDS)
-    found = grids.trials(recipe.configs, grid, recipe.data, fixed, [*field_values.fields_of(KINDS)])
+    if misplaced := next(
+        (key for key in settings if key in (*grids.RESERVED_SETTINGS, "model", "data")), None
+    ):
+        raise InputError(f"sweep: settings has {shown(misplaced)}, which does not belong there: leave it out")
+    common_settings = {"model": recipe.model, **settings} if recipe.model else settings
+    common_names = [*common_settings, *(["data"] if recipe.data else [])]
+    grid = grids.read_grid(recipe.grid, recipe.data, common_names, KINDS)
+    trials_of_grid = grids.trials(
+        recipe.configs, grid, recipe.data, common_settings, [*field_values.fields_of(KINDS)]
+    )
     pools: dict[tuple[Any, ...], list[Example]] = {}
-    return [(trial, checked(trial, pools)) for trial in found]
+    return [(trial, read_trial_settings(trial, pools)) for trial in trials_of_grid]
 
 
-def check(recipe: SweepRecipe) -> None:
-    """Refuse settings of the sweep itself that cannot be."""
+def check_recipe(recipe: SweepRecipe) -> None:
+    """Refuse invalid settings of the sweep itself."""
     if recipe.engine not in ("local", "ray"):
         raise InputError(f"sweep: engine is {shown(recipe.engine)}: use local or ray")
     ranges.check(vars(recipe), RANGES, "sweep")
 
 
-def checked(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOConfig:
-    """Read the settings of a run as it will itself, and its files; `pools` keeps what was read."""
+def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOConfig:
+    """Read the settings of a run as the run itself will, and check its files; `pools` caches the examples."""
     try:
         recipe, args = grpo.parse([*trial.words, "--out", trial.name])
         if not recipe.model or not recipe.data:
@@ -130,10 +134,10 @@ def checked(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOCo
 
 
 def main(recipe: SweepRecipe) -> dict[str, Any]:
-    """Carry out a sweep; returns what also stands in `summary.json`, or the commands of a dry run.
+    """Carry out a sweep; returns what is also in `summary.json`, or the commands of a dry run.
 
     Raises:
-        InputError: For bad settings, files or folders, before anything is started.
+        InputError: For invalid settings, files or folders, before anything starts.
         SystemExit: With code 75 if SIGTERM or Ctrl-C ended it.
     """
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder("sweep")
@@ -148,8 +152,8 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
     hashes = {file: run_folder.sha256(Path(file)) for file in recipe.configs}
     if run_folder.goes_on(folder, recipe.resume):
-        check_same(folder, recipe, hashes)
-    with redirect_stdout(sys.stderr):  # where Ray would print what its machines report
+        check_same_settings(folder, recipe, hashes)
+    with redirect_stdout(sys.stderr):  # where Ray would print the messages of its machines
         engine = open_engine(recipe)
         try:
             out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
@@ -157,48 +161,48 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
             run_folder.write_manifest(
                 out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes
             )
-            return conduct(out, engine, open_records(out, planned, retries=recipe.retries))
+            return run_and_summarize(out, engine, open_records(out, planned, retries=recipe.retries))
         finally:
             engine.close()
 
 
-def conduct(out: Path, engine: Engine, todo: Sequence[Run]) -> dict[str, Any]:
-    """Carry out the runs; `summary.json` and the page are written whatever ends it."""
+def run_and_summarize(out: Path, engine: Engine, todo: Sequence[Run]) -> dict[str, Any]:
+    """Carry out the runs; `summary.json` and the page are written in any case."""
     try:
-        with STOP.keeping(RUNS_SAVE):  # behind Ray, which sets a handler of its own
-            carry_out(todo, engine, out)
+        with STOP.keeping(RUNS_SAVE):  # after Ray, which sets a handler of its own
+            run_all(todo, engine, out)
     finally:
-        found = write_summary(out, todo)
-        report.page(found, out / "sweep.html")
-    return found
+        summary = write_summary(out, todo)
+        report.page(summary, out / "sweep.html")
+    return summary
 
 
 def open_engine(recipe: SweepRecipe) -> Engine:
-    """The engine that a recipe names."""
+    """Open the engine that the recipe names."""
     if recipe.engine == "local":
         return Local(recipe.workers or 1)
     return OnRay(recipe.address, workers=recipe.workers, num_cpus=recipe.num_cpus, num_gpus=recipe.num_gpus)
 
 
-def check_same(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> None:
-    """Refuse to go on with a sweep whose runs would get other settings.
+def check_same_settings(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, str]) -> None:
+    """Refuse to continue a sweep whose runs would get other settings than before.
 
     Raises:
-        InputError: If it had others, which are listed.
+        InputError: If so; the message lists what changed.
     """
-    before, now = config.read_yaml(folder / "config.yaml"), run_folder.yaml_values(recipe)
-    differ = [key for key in SAME if before.get(key) != now[key]]
-    past = read_object(folder / "manifest.json").get("configs_sha256", {})
-    differ += [file for file in hashes if file in past and past[file] != hashes[file]]
-    if differ:
-        raise InputError(f"sweep: {folder} was begun with other {', '.join(differ)}: choose another --out")
+    earlier, current = config.read_yaml(folder / "config.yaml"), run_folder.yaml_values(recipe)
+    changed = [key for key in FIXED_FIELDS if earlier.get(key) != current[key]]
+    earlier_hashes = read_object(folder / "manifest.json").get("configs_sha256", {})
+    changed += [file for file in hashes if file in earlier_hashes and earlier_hashes[file] != hashes[file]]
+    if changed:
+        raise InputError(f"sweep: {folder} was started with other {', '.join(changed)}: choose another --out")
 
 
-def _past(path: Path) -> dict[str, dict[str, Any]]:
-    """The tries of each run, from the summary of an earlier sweep.
+def _earlier_tries(path: Path) -> dict[str, dict[str, Any]]:
+    """The tries of each run by name, from the summary of an earlier sweep in this folder.
 
     Raises:
-        InputError: If the file holds something else.
+        InputError: If the file is not such a summary.
     """
     try:
         return {
@@ -210,15 +214,15 @@ def _past(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retries: int) -> list[Run]:
-    """The runs for the loop, with the tries that an earlier sweep in this folder made."""
+    """The runs for the loop, with the tries of an earlier sweep in this folder."""
     path = out / "summary.json"
-    past = _past(path) if path.is_file() else {}
-    found = []
+    tries_of_run = _earlier_tries(path) if path.is_file() else {}
+    runs = []
     for trial, args in planned:
-        record = Record(trial.name, trial.values, **past.get(trial.name, {}))
+        record = Record(trial.name, trial.values, **tries_of_run.get(trial.name, {}))
         run = Run(trial, args.max_steps, args.num_train_epochs, record, tries_left=retries + 1)
-        if begun := trials.folder_of(out, trial.name):
-            record.place(begun)
-            run.note()
-        found.append(run)
-    return found
+        if trial_dir := trials.folder_of(out, trial.name):
+            record.set_folder(trial_dir)
+            run.record_metrics()
+        runs.append(run)
+    return runs

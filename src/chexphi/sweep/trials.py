@@ -1,4 +1,4 @@
-"""How a run stands, by what is in its folder, and whether it is tried again."""
+"""The progress of a run, from the files in its folder, and whether it is tried again."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from chexphi.runs import jsonl
 from chexphi.training.recovery import checkpoints
 
 BAD_INPUT = 2
-"""Exit code of a command whose settings or files cannot be; a second try would say the same."""
+"""Exit code of a command whose settings or files are invalid; another try would fail in the same way."""
 
 
 def folder_of(sweep: Path, name: str) -> Path | None:
-    """Where a run of this name was begun; None if it was not."""
-    begun = (path for path in sorted(sweep.glob("*_*")) if path.is_dir())
-    return next((path for path in begun if path.name.partition("_")[2] == name), None)
+    """The folder of a run of this name; None if it has not started."""
+    folders = (path for path in sorted(sweep.glob("*_*")) if path.is_dir())
+    return next((path for path in folders if path.name.partition("_")[2] == name), None)
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run has nothing left to do, as `grpo --resume auto` itself sees it."""
+    """Whether a run is finished, as `grpo --resume auto` itself decides."""
     return checkpoints.standing(folder).finished
 
 
-def tries_again(code: int, *, tries_left: int) -> bool:
+def should_retry(code: int, *, tries_left: int) -> bool:
     """Whether a run that failed with this exit code gets another try.
 
     >>> [tries_again(-9, tries_left=1), tries_again(-9, tries_left=0), tries_again(2, tries_left=1)]
@@ -35,7 +35,7 @@ def tries_again(code: int, *, tries_left: int) -> bool:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's metrics so far; none if it has not come that far."""
+    """The rows of a run's metrics so far; none if there is no file yet."""
     try:
         return list(jsonl.read(folder / "metrics.jsonl", growing=True, nan=True))
     except FileNotFoundError:
@@ -43,27 +43,27 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def last_metrics(folder: Path) -> dict[str, Any] | None:
-    """The last whole row of them, without reading the others as JSON."""
+    """The last complete row of a run's metrics, without parsing the others."""
     try:
-        whole = (folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+        complete_lines = (folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
-    if not whole:
+    if not complete_lines:
         return None
-    row = parse_json(whole[-1], f"{folder / 'metrics.jsonl'}, its last line", nan=True)
+    row = parse_json(complete_lines[-1], f"{folder / 'metrics.jsonl'}, its last line", nan=True)
     return row if isinstance(row, dict) else None
 
 
 def share_done(row: Mapping[str, Any], *, steps: int, epochs: float) -> float:
-    """How much of a run is done, 0 to 1, by its last row of metrics.
+    """The share of a run that is done, 0 to 1, from its last row of metrics.
 
     >>> share_done({"step": 3, "epoch": 0.5}, steps=12, epochs=1.0)
     0.25
     >>> share_done({"step": 3, "epoch": 0.5}, steps=-1, epochs=2.0)
     0.25
     """
-    done = row.get("step", 0) / steps if steps > 0 else row.get("epoch", 0) / epochs
-    return min(1.0, done)
+    share = row.get("step", 0) / steps if steps > 0 else row.get("epoch", 0) / epochs
+    return min(1.0, share)
 
 
 def final_means(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -73,13 +73,13 @@ def final_means(rows: list[dict[str, Any]]) -> dict[str, float]:
     {'total': 18.5, 'a': 0.5}
     """
     logged = [row for row in rows if "reward" in row]
-    last = logged[-max(1, len(logged) // 10) :]
-    if not last:
+    final_rows = logged[-max(1, len(logged) // 10) :]
+    if not final_rows:
         return {}
     keys = {"reward": "total"} | {
         key: key.removeprefix("rewards/").removesuffix("/mean")
-        for key in last[-1]
+        for key in final_rows[-1]
         if key.startswith("rewards/") and key.endswith("/mean")
     }
-    having = {key: [row[key] for row in last if key in row] for key in keys}
-    return {name: sum(having[key]) / len(having[key]) for key, name in keys.items()}
+    values_of_key = {key: [row[key] for row in final_rows if key in row] for key in keys}
+    return {name: sum(values_of_key[key]) / len(values_of_key[key]) for key, name in keys.items()}
