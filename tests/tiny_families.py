@@ -27,6 +27,15 @@ TEXTS = (
     "<think>There is no effusion in the right lung.</think><answer>no</answer>",
     "Is there a nodule in the lower zone of the film?",
 )
+VISION = {"hidden_size": 32, "intermediate_size": 48}
+QWEN_VISION = {
+    **VISION,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 4,
+    "out_hidden_size": TEXT["hidden_size"],
+}
+QWEN_FILMS: dict[str, Any] = {"patch_size": 4, "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}}
 QWEN_TOKENS = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
     *("<|image_pad|>", "<|video_pad|>"),
@@ -64,35 +73,29 @@ def _qwen_ids(tokenizer: Any) -> dict[str, int]:
     return dict(zip(names, tokenizer.convert_tokens_to_ids(list(tokens)), strict=True))
 
 
+def _qwen_text(tokenizer: Any) -> dict[str, Any]:
+    return {
+        **TEXT,
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]},
+    }
+
+
 def qwen2_5_vl(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = False) -> None:
     """Films of any size in patches of 4, windows of 4 tokens, 3-dimensional positions."""
     tokenizer = _tokenizer(texts, QWEN_TOKENS, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     config = hf.Qwen2_5_VLConfig(
-        text_config={
-            **TEXT,
-            "vocab_size": len(tokenizer),
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]},
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_heads": 2,
-            "patch_size": 4,
-            "window_size": 16,
-            "fullatt_block_indexes": [1],
-            "out_hidden_size": TEXT["hidden_size"],
-        },
+        text_config=_qwen_text(tokenizer),
+        vision_config={**QWEN_VISION, "window_size": 16, "fullatt_block_indexes": [1]},
         tie_word_embeddings=tied,
         **_qwen_ids(tokenizer),
     )
-    sizes = {"patch_size": 4, "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}}
     processor = hf.Qwen2_5_VLProcessor(
-        hf.Qwen2VLImageProcessor(**sizes),
+        hf.Qwen2VLImageProcessor(**QWEN_FILMS),
         tokenizer,
-        hf.Qwen2VLVideoProcessor(**sizes),
+        hf.Qwen2VLVideoProcessor(**QWEN_FILMS),
         chat_template=_template("qwen2_5_vl"),
     )
     _save(folder, hf.Qwen2_5_VLForConditionalGeneration(config), processor, seed)
@@ -101,35 +104,18 @@ def qwen2_5_vl(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool 
 def qwen3_vl(
     folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = False, template: str = "qwen3_vl"
 ) -> None:
-    """As Qwen2.5-VL, with features of an inner vision layer added to the first language layers."""
+    """Films of any size in patches of 4; an inner vision layer feeds the first language layers, too."""
     tokenizer = _tokenizer(texts, QWEN_TOKENS, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     config = hf.Qwen3VLConfig(
-        text_config={
-            **TEXT,
-            "head_dim": 12,
-            "vocab_size": len(tokenizer),
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]},
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_heads": 2,
-            "patch_size": 4,
-            "out_hidden_size": TEXT["hidden_size"],
-            "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [0],
-        },
+        text_config={**_qwen_text(tokenizer), "head_dim": 12},
+        vision_config={**QWEN_VISION, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
         tie_word_embeddings=tied,
         **_qwen_ids(tokenizer),
     )
-    sizes = {"patch_size": 4, "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}}
     processor = hf.Qwen3VLProcessor(
-        hf.Qwen2VLImageProcessor(**sizes),
+        hf.Qwen2VLImageProcessor(**QWEN_FILMS),
         tokenizer,
-        hf.Qwen3VLVideoProcessor(**sizes),
+        hf.Qwen3VLVideoProcessor(**QWEN_FILMS),
         chat_template=_template(template),
     )
     _save(folder, hf.Qwen3VLForConditionalGeneration(config), processor, seed)
@@ -167,8 +153,7 @@ def gemma3(folder: Path, texts: Sequence[str], *, seed: int = 0, tied: bool = Tr
         },
         vision_config={
             "model_type": "siglip_vision_model",
-            "hidden_size": 32,
-            "intermediate_size": 48,
+            **VISION,
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "image_size": 32,

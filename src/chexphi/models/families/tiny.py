@@ -63,7 +63,10 @@ def config(
     vision_hidden: int = 96,
     vision_layers: int = 3,
 ) -> Phi4MultimodalConfig:
-    """The native configuration; plain RoPE, no dropout, an audio encoder as small as it goes."""
+    """The native configuration; plain RoPE, no dropout, an audio encoder as small as possible.
+
+    `image_size` is the side of a crop in pixels. A film of one crop takes 13 tokens at 64 with patches of 16.
+    """
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in _SPECIAL}
     return Phi4MultimodalConfig(
         vocab_size=len(tokenizer),
@@ -137,41 +140,30 @@ def build(
     texts: Iterable[str],
     *,
     seed: int = 0,
-    image_size: int = 64,
-    patch_size: int = 16,
-    hidden_size: int = 128,
-    num_layers: int = 4,
-    vision_hidden: int = 96,
-    vision_layers: int = 3,
     vocab_size: int = 1200,
+    **sizes: int,
 ) -> None:
     """Train a tokenizer on the texts, draw a model of about 1.2 M parameters, and save both with a processor.
 
     Args:
         texts: What the model will read and write: questions, explanations, answers.
-        image_size: Side of a crop in pixels. A film of one crop takes 13 tokens at 64 with patches of 16.
+        seed: Seed of the weights.
         vocab_size: Most tokens, special ones and all bytes included; few texts give fewer.
+        sizes: Sizes of `config`, where they are not its own.
     """
     tokenizer = train_tokenizer(texts, vocab_size=vocab_size)
-    model = Phi4MultimodalForCausalLM(
-        config(
-            tokenizer,
-            image_size=image_size,
-            patch_size=patch_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            vision_hidden=vision_hidden,
-            vision_layers=vision_layers,
-        )
-    )
+    model = Phi4MultimodalForCausalLM(config(tokenizer, **sizes))
     initialise(model, seed=seed)
     model.generation_config = GenerationConfig(
         bos_token_id=model.config.bos_token_id,
         pad_token_id=model.config.pad_token_id,
         eos_token_id=model.config.eos_token_id,
     )
+    vision = model.config.vision_config
     image_processor = Phi4MultimodalImageProcessor(
-        size={"height": image_size, "width": image_size}, patch_size=patch_size, dynamic_hd=1
+        size={"height": vision.crop_size, "width": vision.crop_size},
+        patch_size=vision.patch_size,
+        dynamic_hd=1,
     )
     audio_processor = Phi4MultimodalFeatureExtractor()
     model.save_pretrained(folder)
