@@ -145,7 +145,7 @@ def _contradicts(example: Example, parsed: prompts.Parsed | None) -> bool:
 
 
 def warnings(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> list[str]:
-    """Sentences about what does not stop a run but is seldom intended."""
+    """Sentences about what does not stop a run, but is probably a mistake."""
     statuses = Counter(map(_status, explanations))
     sentences = [
         f"{count} explanations are malformed ({status}): SFT would teach that form"

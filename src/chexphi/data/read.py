@@ -46,6 +46,16 @@ def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
     return next((start / "images" for start in folders if (start / "images").is_dir()), folder)
 
 
+def check_limit(limit: int | None, unit: str = "rows") -> None:
+    """Refuse a limit that would leave nothing to read.
+
+    Raises:
+        InputError: If `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit} leaves no {unit}: give at least 1")
+
+
 def examples_or_errors(
     path: Path, root: Path, *, limit: int | None = None, repairs: Repairs | None = None
 ) -> Iterator[tuple[str, Example | InputError]]:
@@ -60,8 +70,7 @@ def examples_or_errors(
     Raises:
         InputError: If the file itself cannot be read, or `limit` is below 1.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    check_limit(limit)
     locations: dict[str, str] = {}
     for number, (location, raw) in enumerate(forms.raw_rows(path), 1):
         if limit is not None and number > limit:

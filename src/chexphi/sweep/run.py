@@ -191,11 +191,15 @@ def check_same_settings(folder: Path, recipe: SweepRecipe, hashes: Mapping[str, 
         InputError: If so; the message lists what changed.
     """
     earlier, current = config.read_yaml(folder / "config.yaml"), run_folder.yaml_values(recipe)
-    changed = [key for key in FIXED_FIELDS if earlier.get(key) != current[key]]
+    differences = [key for key in FIXED_FIELDS if earlier.get(key) != current[key]]
     earlier_hashes = read_object(folder / "manifest.json").get("configs_sha256", {})
-    changed += [file for file in hashes if file in earlier_hashes and earlier_hashes[file] != hashes[file]]
-    if changed:
-        raise InputError(f"sweep: {folder} was started with other {', '.join(changed)}: choose another --out")
+    differences += [
+        file for file in hashes if file in earlier_hashes and earlier_hashes[file] != hashes[file]
+    ]
+    if differences:
+        raise InputError(
+            f"sweep: {folder} was started with other {', '.join(differences)}: choose another --out"
+        )
 
 
 def _earlier_tries(path: Path) -> dict[str, dict[str, Any]]:

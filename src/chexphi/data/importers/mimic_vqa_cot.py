@@ -19,7 +19,7 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data import cells, forms
 from chexphi.data.importers import publish
-from chexphi.data.read import image_root_of
+from chexphi.data.read import check_limit, image_root_of
 from chexphi.data.references import is_uri, with_suffix
 from chexphi.data.rows import has_empty_answer, to_example
 from chexphi.schema import Example, InputError, shown
@@ -199,8 +199,7 @@ def convert(
     Raises:
         InputError: For a row that is not a valid example, or a film that is missing or damaged.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    check_limit(limit)
     if not src.exists():
         raise InputError(f"{src} does not exist: give the folder with annotations/ and images/, or a file")
     annotations, root = annotation_files(src, split=split)

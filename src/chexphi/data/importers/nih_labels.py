@@ -16,8 +16,9 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data.importers import publish
 from chexphi.data.importers.nih_tables import FINDINGS, GENDERS, Film, read_table, under_root
+from chexphi.data.read import check_limit
 from chexphi.data.references import is_film
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example
 
 RARE = frozenset({"Edema", "Hernia", "Pneumonia"})
 """Findings of fewer than ten training films of the thumbnails: mentioned there, but not asked about."""
@@ -150,8 +151,7 @@ def convert(
         InputError: For a broken table, or a film that is missing or damaged.
     """
     table = read_table(src, seed=seed)
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit} leaves no films: give at least 1")
+    check_limit(limit, "films")
     films, root = under_root(table.films, table.path.parent, image_root)
     available_films = [film for film in films if missing_films == "refuse" or is_film(film.image, root)]
     presence_labels = [label for label in FINDINGS if table.published or label not in RARE]

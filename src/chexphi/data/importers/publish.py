@@ -11,7 +11,7 @@ from typing import Any
 from chexphi import atomic
 from chexphi.data.forms import FORMS, check_form, write_files
 from chexphi.data.images import check_image
-from chexphi.data.read import image_errors, image_root_of
+from chexphi.data.read import check_limit, image_errors, image_root_of
 from chexphi.data.references import is_film
 from chexphi.schema import Example, InputError, shown
 
@@ -59,8 +59,7 @@ def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
     Raises:
         InputError: If `limit` is below 1.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit} leaves no rows: give at least 1")
+    check_limit(limit)
     counts: Counter[str] = Counter()
     limited_examples = []
     for example in examples:

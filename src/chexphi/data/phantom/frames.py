@@ -27,7 +27,7 @@ PRESENT: Frames = {
     "valid": ("this image shows {np}{pp}", "{np}{pp} is noted on this image"),
     "test": ("I note {np}{pp}", "on this image I see {np}{pp}"),
 }
-# After a sentence that already named something present.
+# After a sentence that already named a finding as present.
 ALSO: Frames = {
     "train": (
         "there is also {np}{pp}",
@@ -40,7 +40,7 @@ ALSO: Frames = {
     "valid": ("{np} is also noted{pp}", "in addition, I see {np}{pp}"),
     "test": ("I also note {np}{pp}", "in addition, the image shows {np}{pp}"),
 }
-# Only for what lies in a lung zone; {place} is `the right upper lung zone`.
+# Only for findings in a lung zone; {place} is `the right upper lung zone`.
 ZONE_FIRST: Frames = {
     "train": (
         "{place} shows {np}",
@@ -51,7 +51,7 @@ ZONE_FIRST: Frames = {
     "valid": ("in {place}, I see {np}", "in {place} the image shows {np}"),
     "test": ("in {place}, {np} is noted", "in {place} I note {np}"),
 }
-# Two findings; {a} and {b} are noun phrases with their places.
+# Two findings; {a} and {b} are noun phrases with their locations.
 PAIR: Frames = {
     "train": (
         "there is {a} and {b}",
@@ -74,7 +74,7 @@ ALSO_PAIR: Frames = {
     "valid": ("{a} and {b} are also noted", "in addition, I see {a} and {b}"),
     "test": ("I also note {a} and {b}", "in addition, the image shows {a} and {b}"),
 }
-# {n} a noun without article, {np} with it; {pp} as above.
+# {n} is a noun without article, {np} with it; {pp} is its location with a space before it, or nothing.
 ABSENT: Frames = {
     "train": (
         "there is no {n}{pp}",
@@ -88,7 +88,7 @@ ABSENT: Frames = {
     "valid": ("I see no evidence of {n}{pp}", "this image shows no {n}{pp}"),
     "test": ("no {n} is noted{pp}", "on this image there is no {n}{pp}"),
 }
-# {list} two or more nouns joined by commas and `or`; {a} and {b} the first and the second of two.
+# {list} is two or more nouns joined by commas and `or`; {a} and {b} are the first and the second of two.
 ABSENT_LIST: Frames = {
     "train": (
         "there is no {list}",
@@ -127,7 +127,7 @@ CLEAR_LUNGS: Frames = {
     "valid": ("the lungs appear clear on this image",),
     "test": ("the lungs are clear on this image", "on this image the lungs appear clear"),
 }
-# {heart} a frame of NORMAL_HEART.
+# {heart} is a frame of NORMAL_HEART.
 NO_CARDIOMEGALY: Frames = {
     "train": (
         "{heart}, so there is no cardiomegaly",
@@ -138,7 +138,7 @@ NO_CARDIOMEGALY: Frames = {
     "valid": ("{heart}, so no cardiomegaly is seen", "{heart}, and there is no evidence of cardiomegaly"),
     "test": ("{heart}, so I see no cardiomegaly", "{heart}, so there is no evidence of cardiomegaly"),
 }
-# {subject} the place, {sign} what is seen there.
+# {subject} is the anatomy; the sign is what is seen there.
 SIGN: dict[str, Frames] = {
     "blunted": {
         "train": (
@@ -171,7 +171,7 @@ SIGN: dict[str, Frames] = {
         "test": ("I note that {subject} is enlarged",),
     },
 }
-# {sign} a frame of SIGN, {np} the conclusion.
+# {sign} is a frame of SIGN, {np} the conclusion.
 INFER: Frames = {
     "train": (
         "{sign}, suggesting {np}",

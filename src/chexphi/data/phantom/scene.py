@@ -122,7 +122,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One film; its findings are kept in canonical order, no two with the same key."""
+    """One film; its findings are in canonical order, no two with the same key."""
 
     findings: tuple[Finding, ...]
     build: Build

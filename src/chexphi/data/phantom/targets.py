@@ -214,8 +214,8 @@ def _list_changed(status: str, names: Sequence[str]) -> Builder:
     """Everything with a status; half of the empty lists are left out."""
 
     def build(rng: random.Random, scenes: Sequence[Scene]) -> Target | None:
-        has_any = any(s == status for _, s in statuses(scenes, names))
-        return Target() if has_any or rng.random() < 0.5 else None
+        exists = any(s == status for _, s in statuses(scenes, names))
+        return Target() if exists or rng.random() < 0.5 else None
 
     return build
 
