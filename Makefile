@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check docs format bench clean
+.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check docs notebook format bench findings dist clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -20,6 +20,9 @@ help:
 	@echo "make audit   known advisories of the pinned packages, from an online database"
 	@echo "make format  apply formatting and the fixes that are safe"
 	@echo "make bench   measure; each script prints one table"
+	@echo "make notebook  run examples/quickstart.ipynb from top to bottom"
+	@echo "make findings  what outside libraries do that nobody would guess: run every script, from the network"
+	@echo "make dist    wheel and sdist, checked, and tried in an environment of their own"
 	@echo "make clean   remove .venv and caches (runs/ stays)"
 	@echo "ARGS=... passes words on: make demo ARGS=--overwrite, make test ARGS=tests/graph"
 
@@ -84,6 +87,13 @@ check: .venv/.installed docs
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --no-logo
 
+.venv/.notebook: .venv/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[notebook]'
+	@touch $@
+
+notebook: .venv/.notebook
+	$(BIN)/jupyter execute --timeout=180 examples/quickstart.ipynb
+
 # Built from the pages and the docstrings; nothing is fetched.
 docs: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
@@ -103,6 +113,20 @@ format: .venv/.installed
 bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+# Each makes a temporary environment of public packages; none of it is part of CI.
+findings:
+	@changed=; for script in $(sort $(wildcard findings/*.sh)); do \
+		echo "== $$script"; "./$$script" || changed="$$changed $$script"; done; \
+	[ -z "$$changed" ] || { echo "failed:$$changed" >&2; exit 1; }
+
+.venv-dist/.installed: Makefile
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install -q --disable-pip-version-check build==1.6.1 twine==7.0.0
+	@touch $@
+
+dist: .venv-dist/.installed
+	.venv-dist/bin/python .ci/dist.py
+
 clean:
-	rm -rf .venv .venv-audit .venv-deepspeed .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/generated build dist src/*.egg-info
+	rm -rf .venv .venv-audit .venv-deepspeed .venv-dist .venv-swift .venv-verl .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/generated build dist src/*.egg-info
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,10 +6,11 @@ import ast
 import os
 import re
 import textwrap
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+import chexphi
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the modules are imported for their docstrings
 DOCS = Path(__file__).parent
@@ -18,7 +19,7 @@ PACKAGE = DOCS.parent / "src" / "chexphi"
 project = "CheX-Phi4MM"
 author = "The CheX-Phi4MM authors"
 project_copyright = author
-version = release = installed_version("chexphi")
+version = release = chexphi.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]

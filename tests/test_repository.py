@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+import chexphi
 from chexphi import config, field_values
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,33 +165,30 @@ def check_command(command: str) -> None:
         assert {word, word.replace("_", "-")} & known, f"{verb} knows no {word}"
 
 
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a git host, and the site, give the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    titles = [title.strip().lower() for title in re.findall(r"^#+ (.*)$", text, re.M)]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r"\b(?:src|href)=\"([^\"#]+)", text)
-    for link in links:
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text)
+    links += [(link, "") for link in re.findall(r"\b(?:src|href)=\"([^\"#]+)", text)]
+    for link, anchor in links:
         if "://" not in link and not link.startswith("mailto:"):
-            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+            target = page.parent / link if link else page
+            assert target.exists(), f"{page.name} links to {link}"
+            assert not anchor or anchor in anchors_of(target), f"{page.name} links to {link}#{anchor}"
 
 
-def test_the_readme_tree_is_the_tree() -> None:
-    """Every file of the package stands in the README's tree, itself or by a folder named without files."""
-    block = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
-    paths: list[str] = []
-    folders: list[str] = []
-    for line in block.splitlines():
-        if match := re.match(r"( *)([\w.-]+/?)(?:  .*)?$", line):
-            folders = [*folders[: len(match[1]) // 2], match[2]]
-            paths.append("".join(folders))
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-    leaves = {path for path in paths if not any(other != path and other.startswith(path) for other in paths)}
-    skipped = {"__init__.py", "py.typed"}
-    for path in (ROOT / "src" / "chexphi").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts and path.name not in skipped:
-            name = path.relative_to(ROOT).as_posix()
-            assert any(name == leaf or (leaf.endswith("/") and name.startswith(leaf)) for leaf in leaves), (
-                name
-            )
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert chexphi.__version__ == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version  # type: ignore[index]
 
 
 def test_no_circle_of_imports_in_the_package_or_in_a_folder_of_it() -> None:
@@ -230,11 +229,16 @@ def test_no_registry_host_and_no_index_url() -> None:
 
 
 def test_constraints_pin_what_pyproject_asks_for() -> None:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["train"], *extras["report"], *extras["docs"], *extras["dev"]]
+    wanted = [
+        *project["dependencies"],
+        *extras["train"],
+        *extras["report"],
+        *extras["docs"],
+        *extras["notebook"],
+        *extras["dev"],
+    ]
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
     plain = {re.sub(r"[-_.]+", "-", name).lower() for name in pinned}
     for requirement in wanted:

@@ -1,3 +1,3 @@
 """CheX-Phi4MM: train a chest-radiograph vision-language model on its answer and its reasoning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
