@@ -67,7 +67,7 @@ def test_the_working_folder_comes_first(
 def test_a_project_may_move(project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     moved = project.rename(tmp_path / "elsewhere")
     assert policy.locate(moved / "runs/sft/model").base == moved / "MODEL"
-    assert "is not there any more" in caplog.text
+    assert "does not exist any more" in caplog.text
     policy.load(moved / "runs/sft/model")
     # the whole path, in another root
     name_base(moved / "runs/sft/model", "/old/home/MODEL")

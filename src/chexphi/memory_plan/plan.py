@@ -22,7 +22,7 @@ from chexphi.memory_plan.plan_settings import (
 )
 from chexphi.memory_plan.step_memory import PhaseMemory
 from chexphi.models import trainable
-from chexphi.models.families.film_features import MEMORY
+from chexphi.models.families.film_features import MAX_BYTES
 
 __all__ = ["PlanFields", "main", "parse", "plan", "step_shape"]
 
@@ -84,7 +84,7 @@ def plan(settings: MemorySettings) -> dict[str, Any]:
         phases["learning"], gradients = step_memory.learning(model, step)
         always["optimiser"] = gradients // 4 * OPTIMISERS[settings.optim]  # gradients are fp32
         always["films"] = pixel_bytes(model, step)
-        always["features"] = MEMORY if settings.cache_vision else feature_bytes(model, step)
+        always["features"] = MAX_BYTES if settings.cache_vision else feature_bytes(model, step)
     phases["optimiser step"] = PhaseMemory(
         gradients * (2 if settings.optim == "adamw_torch" else 1), gradients
     )

@@ -1,8 +1,8 @@
 """LoRA adapters in PEFT's form: checked against their base from the headers, then loaded.
 
-A base imported from the original layout has its adapters beside it, in `vision-lora/` and `speech-lora/`; a
-trained policy is a folder with an adapter that names its base. Whatever the folder, the adapter's name in the
-model is `default`: TRL copies the adapter of that name as the reference policy.
+A base imported from the original layout has its adapters beside it, in `vision-lora/` and `speech-lora/`. A
+trained policy is a folder with an adapter that names its base. In the model, the adapter's name is always
+`default`: TRL copies the adapter of that name as the reference policy.
 """
 
 from __future__ import annotations
@@ -36,58 +36,61 @@ _LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
 
 
 def base_of(folder: Path) -> Path:
-    """The folder of the base that an adapter names; absolute.
+    """The absolute path of the base that an adapter names.
 
-    A relative path is looked for from the working folder, then from the adapter's folder and those above. An
-    absolute one that is gone may have moved together with the adapter: what is left of it when its first
-    folders are taken off is looked for there, most of it first, and so is a base around the adapter.
+    A relative path is looked for from the working folder, then from the adapter's folder and those above it.
+    An absolute path that does not exist may have moved together with the adapter. Then a base around the
+    adapter is taken; else the path is looked for in the same folders without its first names, the longest
+    rest first.
 
     Raises:
-        InputError: If there is none.
+        InputError: If no base is found.
     """
-    named = read_object(folder / CONFIG).get("base_model_name_or_path") or ""
-    if not isinstance(named, str):
+    base_name = read_object(folder / CONFIG).get("base_model_name_or_path") or ""
+    if not isinstance(base_name, str):
         raise InputError(
-            f"{folder / CONFIG}: base_model_name_or_path is {shown(named)}: write the folder of the base "
+            f"{folder / CONFIG}: base_model_name_or_path is {shown(base_name)}: write the folder of the base "
             "there"
         )
-    places = _places(folder.absolute(), Path(named)) if named else ()
-    found = next((place for place in places if os.path.isfile(place / "config.json")), None)
-    if found is None:
+    candidates = _base_candidates(folder.absolute(), Path(base_name)) if base_name else ()
+    base = next((path for path in candidates if os.path.isfile(path / "config.json")), None)
+    if base is None:
         raise InputError(
-            f"the adapter {folder} names its base {shown(named)}, where no model is: write the folder of the "
-            f"base as base_model_name_or_path into {folder / CONFIG}"
+            f"the adapter {folder} names its base {shown(base_name)}, where no model is: write the folder of "
+            f"the base as base_model_name_or_path into {folder / CONFIG}"
         )
-    if Path(named).is_absolute() and found != Path(named):
-        logger.warning("the base of %s, %s, is not there any more: %s is taken", folder, named, found)
-    return found
+    if Path(base_name).is_absolute() and base != Path(base_name):
+        logger.warning("the base of %s, %s, does not exist any more: using %s", folder, base_name, base)
+    return base
 
 
-def _places(folder: Path, named: Path) -> Iterator[Path]:
-    yield named.absolute()
-    rests = [Path(*named.parts[first:]) for first in range(1, len(named.parts))]
-    if named.is_absolute():
+def _base_candidates(folder: Path, base_path: Path) -> Iterator[Path]:
+    """The paths where the base of an adapter in `folder` may be, the most likely first."""
+    yield base_path.absolute()
+    relative_paths = [base_path]
+    if base_path.is_absolute():
         yield folder.parent
-    for rest in rests if named.is_absolute() else [named]:
-        yield from (above / rest for above in (folder, *folder.parents))
+        relative_paths = [Path(*base_path.parts[start:]) for start in range(1, len(base_path.parts))]
+    for relative_path in relative_paths:
+        yield from (above / relative_path for above in (folder, *folder.parents))
 
 
 def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> None:
-    """Refuse an adapter that does not fit its base; nothing but headers is read.
+    """Refuse an adapter that does not fit its base; only headers are read.
 
     Args:
         folder: The adapter's folder.
         shapes: Of every tensor of the base, by its native name.
-        targets: Pattern of the modules that carry the adapter.
+        targets: Pattern of the modules that have the adapter.
 
     Raises:
-        InputError: For a file that is missing or damaged, a tensor of no place in the base, a missing half or
-            layer, or a shape that does not fit.
+        InputError: For a file that is missing or damaged, a tensor of a module that the base does not have, a
+            missing half or layer, or a wrong shape.
     """
     config = adapter_settings.read(folder)
     tensors = {name.removeprefix(PREFIX): header for name, header in tensor_headers.read(folder).items()}
     expected = adapter_shapes(shapes, targets, config["r"])
-    _check_whole(folder, tensors, config["modules_to_save"])
+    _check_modules(folder, tensors, config["modules_to_save"])
     for name, header in tensors.items():
         _check_tensor(folder, name, header, expected, shapes)
     if missing := sorted(expected.keys() - tensors.keys()):
@@ -104,29 +107,29 @@ def _check_tensor(
     expected: Mapping[str, tuple[int, ...]],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
-    """One tensor of an adapter: a LoRA half, or a whole module trained beside it."""
-    known = expected.get(name) if _LORA.fullmatch(name) else shapes.get(name)
-    if known is None:
+    """Check one tensor of an adapter: half of a LoRA pair, or of a whole module that is trained with it."""
+    shape = expected.get(name) if _LORA.fullmatch(name) else shapes.get(name)
+    if shape is None:
         raise InputError(
             f"the adapter {folder} has {name}, for which this base has no place: it belongs to another base"
         )
-    if header.shape != known:
+    if header.shape != shape:
         raise InputError(
             f"the adapter {folder} has {name} of shape {header.shape} where its base and rank ask for "
-            f"{known}: it belongs to another base, or its config to another adapter"
+            f"{shape}: it belongs to another base, or its config to another adapter"
         )
 
 
-def _check_whole(folder: Path, names: Iterable[str], modules: Sequence[str]) -> None:
-    """The modules saved whole are those that the settings name."""
-    whole = {name.rpartition(".")[0] for name in names if not _LORA.fullmatch(name)}
+def _check_modules(folder: Path, names: Iterable[str], modules: Sequence[str]) -> None:
+    """Check that the modules saved whole are those that the settings name."""
+    saved_modules = {name.rpartition(".")[0] for name in names if not _LORA.fullmatch(name)}
     for module in modules:
-        if not any(name == module or name.endswith(f".{module}") for name in whole):
+        if not any(name == module or name.endswith(f".{module}") for name in saved_modules):
             raise InputError(
                 f"{folder / CONFIG}: modules_to_save names {shown(module)}, and the adapter has no weights "
                 "of it: copy it again"
             )
-    for name in sorted(whole):
+    for name in sorted(saved_modules):
         if not any(name == module or name.endswith(f".{module}") for module in modules):
             raise InputError(
                 f"the adapter {folder} has weights of {name}, which modules_to_save in {CONFIG} does not "
@@ -135,17 +138,17 @@ def _check_whole(folder: Path, names: Iterable[str], modules: Sequence[str]) -> 
 
 
 def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> Any:
-    """The base with the folder's adapter, frozen, named as TRL needs it, in the types it was saved in.
+    """The base with the folder's adapter, frozen, with the name that TRL needs, in the types of the file.
 
     Args:
         base: The native model.
         folder: The adapter's folder.
-        targets: Pattern of the modules that carry the adapter; the folder's own may match by suffix, which
-            in Phi-4 hits the audio encoder as well.
+        targets: Pattern of the modules that have the adapter. The folder's own pattern is not used: it may
+            match by suffix, and in Phi-4 that matches the audio encoder as well.
         with_head: Give the adapter a copy of `lm_head` if it has none.
 
     Raises:
-        InputError: As `check`.
+        InputError: If the adapter does not fit the base (`check`) or cannot be read.
     """
     check(folder, {name: tuple(value.shape) for name, value in base.state_dict().items()}, targets)
     values = adapter_settings.read(folder)
@@ -159,7 +162,7 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
         model = _wrapped(base, config)
         for file in sorted(folder.glob("*.safetensors")):
             tensors |= load_file(file)
-    # PEFT's own loading asks for an lm_head that the adapter may not have yet, and rounds to the base's type
+    # PEFT's own loading needs an lm_head that the adapter may not have yet, and rounds to the base's type
     state = {inside(name): value for name, value in tensors.items()}
     result = model.load_state_dict(state, strict=False, assign=True)
     assert not result.unexpected_keys, "checked above"
@@ -181,17 +184,17 @@ def fresh(base: Any, *, targets: str, rank: int, alpha: int, with_head: bool) ->
 
 def _wrapped(base: Any, config: LoraConfig) -> Any:
     with warnings.catch_warnings():
-        # an lm_head tied to the input embedding gets weights of its own: it is meant
+        # an lm_head tied to the input embedding gets weights of its own: that is intended
         warnings.filterwarnings("ignore", message="Model with `tie_word_embeddings")
         return get_peft_model(base, config, adapter_name=NAME, autocast_adapter_dtype=False)
 
 
 def inside(name: str) -> str:
-    """A tensor's name in the model for its name in the adapter's file."""
+    """The name in the model of a tensor with this name in the adapter's file."""
     if _LORA.fullmatch(name):
         return name.removesuffix("weight") + f"{NAME}.weight"
-    module, _, last = name.rpartition(".")
-    return f"{module}.modules_to_save.{NAME}.{last}"
+    module, _, parameter = name.rpartition(".")
+    return f"{module}.modules_to_save.{NAME}.{parameter}"
 
 
 def unwrapped(model: Any) -> Any:
@@ -200,22 +203,22 @@ def unwrapped(model: Any) -> Any:
 
 
 def save_alone(model: Any) -> None:
-    """Let the model be saved without the adapter `ref`: it is made anew from the policy a run begins with."""
+    """Save the model without the adapter `ref`: each run copies it from the policy that it begins with."""
     model.save_pretrained = partial(model.save_pretrained, selected_adapters=[NAME])
 
 
 def copy_to_reference(model: Any) -> None:
-    """Make the adapter `ref` equal to `default` in values and types: PEFT makes it in the base's type."""
+    """Copy the values and types of the adapter `default` to `ref`: PEFT makes `ref` in the base's type."""
     for name, parameter in model.named_parameters():
         if f".{NAME}." in name:
             model.get_parameter(name.replace(f".{NAME}.", ".ref.")).data = parameter.detach().clone()
 
 
 def merged(model: Any) -> Any:
-    """The base with its adapter folded in; an `lm_head` of the adapter's replaces a tied one."""
+    """The base with its adapter merged into it; an `lm_head` of the adapter replaces a tied one."""
     own_head = HEAD in (model.peft_config[NAME].modules_to_save or ())
     for name, parameter in model.named_parameters():
-        if ".lora_" in name:  # rounded once, as a sum, and not as a product before
+        if ".lora_" in name:  # in fp32 the product of A and B is not rounded before it is added
             parameter.data = parameter.data.float()
     base = model.merge_and_unload()
     if own_head:
@@ -224,5 +227,5 @@ def merged(model: Any) -> Any:
 
 
 def untie(config: Any) -> None:
-    """Say that `lm_head` has weights of its own; some families read it off the language model's part."""
+    """Set in a configuration that `lm_head` has its own weights; some families read that in its text part."""
     config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = False

@@ -1,7 +1,7 @@
 """LongRoPE in batches: beyond a length all positions get other factors, and the longest row decides for all.
 
-Within a batch that crosses the limit a shorter row is not what it is alone. Ours are divided; those of TRL
-and of the library are warned about.
+So in a batch that crosses the limit, a shorter row has other log-probabilities than alone. Our own batches
+are divided at the limit; for those of TRL and of the library there is a warning.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Result = TypeVar("Result")
 
 
 def limit_of(config: Any) -> int | None:
-    """The greatest length with the short factors, in tokens; None for a model without LongRoPE."""
+    """The largest length in tokens that has the short factors; None for a model without LongRoPE."""
     parameters = getattr(config, "rope_parameters", None) or {}
     longrope = parameters.get("rope_type") == "longrope"
     return int(parameters["original_max_position_embeddings"]) if longrope else None
 
 
 def check_length(config: Any, prompt_length: int, new_tokens: int) -> None:
-    """Refuse to generate across the limit: the keys kept from before would no longer fit.
+    """Refuse to generate across the limit: the keys in the cache would have the wrong factors.
 
     Raises:
-        InputError: If the prompt lies within the limit and the last new token would not.
+        InputError: If the prompt is within the limit and the last new token would not be.
     """
     limit = limit_of(config)
     if limit is not None and prompt_length <= limit < prompt_length + new_tokens:
@@ -43,22 +43,24 @@ def check_length(config: Any, prompt_length: int, new_tokens: int) -> None:
 def divided(
     config: Any, lengths: Tensor, compute: Callable[..., list[Result]], *columns: Sequence[Any]
 ) -> list[Result] | None:
-    """The rows within the limit and the rows beyond it, computed apart; None if all are on one side.
+    """Results of the rows, with those within the limit and those beyond it computed in two batches.
+
+    None if all rows are on one side of the limit.
 
     Args:
         config: The model's.
         lengths: Tokens of each row, (rows,).
         compute: Takes the columns of some rows and returns their results.
-        columns: Each of as many values as there are rows.
+        columns: Each has a value a row.
     """
     limit = limit_of(config)
     if limit is None or len(set((lengths > limit).tolist())) < 2:
         return None
-    found: dict[int, Result] = {}
+    results: dict[int, Result] = {}
     for beyond in (False, True):
-        part = ((lengths > limit) == beyond).nonzero()[:, 0].tolist()
-        found |= zip(part, compute(*([column[i] for i in part] for column in columns)), strict=True)
-    return [found[i] for i in range(len(lengths))]
+        rows = ((lengths > limit) == beyond).nonzero()[:, 0].tolist()
+        results |= zip(rows, compute(*([column[i] for i in rows] for column in columns)), strict=True)
+    return [results[i] for i in range(len(lengths))]
 
 
 def watch(config: Any, mask: Tensor | None, positions: Tensor | None) -> None:
@@ -66,8 +68,8 @@ def watch(config: Any, mask: Tensor | None, positions: Tensor | None) -> None:
 
     Args:
         config: The model's.
-        mask: 1 for tokens and 0 for padding, (rows, length), keys kept from before included.
-        positions: As given to the model; without them padding has positions as well.
+        mask: 1 for tokens and 0 for padding, (rows, length), the tokens in the cache included.
+        positions: Of the tokens, as the model gets them; without them padding has positions as well.
     """
     limit = limit_of(config)
     if limit is None or mask is None or mask.ndim != 2 or mask.shape[1] <= limit:

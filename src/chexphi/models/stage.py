@@ -12,7 +12,7 @@ import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from chexphi.models import openmp, policy, trainable, zero
-from chexphi.models.families.film_features import Features, Tower, weights_digest
+from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
 from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.ranges import COUNT, Range
 from chexphi.runs import processes, run_folder, run_settings
@@ -153,9 +153,9 @@ def begin(
         )
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)
-        model.tower.features = Features(folder)
+        model.tower.features = FeatureCache(folder)
     elif not learning:  # the next batches ask about the same films
-        model.tower.features = Features()
+        model.tower.features = FeatureCache()
     if learning:
         for line in trainable.lines(extra["trainable"]):
             logger.info(line)

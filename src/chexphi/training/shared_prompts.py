@@ -18,7 +18,7 @@ from torch import Tensor
 
 from chexphi.models import longrope
 from chexphi.models.families.family import PolicyModel
-from chexphi.models.families.film_features import Features
+from chexphi.models.families.film_features import FeatureCache
 from chexphi.models.shared_prompts import packed_rows
 from chexphi.models.shared_prompts.packed_rows import PackedRows
 from chexphi.models.shared_prompts.row_inputs import TOKEN_TYPES, films_of_rows
@@ -227,7 +227,7 @@ def reorder_rows(column: Any, order: list[int]) -> Any:
     return column[order] if isinstance(column, Tensor) else [column[i] for i in order]
 
 
-def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None:
+def keep_films(causal: Any, reference: Any, *, sharded: bool) -> FeatureCache | None:
     """Let policy and reference keep the features of films together where the tower is frozen.
 
     Args:
@@ -241,7 +241,7 @@ def keep_films(causal: Any, reference: Any, *, sharded: bool) -> Features | None
     """
     for_whole_run, features = causal.tower.features is not None, causal.tower.features
     if features is None and not sharded:
-        features = causal.tower.features = Features()
+        features = causal.tower.features = FeatureCache()
     if reference is not None:
         reference.tower.features = None if causal.tower.learns else features
     return None if for_whole_run else features

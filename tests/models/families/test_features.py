@@ -17,7 +17,7 @@ from tiny_families import encode
 from torch import Tensor
 
 from chexphi.models import policy
-from chexphi.models.families.film_features import Features, digest, weights_digest
+from chexphi.models.families.film_features import FeatureCache, digest, weights_digest
 
 CPU = torch.device("cpu")
 TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int32, torch.int64, torch.bool)
@@ -60,7 +60,7 @@ def test_one_bit_of_a_large_film_counts() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=30), st.integers(0, 5))
 def test_memory_holds_the_last_used_ones_up_to_its_limit(steps: list[tuple[str, bool]], room: int) -> None:
     """Against a list in the order of use; a feature is four values of four bytes."""
-    kept = Features(limit=16 * room + 3)
+    kept = FeatureCache(limit=16 * room + 3)
     expected: list[str] = []
     for key, puts in steps:
         value = kept.get(key, CPU)
@@ -77,7 +77,7 @@ def test_memory_holds_the_last_used_ones_up_to_its_limit(steps: list[tuple[str, 
 
 
 def test_what_is_kept_is_a_copy() -> None:
-    kept, batch = Features(), torch.ones(4, 3)
+    kept, batch = FeatureCache(), torch.ones(4, 3)
     kept.put("a", batch[0])
     batch.zero_()
     found = kept.get("a", CPU)
@@ -90,8 +90,8 @@ def test_what_is_kept_is_a_copy() -> None:
 def test_a_folder_gives_the_same_bits(dtype: torch.dtype, tmp_path: Path) -> None:
     values = torch.randn(2, 3, 5).to(dtype).mT
     values[0, 0] = torch.nan
-    Features(tmp_path / "a" / "b", limit=0).put("key", values)
-    found = Features(tmp_path / "a" / "b").get("key", CPU)
+    FeatureCache(tmp_path / "a" / "b", limit=0).put("key", values)
+    found = FeatureCache(tmp_path / "a" / "b").get("key", CPU)
     assert found is not None
     assert found.dtype == dtype
     assert digest(found) == digest(values)
@@ -112,11 +112,11 @@ def test_a_damaged_file_is_said_and_made_again(
     damage: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     values = torch.randn(5, 3)
-    Features(tmp_path).put("key", values)
+    FeatureCache(tmp_path).put("key", values)
     path = tmp_path / "key.safetensors"
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
-    kept = Features(tmp_path)
+    kept = FeatureCache(tmp_path)
     assert kept.get("key", CPU) is None
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} is damaged: the film is read again"
@@ -169,7 +169,7 @@ def test_a_film_is_read_once_whatever_its_name_row_and_text(
     with reads(model) as plain:
         expected = logits(model, inputs)
     assert (len(alone), plain) == (1, [2 * alone[0]])
-    model.tower.features = Features()
+    model.tower.features = FeatureCache()
     with reads(model) as kept:
         for question in ("Is it new?", "Is there a nodule?", "Is it new?"):
             found = logits(model, encode(processor, rows, question))
@@ -198,7 +198,7 @@ def test_gradients_of_a_projector_start_at_what_is_kept(
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
     expected = gradients()
-    model.tower.features = Features()
+    model.tower.features = FeatureCache()
     with torch.inference_mode():
         model(**inputs)
     with reads(model) as kept:
@@ -214,7 +214,7 @@ def test_features_follow_the_weights_of_a_tower_that_learns(
 ) -> None:
     model, processor = pair
     model.requires_grad_(True)
-    model.tower.features = Features()
+    model.tower.features = FeatureCache()
     inputs = encode(processor, [[film(1)], [film(1)]])
     before = model(**inputs).logits
     before.square().mean().backward()
@@ -242,7 +242,7 @@ def test_a_tower_that_drops_values_keeps_none(pair: tuple[Any, Any], film: Calla
         for name in ("attention_dropout", "dropout"):
             if hasattr(module, name):
                 setattr(module, name, 0.5)
-    model.tower.features = Features()
+    model.tower.features = FeatureCache()
     inputs = encode(processor, [[film(1)], [film(1)]])
     model.tower.vision.train()
     with reads(model) as seen:
@@ -269,7 +269,7 @@ def test_a_cast_around_it_is_told_apart_where_it_matters(
             return logits(model, inputs)
 
     plain = [logits(model, inputs), cast()]
-    model.tower.features = Features()
+    model.tower.features = FeatureCache()
     with reads(model) as seen:
         found = [logits(model, inputs), cast(), logits(model, inputs), cast()]
     assert len(seen) == passes

@@ -1,9 +1,9 @@
-"""Features of films, kept so that a frozen vision tower reads a film once.
+"""A cache of films' features, so that a frozen vision tower reads each film once.
 
-A film is known by a digest of what the tower sees of it, the processed pixels and which of them hold film:
-the image and the processor's settings are in it, the film's name is not. What is kept is the tower's output
-before the projector, without a graph; gradients of a projector that learns start there. A tower that learns
-keeps nothing, and one that drops values at random reads every film for itself.
+The key of a film is a digest of the tower's input: the processed pixels and the mask of those that are film.
+So it depends on the image and the processor's settings, and not on the film's name. The cached features are
+the tower's output before the projector, without a graph; gradients of a projector that learns begin there.
+Nothing is cached for a tower that learns, and a tower with dropout reads every film separately.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from chexphi.models.shared_prompts.same_prompts import same_films
 
 logger = logging.getLogger(__name__)
 
-MEMORY = 2**30
-"""Bytes of features that are held beside the model at most: 1,800 crops of Phi-4 in bf16."""
+MAX_BYTES = 2**30
+"""The most bytes of features in memory: 1,800 crops of Phi-4 in bf16."""
 _NAME = "features"
 
 
-def digest(*values: Tensor, note: str = "") -> str:
+def digest(*tensors: Tensor, note: str = "") -> str:
     """128 bits (xxh3, in hexadecimal) of tensors' types, shapes and bytes, and of a note."""
-    whole = xxhash.xxh3_128(note.encode())
-    for value in values:
-        whole.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        whole.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
-    return whole.hexdigest()
+    hash_ = xxhash.xxh3_128(note.encode())
+    for tensor in tensors:
+        hash_.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        hash_.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
+    return hash_.hexdigest()
 
 
 def weights_digest(encoder: Any) -> str:
-    """The same of what a tower's output depends on beside the film: configuration, weights and their type."""
+    """Digest of what a tower's output depends on beside the film: configuration, weights and their type."""
     tensors = [*encoder.named_parameters(), *encoder.named_buffers()]
     names = " ".join(name for name, _ in tensors)
     config = encoder.config
@@ -50,15 +50,15 @@ def weights_digest(encoder: Any) -> str:
     return digest(*(tensor for _, tensor in tensors), note=note)
 
 
-class Features:
+class FeatureCache:
     """Features by the digests of their films: the last used ones in memory, all of them in a folder.
 
     Args:
-        folder: Made if need be, and shared by processes; None keeps nothing beyond the memory.
-        limit: Bytes in memory; what was not used for the longest time goes first.
+        folder: Made if needed, and shared by processes; with None, features are only in memory.
+        limit: Bytes in memory; the least recently used features are dropped first.
     """
 
-    def __init__(self, folder: Path | None = None, *, limit: int = MEMORY) -> None:
+    def __init__(self, folder: Path | None = None, *, limit: int = MAX_BYTES) -> None:
         self._memory: OrderedDict[str, Tensor] = OrderedDict()
         self._limit, self._size = limit, 0
         self._folder = folder
@@ -66,34 +66,34 @@ class Features:
             folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, key: str, device: torch.device) -> Tensor | None:
-        """Features as they were put; None if they are not there, or their file is damaged: it is logged."""
+        """The features of a key; None if they are missing, or their file is damaged, which is logged."""
         if key in self._memory:
             self._memory.move_to_end(key)
             return self._memory[key]
-        found = self._read(key)
-        if found is not None:
-            found = found.to(device)
-            self._remember(key, found)
-        return found
+        features = self._read(key)
+        if features is not None:
+            features = features.to(device)
+            self._remember(key, features)
+        return features
 
     def put(self, key: str, features: Tensor) -> None:
-        """Keep a copy; its file is whole as soon as it is there."""
-        with torch.inference_mode(False):  # else no later backward could use them
+        """Store a copy of the features; a file is never there in part."""
+        with torch.inference_mode(False):  # otherwise no later backward could use them
             features = features.detach().clone(memory_format=torch.contiguous_format)
         self._remember(key, features)
         if self._folder is not None:
             content = save({_NAME: features.cpu()}, metadata={"digest": digest(features)})
-            with atomic.whole_file(self._path(key), shared=True) as part:
-                part.write_bytes(content)
+            with atomic.whole_file(self._path(key), shared=True) as part_path:
+                part_path.write_bytes(content)
 
     def clear(self) -> None:
-        """Forget what is in memory."""
+        """Drop the features in memory."""
         self._memory.clear()
         self._size = 0
 
     def _remember(self, key: str, features: Tensor) -> None:
-        if (old := self._memory.pop(key, None)) is not None:
-            self._size -= old.nbytes
+        if (replaced := self._memory.pop(key, None)) is not None:
+            self._size -= replaced.nbytes
         self._memory[key] = features
         self._size += features.nbytes
         while self._size > self._limit:
@@ -105,52 +105,55 @@ class Features:
         try:
             with safe_open(path, "pt") as file:
                 features = file.get_tensor(_NAME).clone()
-                whole = (file.metadata() or {}).get("digest") == digest(features)
+                undamaged = (file.metadata() or {}).get("digest") == digest(features)
         except SafetensorError:
-            whole = False
-        if not whole:
+            undamaged = False
+        if not undamaged:
             logger.warning("%s is damaged: the film is read again", path)
-        return features if whole else None
+        return features if undamaged else None
 
     def _path(self, key: str) -> Path:
-        assert self._folder is not None, "asked before"
+        assert self._folder is not None, "only called with a folder"
         return self._folder / f"{key}.safetensors"
 
 
 class Tower:
-    """What a vision tower's class takes on before its native class."""
+    """A base class of vision towers, before the native class: it reads equal films once."""
 
-    features: Features | None = None
-    """What is kept of films from one pass to the next; equal films of one pass are always read once."""
+    features: FeatureCache | None = None
+    """Features from earlier passes; equal films of one pass are always read once."""
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """No, as in `family.PolicyModel`."""
+        """No: the library neither reads nor writes the published tensor names of custom code."""
         return False
 
     @property
     def vision(self) -> nn.Module:
-        """All that the features of a film depend on."""
+        """The module that the features of a film depend on."""
         assert isinstance(self, nn.Module), "the native class is one"
         return self
 
     @property
     def learns(self) -> bool:
-        """Whether anything of it learns."""
+        """Whether any of its parameters learns."""
         return any(parameter.requires_grad for parameter in self.vision.parameters())
 
     @contextmanager
     def encoding(self) -> Iterator[None]:
-        """How films are read: without a graph if the tower is frozen, and then in its own type.
+        """The context in which films are read: a frozen tower has no graph, and runs in its own type.
 
-        Gradient checkpointing asks for gradients at its entry. What casts to bf16 around a tower that is in
-        bf16 would make a film's features others in training than in generation; a frozen tower in fp32 is
-        cast, for speed.
+        Without it, gradient checkpointing would start a graph at the tower's input. And autocast around a
+        tower in bf16 would make a film's features differ between training and generation. A frozen tower in
+        fp32 is cast, for speed.
         """
-        first = next(self.vision.parameters())
-        learns, kind = self.learns, first.device.type
-        cast = torch.is_autocast_enabled(kind) and (learns or first.dtype == torch.float32)
-        with torch.set_grad_enabled(learns and torch.is_grad_enabled()), torch.autocast(kind, enabled=cast):
+        parameter = next(self.vision.parameters())
+        learns, device_type = self.learns, parameter.device.type
+        cast = torch.is_autocast_enabled(device_type) and (learns or parameter.dtype == torch.float32)
+        with (
+            torch.set_grad_enabled(learns and torch.is_grad_enabled()),
+            torch.autocast(device_type, enabled=cast),
+        ):
             yield
 
     def read(
@@ -161,50 +164,50 @@ class Tower:
         """Features of each film, one tensor a film.
 
         Args:
-            films: As for `same_films`.
+            films: Each input of the tower with a value a film, as `same_films` takes them.
             encode: Reads the films of these numbers, in one batch.
         """
         if self.vision.training and has_dropout(self.vision):
             return encode(list(range(len(films[0]))))
-        place = same_films(films)
-        distinct = list(dict.fromkeys(place))
-        kept = None if self.learns else self.features
-        if kept is None:
-            found = dict(zip(distinct, encode(distinct), strict=True))
+        distinct_of_film = same_films(films)
+        distinct = list(dict.fromkeys(distinct_of_film))
+        cache = None if self.learns else self.features
+        if cache is None:
+            features = dict(zip(distinct, encode(distinct), strict=True))
         else:
-            found = self._kept(kept, films, distinct, encode)
-        return [found[number] for number in place]
+            features = self._through_cache(cache, films, distinct, encode)
+        return [features[number] for number in distinct_of_film]
 
-    def _kept(
+    def _through_cache(
         self,
-        kept: Features,
+        cache: FeatureCache,
         films: Sequence[Tensor | Sequence[Tensor]],
         distinct: list[int],
         encode: Callable[[list[int]], Sequence[Tensor]],
     ) -> dict[int, Tensor]:
-        """Features of films by their numbers, what is not kept yet read and kept."""
+        """Features of films by their numbers; missing ones are computed and added to the cache."""
         device = films[0][0].device
         with self.encoding():
             cast = torch.is_autocast_enabled(device.type) and str(torch.get_autocast_dtype(device.type))
-        keys = {number: digest(*(part[number] for part in films), note=cast or "") for number in distinct}
-        known = {number: kept.get(key, device) for number, key in keys.items()}
-        found = {number: features for number, features in known.items() if features is not None}
-        new = [number for number in distinct if number not in found]
-        for number, features in zip(new, encode(new) if new else (), strict=True):
-            found[number] = features
-            kept.put(keys[number], features)
-        return found
+        keys = {number: digest(*(values[number] for values in films), note=cast or "") for number in distinct}
+        cached = {number: cache.get(key, device) for number, key in keys.items()}
+        features = {number: tensor for number, tensor in cached.items() if tensor is not None}
+        missing = [number for number in distinct if number not in features]
+        for number, tensor in zip(missing, encode(missing) if missing else (), strict=True):
+            features[number] = tensor
+            cache.put(keys[number], tensor)
+        return features
 
 
 def rows(values: Tensor, numbers: list[int]) -> Tensor:
-    """Some rows of a tensor, in ascending order; the tensor itself if it is all of them."""
+    """Some rows (numbers, ...) of a tensor (rows, ...), in ascending order; the tensor itself if all."""
     return values if len(numbers) == len(values) else values[numbers]
 
 
 def without_empty_films(model: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-    """A hook before a backbone's forward that takes films of no rows out, which no tower reads.
+    """A hook before a backbone's forward that removes film inputs without rows, which no tower can read.
 
-    TRL passes them for a micro-batch without films.
+    TRL passes such inputs for a micro-batch without films.
     """
     pixels = kwargs.get("pixel_values")
     if not isinstance(pixels, Tensor) or len(pixels):

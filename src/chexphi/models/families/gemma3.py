@@ -1,10 +1,10 @@
-"""Gemma 3, MedGemma among it.
+"""Gemma 3, MedGemma included.
 
-Every film is resized to one square and takes the same number of tokens, which see each other both ways. The
-language layers see a window of the tokens before, every sixth all of them.
+Every film is resized to one square and has the same number of tokens, with bidirectional attention between
+them. The language layers see a window of the tokens before; every sixth layer sees all of them.
 
 * `pixel_values`: float, (images, 3, size, size).
-* `token_type_ids`: int, (rows, length): 1 where a film's features go.
+* `token_type_ids`: int, (rows, length): 1 for the tokens of a film.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SiglipVisionModel(film_features.Tower, siglip.SiglipVisionModel):
                 forward = super(SiglipVisionModel, self).forward
                 return forward(film_features.rows(pixel_values, numbers), **kwargs).last_hidden_state.unbind()
 
-        read = torch.stack(list(self.read([pixel_values], encode)))
-        return BaseModelOutputWithPooling(last_hidden_state=read)
+        features = torch.stack(list(self.read([pixel_values], encode)))
+        return BaseModelOutputWithPooling(last_hidden_state=features)
 
 
 class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditionalGeneration):
@@ -53,21 +53,21 @@ class Gemma3ForConditionalGeneration(family.PolicyModel, native.Gemma3ForConditi
 
     @property
     def tower(self) -> film_features.Tower:
-        """What reads films; the projector is no part of it."""
+        """The module that reads films, without the projector."""
         return self.model.vision_tower
 
     @property
     def placeholder_ids(self) -> list[int]:
-        """Image, and what stands around one."""
+        """The tokens of an image, and those before and after one."""
         config = self.config
         return [config.image_token_id, config.boi_token_id, config.eoi_token_id]
 
     def film_counts(self, input_ids: Tensor) -> list[int]:
-        """Films of each prompt (rows, length), by what stands before one."""
+        """How many films each prompt has (rows, length): the tokens that begin a film are counted."""
         return (input_ids == self.config.boi_token_id).sum(1).tolist()
 
     def both_ways(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
-        """The tokens of one film, bool (rows, length, length)."""
+        """bool (rows, length, length): the pairs of tokens of the same film; None without films."""
         types = inputs.get("token_type_ids")
         if types is None:
             return None
@@ -82,12 +82,12 @@ class Gemma3Processor(processor.PolicyProcessor, native_text.Gemma3Processor):
 
 
 def load(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
-    """As `family.load`.
+    """Gemma 3 and its processor, by `family.load` with these settings.
 
     Raises:
-        InputError: As there, and for crops of a film beside the whole one, which TRL would count as films.
+        InputError: As in `family.load`, and if films get crops as well, which TRL would count as films.
     """
-    model, own = family.load(Gemma3ForConditionalGeneration, Gemma3Processor, folder, **settings)
-    if own.image_processor.do_pan_and_scan:
+    model, gemma = family.load(Gemma3ForConditionalGeneration, Gemma3Processor, folder, **settings)
+    if gemma.image_processor.do_pan_and_scan:
         raise InputError(f"{folder} has do_pan_and_scan in its preprocessor_config.json: set it to false")
-    return model, own
+    return model, gemma

@@ -1,15 +1,15 @@
 """Phi-4-multimodal in the names that TRL uses.
 
-The native classes of transformers call their inputs `image_pixel_values` and `image_attention_mask`; TRL's
-trainers carry `pixel_values` and `image_sizes`, and slice both by image. The subclasses here and in
-`phi4_processor` rename, and replace the mask by two more columns of `image_sizes` from which the model builds
-it again:
+The native classes of transformers call their inputs `image_pixel_values` and `image_attention_mask`. TRL's
+trainers pass `pixel_values` and `image_sizes`, and slice both by image. The subclasses here and in
+`phi4_processor` rename the inputs. In place of the mask, `image_sizes` has two more columns, from which the
+model builds the mask again:
 
 * `pixel_values`: float, (images, crops, 3, size, size); crop 0 is the whole film, the others its tiles.
 * `image_sizes`: int, (images, 4): height and width of the tiled film in pixels, then the rows and columns of
-  patches that hold film and not padding.
+  patches that are film and not padding.
 
-The subclasses keep the native names, so that what they save opens in plain transformers as well.
+The subclasses keep the native names, so that transformers alone can open what they save.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ __all__ = [
 
 
 def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) -> Tensor:
-    """Which patches of each crop hold film: bool (images, crops, side, side), side = size // patch_size.
+    """The patches of each crop that are film: bool (images, crops, side, side), side = size // patch_size.
 
     Args:
         image_sizes: int (images, 4), as the image processor returns it.
-        crops: Crops an image in the batch; those beyond an image's own tiles count as full, as natively.
+        crops: Crops an image in the batch; those beyond an image's own tiles count as film, as natively.
+        size: Side of a crop in pixels.
+        patch_size: Side of a patch in pixels.
     """
     side = size // patch_size
     down, across, rows, columns = (image_sizes[:, i, None] for i in range(4))
@@ -64,10 +66,10 @@ def extent_mask(image_sizes: Tensor, crops: int, *, size: int, patch_size: int) 
 class _ImageEmbedding(film_features.Tower, native.Phi4MultimodalImageEmbedding):
     """Reads each distinct crop once.
 
-    A film no larger than one crop arrives twice (whole film and only tile), and each film of a GRPO batch as
-    often as its prompt has completions. Attention between patches runs both ways, as in the original;
-    natively SDPA takes it for causal whenever no patch of a batch is padding, and a film's features depend on
-    the films beside it.
+    A film no larger than one crop comes twice (as the whole film and as its only tile), and each film of a
+    GRPO batch once for each completion of its prompt. Attention between patches is bidirectional, as in the
+    original. Natively SDPA makes it causal whenever no patch of a batch is padding: then a film's features
+    depend on the other films of the batch.
     """
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
@@ -77,7 +79,7 @@ class _ImageEmbedding(film_features.Tower, native.Phi4MultimodalImageEmbedding):
 
     @property
     def vision(self) -> nn.Module:
-        """SigLIP; the projector is no part of it."""
+        """SigLIP, without the projector."""
         return self.img_processor
 
     def get_img_features(self, img_embeds: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -92,13 +94,13 @@ class _ImageEmbedding(film_features.Tower, native.Phi4MultimodalImageEmbedding):
         return torch.stack(list(self.read([img_embeds, attention_mask], encode)))
 
     def encode(self, crops: Tensor, mask: Tensor | None) -> Tensor:
-        """The same for every crop given."""
+        """Features of every crop: (crops, 3, size, size) and bool (crops, side, side), as natively."""
         with self.encoding():
             return super().get_img_features(crops, mask)
 
 
 class Phi4MultimodalModel(native.Phi4MultimodalModel):
-    """The native backbone under TRL's input names."""
+    """The native backbone with TRL's names of inputs."""
 
     def __init__(self, config: native.Phi4MultimodalConfig) -> None:
         super().__init__(config)
@@ -113,7 +115,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
         image_sizes: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As the native forward; without films, `pixel_values` is None or has no rows."""
+        """As the native forward with other names; without films, `pixel_values` is None or has no rows."""
         if pixel_values is not None and image_sizes is not None and len(pixel_values):
             vision = self.config.vision_config
             size, patch_size = vision.crop_size, vision.patch_size
@@ -128,7 +130,7 @@ class Phi4MultimodalModel(native.Phi4MultimodalModel):
 
 
 class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
-    """The native language model under TRL's input names."""
+    """The native language model with TRL's names of inputs."""
 
     lora_targets = TARGETS
     end_tokens = ("<|end|>", "<|endoftext|>")
@@ -143,7 +145,7 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
 
     @property
     def tower(self) -> film_features.Tower:
-        """What reads crops."""
+        """The module that reads crops."""
         return self.model.embed_tokens_extend.image_embed
 
     @property
@@ -152,10 +154,10 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
         return [self.config.vision_config.image_token_id, self.config.audio_config.audio_token_id]
 
     def film_counts(self, input_ids: Tensor) -> list[int]:
-        """Films of each prompt (rows, length): they are apart in it."""
+        """How many films each prompt has (rows, length): text separates them."""
         tokens = input_ids == self.config.image_token_id
-        first = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]
-        return first.sum(1).tolist()
+        film_starts = tokens & ~nn.functional.pad(tokens, (1, 0))[:, :-1]
+        return film_starts.sum(1).tolist()
 
     def forward(
         self,
@@ -166,9 +168,10 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
-        """As the native forward; what `generate` looks for by name has a name here.
+        """As the native forward; the parameters are those that `generate` looks for by name.
 
-        That is the films' inputs, and `logits_to_keep`: else it would have the logits of whole prompts.
+        These are the films' inputs, and `logits_to_keep`: without it `generate` computes the logits of whole
+        prompts.
         """
         return super().forward(
             input_ids=input_ids,
@@ -183,10 +186,15 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
 def load(
     folder: Path | str, *, dynamic_hd: int | None = None, **settings: Any
 ) -> tuple[Phi4MultimodalForCausalLM, Phi4MultimodalProcessor]:
-    """As `family.load`; `dynamic_hd` is the most tiles a film is cut into, None the folder's own setting.
+    """Phi-4-multimodal and its processor, by `family.load`.
+
+    Args:
+        folder: Of the weights.
+        dynamic_hd: The most tiles a film is cut into; None keeps the folder's own setting.
+        settings: For `family.load`.
 
     Raises:
-        InputError: As there, and if `dynamic_hd` is no number of crops.
+        InputError: As in `family.load`, and if `dynamic_hd` is not a number of crops.
     """
     if dynamic_hd is not None:
         check_crops(dynamic_hd)

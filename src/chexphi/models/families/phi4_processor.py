@@ -1,4 +1,4 @@
-"""The processor of Phi-4-multimodal in the names that TRL uses; `phi4` says what the tensors hold."""
+"""The processor of Phi-4-multimodal in the names that TRL uses; `phi4` describes the tensors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from chexphi.schema import InputError
 logger = logging.getLogger(__name__)
 
 MAX_CROPS = 36
-"""The greatest `dynamic_hd`, the published processor's own: the model has seen no more crops of a film."""
-# The original's prompt. `<|` of a message's own text is broken up: no text can pass for a control token.
+"""The largest `dynamic_hd`, that of the published processor: the model has not seen more crops of a film."""
+# The original's prompt. `<|` in a message's text is broken up, so that no text can act as a control token.
 CHAT_TEMPLATE = (
     "{%- set films = namespace(n=0) -%}"
     "{%- for message in messages -%}"
@@ -50,7 +50,7 @@ def check_crops(dynamic_hd: Any) -> None:
     """Refuse a number of crops that the model was not trained on; natively, 0 and less count as 1.
 
     Raises:
-        InputError: If it is no whole number from 1 to `MAX_CROPS`.
+        InputError: If it is not a whole number from 1 to `MAX_CROPS`.
     """
     if type(dynamic_hd) is not int or not 1 <= dynamic_hd <= MAX_CROPS:
         raise InputError(
@@ -59,7 +59,7 @@ def check_crops(dynamic_hd: Any) -> None:
 
 
 class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
-    """The native image processor under TRL's names, with token counts for any crop and patch size."""
+    """The native image processor with TRL's names, and with token counts for any crop and patch size."""
 
     model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012 - the library's own form
 
@@ -70,10 +70,10 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
     def dynamic_preprocess(
         self, image: Tensor, image_size: int, *args: Any, max_num: int = MAX_CROPS, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """As natively; a film so narrow that it is refused there gets a white margin.
+        """As the native method, but a film that is too narrow for it gets a white margin.
 
-        Refused is what has under 10 px as resized. White is what every film is padded with; the margin counts
-        as film. Crops are of 20 px or more.
+        Natively a film of less than 10 px after resizing is refused. White is the colour of all padding; the
+        margin counts as film. Crops have at least 20 px.
         """
         try:
             return super().dynamic_preprocess(image, image_size, *args, max_num=max_num, **kwargs)
@@ -81,8 +81,8 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
             scale = min(1.0, max_num * image_size / max(image.shape[-2:]))
             height, width = (max(1, int(side * scale)) for side in image.shape[-2:])
             longer = max(height, width)
-            least = 10 * longer // (math.ceil(longer / image_size) * image_size) + 1
-            margins = [0, 0, max(0, least - width), max(0, least - height)]
+            minimum = 10 * longer // (math.ceil(longer / image_size) * image_size) + 1
+            margins = [0, 0, max(0, minimum - width), max(0, minimum - height)]
             image = v2.functional.resize(image, [height, width])
             image = v2.functional.pad(image, margins, fill=[255, 255, 255])
         return super().dynamic_preprocess(image, image_size, *args, max_num=max_num, **kwargs)
@@ -103,7 +103,7 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
         return self._features(features["image_pixel_values"], sizes, side, kwargs["return_tensors"])
 
     def _one_crop(self, images: Tensor, **kwargs: Any) -> BatchFeature:
-        """The same for films of exactly one crop, all at once: nothing to resize, pad or cut."""
+        """As `_preprocess`, for films (films, 3, size, size) of exactly one crop, without resizing."""
         names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
         pixels = self.rescale_and_normalize(images, **{name: kwargs[name] for name in names})
         pixel, side = images.shape[-1], images.shape[-1] // kwargs["patch_size"]
@@ -112,11 +112,11 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
 
     @staticmethod
     def _extent(tiles: Tensor, down: int, across: int) -> list[int]:
-        """Rows and columns of patches with film in a (tiles, side, side) mask of down x across tiles."""
+        """Rows and columns of patches that are film, in a mask (tiles, side, side) of down x across tiles."""
         side = tiles.shape[-1]
-        whole = tiles[: down * across].reshape(down, across, side, side).transpose(1, 2)
-        whole = whole.reshape(down * side, across * side)
-        return [int(whole[:, 0].sum()), int(whole[0].sum())]
+        film_mask = tiles[: down * across].reshape(down, across, side, side).transpose(1, 2)
+        film_mask = film_mask.reshape(down * side, across * side)
+        return [int(film_mask[:, 0].sum()), int(film_mask[0].sum())]
 
     @staticmethod
     def _features(pixels: Tensor, sizes: Tensor, side: int, tensors: Any) -> BatchFeature:
@@ -129,14 +129,17 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
         return BatchFeature(data=data, tensor_type=tensors)
 
 
-def set_crops(image_processor: Phi4MultimodalImageProcessor, asked: int | None, folder: Path) -> None:
-    """Take the asked `dynamic_hd` in place of the folder's own, which is what the policy was trained with."""
-    own = image_processor.dynamic_hd
-    if asked is not None and asked != own:
+def set_crops(image_processor: Phi4MultimodalImageProcessor, dynamic_hd: int | None, folder: Path) -> None:
+    """Set `dynamic_hd` unless it is None; warn if the policy was trained with another one, the folder's."""
+    trained_with = image_processor.dynamic_hd
+    if dynamic_hd is not None and dynamic_hd != trained_with:
         logger.warning(
-            "dynamic_hd is %d here and %d in %s: evaluate a policy as it was trained", asked, own, folder
+            "dynamic_hd is %d here and %d in %s: evaluate a policy as it was trained",
+            dynamic_hd,
+            trained_with,
+            folder,
         )
-        image_processor.dynamic_hd = asked
+        image_processor.dynamic_hd = dynamic_hd
 
 
 class Phi4MultimodalProcessor(FilmsOnce, native_text.Phi4MultimodalProcessor):
@@ -152,7 +155,10 @@ class Phi4MultimodalProcessor(FilmsOnce, native_text.Phi4MultimodalProcessor):
         self.chat_template = CHAT_TEMPLATE
 
     def prepare_inputs_layout(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
-        """Number-free placeholders, and one flat list of films: a row may have several, `[]` or None."""
+        """As the native method, with placeholders without numbers, and all films in one list.
+
+        A row may have several films, `[]` or None.
+        """
         if text is not None:
             rows = [text] if isinstance(text, str) else text
             text = [_PLACEHOLDER.sub(self.image_token, row) for row in rows]

@@ -1,11 +1,11 @@
 """Qwen2.5-VL and Qwen3-VL.
 
-A film is cut into patches at its own size, within a least and a greatest number of pixels (`size` of the
-image processor). Positions are three-dimensional inside a film; what follows is counted from its longer side.
+A film is cut into patches at its own size, between a smallest and a largest number of pixels (`size` of the
+image processor). Positions are three-dimensional inside a film; those after it go on from its longer side.
 
 * `pixel_values`: float, (patches of all images, channels * 2 * patch * patch).
 * `image_grid_thw`: int, (images, 3): 1, then rows and columns of patches.
-* `mm_token_type_ids`: int, (rows, length): 1 where a film's features go.
+* `mm_token_type_ids`: int, (rows, length): 1 for the tokens of a film.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from transformers.models.qwen3_vl import processing_qwen3_vl as native3_text
 from chexphi.models.families import family, film_features, processor
 
 MAX_RATIO = 200
-"""The longer side of a film by the shorter one, at most (`smart_resize` of the native image processor)."""
+"""The largest ratio of a film's sides (`smart_resize` of the native image processor)."""
 
 
 class _Tower(film_features.Tower):
-    """Reads each distinct film once; what merges patches into tokens is part of it."""
+    """Reads each distinct film once; the merging of patches into tokens is part of it."""
 
     def read_films(
         self, encode: Callable[..., Tensor], hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
@@ -39,54 +39,59 @@ class _Tower(film_features.Tower):
         """Features of all films, (..., tokens, width).
 
         Args:
-            encode: Gives the same for patches and grids of any films.
+            encode: The native forward: features (..., tokens, width) for patches and grids of films.
             hidden_states: Patches of all films, (patches, values).
             grid_thw: int (films, 3).
-            kwargs: Passed on to `encode`.
+            kwargs: Further arguments of `encode`.
         """
         patches, grids = hidden_states.split(grid_thw.prod(1).tolist()), grid_thw.split(1)
 
-        def some(numbers: list[int]) -> Sequence[Tensor]:
+        def encode_films(numbers: list[int]) -> Sequence[Tensor]:
             with self.encoding():
-                chosen = film_features.rows(grid_thw, numbers)
+                film_grids = film_features.rows(grid_thw, numbers)
                 pixels = hidden_states
                 if len(numbers) < len(grids):
                     pixels = torch.cat([patches[number] for number in numbers])
-                tokens = chosen.prod(1) // self.spatial_merge_size**2  # type: ignore[attr-defined]
-                return encode(pixels, chosen, **kwargs).split(tokens.tolist(), dim=-2)
+                tokens = film_grids.prod(1) // self.spatial_merge_size**2  # type: ignore[attr-defined]
+                return encode(pixels, film_grids, **kwargs).split(tokens.tolist(), dim=-2)
 
-        return torch.cat(list(self.read([patches, grids], some)), dim=-2)
+        return torch.cat(list(self.read([patches, grids], encode_films)), dim=-2)
 
 
 class Qwen2_5_VisionTransformerPretrainedModel(  # noqa: N801
     _Tower, native25.Qwen2_5_VisionTransformerPretrainedModel
 ):
-    """The native tower as above."""
+    """The native tower, which reads each distinct film once."""
 
     def forward(self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """As natively, its output alone."""
+        """Patches (patches, values) and grids (films, 3) -> `pooler_output` (tokens, width)."""
         native = super().forward
-        read = self.read_films(
-            lambda *films, **k: native(*films, **k).pooler_output, hidden_states, grid_thw, **kwargs
+        features = self.read_films(
+            lambda *films, **settings: native(*films, **settings).pooler_output,
+            hidden_states,
+            grid_thw,
+            **kwargs,
         )
-        return BaseModelOutputWithPooling(pooler_output=read)
+        return BaseModelOutputWithPooling(pooler_output=features)
 
 
 class Qwen3VLVisionModel(_Tower, native3.Qwen3VLVisionModel):
-    """The native tower as above; the features of inner layers are kept with the last ones."""
+    """The native tower, which reads each distinct film once, with the features of its inner layers."""
 
     def forward(
         self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
     ) -> native3.BaseModelOutputWithDeepstackFeatures:
-        """As natively, its output and those of inner layers alone."""
+        """Patches (patches, values), grids (films, 3) -> features (tokens, width), also of inner layers."""
         native = super().forward
 
-        def encode(*films: Tensor, **k: Any) -> Tensor:
-            output = native(*films, **k)
+        def encode(*films: Tensor, **settings: Any) -> Tensor:
+            output = native(*films, **settings)
             return torch.stack([output.pooler_output, *output.deepstack_features])
 
-        last, *inner = self.read_films(encode, hidden_states, grid_thw, **kwargs)
-        return native3.BaseModelOutputWithDeepstackFeatures(pooler_output=last, deepstack_features=inner)
+        features, *deepstack = self.read_films(encode, hidden_states, grid_thw, **kwargs)
+        return native3.BaseModelOutputWithDeepstackFeatures(
+            pooler_output=features, deepstack_features=deepstack
+        )
 
 
 class _Qwen(family.PolicyModel):
@@ -103,18 +108,18 @@ class _Qwen(family.PolicyModel):
 
     @property
     def tower(self) -> film_features.Tower:
-        """What reads films."""
+        """The module that reads films."""
         return self.model.visual
 
     @property
     def placeholder_ids(self) -> list[int]:
-        """Image, video, and what stands around them."""
+        """The tokens of images and videos, and those before and after one."""
         config = self.config
-        around = [config.vision_start_token_id, config.vision_end_token_id]
-        return [config.image_token_id, config.video_token_id, *around]
+        delimiters = [config.vision_start_token_id, config.vision_end_token_id]
+        return [config.image_token_id, config.video_token_id, *delimiters]
 
     def film_counts(self, input_ids: Tensor) -> list[int]:
-        """Films of each prompt (rows, length), by what stands before one."""
+        """How many films each prompt has (rows, length): the tokens that begin a film are counted."""
         return (input_ids == self.config.vision_start_token_id).sum(1).tolist()
 
     def single_films(self, inputs: Mapping[str, Any]) -> dict[str, Sequence[Tensor]]:
@@ -132,7 +137,7 @@ class _Qwen(family.PolicyModel):
         return positions
 
     def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """As in `prompt_positions` beside films; without any in the batch, padding counts as well."""
+        """As in `prompt_positions` if the batch has films; without any, padding has positions as well."""
         if {"image_grid_thw", "mm_token_type_ids"} <= inputs.keys():
             return self.prompt_positions(dict(inputs))
         return super().row_positions(inputs)
@@ -150,25 +155,25 @@ class Qwen3VLForConditionalGeneration(_Qwen, native3.Qwen3VLForConditionalGenera
     vision_model = Qwen3VLVisionModel
 
 
-def with_margin(film: Image.Image, most_pixels: int) -> Image.Image:
-    """A film of which one side is over 200 times the other, which is refused natively, with a white margin.
+def with_margin(film: Image.Image, max_pixels: int) -> Image.Image:
+    """The film with a white margin if one side is over 200 times the other, which is refused natively.
 
-    The margin is at the right or the bottom and counts as film, as in Phi-4. A film that would be scaled down
-    to `most_pixels` afterwards is scaled down before, or the margin of 1 x 1,000,000 pixels would be 5 GB.
+    The margin is at the right or the bottom and counts as film, as in Phi-4. A film that is later scaled down
+    to `max_pixels` is scaled down first: otherwise a film of 1 x 1,000,000 pixels would get a margin of 5 GB.
     """
     if max(film.size) <= MAX_RATIO * min(film.size):
         return film
-    scale = min(1.0, math.sqrt(MAX_RATIO * most_pixels) / max(film.size))
+    scale = min(1.0, math.sqrt(MAX_RATIO * max_pixels) / max(film.size))
     if scale < 1:
         width, height = (max(1, int(side * scale)) for side in film.size)
         film = film.resize((width, height))
-    least = math.ceil(max(film.size) / MAX_RATIO)
-    right, bottom = (max(0, least - side) for side in film.size)
+    minimum = math.ceil(max(film.size) / MAX_RATIO)
+    right, bottom = (max(0, minimum - side) for side in film.size)
     return ImageOps.expand(film, (0, 0, right, bottom), fill="white")
 
 
 class _AnyRatio:
-    """What stands before a native processor: films of any shape."""
+    """A base class of processors, before the native class: it takes films of any shape."""
 
     if TYPE_CHECKING:  # the native class's
         image_processor: Any
@@ -194,10 +199,10 @@ class Qwen3VLProcessor(processor.PolicyProcessor, _AnyRatio, native3_text.Qwen3V
 
 
 def load_2_5(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
-    """As `family.load`."""
+    """Qwen2.5-VL and its processor, by `family.load` with these settings."""
     return family.load(Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, folder, **settings)
 
 
 def load_3(folder: Path | str, **settings: Any) -> tuple[Any, Any]:
-    """As `family.load`."""
+    """Qwen3-VL and its processor, by `family.load` with these settings."""
     return family.load(Qwen3VLForConditionalGeneration, Qwen3VLProcessor, folder, **settings)

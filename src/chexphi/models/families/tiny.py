@@ -29,7 +29,7 @@ _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 1200) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with Phi-4's special tokens; decoding returns any text exactly.
 
-    The tags of the answer format are tokens of their own but not special: decoding keeps them.
+    The tags of the answer format are tokens of their own, but not special ones: decoding keeps them.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -63,9 +63,9 @@ def config(
     vision_hidden: int = 96,
     vision_layers: int = 3,
 ) -> Phi4MultimodalConfig:
-    """The native configuration; plain RoPE, no dropout, an audio encoder as small as possible.
+    """The native configuration with default RoPE, no dropout and the smallest possible audio encoder.
 
-    `image_size` is the side of a crop in pixels. A film of one crop takes 13 tokens at 64 with patches of 16.
+    `image_size` is the side of a crop in pixels. A film of one crop has 13 tokens at 64 with patches of 16.
     """
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in _SPECIAL}
     return Phi4MultimodalConfig(
@@ -109,24 +109,24 @@ def config(
 
 
 def initialise(model: nn.Module, *, seed: int) -> None:
-    """Draw all weights by fan-in.
+    """Draw all weights, with standard deviations by fan-in.
 
-    The library draws the vision tower's with std 1, made for loading weights; a model trained from nothing
-    hardly sees with them. Linear and convolution: std fan_in^-0.5, half that for a block's output projection,
-    biases 0; embeddings 0.2; vision positions 0.3.
+    The library draws the vision tower's weights with std 1, since it expects to load others; a model trained
+    from them hardly sees. Here linear layers and convolutions have std fan_in^-0.5, a block's output
+    projection half of that, and biases 0. Embeddings have std 0.2, vision positions 0.3.
     """
     generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
     outputs = ("o_proj", "down_proj", "out_proj", "fc2")
     with torch.no_grad():
         for name, module in model.named_modules():
-            last = name.rpartition(".")[2]
+            module_name = name.rpartition(".")[2]
             if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-                std = module.weight[0].numel() ** -0.5 * (0.5 if last in outputs else 1.0)
+                std = module.weight[0].numel() ** -0.5 * (0.5 if module_name in outputs else 1.0)
                 module.weight.normal_(0, std, generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()
             elif isinstance(module, nn.Embedding):
-                std = 0.3 if last == "position_embedding" else 0.2
+                std = 0.3 if module_name == "position_embedding" else 0.2
                 module.weight.normal_(0, std, generator=generator)
             elif isinstance(module, nn.MultiheadAttention):
                 module.in_proj_weight.normal_(0, module.embed_dim**-0.5, generator=generator)
@@ -146,10 +146,10 @@ def build(
     """Train a tokenizer on the texts, draw a model of about 1.2 M parameters, and save both with a processor.
 
     Args:
-        texts: What the model will read and write: questions, explanations, answers.
+        texts: The texts that the model will read and write: questions, explanations, answers.
         seed: Seed of the weights.
-        vocab_size: Most tokens, special ones and all bytes included; few texts give fewer.
-        sizes: Sizes of `config`, where they are not its own.
+        vocab_size: The most tokens, special ones and all bytes included; few texts give fewer.
+        sizes: Sizes of `config` that differ from its defaults.
     """
     tokenizer = train_tokenizer(texts, vocab_size=vocab_size)
     model = Phi4MultimodalForCausalLM(config(tokenizer, **sizes))
