@@ -281,7 +281,7 @@ def test_what_cannot_be_kept_is_one_sentence(
     tiny_model_dir = tmp_path / "model"
     model.save_pretrained(tiny_model_dir)
     processor.save_pretrained(tiny_model_dir)
-    refused("drops values at random")
+    refused("uses dropout in training")
     argv = ["--model", str(tiny_model_dir), "--data", str(pool), "--limit=2", "--max_new_tokens=2"]
     score.main(score.parse([*argv, "--out", str(out), "--cache_vision=true"]))  # nothing is dropped here
     assert files(out)

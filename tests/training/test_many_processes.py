@@ -37,7 +37,7 @@ def spread(number: int, *words: object, layer: str = "Phi4MultimodalDecoderLayer
     """`accelerate launch` that spreads the weights with FSDP2."""
     units = f"--fsdp_transformer_layer_cls_to_wrap={layer}"
     done = accelerate("--config_file", CONFIGS / "fsdp2.yaml", units, "--num_processes", number, *words)
-    assert "weights spread over processes" in done.stderr  # said by the trainer
+    assert "weights are split between processes" in done.stderr  # said by the trainer
     return done
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -14,22 +14,23 @@ from torch import Tensor
 from chexphi import prompts
 from chexphi.models.longrope import check_length, divided
 from chexphi.models.shared_prompts import read_prompts
-from chexphi.models.shared_prompts.kv_cache import RowGroups
+from chexphi.models.shared_prompts.kv_cache import HeldPrompts, RowGroups
 from chexphi.models.shared_prompts.prefill import prepare_decoding_cache
+from chexphi.models.shared_prompts.read_prompts import PromptsRead
 from chexphi.prompts import Parsed
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One completion. The three token fields have the same length: the end token counts, padding does not."""
+    """One completion. Its fields of tokens have the same length: with the end token, without padding."""
 
     text: str
     """The completion without special tokens."""
     token_ids: tuple[int, ...]
     tokens: tuple[str, ...]
-    """Each id decoded alone; a character cut in two shows as U+FFFD."""
+    """Each id decoded by itself; a character that is split between two ids becomes U+FFFD."""
     logprobs: tuple[float, ...]
-    """Log-probabilities under the model at temperature 1, in fp32, whatever the sampling temperature."""
+    """Log-probabilities under the model at temperature 1, in fp32, for any sampling temperature."""
     truncated: bool
     """True if the length limit came before an end token."""
     prompt: str
@@ -46,6 +47,61 @@ class Generation:
         return prompts.parse(self.text, truncated=self.truncated, opened_think=self.opened_think)
 
 
+@dataclass(slots=True)
+class _UnfinishedRows:
+    """The rows of a batch that have not ended, and what the model has read of them."""
+
+    numbers: Tensor
+    """Of the rows in the whole batch, (rows,)."""
+    cache: Any
+    held_prompts: HeldPrompts | None
+    """Keys and values of prompts that several rows share; None if each row has its own in the cache."""
+    mask: Tensor
+    """1 where the cache holds a token, (rows, length)."""
+    position: Tensor
+    """Of the last token, (..., rows, 1)."""
+
+    @classmethod
+    def after(cls, model: Any, prompts_read: PromptsRead, prompt_of_row: Tensor, *, new_tokens: int) -> Self:
+        """Rows that begin after prompts that the model has read; `prompt_of_row` is int (rows,)."""
+        count, length = prompts_read.mask.shape
+        groups = RowGroups.of(prompt_of_row, count) if len(prompt_of_row) > count else None
+        held_prompts = prepare_decoding_cache(
+            model, prompts_read.cache, prompts_read.mask, groups, length + new_tokens, model.prompt_sharing
+        )
+        return cls(
+            numbers=torch.arange(len(prompt_of_row), device=prompt_of_row.device),
+            cache=prompts_read.cache,
+            held_prompts=held_prompts,
+            mask=prompts_read.mask[prompt_of_row],
+            position=prompts_read.last_position[..., prompt_of_row, :],
+        )
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep only some of the rows, int (kept,)."""
+        self.cache.batch_select_indices(rows)
+        self.held_prompts = self.held_prompts and self.held_prompts.select(rows)
+        self.numbers, self.mask, self.position = (
+            self.numbers[rows],
+            self.mask[rows],
+            self.position[..., rows, :],
+        )
+
+    def read(self, model: Any, token_ids: Tensor) -> Tensor:
+        """Read one token of each row, (rows,); logits of the next one, (rows, vocabulary)."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+        self.position = self.position + 1
+        output = model(
+            input_ids=token_ids[:, None],
+            attention_mask=self.mask,
+            position_ids=self.position,
+            cache=self.cache,
+            use_cache=True,
+            **({} if self.held_prompts is None else {"held_prompts": self.held_prompts}),
+        )
+        return output.logits[:, -1]
+
+
 def _decode(
     model: Any,
     inputs: dict[str, Tensor],
@@ -59,52 +115,37 @@ def _decode(
     """(id, log-probability) pairs of each row; row = prompt * samples + sample.
 
     A prompt is read and held once for all its samples, rows leave the batch as they end, and no more than one
-    step of logits (rows, vocabulary) is held.
+    step of logits (rows, vocabulary) is in memory.
     """
-    read = read_prompts.read(model, inputs, read_prompts.find_prefixes(model, inputs, room=max_new_tokens))
-    place = torch.arange(len(read.mask), device=read.mask.device).repeat_interleave(samples)
-    cache, logits, mask, last = (
-        read.cache,
-        read.logits[place],
-        read.mask[place],
-        read.last_position[..., place, :],
+    prefixes = read_prompts.find_prefixes(model, inputs, room=max_new_tokens)
+    prompts_read = read_prompts.read(model, inputs, prefixes)
+    prompt_of_row = torch.arange(len(prompts_read.mask), device=prompts_read.mask.device).repeat_interleave(
+        samples
     )
-    length = mask.shape[1] + max_new_tokens
-    groups = RowGroups.of(place, len(read.mask)) if samples > 1 else None
-    held_prompts = prepare_decoding_cache(model, cache, read.mask, groups, length, model.prompt_sharing)
-    rows = torch.arange(len(place), device=place.device)
-    found: list[list[tuple[int, float]]] = [[] for _ in rows]
+    rows = _UnfinishedRows.after(model, prompts_read, prompt_of_row, new_tokens=max_new_tokens)
+    logits = prompts_read.logits[prompt_of_row]
+    sampled: list[list[tuple[int, float]]] = [[] for _ in range(len(prompt_of_row))]
     for step in range(max_new_tokens):
-        logprobs = logits.float().log_softmax(-1)
-        chosen = _choose(logprobs, model.placeholder_ids, temperature, generator)
-        picked = logprobs.gather(1, chosen[:, None])[:, 0]
-        for row, token, logprob in zip(rows.tolist(), chosen.tolist(), picked.tolist(), strict=True):
-            found[row].append((token, logprob))
-        going = (~torch.isin(chosen, stop)).nonzero()[:, 0]
-        if len(going) == 0 or step + 1 == max_new_tokens:
+        logprobs_all = logits.float().log_softmax(-1)
+        token_ids = _sample(logprobs_all, model.placeholder_ids, temperature, generator)
+        logprobs = logprobs_all.gather(1, token_ids[:, None])[:, 0]
+        steps = zip(rows.numbers.tolist(), token_ids.tolist(), logprobs.tolist(), strict=True)
+        for row, token_id, logprob in steps:
+            sampled[row].append((token_id, logprob))
+        unfinished = (~torch.isin(token_ids, stop)).nonzero()[:, 0]
+        if len(unfinished) == 0 or step + 1 == max_new_tokens:
             break
-        if len(going) < len(rows):
-            cache.batch_select_indices(going)
-            held_prompts = held_prompts and held_prompts.select(going)
-            rows, mask, chosen, last = rows[going], mask[going], chosen[going], last[..., going, :]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        last = last + 1
-        output = model(
-            input_ids=chosen[:, None],
-            attention_mask=mask,
-            position_ids=last,
-            cache=cache,
-            use_cache=True,
-            **({} if held_prompts is None else {"held_prompts": held_prompts}),
-        )
-        logits = output.logits[:, -1]
-    return found
+        if len(unfinished) < len(token_ids):
+            rows.keep(unfinished)
+            token_ids = token_ids[unfinished]
+        logits = rows.read(model, token_ids)
+    return sampled
 
 
-def _choose(
+def _sample(
     logprobs: Tensor, forbidden: Sequence[int], temperature: float, generator: torch.Generator | None
 ) -> Tensor:
-    """Ids (rows,) from log-probabilities (rows, vocabulary): the greatest at temperature 0, else sampled."""
+    """Ids (rows,) from log-probabilities (rows, vocabulary): the most likely at temperature 0, else drawn."""
     scores = logprobs.index_fill(1, torch.tensor(forbidden, device=logprobs.device), -torch.inf)
     if temperature == 0:
         return scores.argmax(-1)
@@ -125,13 +166,18 @@ def generate(
     """Answer all questions in one batch; result [prompt][sample].
 
     Args:
-        images: The films of each question, prior before current; none is `[]`.
+        model: The policy.
+        processor: Its processor.
+        questions: One a prompt.
+        images: The films of each question, prior before current; `[]` for a question without films.
+        max_new_tokens: The longest completion.
         temperature: 0 decodes greedily.
-        seed: Samples of the same batch under the same seed are the same, and torch's own random state stays
-            untouched; without a seed the draws come from that state.
+        samples: Completions of each question.
+        seed: The same batch with the same seed has the same samples, and torch's own random state does not
+            change. Without a seed, the samples are drawn from that state.
 
     Raises:
-        InputError: The length limit crosses the model's LongRoPE switch.
+        InputError: If a completion could cross the length at which LongRoPE changes its factors.
     """
     if not questions:
         return []
@@ -140,7 +186,7 @@ def generate(
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     with read_prompts.evaluating(model):
         prompts, inputs = read_prompts.encode(model, processor, questions, images)
-        again = functools.partial(
+        answer = functools.partial(
             generate,
             model,
             processor,
@@ -150,8 +196,8 @@ def generate(
             seed=seed,
         )
         lengths = inputs["attention_mask"].sum(1)
-        if (apart := divided(model.config, lengths, again, questions, images)) is not None:
-            return apart
+        if (completions := divided(model.config, lengths, answer, questions, images)) is not None:
+            return completions
         check_length(model.config, inputs["input_ids"].shape[1], max_new_tokens)
         rows = _decode(
             model,

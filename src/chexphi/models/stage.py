@@ -1,4 +1,4 @@
-"""What stages that run a model share: folder, model and manifest at the start, batches to go on with."""
+"""The beginning of a stage that runs a model (folder, model, manifest), and the batches left to do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ModelFields:
 
 @dataclass(frozen=True)
 class LearningFields(ModelFields):
-    """And of every recipe that trains one."""
+    """The fields of every recipe that trains a model."""
 
     trainable: str = field(
         default=trainable.DEFAULT,
@@ -54,39 +54,39 @@ class LearningFields(ModelFields):
 
 MODEL_RANGES = {"limit": COUNT}
 LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Range(1, 2**24)}
-"""A LoRA of a greater rank is larger than any matrix that it changes."""
+"""A LoRA of a larger rank is larger than any matrix that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedRun:
     """A run that may write into its folder."""
 
     out: Path
     data: Path
     trainer: Any
     config: dict[str, Any]
-    """The settings as `config.yaml` has them."""
+    """The settings in the form of `config.yaml`."""
     facts: dict[str, Any]
-    """What the manifest says of pools."""
+    """Entries of the manifest about the data."""
 
 
 def check_run(
     recipe: ModelFields, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
-) -> Checked:
-    """Refuse a folder that this run must not write into; nothing is touched.
+) -> CheckedRun:
+    """Refuse a folder that this run must not write into; nothing is changed.
 
     Args:
         recipe: The stage's settings.
         out: The run folder.
         data: The dataset, for its hash.
-        trainer: TRL's config, where the stage trains.
+        trainer: TRL's config, if the stage trains.
         pools: More datasets, for their hashes.
 
     Returns:
-        What `begin` goes on with.
+        The run, for `begin`.
 
     Raises:
-        InputError: If the folder is taken or cannot be written, or its run has other settings.
+        InputError: If the folder is in use or cannot be written, or its run has other settings.
     """
     if processes.is_main():
         run_folder.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
@@ -97,41 +97,41 @@ def check_run(
         {"pools_sha256": {file: run_folder.sha256(Path(file)) for file in pools}} if pools else {}
     )
     if recipe.resume and processes.is_main():
-        more: dict[str, Any] = {"data_sha256": run_folder.sha256_of(data)}
-        if trainer is not None:  # other stages share their batches among any number
-            more["processes"] = processes.count()
-        run_settings.check(out, config, facts | more)
-    return Checked(out, data, trainer, config, facts)
+        resume_facts = facts | {"data_sha256": run_folder.sha256_of(data)}
+        if trainer is not None:  # other stages may resume with any number of processes
+            resume_facts["processes"] = processes.count()
+        run_settings.check(out, config, resume_facts)
+    return CheckedRun(out, data, trainer, config, facts)
 
 
 @processes.fail_together()
 def begin(
     recipe: ModelFields,
-    run: Checked,
+    run: CheckedRun,
     *,
     stage: str,
     seed: int,
     examples: int,
-    suits: Callable[[Any, Any], None] | None = None,
+    check_fit: Callable[[Any, Any], None] | None = None,
 ) -> tuple[Any, Any]:
-    """Load the model, then make the run folder with its settings; a bad model leaves no folder behind.
+    """Load the model, then make the run folder with its settings; a bad model leaves no folder.
 
-    Of several processes, the main one makes the folder, and all go on once it is there.
+    Of several processes, the main one makes the folder, and all go on when it exists.
 
     Args:
         recipe: The stage's settings.
-        run: As it was checked.
+        run: From `check_run`.
         stage: Name of the stage in the manifest.
         seed: Seed of the stage, for the manifest.
         examples: How many examples are used.
-        suits: Takes model and processor and raises if the data, or a checkpoint, do not fit them, before a
-            folder is made or touched.
+        check_fit: Takes model and processor, and raises if the data or a checkpoint do not fit them. It is
+            called before a folder is made or changed.
 
     Returns:
         The model and its processor.
 
     Raises:
-        InputError: If the folder was taken since, the model cannot be loaded or films' features cannot be
+        InputError: If the folder is in use by now, the model cannot be loaded, or films' features cannot be
             kept.
     """
     out, extra = run.out, dict(run.facts)
@@ -143,8 +143,8 @@ def begin(
         extra["trainable"] = trainable.summary(model)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, run.trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
-    if suits is not None:
-        suits(model, processor)
+    if check_fit is not None:
+        check_fit(model, processor)
     if processes.is_main():
         run_folder.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite, keep_replaced=learning)
         run_folder.log_to(out)
@@ -154,7 +154,7 @@ def begin(
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)
         model.tower.features = FeatureCache(folder)
-    elif not learning:  # the next batches ask about the same films
+    elif not learning:  # the next batches have questions about the same films
         model.tower.features = FeatureCache()
     if learning:
         for line in trainable.lines(extra["trainable"]):
@@ -164,10 +164,10 @@ def begin(
 
 
 def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
-    """The model and its processor; the model ready to train where the stage trains.
+    """The model and its processor; the model is ready to train if the stage trains.
 
     Raises:
-        InputError: If it cannot be loaded or trained so, or if one process sees several GPUs.
+        InputError: If it cannot be loaded or trained with these settings, or one process sees several GPUs.
     """
     if trainer is not None and trainer.n_gpu > 1:
         raise InputError(
@@ -175,7 +175,7 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
             f"--nproc_per_node {trainer.n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)"
         )
     learning = recipe if isinstance(recipe, LearningFields) else None
-    asked = trainable.setting(learning.trainable) if learning else None
+    what_learns = trainable.setting(learning.trainable) if learning else None
     attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
     with zero.whole(trainer):
         model, processor = policy.load(
@@ -183,50 +183,52 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
             dtype=recipe.dtype,
             attn_implementation=attention,
             dynamic_hd=recipe.dynamic_hd,
-            with_head=asked is not None and trainable.trains_head(asked),
+            with_head=what_learns is not None and trainable.trains_head(what_learns),
         )
-    if learning and asked:
+    if learning and what_learns:
         rank, alpha = learning.lora_rank, learning.lora_alpha
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
             torch.manual_seed(seed)
-            model = trainable.prepare(model, asked, targets=model.lora_targets, rank=rank, alpha=alpha)
+            model = trainable.prepare(model, what_learns, targets=model.lora_targets, rank=rank, alpha=alpha)
         zero.gather_together(model)
     return model, processor
 
 
 def why_not_kept(tower: Tower, trainer: Any = None) -> str | None:
-    """Why films' features cannot be kept for a run, in words; None if they can.
+    """The reason why films' features cannot be kept for a run; None if they can.
 
     Args:
-        tower: Of the model, ready to train if it is to be.
-        trainer: TRL's config, where the stage trains.
+        tower: Of the model, which is ready to train if the stage trains.
+        trainer: TRL's config, if the stage trains.
     """
     if tower.learns:
         return "the vision tower learns, so that a film's features change with every step"
     if trainer is None:
         return None
     if has_dropout(tower.vision):
-        return "the vision tower drops values at random while it trains"
+        return "the vision tower uses dropout in training"
     if trainer.fsdp or processes.fsdp() or is_deepspeed_zero3_enabled():
-        return "the weights are spread over processes, which have to read films together"
+        return "the weights are split between processes, which have to read films together"
     return None
 
 
 def films_together(examples: Sequence[Example]) -> list[Example]:
-    """The examples in their order, but those of one film (or the same films) behind the first of them."""
-    alike: dict[tuple[str, ...], list[Example]] = {}
+    """The examples in their order, but those with the same films directly after the first of them."""
+    examples_of_films: dict[tuple[str, ...], list[Example]] = {}
     for example in examples:
-        alike.setdefault(example.images, []).append(example)
-    return [example for rows in alike.values() for example in rows]
+        examples_of_films.setdefault(example.images, []).append(example)
+    return [example for rows in examples_of_films.values() for example in rows]
 
 
 def open_batches(
-    examples: Sequence[Example], done: Container[str], size: int
+    examples: Sequence[Example], finished_ids: Container[str], size: int
 ) -> list[tuple[int, Sequence[Example]]]:
-    """(number of its first example, batch) of each batch that is not wholly done.
+    """(number of its first example, batch) of each batch that has an unfinished example.
 
-    The cut is that of all examples, so that a resumed run makes the batches, and draws the samples, of an
-    unbroken one; a batch that was stopped half-way comes whole.
+    All examples are divided into batches first, so that a resumed run has the batches, and draws the samples,
+    of an uninterrupted one. A batch that was stopped half-way is done again as a whole.
     """
     batches = [(start, examples[start : start + size]) for start in range(0, len(examples), size)]
-    return [(start, batch) for start, batch in batches if any(example.id not in done for example in batch)]
+    return [
+        (start, batch) for start, batch in batches if any(example.id not in finished_ids for example in batch)
+    ]

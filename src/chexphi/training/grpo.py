@@ -187,12 +187,14 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
-    def suits(model: Any, processor: Any) -> None:
+    def check_fit(model: Any, processor: Any) -> None:
         check_prompts(examples, root, model, processor, args.max_completion_length or 1)
         if checkpoint:
             load_weights.check(model, checkpoint.path)
 
-    model, processor = begin(recipe, run, stage="grpo", seed=args.seed, examples=len(examples), suits=suits)
+    model, processor = begin(
+        recipe, run, stage="grpo", seed=args.seed, examples=len(examples), check_fit=check_fit
+    )
     explained = refused.explained(out, "grpo", resumed=going_on)
     with explained as made, opened_logs(out, stands, cut=bool(recipe.resume)) as (completions, callbacks):
         rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)

@@ -96,14 +96,16 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
-    def suits(model: Any, processor: Any) -> None:
+    def check_fit(model: Any, processor: Any) -> None:
         check_targets(examples, processor, strip_tags=recipe.strip_tags)
         if args.max_length is not None:
             check_lengths(examples, root, processor, args.max_length, strip_tags=recipe.strip_tags)
         if checkpoint:
             load_weights.check(model, checkpoint.path)
 
-    model, processor = begin(recipe, run, stage="sft", seed=args.seed, examples=len(examples), suits=suits)
+    model, processor = begin(
+        recipe, run, stage="sft", seed=args.seed, examples=len(examples), check_fit=check_fit
+    )
     with refused.explained(out, "sft", resumed=going_on) as made:
         if recipe.resume:
             cut_logs(out, stands, ["metrics.jsonl"])

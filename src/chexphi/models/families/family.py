@@ -1,10 +1,10 @@
-"""What every family of policies has beyond its native classes in transformers.
+"""The base class of policies, before the native class of transformers, and the loading of a policy.
 
-A family is one file: the subclasses of its model and processor say which modules carry a LoRA, with what a
-turn ends, what stands for an image in a prompt, how positions are counted and which settings shape a film.
-The rest is here, log-probabilities in fp32, no placeholder sampled, and in `processor`.
+A family is one file. The subclasses of its model and processor define the modules that have a LoRA, the end
+of a turn, the tokens that stand for an image, the positions and the settings that shape a film. What all
+families have in common is here (logits in fp32, placeholders that are never sampled) and in `processor`.
 
-The subclasses keep the native names, so that what they save opens in plain transformers as well.
+The subclasses keep the native names, so that transformers alone can open what they save.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
 
 LAYERS = r"model\.language_model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)"
-"""The usual modules that carry a LoRA, of the language layers: bare suffixes would hit the vision tower."""
+"""The usual modules with a LoRA, in the language layers; suffixes alone would match the vision tower too."""
 
 
 class Head(nn.Linear):
-    """Logits in fp32 whatever the weights' type: in bf16 a logit of 20 may be off by 0.06."""
+    """Logits in fp32 for weights of any type: in bf16 a logit of 20 may be wrong by 0.06."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """Hidden states (..., hidden) -> logits (..., vocabulary) in fp32."""
         with torch.autocast(input.device.type, enabled=False):
             bias = None if self.bias is None else self.bias.float()
             return nn.functional.linear(input.float(), self.weight.float(), bias)
 
 
 class PolicyModel:
-    """What a model class takes on before its native class."""
+    """The base class of policies, before the native class."""
 
     lora_targets: ClassVar[str]
-    """Pattern of the modules that carry a LoRA."""
+    """Pattern of the modules that have a LoRA."""
     end_tokens: ClassVar[tuple[str, ...]]
     """Each of them ends a completion."""
     film_inputs: ClassVar[tuple[str, ...]]
     """Inputs with a value a film."""
     gathered_together: ClassVar[tuple[type[nn.Module], ...]] = ()
-    """Modules whose parts run a number of times that depends on the films."""
+    """Modules whose submodules run a number of times that depends on the films."""
     prompt_sharing = SharedPrompts()
     """Whether what rows have in common is read once: equal prompts by `generate`, which also holds them once,
     and common beginnings by `read_prompts`."""
@@ -63,41 +64,43 @@ class PolicyModel:
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
-        old = self.lm_head
-        self.lm_head = Head(old.in_features, old.out_features, bias=old.bias is not None)
+        native_head = self.lm_head
+        self.lm_head = Head(
+            native_head.in_features, native_head.out_features, bias=native_head.bias is not None
+        )
         self.model.register_forward_pre_hook(without_empty_films, with_kwargs=True)
         self.post_init()
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """No: of code of one's own the library neither reads nor writes the published tensor names."""
+        """No: the library neither reads nor writes the published tensor names of custom code."""
         return False
 
     @property
     def tower(self) -> Tower:
-        """What reads films."""
+        """The module that reads films."""
         raise NotImplementedError
 
     @property
     def placeholder_ids(self) -> list[int]:
-        """The ids that stand for images (or sounds) in a prompt, and are never sampled."""
+        """Ids that stand for images (or sounds) in a prompt, and are never sampled."""
         raise NotImplementedError
 
     def film_counts(self, input_ids: Tensor) -> list[int]:
-        """Films of each prompt, read off its ids (rows, length)."""
+        """How many films each prompt has, counted in its ids (rows, length)."""
         raise NotImplementedError
 
     def single_films(self, inputs: Mapping[str, Any]) -> dict[str, Sequence[Tensor]]:
-        """The inputs that belong to films as one tensor a film."""
-        given = {name: inputs[name] for name in self.film_inputs if inputs.get(name) is not None}
-        return {name: [value[i : i + 1] for i in range(len(value))] for name, value in given.items()}
+        """The inputs of films, each as one tensor a film."""
+        film_inputs = {name: inputs[name] for name in self.film_inputs if inputs.get(name) is not None}
+        return {name: [value[i : i + 1] for i in range(len(value))] for name, value in film_inputs.items()}
 
     def prompt_positions(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Positions of a left-padded prompt, (..., rows, length); what follows goes on from the last one."""
+        """Positions of left-padded prompts, (..., rows, length); text after them goes on from the last."""
         return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
 
     def row_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Positions that `forward` by itself gives the tokens of padded prompts, (..., rows, length)."""
+        """Positions that `forward` gives the tokens of padded prompts by default, (..., rows, length)."""
         ids = inputs["input_ids"]
         return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
 
@@ -106,10 +109,12 @@ class PolicyModel:
         return None
 
     def generate(self, inputs: Any = None, generation_config: Any = None, **kwargs: Any) -> Any:
-        """As the native method, with the placeholders suppressed whatever the configuration says."""
-        given = [kwargs.pop("suppress_tokens", None)]
-        given += [config.suppress_tokens for config in (generation_config, self.generation_config) if config]
-        suppress = sorted({*(next(filter(None, given), ())), *self.placeholder_ids})
+        """As the native method, but placeholders are suppressed with any configuration."""
+        settings = [kwargs.pop("suppress_tokens", None)]
+        settings += [
+            config.suppress_tokens for config in (generation_config, self.generation_config) if config
+        ]
+        suppress = sorted({*(next(filter(None, settings), ())), *self.placeholder_ids})
         if generation_config is None:
             kwargs["suppress_tokens"] = suppress
         else:
@@ -124,20 +129,20 @@ class PolicyModel:
         input_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, Any]]:
-        """As natively (beams, several sequences a prompt), with a row's films repeated together."""
+        """As the native method (for beams, or several sequences a prompt); a row's films stay together."""
         films = {name: kwargs.pop(name, None) for name in self.film_inputs}
-        parts = self.single_films(films)
-        if parts and input_ids is not None and expand_size > 1:
-            of_row = torch.arange(sum(counts := self.film_counts(input_ids))).split(counts)
-            order = torch.cat([row.repeat(expand_size) for row in of_row]).tolist()
-            films = {name: torch.cat([films_of[i] for i in order]) for name, films_of in parts.items()}
+        single_films = self.single_films(films)
+        if single_films and input_ids is not None and expand_size > 1:
+            films_of_row = torch.arange(sum(counts := self.film_counts(input_ids))).split(counts)
+            order = torch.cat([film_numbers.repeat(expand_size) for film_numbers in films_of_row]).tolist()
+            films = {name: torch.cat([values[i] for i in order]) for name, values in single_films.items()}
         input_ids, kwargs = super()._expand_inputs_for_generation(  # type: ignore[misc]
             expand_size, is_encoder_decoder, input_ids, **kwargs
         )
         return input_ids, kwargs | films
 
     def _supports_mm_encoder_outputs(self) -> bool:
-        """No: films are read with their prompts, in `_prefill`, and not before."""
+        """No: films are read together with their prompts, in `_prefill`."""
         return False
 
     def _prefill(self, input_ids: Tensor, config: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
@@ -168,24 +173,27 @@ def load(
     Args:
         model_class: Of the family, a `PolicyModel`.
         processor_class: Of the family, a `PolicyProcessor`.
-        processor_folder: Where the processor is, if not beside the weights.
-        dtype: Name of a torch dtype; `auto` is the one the weights were saved in.
+        folder: Of the weights.
+        processor_folder: Of the processor, if it is not beside the weights.
+        dtype: Name of a torch dtype; `auto` is the type in which the weights were saved.
+        attn_implementation: `sdpa`, `eager` or `flash_attention_2`.
 
     Raises:
-        InputError: The folder holds no such model, or not all of its weights, chat template or end tokens.
+        InputError: If the folder holds another model, or lacks some of the weights, a chat template or end
+            tokens.
     """
-    folder = Path(folder).absolute()  # what an adapter names as its base
-    beside = Path(processor_folder or folder)
+    folder = Path(folder).absolute()  # an adapter names it as its base
+    processor_folder = processor_folder or folder
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
     kind, config = model_class.config_class.model_type, folder / "config.json"
     if not config.is_file() or read_object(config).get("model_type") != kind:
         raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
-    if (folder / CONFIG).is_file():  # the library would load what it names
+    if (folder / CONFIG).is_file():  # the library would load the base that it names
         raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
-    for place in {folder, beside.absolute()}:
-        model_folder.check(place)
-        trial_question.check_films(place)
+    for path in {folder, processor_folder.absolute()}:
+        model_folder.check(path)
+        trial_question.check_films(path)
     config_check.check(model_class, folder, tensor_headers.read(folder))
     with model_folder.reading(folder, f"a {model_class.__name__}"):
         model, info = model_class.from_pretrained(
@@ -200,22 +208,24 @@ def load(
     if info["missing_keys"]:
         raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
     config_check.check_unused(model, folder, info["unexpected_keys"])
-    with model_folder.reading(beside, f"a {processor_class.__name__}"):
-        processor = processor_class.from_pretrained(beside, local_files_only=True, trust_remote_code=False)
-    _set_turns(model, processor, beside)
+    with model_folder.reading(processor_folder, f"a {processor_class.__name__}"):
+        processor = processor_class.from_pretrained(
+            processor_folder, local_files_only=True, trust_remote_code=False
+        )
+    _set_turns(model, processor, processor_folder)
     trial_question.check_generation(model, folder)
     return model.eval(), processor
 
 
 def _set_turns(model: Any, processor: Any, folder: Path) -> None:
-    """Left padding, a chat template, and every end token of the family in the generation config."""
+    """Set left padding, a chat template, and every end token of the family in the generation config."""
     tokenizer = processor.tokenizer
     if processor.chat_template is None:
-        processor.chat_template = tokenizer.chat_template  # where a fine-tuned model's may lie alone
+        processor.chat_template = tokenizer.chat_template  # some fine-tuned models have it only there
     if processor.chat_template is None:
         raise InputError(f"{folder} has no chat template: copy chat_template.jinja from the published model")
-    known = tokenizer.get_vocab()
-    if missing := next((token for token in model.end_tokens if token not in known), None):
+    vocabulary = tokenizer.get_vocab()
+    if missing := next((token for token in model.end_tokens if token not in vocabulary), None):
         raise InputError(
             f"the tokenizer of {folder} lacks {missing!r}, which ends a turn of {model.config.model_type}: "
             "copy the tokenizer from the published model"
