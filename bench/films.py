@@ -26,11 +26,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
 import numpy as np
 import torch
 from _cells import reports
 from _policy import every_row
 from PIL import Image
+from process_memory import peak_bytes
 from rich.console import Console
 from rich.table import Table
 from transformers import Phi4MultimodalFeatureExtractor
@@ -182,14 +185,9 @@ def draw_large(folder: Path, size: tuple[int, int] = (10_000, 8_800)) -> None:
 
 def read_large(path: Path) -> None:
     """Print the seconds, the processor's seconds and the peak of MiB that reading a film takes."""
-    before, wall, cpu = peak(), time.perf_counter(), time.process_time()
+    before, wall, cpu = peak_bytes(), time.perf_counter(), time.process_time()
     load_image(path.name, path.parent)
-    print(time.perf_counter() - wall, time.process_time() - cpu, peak() - before)
-
-
-def peak() -> float:
-    """The most memory that this process has had, in MiB; `ru_maxrss` begins at what its parent has had."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    print(time.perf_counter() - wall, time.process_time() - cpu, (peak_bytes() - before) / 2**20)
 
 
 def large() -> None:

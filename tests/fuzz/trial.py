@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from fuzz.guard import Guard, children, sockets
+from process_memory import memory_bytes, peak_bytes
 
 from chexphi.schema import InputError
 
@@ -153,7 +154,7 @@ def _limits(faults: list[str]) -> Iterator[None]:
     """Adds to the faults what an input takes beyond its limits."""
     signal.setitimer(signal.ITIMER_REAL, DEAD_SECONDS)
     _forget_peak()
-    memory = _memory("VmRSS")
+    memory = memory_bytes("VmRSS")
     cpu, wall = time.process_time(), time.monotonic()
     signal.setitimer(signal.ITIMER_PROF, STOP_SECONDS)
     try:
@@ -167,7 +168,7 @@ def _limits(faults: list[str]) -> Iterator[None]:
     seconds = min(time.process_time() - cpu, time.monotonic() - wall)
     if seconds > CPU_SECONDS:
         faults.append(f"{seconds:.1f} s of CPU time")
-    if (grown := _memory("VmHWM") - memory) > MEMORY_BYTES:
+    if (grown := peak_bytes() - memory) > MEMORY_BYTES:
         faults.append(f"{grown / MEMORY_BYTES:.1f} GiB of memory")
 
 
@@ -175,13 +176,6 @@ def _forget_peak() -> None:
     peak = Path("/proc/self/clear_refs")
     if peak.exists():
         peak.write_text("5")
-
-
-def _memory(name: str) -> int:
-    """A figure of this process's memory in bytes; 0 where the system does not say."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
 
 
 def _message(text: str) -> list[str]:
