@@ -181,43 +181,32 @@ def generate(
     """
     if not questions:
         return []
+    settings: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "samples": samples,
+    }
     tokenizer = processor.tokenizer
-    stop = torch.tensor(tokenizer.convert_tokens_to_ids(list(model.end_tokens)), device=model.device)
+    end_ids = tokenizer.convert_tokens_to_ids(list(model.end_tokens))
     generator = None if seed is None else torch.Generator(model.device).manual_seed(seed)
     with read_prompts.evaluating(model):
         prompts, inputs = read_prompts.encode(model, processor, questions, images)
-        answer = functools.partial(
-            generate,
-            model,
-            processor,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            samples=samples,
-            seed=seed,
-        )
+        answer = functools.partial(generate, model, processor, seed=seed, **settings)
         lengths = inputs["attention_mask"].sum(1)
         if (completions := divided(model.config, lengths, answer, questions, images)) is not None:
             return completions
         check_length(model.config, inputs["input_ids"].shape[1], max_new_tokens)
-        rows = _decode(
-            model,
-            inputs,
-            samples=samples,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            stop=stop,
-            generator=generator,
-        )
-    words = _words(tokenizer, {token for row in rows for token, _ in row})
-    ends = set(stop.tolist())
+        stop = torch.tensor(end_ids, device=model.device)
+        rows = _decode(model, inputs, stop=stop, generator=generator, **settings)
+    ids = {token for row in rows for token, _ in row}
+    words = {token: tokenizer.decode([token], skip_special_tokens=False) for token in ids}
     return [
-        [_generation(tokenizer, row, prompt, words, ends) for row in rows[i * samples : (i + 1) * samples]]
+        [
+            _generation(tokenizer, row, prompt, words, set(end_ids))
+            for row in rows[i * samples : (i + 1) * samples]
+        ]
         for i, prompt in enumerate(prompts)
     ]
-
-
-def _words(tokenizer: Any, ids: set[int]) -> dict[int, str]:
-    return {token: tokenizer.decode([token], skip_special_tokens=False) for token in ids}
 
 
 def _generation(

@@ -184,17 +184,7 @@ def load(
     """
     folder = Path(folder).absolute()  # an adapter names it as its base
     processor_folder = processor_folder or folder
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
-    kind, config = model_class.config_class.model_type, folder / "config.json"
-    if not config.is_file() or read_object(config).get("model_type") != kind:
-        raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
-    if (folder / CONFIG).is_file():  # the library would load the base that it names
-        raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
-    for path in {folder, processor_folder.absolute()}:
-        model_folder.check(path)
-        trial_question.check_films(path)
-    config_check.check(model_class, folder, tensor_headers.read(folder))
+    _check_folders(model_class, folder, processor_folder.absolute())
     with model_folder.reading(folder, f"a {model_class.__name__}"):
         model, info = model_class.from_pretrained(
             folder,
@@ -215,6 +205,21 @@ def load(
     _set_turns(model, processor, processor_folder)
     trial_question.check_generation(model, folder)
     return model.eval(), processor
+
+
+def _check_folders(model_class: Any, folder: Path, processor_folder: Path) -> None:
+    """Refuse folders that cannot be a model of this class and its processor; no weights are loaded."""
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
+    kind, config = model_class.config_class.model_type, folder / "config.json"
+    if not config.is_file() or read_object(config).get("model_type") != kind:
+        raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
+    if (folder / CONFIG).is_file():  # the library would load the base that it names
+        raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
+    for path in {folder, processor_folder}:
+        model_folder.check(path)
+        trial_question.check_films(path)
+    config_check.check(model_class, folder, tensor_headers.read(folder))
 
 
 def _set_turns(model: Any, processor: Any, folder: Path) -> None:
