@@ -275,7 +275,7 @@ def test_what_cannot_be_kept_is_one_sentence(
     refused("the vision tower learns", "--trainable=img_processor.*q_proj")
     with monkeypatch.context() as patch:
         patch.setenv("ACCELERATE_USE_FSDP", "true")
-        refused("weights are spread", "--trainable=vision_lora")
+        refused("weights are split between processes", "--trainable=vision_lora")
     model, processor = phi4.load(tiny_model_dir)
     model.config.vision_config.attention_dropout = 0.1
     tiny_model_dir = tmp_path / "model"
