@@ -53,8 +53,8 @@ def folder(tmp_path: Path) -> Path:
         (["prior.png", "broken.png", QUESTION], "broken.png' is truncated or damaged"),
         (["notes.txt", QUESTION], "notes.txt' is not an image"),
         (["prior.png", " "], "the question is empty"),
-        (["prior.png", "current.jpg"], "'current.jpg', is a file and no question"),
-        (["prior.png", "later.DCM"], "'later.DCM', is a file and no question"),  # not there, but meant as one
+        (["prior.png", "current.jpg"], "'current.jpg', is a file, not a question"),
+        (["prior.png", "later.DCM"], "'later.DCM', is a file, not a question"),  # not there, but meant as one
         (["prior.png", "Is", "it", "clear?"], "'Is' does not exist: .* in quotes"),  # quotes forgotten
     ],
 )

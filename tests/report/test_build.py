@@ -107,7 +107,7 @@ def source(arms: list[Arm], tmp_path_factory: pytest.TempPathFactory) -> str:
         films=choose_films(arms, count=6),
         baseline=NAMES[0],
         notes=[f"A note {EVIL}"],
-        when=datetime.datetime(2030, 1, 2, 3, 4),
+        date_time=datetime.datetime(2030, 1, 2, 3, 4),
     )
     return out.read_text(encoding="utf-8")
 

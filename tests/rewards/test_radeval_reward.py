@@ -133,7 +133,7 @@ def test_a_text_that_a_metric_leaves_out_stops_the_run_with_its_row(
 )
 def test_what_it_does_not_know_is_found_before(name: str, message: str, asked: Any) -> None:
     with pytest.raises(InputError, match=f"^reward {name}:? .*{message}") as error:
-        by_name.check_places([name])
+        by_name.check_functions([name])
     assert "\n" not in str(error.value)
 
 
@@ -141,7 +141,7 @@ def test_a_metric_that_does_not_open_is_one_sentence(asked: Any) -> None:
     with pytest.raises(
         InputError, match=r"green cannot be opened \(OSError: We couldn't connect to the hub\.\)"
     ):
-        by_name.check_places(["radeval:green"])
+        by_name.check_functions(["radeval:green"])
 
 
 @pytest.mark.parametrize(("version", "said"), [((3, 11), True), ((3, 12), False)])
@@ -152,5 +152,5 @@ def test_an_older_python_is_told_which_it_needs(
     monkeypatch.setattr(radeval_reward.importlib.util, "find_spec", lambda name: None)
     radeval_reward.open_metric.cache_clear()
     with pytest.raises(InputError, match=r"needs the library radeval: pip install 'chexphi\[radeval\]'") as e:
-        by_name.check_places(["radeval:bleu"])
+        by_name.check_functions(["radeval:bleu"])
     assert ("Python 3.12" in str(e.value)) == said

@@ -92,14 +92,14 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"combine": "product", "rewards": [ACCURACY, "repetition"]}, None, "name two rewards"),
         ({"combine": "gated", "gate": "format"}, None, "gate is 'format'"),
         ({"combine": "gated", "gate_at": 0.0}, None, r"gate_at is 0\.0"),
-        ({"combine": "gated", "compat": "original"}, None, "compat original knows only combine sum"),
+        ({"combine": "gated", "compat": "original"}, None, "compat original works with combine sum only"),
         ({"empty": "none"}, None, "empty is 'none'"),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),
     ],
 )
 def test_bad_settings_are_refused_in_words(changes: dict, weights, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check(RewardFields(**changes), weights, where="grpo")
+        check(RewardFields(**changes), weights, source="grpo")
 
 
 def test_good_settings_pass() -> None:

@@ -137,12 +137,12 @@ def test_functions_of_ones_own(folder: Path) -> None:
 )
 def test_what_is_not_there_is_said_in_words(folder: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        by_name.check_places([name])
+        by_name.check_functions([name])
 
 
 def test_a_library_that_a_users_module_lacks_is_named(folder: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
-        by_name.check_places(["lacking:length"])
+        by_name.check_functions(["lacking:length"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Compare short answers; shared by the reward and the evaluation.
+"""Compare short answers, for the reward and for the evaluation.
 
-`labels` has answers as sets of labels, strictly; `clinical` has them as meanings; its tables are in `terms`.
+`labels` compares answers strictly, as sets of labels. `clinical` compares their meanings; its tables are in
+`terms`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from chexphi.answers.labels import normalize as normalize
 
 Match = Literal["exact", "clinical", "f1", "any", "substring"]
 REWARD_MATCHES: tuple[Match, ...] = ("exact", "clinical", "f1", "any")
-"""What a reward may use."""
+"""The ways of comparing that a reward may use."""
 MATCHES: tuple[Match, ...] = (*REWARD_MATCHES, "substring")
 
 
@@ -39,14 +40,16 @@ def score(predicted: str | Sequence[str], gold: str | Sequence[str], match: Matc
         texts = [gold] if isinstance(gold, str) else gold
         response = predicted if isinstance(predicted, str) else " ".join(predicted)
         return float(any(text.strip() and text.lower() in response.lower() for text in texts))
-    said, wanted = labels(predicted), labels(gold)
-    common = len(said & wanted)
+    predicted_labels, gold_labels = labels(predicted), labels(gold)
+    common = len(predicted_labels & gold_labels)
     if match == "exact":
-        return float(bool(wanted) and said == wanted)
+        return float(bool(gold_labels) and predicted_labels == gold_labels)
     if match == "clinical":
-        return float(bool(wanted) and (said == wanted or clinical.same(predicted, gold)))
+        return float(
+            bool(gold_labels) and (predicted_labels == gold_labels or clinical.same(predicted, gold))
+        )
     if match == "f1":
-        return 2 * common / (len(said) + len(wanted)) if wanted else 0.0
+        return 2 * common / (len(predicted_labels) + len(gold_labels)) if gold_labels else 0.0
     if match == "any":
         return float(common > 0)
     raise ValueError(f"unknown match {match!r}: use one of {', '.join(MATCHES)}")

@@ -1,4 +1,4 @@
-"""Answers as sets of labels, which `exact`, `f1` and `any` compare.
+"""Answers as sets of labels, which the matches `exact`, `f1` and `any` compare.
 
 Case, Unicode forms, articles and punctuation carry no meaning here. Signs do: `<3 cm` is not `>3 cm`, `-5` is
 not `5`, `T2 +` is not `T2 -`, `5%` is not `5`, `yes?` is not `yes`. An option letter is never an article.
@@ -12,24 +12,24 @@ import unicodedata
 from collections.abc import Iterable
 
 OPTION_LETTERS = "a-h"
-"""The letters of a multiple-choice question's options, as a class of a regular expression."""
+"""The letters of a multiple-choice question's options, as a character class of a regular expression."""
 
 _RUN = re.compile(r"([\W_])\1{7,}")
-"""A mark that a policy repeats without end is read once: the patterns below would take long over it."""
+"""A mark that a policy repeats endlessly is read once, because the patterns below would take long."""
 _MARKS = re.compile(r"([\W_]{40})[\W_]+")
-"""Of different marks in a row the first 40 are read, for the same reason."""
+"""Of many different marks in a row, only the first 40 are read: the patterns below would take long."""
 _BEFORE_NFKC = (
     (re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])"), " "),  # NFKC would make 11/2 of 1½
     (re.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])"), "^"),  # and 102 of 10²
 )
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-_SAME_MARK = str.maketrans(
-    {chr(ord("①") + place): f"({place + 1})" for place in range(20)}
+_MARK_FORMS = str.maketrans(
+    {chr(ord("①") + number): f"({number + 1})" for number in range(20)}
     | dict.fromkeys(_DASHES, "-")  # the minus among them
     | {"\u2044": "/", "\u2215": "/", "\u00d7": "x", "\u223c": "~", "≈": "~", "Ø": "∅"}
     | {"≧": "≥", "≦": "≤", "⩾": "≥", "⩽": "≤", "⇑": "↑", "⇓": "↓", "✔": "✓", "☑": "✓", "✘": "✗", "☒": "✗"}
 )
-_WRITTEN = (
+_SIGN_FORMS = (
     (re.compile(r"\+\s?/\s?-|\+-"), "±"),
     (re.compile(r"(?:>=|=>)(?=\s*[\d.])"), "≥"),
     (re.compile(r"<="), "≤"),
@@ -47,10 +47,10 @@ _NUMBERING = re.compile(r"\((\d{1,2})\)|(?:^|(?<=[\s,;]))(\d{1,2})[.):](?=\s|[^\
 _BULLET = re.compile(r"^\s*(?:[*•‣▪●◦·]\s*|-\s+(?=[^\d\s]))", re.MULTILINE)
 _SLASH = re.compile(r"(?<=\w)\s*/\s*(?=\w)")
 _WORD_LENGTH = 20
-"""Characters beside a slash that are looked at."""
+"""Number of characters before and after a slash that are examined."""
 _LISTED_LETTERS = re.compile(rf"[{OPTION_LETTERS}]{{2}}|lr|rl")
 _PER = frozenset(("dl", "ml", "kg", "min", "sec", "hr", "hour", "day"))
-"""Units that stand below a fraction: `mg/dl` is no list."""
+"""Units below a fraction line: `mg/dl` is not a list."""
 _SEPARATOR = re.compile(r"[,;&|\n\t•‣▪●◦·・、،؛]|(?<=\w)\s\+\s+(?=[^\W\d])|(?<=\w)\+(?=[^\W\d])|\band\b")
 
 _OPTION_A = re.compile(r"^[\W_]*a\s*[^\w\s/]+\s*(?=\w\w|\d)")
@@ -74,7 +74,7 @@ _ARTICLE = re.compile(
     r"\s(?=\w\w|[<>≤≥±~+-]?\d|(?<=the\s)\S|(?<=an\s)\S)"
 )
 _PASSES = 8
-"""A mark that is dropped may leave another one without its number; texts that people write need one pass."""
+"""Dropping a mark can leave another mark without its number. Texts that people write need one pass."""
 _OPTION = re.compile(rf"(?:options?|choice|answer) ([{OPTION_LETTERS}])")
 
 
@@ -85,13 +85,13 @@ def fold(text: str) -> str:
     '10000 cm2 ≤ 0.5'
     """
     text = _fewer_marks(text)
-    for pattern, written in _BEFORE_NFKC:
-        text = pattern.sub(written, text)
-    text = unicodedata.normalize("NFKC", text.translate(_SAME_MARK))
-    text = unicodedata.normalize("NFKC", text.casefold()).translate(_SAME_MARK)
+    for pattern, replacement in _BEFORE_NFKC:
+        text = pattern.sub(replacement, text)
+    text = unicodedata.normalize("NFKC", text.translate(_MARK_FORMS))
+    text = unicodedata.normalize("NFKC", text.casefold()).translate(_MARK_FORMS)
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
-    for pattern, written in _WRITTEN:
-        text = pattern.sub(written, text)
+    for pattern, replacement in _SIGN_FORMS:
+        text = pattern.sub(replacement, text)
     return _fewer_marks(text)
 
 
@@ -99,11 +99,12 @@ def _fewer_marks(text: str) -> str:
     return _MARKS.sub(r"\1", _RUN.sub(r"\1", text))
 
 
-def _kept(mark: re.Match[str]) -> str:
+def _mark_or_space(mark: re.Match[str]) -> str:
     sign = mark["kept"]
     if sign is None:
         return " "
-    sign = next((one for one in "?-" if one in sign), sign.strip(" ()"))  # what stands around it is dropped
+    # white space and brackets around the sign are dropped
+    sign = next((sign_mark for sign_mark in "?-" if sign_mark in sign), sign.strip(" ()"))
     sign = sign or mark["kept"]
     return f" {sign} " if sign in "<>≤≥≠" and mark.string[mark.end() : mark.end() + 1].isalpha() else sign
 
@@ -119,16 +120,16 @@ def normalize(label: str) -> str:
     """
     text = fold(label)
     for _ in range(_PASSES):
-        if (again := _without_marks(text)) == text:
+        if (with_fewer_marks := _without_marks(text)) == text:
             break
-        text = again
+        text = with_fewer_marks
     option = _OPTION.fullmatch(text)
     return option[1] if option else text
 
 
 def _without_marks(text: str) -> str:
     text = _OPTION_A.sub("a) ", text.strip())
-    text = " ".join(_MARK.sub(_kept, text).split())
+    text = " ".join(_MARK.sub(_mark_or_space, text).split())
     while (shorter := _ARTICLE.sub(lambda article: f"{article['before'] or ''} ".lstrip(), text)) != text:
         text = shorter
     return text
@@ -137,17 +138,17 @@ def _without_marks(text: str) -> str:
 def _slash(slash: re.Match[str]) -> str:
     """A comma where a slash separates two labels, else the slash: `2/3`, `120/80`, `n/a`, `a/p`, `mg/dl`."""
     text, start, end = slash.string, slash.start(), slash.end()
-    left = re.split(r"\W+", text[max(0, start - _WORD_LENGTH) : start])[-1]
-    right = re.split(r"\W+", text[end : end + _WORD_LENGTH])[0]
-    if left[-1].isdigit() and right[0].isdigit():
+    word_before = re.split(r"\W+", text[max(0, start - _WORD_LENGTH) : start])[-1]
+    word_after = re.split(r"\W+", text[end : end + _WORD_LENGTH])[0]
+    if word_before[-1].isdigit() and word_after[0].isdigit():
         return "/"
-    if any(len(word) == 1 and word.isalpha() for word in (left, right)):
-        return "," if _LISTED_LETTERS.fullmatch(left + right) else "/"
-    return "/" if right in _PER else ","
+    if any(len(word) == 1 and word.isalpha() for word in (word_before, word_after)):
+        return "," if _LISTED_LETTERS.fullmatch(word_before + word_after) else "/"
+    return "/" if word_after in _PER else ","
 
 
 def items(text: str) -> list[str]:
-    """The folded parts of a list that is written as one text: marks, `and`, bullets and numbers part them.
+    """The folded items of a list in one text, where marks, `and`, bullets and numbers separate them.
 
     >>> items("left、right"), items("1) left 2) right"), items("120/80")
     (['left', 'right'], ['left', 'right'], ['120/80'])
@@ -155,22 +156,22 @@ def items(text: str) -> list[str]:
     text = fold(text)
     markers = list(_NUMBERING.finditer(text))
     numbers = [int(marker[1] or marker[2]) for marker in markers]
-    counted = len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1))
-    if counted and not text[: markers[0].start()].rpartition("\n")[2].strip():  # from the start of a line
+    is_numbered = len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1))
+    if is_numbered and not text[: markers[0].start()].rpartition("\n")[2].strip():  # from the start of a line
         text = _NUMBERING.sub("\n", text)
     lines = text.split("\n")
     if len(lines) > 1 and all(line.lstrip().startswith("- ") for line in lines):
         text = "\n".join(line.lstrip()[1:] for line in lines)  # bullets, also before a number
-    parts = _SEPARATOR.split(_SLASH.sub(_slash, _BULLET.sub("", text)))
-    return [part.strip() for part in parts if part.strip()]
+    item_texts = _SEPARATOR.split(_SLASH.sub(_slash, _BULLET.sub("", text)))
+    return [item.strip() for item in item_texts if item.strip()]
 
 
 def labels(answer: str | Iterable[str]) -> frozenset[str]:
     """The set of normalised labels in a list, or in one text that is split as `items` says."""
-    parts = [answer] if isinstance(answer, str) else answer
-    return frozenset(label for part in parts for label in _labels(part))
+    texts = [answer] if isinstance(answer, str) else answer
+    return frozenset(label for text in texts for label in _labels(text))
 
 
-@functools.lru_cache(maxsize=4096)  # references come again with every completion
+@functools.lru_cache(maxsize=4096)  # a reference is compared with many completions
 def _labels(text: str) -> frozenset[str]:
     return frozenset(label for item in items(text) if (label := normalize(item)))

@@ -31,9 +31,9 @@ _MEASURE = re.compile(
     rf"(?<![\w.])({_NUMBER})( ?{_UNIT})?(?!\w*[./]\w)"
     rf"((?: ?(?:x|by|-|to|±) ?{_NUMBER}(?: ?{_UNIT})?)*)(?![\w.])"
 )
-_FURTHER = re.compile(rf" ?(x|by|-|to|±) ?({_NUMBER})( ?{_UNIT})?")
+_NEXT_NUMBER = re.compile(rf" ?(x|by|-|to|±) ?({_NUMBER})( ?{_UNIT})?")
 _COMPARISON = re.compile(rf"(?<!\S)({_words(terms.COMPARISONS)}) (?=[-+]?\d)(?!\d+(?:st|nd|rd|th)\b)")
-_BEFORE = re.compile(
+_INTRODUCTION = re.compile(
     r"^(?:(?:in|on|at|within|inside|to|located|the|"
     r"there (?:is|are)|(?:it|this|that|these|they) (?:is|are|shows?|demonstrates?|reveals?)|"
     r"(?:the |this )?(?:image|film|xray|chest xray|scan|finding) (?:is|shows?|demonstrates?|reveals?)"
@@ -42,9 +42,9 @@ _BEFORE = re.compile(
 _ABSENT_BEFORE = re.compile(
     r"^(?:no|without|absence of|negative for|free of)(?: (?:any|evidence of|sign of))* (?=\S)"
 )
-_ABSENT_BEHIND = re.compile(rf" (?:(?:is|are|was|were) )?(?:absent|not (?:{replies.SEEN}))$")
-_PRESENT_BEHIND = re.compile(rf" (?:(?:is|are|was|were) )?(?:{replies.SEEN})$")
-_PLACED = re.compile(r"^(.+?) (?:in|on|of|at|within) (?:the )?(.+)$")
+_ABSENT_AFTER = re.compile(rf" (?:(?:is|are|was|were) )?(?:absent|not (?:{replies.OBSERVED}))$")
+_PRESENT_AFTER = re.compile(rf" (?:(?:is|are|was|were) )?(?:{replies.OBSERVED})$")
+_LOCATED = re.compile(r"^(.+?) (?:in|on|of|at|within) (?:the )?(.+)$")
 
 
 def _singular(word: str) -> str:
@@ -72,39 +72,40 @@ def _decimal(number: str, factor: str = "1") -> str:
 
 
 def _measure(measure: re.Match[str]) -> str:
-    """`1.5 x 1.8 cm` -> `15x18 mm`; a number without a unit has that of the next one."""
-    parts = [("", measure[1], measure[2]), *_FURTHER.findall(measure[3] or "")]
-    unit, written = "", []
-    for joint, number, own in reversed(parts):
-        unit = (own or "").strip() or unit
-        to, factor = terms.UNITS.get(unit, ("", "1"))
+    """`1.5 x 1.8 cm` -> `15x18 mm`; a number without a unit has the unit of the next number."""
+    numbers_with_units = [("", measure[1], measure[2]), *_NEXT_NUMBER.findall(measure[3] or "")]
+    unit, converted = "", []
+    for joint, number, number_unit in reversed(numbers_with_units):
+        unit = (number_unit or "").strip() or unit
+        target_unit, factor = terms.UNITS.get(unit, ("", "1"))
         joint = {"by": "x", "to": "-"}.get(joint, joint)
-        written.append((joint + _decimal(number, factor), to))
-    kinds = {to for _, to in written if to}
-    return "".join(text for text, _ in reversed(written)) + (f" {kinds.pop()}" if len(kinds) == 1 else "")
+        converted.append((joint + _decimal(number, factor), target_unit))
+    target_units = {target_unit for _, target_unit in converted if target_unit}
+    unit_text = f" {target_units.pop()}" if len(target_units) == 1 else ""
+    return "".join(text for text, _ in reversed(converted)) + unit_text
 
 
-def _rewritten(phrase: str) -> str:
-    while (again := _PHRASE.sub(lambda match: terms.PHRASES[match[0]], phrase)) != phrase:
-        phrase = again
+def _with_phrases_replaced(phrase: str) -> str:
+    while (replaced := _PHRASE.sub(lambda match: terms.PHRASES[match[0]], phrase)) != phrase:
+        phrase = replaced
     return phrase
 
 
-def _placed(phrase: str) -> str:
-    """Sides and zones in one order, and before what is there: `opacity in the upper left lobe`."""
-    placed = _PLACED.match(phrase)
-    if placed and set(placed[2].split()) <= terms.PLACES:
-        phrase = f"{placed[2]} {placed[1]}"
+def _sides_first(phrase: str) -> str:
+    """Sides and zones in one order and before the finding, as of `opacity in the upper left lobe`."""
+    located = _LOCATED.match(phrase)
+    if located and set(located[2].split()) <= terms.LOCATION_WORDS:
+        phrase = f"{located[2]} {located[1]}"
     words = phrase.split()
-    for place in range(len(words) - 1):
-        pair = words[place : place + 2]
-        alone = place + 2 == len(words) or words[place + 2] not in terms.SIDES | terms.ZONES
-        if pair[0] in terms.ZONES and pair[1] in terms.SIDES and alone:
-            words[place : place + 2] = reversed(pair)
+    for position in range(len(words) - 1):
+        pair = words[position : position + 2]
+        ends_the_phrase = position + 2 == len(words) or words[position + 2] not in terms.SIDES | terms.ZONES
+        if pair[0] in terms.ZONES and pair[1] in terms.SIDES and ends_the_phrase:
+            words[position : position + 2] = reversed(pair)
     return " ".join(words)
 
 
-def _short(phrase: str) -> str:
+def _shortened(phrase: str) -> str:
     words = phrase.split()
     if terms.VIEWS & set(words) and set(words) <= terms.VIEWS | terms.OF_A_VIEW | terms.SIDES:
         return " ".join(sorted(word for word in words if word not in terms.OF_A_VIEW))
@@ -115,8 +116,8 @@ def _short(phrase: str) -> str:
 
 def expand(text: str) -> str:
     """The text with contractions and underscores written out; its punctuation stays."""
-    for pattern, written in _CONTRACTED:
-        text = pattern.sub(written, text)
+    for pattern, replacement in _CONTRACTED:
+        text = pattern.sub(replacement, text)
     return text
 
 
@@ -129,13 +130,16 @@ def phrase(text: str) -> str:
     >>> phrase("0.5 cm"), phrase("five mm"), phrase("5.0 millimetres")
     ('5 mm', '5 mm', '5 mm')
     """
-    plain = normalize(expand(text))
-    words = _rewritten(" ".join(map(_word, plain.split())))
+    normalized = normalize(expand(text))
+    words = _with_phrases_replaced(" ".join(map(_word, normalized.split())))
     words = _COMPARISON.sub(lambda comparison: terms.COMPARISONS[comparison[1]], words)
     words = _MEASURE.sub(_measure, words).replace(" %", "%").replace(" °", "°")
-    words = _BEFORE.sub("", words)
+    words = _INTRODUCTION.sub("", words)
     finding = _ABSENT_BEFORE.sub("", words)
-    if finding == words:  # not both: that denies a denial
-        finding = _ABSENT_BEHIND.sub("", words)
+    if finding == words:  # only one of them: both together would be a double denial
+        finding = _ABSENT_AFTER.sub("", words)
     negation = "no " if finding != words else ""
-    return negation + _short(_rewritten(_placed(_PRESENT_BEHIND.sub("", finding)))) or plain
+    return (
+        negation + _shortened(_with_phrases_replaced(_sides_first(_PRESENT_AFTER.sub("", finding))))
+        or normalized
+    )

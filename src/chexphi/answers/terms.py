@@ -1,7 +1,7 @@
-"""Words that mean the same in a radiologist's answer: the tables behind `clinical`. Lower case, American.
+"""Words that mean the same in a radiologist's answer: the tables of `clinical`. Lower case, American.
 
-Left out on purpose is what has two readings on a chest film (`PE`, `RA`, `PT`) and what is only close in
-meaning (`collapsed lung`, `enlarged heart`): a table that is generous pays a policy for being vague.
+Terms with two meanings on a chest film (`PE`, `RA`, `PT`) and terms that are only close in meaning
+(`collapsed lung`, `enlarged heart`) are left out: with them a policy would earn rewards for vague answers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ABBREVIATIONS = {
     "erect": "upright", "man": "male", "woman": "female", "single": "1", "w/o": "without",
     "n/a": "not applicable", "s/p": "status post",
 }  # fmt: skip
-"""One word -> what it stands for; a plural `s` may follow it."""
+"""One word -> its meaning; a plural `s` may follow the word."""
 
 PHRASES = {
     "x ray": "xray", "plain film": "xray", "plain radiograph": "xray", "xray xray": "xray",
@@ -60,7 +60,7 @@ PHRASES = {
     "per cent": "%", "percent": "%", "degree": "°", "↑": "increased", "↓": "decreased", "∅": "no",
     "only 1": "1", "just 1": "1", "exactly 1": "1",
 }  # fmt: skip
-"""Singular words in a row -> what they stand for; applied after `ABBREVIATIONS` and the plurals."""
+"""Singular words in a row -> their meaning; applied after `ABBREVIATIONS` and the plurals."""
 
 SINGULAR = {
     "metastases": "metastasis", "diagnoses": "diagnosis", "stenoses": "stenosis", "fibroses": "fibrosis",
@@ -78,7 +78,7 @@ SINGULAR = {
     "ganglia": "ganglion", "lumina": "lumen", "nuclei": "nucleus", "sequelae": "sequela",
     "viscera": "viscus", "men": "man", "women": "woman", "pulmones": "pulmo",
 }  # fmt: skip
-"""Plurals that no rule makes."""
+"""Irregular plurals -> singular."""
 
 SPELLING = {
     "oedema": "edema", "haem": "hem", "aemi": "emi", "tumour": "tumor", "oesoph": "esoph",
@@ -88,13 +88,13 @@ SPELLING = {
     "visualis": "visualiz", "anaesth": "anesth", "orthopaed": "orthoped", "coeliac": "celiac",
     "tumor like": "tumorlike",
 }  # fmt: skip
-"""British parts of words -> American."""
+"""British spelling in words -> American."""
 
 PREFIXES = (
     "hydro", "pneumo", "hemo", "haemo", "retro", "para", "infra", "supra", "sub", "peri", "non", "micro",
     "extra", "intra", "inter", "cardio", "costo", "hyper", "hypo", "trans", "post", "pre",
 )  # fmt: skip
-"""What a hyphen may join: `hydro-pneumothorax`."""
+"""Prefixes that a hyphen may follow, as in `hydro-pneumothorax`."""
 
 NUMBERS = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
@@ -112,7 +112,7 @@ UNITS = {
     **dict.fromkeys(("ml", "milliliter", "cc"), ("ml", "1")),
     "liter": ("ml", "1000"),
 }
-"""Unit -> the one it is converted to, and by what factor."""
+"""Unit -> the unit that it is converted to, and the factor."""
 
 COMPARISONS = {
     "no more than": "≤", "not more than": "≤", "at most": "≤", "up to": "≤", "no less than": "≥",
@@ -121,15 +121,15 @@ COMPARISONS = {
     "above": ">", "approximately": "~", "approx": "~", "about": "~", "around": "~", "roughly": "~",
     "minus": "-", "plus or minus": "±",
 }  # fmt: skip
-"""What stands for a sign before a number."""
+"""Words before a number -> their sign."""
 
 SIDES = frozenset(("left", "right", "bilateral"))
 ZONES = frozenset(("upper", "middle", "lower"))
-PLACES = frozenset((
+LOCATION_WORDS = frozenset((
     *SIDES, *ZONES, "lobe", "lung", "zone", "base", "apex", "hilum", "field", "hemithorax", "hemidiaphragm",
     "chest", "side", "thorax", "costophrenic", "angle", "heart", "lingula", "region",
 ))  # fmt: skip
-"""Words that say where something is: `opacity in the left lung base` is `left lung base opacity`."""
+"""Words that say where a finding is: `opacity in the left lung base` is `left lung base opacity`."""
 
 VIEWS = frozenset((
     "ap", "pa", "lateral", "frontal", "oblique", "lordotic", "decubitus", "axial", "coronal", "sagittal",
@@ -139,4 +139,4 @@ OF_A_VIEW = frozenset(("view", "film", "projection", "image", "xray", "chest", "
 """Words that add nothing to the name of a view."""
 
 ORGANISMS = ("coli", "difficile", "diff", "albicans", "faecalis", "pneumoniae")
-"""What makes a letter before it the short form of a name, not an option: `E. coli`."""
+"""A letter before one of these words abbreviates a name and is not an option, as in `E. coli`."""

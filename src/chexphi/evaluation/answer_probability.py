@@ -1,7 +1,7 @@
-"""How probable a policy finds each answer of a two-way question, its reasoning averaged out.
+"""How probable a policy finds each answer to a question with two answers, averaged over its reasoning.
 
-A policy that reasons first is sure of its answer once the reasoning is written, whatever it is worth.
-So the reasoning is sampled K times, both answers are scored behind each, and the mean is taken:
+A policy that reasons first is sure of its answer after the reasoning, whether or not the reasoning is right.
+So the reasoning is sampled K times, both answers are scored after each sample, and the mean is taken:
 p(answer) = 1/K sum_k p(answer | reasoning_k).
 """
 
@@ -20,13 +20,15 @@ from chexphi.schema import Example
 
 def answer_options(examples: Sequence[Example]) -> dict[str, tuple[str, str]]:
     """The two answers of each question type that has exactly two among `examples`."""
-    seen: dict[str, set[str]] = defaultdict(set)
+    answers_of_type: dict[str, set[str]] = defaultdict(set)
     for example in examples:
-        seen[example.question_type].update(
+        answers_of_type[example.question_type].update(
             example.answer if len(example.answer) == 1 else ("", "", *example.answer)
         )
     return {
-        kind: (min(found), max(found)) for kind, found in seen.items() if len(found) == 2 and "" not in found
+        question_type: (min(answers), max(answers))
+        for question_type, answers in answers_of_type.items()
+        if len(answers) == 2 and "" not in answers
     }
 
 
@@ -41,12 +43,12 @@ def answer_probabilities(
     max_new_tokens: int,
     seed: int,
 ) -> list[dict[str, float] | None]:
-    """Probability of each option, one row an example; None where the question has no two options."""
-    wanted = [index for index, example in enumerate(examples) if example.question_type in options]
-    if not wanted:
+    """Probability of each option, one row an example; None where the question does not have two options."""
+    two_way_indices = [index for index, example in enumerate(examples) if example.question_type in options]
+    if not two_way_indices:
         return [None] * len(examples)
-    questions, images = [examples[i].question for i in wanted], [films[i] for i in wanted]
-    found = generate(
+    questions, images = [examples[i].question for i in two_way_indices], [films[i] for i in two_way_indices]
+    generations = generate(
         model,
         processor,
         questions,
@@ -57,24 +59,27 @@ def answer_probabilities(
         seed=seed,
     )
     rows = [
-        (place, sample.parsed.think or "", option)
-        for place, group in enumerate(found)
+        (position, sample.parsed.think or "", option)
+        for position, group in enumerate(generations)
         for sample in group
-        for option in options[examples[wanted[place]].question_type]
+        for option in options[examples[two_way_indices[position]].question_type]
     ]
-    opened_think = found[0][0].opened_think
+    opened_think = generations[0][0].opened_think
     logps = sequence_logprobs(
         model,
         processor,
-        [questions[place] for place, _, _ in rows],
-        [images[place] for place, _, _ in rows],
+        [questions[position] for position, _, _ in rows],
+        [images[position] for position, _, _ in rows],
         [prompts.render(think, option, opened_think=opened_think) for _, think, option in rows],
     )
-    result: list[dict[str, float] | None] = [None] * len(examples)
-    for place, index in enumerate(wanted):
-        first, second = options[examples[index].question_type]
-        pairs = [logp for (where, _, _), logp in zip(rows, logps, strict=True) if where == place]
-        odds = [1 / (1 + math.exp(min(b - a, 700.0))) for a, b in zip(pairs[::2], pairs[1::2], strict=True)]
-        p = sum(odds) / len(odds)
-        result[index] = {first: p, second: 1 - p}
-    return result
+    probabilities: list[dict[str, float] | None] = [None] * len(examples)
+    for position, index in enumerate(two_way_indices):
+        option_a, option_b = options[examples[index].question_type]
+        option_logps = [
+            logp for (row_position, _, _), logp in zip(rows, logps, strict=True) if row_position == position
+        ]
+        pairs = zip(option_logps[::2], option_logps[1::2], strict=True)
+        sample_probabilities = [1 / (1 + math.exp(min(logp_b - logp_a, 700.0))) for logp_a, logp_b in pairs]
+        probability = sum(sample_probabilities) / len(sample_probabilities)
+        probabilities[index] = {option_a: probability, option_b: 1 - probability}
+    return probabilities

@@ -29,7 +29,7 @@ DICOM = (".dcm", ".dicom")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a reply is compared with; a part that is None or empty is not scorable."""
+    """What a reply is compared with; a field that is None or empty is not scorable."""
 
     gold: tuple[str, ...] | None
     graph: Graph
@@ -42,11 +42,11 @@ class Comparison:
 
     reference: Reference
     is_correct: bool | None
-    """As `evaluate` has it: the reward of the answer is 1, so never where the completion is malformed."""
+    """As in `evaluate`: the answer earns a reward of 1; never true for a malformed completion."""
     match: GraphMatch | None
-    """As `evaluate` has it: the graph of whatever reasoning can be read."""
+    """As in `evaluate`: also a malformed completion's graph is compared if its reasoning can be read."""
     rewards: Score
-    """As GRPO has them: a malformed text earns nothing."""
+    """As in GRPO: a malformed completion earns nothing."""
 
     def to_dict(self) -> dict[str, Any]:
         match = self.match
@@ -64,7 +64,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a policy said to one question."""
+    """What a policy replied to one question."""
 
     question: str
     images: tuple[str, ...]
@@ -75,7 +75,7 @@ class Reply:
     comparison: Comparison | None
 
     def to_dict(self) -> dict[str, Any]:
-        """For programs, in the names of `predictions.jsonl`; `comparison` is None without a reference."""
+        """The reply with the keys of `predictions.jsonl`; `comparison` is None without a reference."""
         return {
             "question": self.question,
             "image_paths": list(self.images),
@@ -99,41 +99,41 @@ def compare(generation: Generation, predicted: Graph, reference: Reference) -> C
     """Score a generated text and the graph of its reasoning."""
     parsed, gold = generation.parsed, reference.gold
     match = matching.compare(predicted, reference.graph) if reference.graph else None
-    rewards = judge(parsed, predicted, reference.graph, gold, written=reference.reasoning)
+    rewards = judge(parsed, predicted, reference.graph, gold, reference_reasoning=reference.reasoning)
     return Comparison(reference, is_right(parsed, gold), match, rewards)
 
 
 def answer_probability(generation: Generation) -> float | None:
-    """How probable the policy found the answer it gave, its own reasoning given.
+    """How probable the policy found its answer, given its own reasoning; None without an answer.
 
-    The product of the probabilities, at temperature 1, of the tokens that hold the text between `<answer>`
-    and `</answer>`; the tags do not count. None where there is none. `answer_probability.py` averages the
-    reasoning out instead, for questions with two answers.
+    It is the product of the probabilities, at temperature 1, of the tokens between `<answer>` and
+    `</answer>`, without the tags. `answer_probability.py` averages over the reasoning, for
+    questions with two answers.
     """
     span = prompts.answer_span("".join(generation.tokens), opened_think=generation.opened_think)
     if span is None:
         return None
-    total, place = 0.0, 0
+    total, position = 0.0, 0
     for token, logprob in zip(generation.tokens, generation.logprobs, strict=True):
-        if place < span[1] and place + len(token) > span[0]:
+        if position < span[1] and position + len(token) > span[0]:
             total += logprob
-        place += len(token)
+        position += len(token)
     return math.exp(total)
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Paths of films, and the question, which comes last.
+    """The paths of the films, and the question, which is the last word.
 
     Raises:
-        InputError: The question is empty, or is a file or the name of an image.
+        InputError: The question is empty, is a file, or looks like the name of an image.
     """
     *images, question = words
     if not question.strip():
-        raise InputError("the question is empty: write it last, in quotes, behind the images")
-    looks = os.path.splitext(question)[1].lower() in (*Image.registered_extensions(), *DICOM)
-    if looks or os.path.isfile(question):
+        raise InputError("the question is empty: write it last, in quotes, after the images")
+    looks_like_image = os.path.splitext(question)[1].lower() in (*Image.registered_extensions(), *DICOM)
+    if looks_like_image or os.path.isfile(question):
         raise InputError(
-            f"the last word, {shown(question)}, is a file and no question: add the question, in quotes"
+            f"the last word, {shown(question)}, is a file, not a question: add the question, in quotes"
         )
     return tuple(images), question
 
@@ -142,7 +142,7 @@ def read_films(images: Sequence[str]) -> list[Image.Image]:
     """The films in the order given, as 8-bit RGB.
 
     Raises:
-        InputError: A film is missing, a folder, or no image that can be read.
+        InputError: A film is missing, is a folder, or cannot be read as an image.
     """
     for image in images:
         if os.path.isdir(image):
@@ -156,10 +156,10 @@ def read_films(images: Sequence[str]) -> list[Image.Image]:
 
 
 def read_reference(text: str, extractor: Extractor) -> Reference:
-    """The answer and the graph of a reference with tags, or the graph of a plain reasoning.
+    """The answer and the graph of a reference with tags, or the graph of a reasoning without tags.
 
     Raises:
-        InputError: It holds neither.
+        InputError: It has neither an answer nor a graph.
     """
     gold = gold_answer(text) or ()
     reasoning = prompts.reference_reasoning(text)
@@ -188,12 +188,12 @@ def main(
     Args:
         model: Folder of the policy.
         words: Paths of the films, prior before current, then the question.
-        reference: What to compare with: reasoning and answer in their tags, or a reasoning alone.
-        extractor: Name of what reads graphs.
-        max_new_tokens: Longest reply.
+        reference: What to compare with: reasoning and answer in their tags, or the reasoning alone.
+        extractor: Name of the extractor.
+        max_new_tokens: Length of the longest reply.
         temperature: 0 decodes greedily.
         dynamic_hd: Most tiles a film is cut into; None keeps the model's own setting.
-        seed: Of the draw at a temperature above 0.
+        seed: Of the sampling at a temperature above 0.
 
     Raises:
         InputError: For bad words, films or references, before the model is loaded, and for a bad model.
@@ -203,12 +203,12 @@ def main(
         "temperature": NOT_NEGATIVE if temperature == 0 else TEMPERATURE,
         "seed": SEED,
     }
-    given = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-    ranges.check(given, limits, "ask")
+    settings = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+    ranges.check(settings, limits, "ask")
     images, question = split_words(words)
     films = read_films(images)
-    opened = open_extractor(extractor)
-    wanted = read_reference(reference, opened) if reference is not None else None
+    opened_extractor = open_extractor(extractor)
+    expected = read_reference(reference, opened_extractor) if reference is not None else None
     loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
     ((generation,),) = generate(
         loaded,
@@ -220,6 +220,6 @@ def main(
         seed=seed,
     )
     parsed = generation.parsed
-    (parse,) = opened.parse([parsed.think or ""])
-    comparison = compare(generation, parse.graph, wanted) if wanted else None
+    (parse,) = opened_extractor.parse([parsed.think or ""])
+    comparison = compare(generation, parse.graph, expected) if expected else None
     return Reply(question, images, generation, parsed, parse, comparison)

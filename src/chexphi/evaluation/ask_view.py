@@ -17,7 +17,7 @@ from chexphi.prompts import ParseStatus
 
 
 def view(reply: Reply, *, colour: bool) -> Iterator[RenderableType]:
-    """Reasoning, answer, graph, and the comparison with the reference where there is one."""
+    """Reasoning, answer and graph, and the comparison if there is a reference."""
     parsed = reply.parsed
     if parsed.status is not ParseStatus.ok:
         text = visible(reply.generation.text).strip() or "(nothing)"
@@ -35,29 +35,30 @@ def view(reply: Reply, *, colour: bool) -> Iterator[RenderableType]:
 
 
 def _answer(reply: Reply) -> Text:
-    said, probability = reply.parsed.answer, answer_probability(reply.generation)
-    if not said:
+    answer, probability = reply.parsed.answer, answer_probability(reply.generation)
+    if not answer:
         return Text("answer: none that could be read, so it has no probability")
-    text = Text("answer: ").append(visible(said), "bold")
+    text = Text("answer: ").append(visible(answer), "bold")
     if probability is not None:
         text.append(f" (probability {probability:.3g} after this reasoning)")
     return text
 
 
-def _comparison(found: Comparison, predicted: Graph) -> Iterator[RenderableType]:
-    reference, rewards = found.reference, found.rewards
+def _comparison(comparison: Comparison, predicted: Graph) -> Iterator[RenderableType]:
+    reference, rewards = comparison.reference, comparison.rewards
     if reference.gold is None:
         yield Text("\nreference: without an answer, so the answer is not compared")
     else:
         text = Text(f"\nreference: {visible(', '.join(reference.gold))}; the answer is ")
-        yield text.append("right" if found.is_correct else "wrong", "bold")
-    if found.match is None:
+        yield text.append("right" if comparison.is_correct else "wrong", "bold")
+    if comparison.match is None:
         yield Text("reference: its reasoning has no graph, so the graph is not compared")
     else:
-        yield _figures(found.match)
+        yield _figures(comparison.match)
         yield from _differences(predicted, reference.graph)
-    parts = {"answer": rewards.accuracy, "graph": rewards.graph}
-    yield Text("rewards: " + ", ".join(f"{k} {v:.3f}" for k, v in parts.items() if v is not None))
+    values = {"answer": rewards.accuracy, "graph": rewards.graph}
+    figures = [f"{name} {value:.3f}" for name, value in values.items() if value is not None]
+    yield Text(f"rewards: {', '.join(figures)}")
 
 
 def _figures(match: GraphMatch) -> Table:
@@ -71,11 +72,11 @@ def _figures(match: GraphMatch) -> Table:
 
 
 def _differences(predicted: Graph, reference: Graph) -> Iterator[Text]:
-    for word, graph, other in (("invented", predicted, reference), ("missed", reference, predicted)):
-        items = [named(entity, graph) for entity in sorted(graph.entities - other.entities)]
+    for word, graph, other_graph in (("invented", predicted, reference), ("missed", reference, predicted)):
+        items = [named(entity, graph) for entity in sorted(graph.entities - other_graph.entities)]
         items += [
             f"{named(head, graph)} {kind} {named(tail, graph)}"
-            for head, kind, tail in sorted(graph.relations - other.relations)
+            for head, kind, tail in sorted(graph.relations - other_graph.relations)
         ]
         if items:
             yield Text(f"{word}: {'; '.join(items)}")

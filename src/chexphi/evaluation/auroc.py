@@ -16,8 +16,10 @@ from chexphi.schema import Prediction
 
 def auroc_value(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
     """Probability that a positive scores above a negative, ties half; None if a class is empty."""
-    ones = np.ones((1, len(scores)))
-    value = _auroc_rows(np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool), ones)[0]
+    equal_weights = np.ones((1, len(scores)))
+    value = _auroc_rows(np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool), equal_weights)[
+        0
+    ]
     return None if np.isnan(value) else float(value)
 
 

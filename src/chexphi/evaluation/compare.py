@@ -24,31 +24,31 @@ def mcnemar(wins: int, losses: int) -> float:
 
 
 def pair(a: Sequence[Prediction], b: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
-    """Both sides in the order of A.
+    """The predictions of A and those of B, both in the order of A.
 
     Raises:
-        InputError: If the two do not answer the same examples; the counts are given.
+        InputError: If the two do not answer the same examples. The message has the counts.
     """
-    left, right = {p.id: p for p in a}, {p.id: p for p in b}
-    if len(left) < len(a) or len(right) < len(b):
+    by_id_a, by_id_b = {p.id: p for p in a}, {p.id: p for p in b}
+    if len(by_id_a) < len(a) or len(by_id_b) < len(b):
         raise InputError(
-            f"an id is there twice (A {len(a) - len(left)}, B {len(b) - len(right)}): keep one each"
+            f"an id occurs twice (A {len(a) - len(by_id_a)}, B {len(b) - len(by_id_b)}): keep one each"
         )
-    only_a, only_b = len(left.keys() - right.keys()), len(right.keys() - left.keys())
-    if only_a or only_b or not left:
+    only_a, only_b = len(by_id_a.keys() - by_id_b.keys()), len(by_id_b.keys() - by_id_a.keys())
+    if only_a or only_b or not by_id_a:
         raise InputError(
-            f"the two files do not hold the same examples: {len(left.keys() & right.keys())} in both, "
+            f"the two files do not hold the same examples: {len(by_id_a.keys() & by_id_b.keys())} in both, "
             f"{only_a} only in A, {only_b} only in B: evaluate both on the same file with the same --limit"
         )
-    changed = sum(
-        (p.question, sorted(p.answer)) != (right[p.id].question, sorted(right[p.id].answer)) for p in a
+    changed_count = sum(
+        (p.question, sorted(p.answer)) != (by_id_b[p.id].question, sorted(by_id_b[p.id].answer)) for p in a
     )
-    if changed:
+    if changed_count:
         raise InputError(
-            f"{changed} of {len(a)} examples have another question or reference answer in B than in A: "
+            f"{changed_count} of {len(a)} examples have another question or reference answer in B than in A: "
             "evaluate both on the same data"
         )
-    return list(a), [right[p.id] for p in a]
+    return list(a), [by_id_b[p.id] for p in a]
 
 
 def compare_predictions(
@@ -57,10 +57,10 @@ def compare_predictions(
     """B against A on the same examples, matched by id.
 
     Returns:
-        `n`, `patients`, `missing_subject`; a figure of `summarize` each as `{"a", "b", "difference"
-        (B - A), "low", "high", "n"}` over the examples both sides can score; `wins` (right in B only),
-        `losses`, `both_right`, `both_wrong`, `mcnemar_p`; `by_kind` and `by_question_type`, and in
-        `groups_left_out` the groups of both that do not hold the same examples in A and in B.
+        `n`, `patients`, `missing_subject`; every metric as `{"a", "b", "difference" (B - A), "low", "high",
+        "n"}` over the examples that both sides can score; `wins` (right in B only), `losses`, `both_right`,
+        `both_wrong`, `mcnemar_p`; `by_kind` and `by_question_type`; and `groups_left_out`, the groups that do
+        not hold the same examples in A and in B.
 
     Raises:
         InputError: If the two do not hold the same examples.
@@ -68,23 +68,23 @@ def compare_predictions(
     a, b = pair(a, b)
     patients, missing = clusters(a)
     figures_a, figures_b, left_out = _same_groups(a, b)
-    found = paired_ratios(figures_a, figures_b, patients, seed=seed, resamples=resamples)
-    right = [(p.is_correct, q.is_correct) for p, q in zip(a, b, strict=True)]
-    wins, losses = right.count((False, True)), right.count((True, False))
+    estimates = paired_ratios(figures_a, figures_b, patients, seed=seed, resamples=resamples)
+    right_pairs = [(p.is_correct, q.is_correct) for p, q in zip(a, b, strict=True)]
+    wins, losses = right_pairs.count((False, True)), right_pairs.count((True, False))
     return {
         "n": len(a),
         "patients": len(set(patients)),
         "missing_subject": missing,
         "seed": seed,
         "resamples": resamples,
-        **nest(found, "")[""],
+        **nest(estimates, "")[""],
         "wins": wins,
         "losses": losses,
-        "both_right": right.count((True, True)),
-        "both_wrong": right.count((False, False)),
+        "both_right": right_pairs.count((True, True)),
+        "both_wrong": right_pairs.count((False, False)),
         "mcnemar_p": mcnemar(wins, losses),
-        "by_kind": nest(found, "kind"),
-        "by_question_type": nest(found, "question_type"),
+        "by_kind": nest(estimates, "kind"),
+        "by_question_type": nest(estimates, "question_type"),
         "groups_left_out": left_out,
     }
 
@@ -92,7 +92,7 @@ def compare_predictions(
 def _same_groups(
     a: Sequence[Prediction], b: Sequence[Prediction]
 ) -> tuple[dict[Slice, Ratio], dict[Slice, Ratio], list[str]]:
-    """The figures of both sides, and the groups that are left out: those of other examples in B than in A."""
+    """The metrics of both sides, and the groups left out because they hold other examples in B than in A."""
     left_out, slices = [], set[tuple[str, str]]()
     for key in GROUP_KEYS:
         in_a, in_b = groups(a, key), groups(b, key)
@@ -101,20 +101,20 @@ def _same_groups(
                 left_out.append(f"{key} {shown_name(value)}")
                 slices.add((key, value))
 
-    def others(side: Sequence[Prediction]) -> dict[Slice, Ratio]:
+    def comparable(side: Sequence[Prediction]) -> dict[Slice, Ratio]:
         return {
             name: figure
             for name, figure in by_group(ScoredPredictions(side)).items()
             if name[:2] not in slices
         }
 
-    return others(a), others(b), left_out
+    return comparable(a), comparable(b), left_out
 
 
 def compare(
     a_path: Path | str, b_path: Path | str, *, seed: int = 0, resamples: int = 1000
 ) -> dict[str, Any]:
-    """Compare two `predictions.jsonl` files: `compare_predictions` of what stands in them.
+    """Compare two `predictions.jsonl` files; see `compare_predictions`.
 
     Raises:
         InputError: If a file is broken, or the two do not hold the same examples.

@@ -1,12 +1,13 @@
 """Answer every example with a policy and score it: `chexphi evaluate`.
 
 The original's three modes: a folder of annotation files, one file (`--annotation_file`, `--img_root`),
-and `--tokens` for the log-probability of every generated token. Greedy, in batches of questions about the
-same films; predictions are appended as they come, so an interrupted evaluation goes on where it stopped, and
-stand in the order of the examples at the end. Several processes take a share of the batches each.
+and `--tokens` for the log-probability of every generated token. Decoding is greedy, in batches of questions
+about the same films. Predictions are appended as they come, so an interrupted evaluation goes on where it
+stopped; at the end they are put in the order of the examples. Each of several processes takes a share of the
+batches.
 
-An answer is right where the reward would pay it 1 (`rewards.score.is_right`, the format gate on): never in a
-malformed completion. The figures without the gate, and with answers as meanings, are given beside it.
+An answer is right where it earns a reward of 1 (`rewards.score.is_right`, with the format gate): never in a
+malformed completion. Figures without the gate, and with answers compared as meanings, are given too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 class EvaluateRecipe(ModelFields):
     """Answer every example and score it. As in the reward, no answer is right in a malformed completion.
 
-    The figures without that gate, and with answers as meanings (clinical), are given beside it.
+    Figures without that gate, and with answers compared as meanings (clinical), are given too.
     """
 
     data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
@@ -65,10 +66,12 @@ class EvaluateRecipe(ModelFields):
     )
     answer_samples: int = field(
         default=0,
-        metadata={"help": "samples of reasoning behind each two-way answer's probability (0: none)"},
+        metadata={
+            "help": "samples of reasoning for the probability of each answer to a question with two (0: none)"
+        },
     )
     extractor: str = field(
-        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+        default="lexicon", metadata={"help": "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
 
@@ -87,7 +90,7 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     """The examples, the path they came from and their image root.
 
     Raises:
-        InputError: If the source is missing or an id stands in two files of a folder.
+        InputError: If the data are missing or an id occurs in two files of a folder.
     """
     source = recipe.annotation_file or recipe.data
     if not recipe.model or not source:
@@ -103,7 +106,7 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     files = read_folder(path, image_root=recipe.img_root, limit=recipe.limit)
     examples = [example for rows in files.values() for example in rows]
     if len({example.id for example in examples}) < len(examples):
-        raise InputError(f"{path}: an id stands in two of its files: make the ids unique")
+        raise InputError(f"{path}: an id occurs in two of its files: make the ids unique")
     return examples, path, image_root_of(path, recipe.img_root)
 
 
@@ -179,12 +182,15 @@ def graphs(
     thinks = [prompts.parse(text, opened_think=opened_think).think or "" for text in texts]
     predicted = extractor.extract(thinks)
     references = extractor.extract([prompts.reference_reasoning(example.explanation) for example in examples])
-    for example, found, said in zip(examples, references, predicted, strict=True):
-        yield Graph.from_dict(example.graph) if example.graph is not None else found, said
+    for example, extracted_reference, predicted_graph in zip(examples, references, predicted, strict=True):
+        yield (
+            Graph.from_dict(example.graph) if example.graph is not None else extracted_reference,
+            predicted_graph,
+        )
 
 
 def main(recipe: EvaluateRecipe) -> dict[str, Any]:
-    """Evaluate; returns the summary that also stands in the run folder's `summary.json`.
+    """Evaluate; returns the summary, which is also written to the run folder's `summary.json`.
 
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
@@ -197,35 +203,43 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     with processes.fail_together():
         run = check_run(recipe, out, data=path)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
-    written = out / "predictions.jsonl"
-    jsonl.join_parts(written)
-    with processes.fail_together():  # read by all before one writes
-        done = {prediction.id for prediction in read_predictions(written)}
-    lines = jsonl.JsonLines(processes.own_part(written))
-    # samples depend on the batch they are drawn in: its make-up is left as it always was
-    asked = examples if recipe.answer_samples else films_together(examples)
-    batches = processes.share(open_batches(asked, done, recipe.batch_size))
+    predictions_path = out / "predictions.jsonl"
+    jsonl.join_parts(predictions_path)
+    with processes.fail_together():  # all processes read before one writes
+        done_ids = {prediction.id for prediction in read_predictions(predictions_path)}
+    lines = jsonl.JsonLines(processes.own_part(predictions_path))
+    # samples depend on the batch they are drawn in, so their batches do not change
+    ordered_examples = examples if recipe.answer_samples else films_together(examples)
+    batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film = FilmLoader(root, processor.prepare_film)
-    shown = track(
+    progress = track(
         with_films(batches, film), "evaluate", len(batches), transient=True, console=terminal.console()
     )
-    for _, batch, films in shown:
+    for _, batch, films in progress:
         questions = [example.question for example in batch]
-        found = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
-        texts, opened_think = [samples[0].text for samples in found], found[0][0].opened_think
-        pairs = graphs(batch, texts, extractor, opened_think=opened_think)
-        odds = _answer_odds(recipe, model, processor, batch, films, options)
-        for example, (generation,), pair, chances in zip(batch, found, pairs, odds, strict=True):
-            if example.id in done:
+        generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
+        texts = [samples[0].text for samples in generations]
+        opened_think = generations[0][0].opened_think
+        graph_pairs = graphs(batch, texts, extractor, opened_think=opened_think)
+        answer_odds = _answer_odds(recipe, model, processor, batch, films, options)
+        for example, (generation,), graph_pair, probabilities in zip(
+            batch, generations, graph_pairs, answer_odds, strict=True
+        ):
+            if example.id in done_ids:
                 continue
             prediction = predict(
-                example, generation, *pair, root, tokens=recipe.tokens, probabilities=chances or None
+                example,
+                generation,
+                *graph_pair,
+                root,
+                tokens=recipe.tokens,
+                probabilities=probabilities or None,
             )
             lines.write(prediction.to_dict())
     lines.close()
-    jsonl.join_parts(written, [example.id for example in examples])
-    predictions = read_predictions(written)
+    jsonl.join_parts(predictions_path, [example.id for example in examples])
+    predictions = read_predictions(predictions_path)
     summary = summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:
         summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)

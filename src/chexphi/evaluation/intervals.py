@@ -1,10 +1,10 @@
 """95 % intervals by patient: questions about the same patient are not independent.
 
 Every figure is a ratio of sums (an accuracy, a micro F1, a mean). A share gets a score interval, which is
-honest at the ends (`shares`): six right of six is [0.61, 1], where resampling would say [1, 1]. Everything
-else (a mean length, a difference of two F1) is a percentile bootstrap: whole patients are drawn with
+honest near 0 and 1 (`shares`): six right of six is [0.61, 1], where resampling would give [1, 1]. Everything
+else (a mean length, a difference of two F1) gets a percentile bootstrap: whole patients are drawn with
 replacement, one patient is one pair of numbers, and all resamples are one matrix product. Figures of the same
-call, and the two sides of a paired difference, share their draws. Where all resamples are alike there is no
+call, and the two sides of a paired difference, share their draws. Without two different resamples there is no
 interval.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
-from chexphi.evaluation.shares import EXACT, Bounds, difference_bounds, share_bounds, taking_part
+from chexphi.evaluation.shares import EXACT, Bounds, count_clusters, difference_bounds, share_bounds
 
 Key = TypeVar("Key", bound=Hashable)
 CELLS = 4_000_000
@@ -24,28 +24,28 @@ CELLS = 4_000_000
 
 
 class Estimate(TypedDict):
-    """A figure with its 95 % interval; none below two patients, or where no resample differs from another."""
+    """A figure with its 95 % interval; no interval with one patient, or where all resamples are the same."""
 
     value: float
     low: float | None
     high: float | None
     n: int
-    """Examples that weigh in it."""
+    """Examples that count in it."""
 
 
 def draws(clusters: int, *, seed: int, resamples: int) -> Iterator[Floats]:
-    """How often each cluster is drawn: blocks of (resamples, clusters) whose rows add up to `clusters`."""
+    """How often each cluster is drawn: blocks (resamples, clusters) whose rows add up to `clusters`."""
     rng = np.random.default_rng(seed)
     rows = max(1, CELLS // max(1, clusters))
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
-        drawn = rng.integers(clusters, size=(size, clusters)) + clusters * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * clusters)
+        sampled_clusters = rng.integers(clusters, size=(size, clusters)) + clusters * np.arange(size)[:, None]
+        counts = np.bincount(sampled_clusters.ravel(), minlength=size * clusters)
         yield counts.reshape(size, clusters).astype(np.float64)
 
 
 def percentile(values: Floats, *, level: float = 0.95) -> Bounds | None:
-    """The central interval of the resampled values that are numbers; None if there is none, or one alone."""
+    """The central interval of the resampled values that are numbers; None without two different ones."""
     finite = values[np.isfinite(values)]
     if not finite.size or np.ptp(finite) <= EXACT:
         return None
@@ -54,7 +54,7 @@ def percentile(values: Floats, *, level: float = 0.95) -> Bounds | None:
 
 
 def _resample(columns: Floats, clusters: Sequence[Hashable], *, seed: int, resamples: int) -> Floats:
-    """Sums of each column (examples, K) in every resample: (resamples, K)."""
+    """Sums of each column in every resample: (examples, K) -> (resamples, K)."""
     index, number = cluster_index(clusters)
     sums = np.zeros((number, columns.shape[1]))
     np.add.at(sums, index, columns)
@@ -66,9 +66,9 @@ def _divide(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def _columns(figures: Sequence[Ratio]) -> Floats:
-    """(examples, 2 x figures): numerators, then denominators, 0 where an example takes no part."""
-    parts = [np.where(f.valid, f.numerator, 0.0) for f in figures]
-    return np.stack(parts + [np.where(f.valid, f.denominator, 0.0) for f in figures], axis=1)
+    """(examples, 2 x figures): numerators, then denominators; 0 where an example is not valid."""
+    numerators = [np.where(f.valid, f.numerator, 0.0) for f in figures]
+    return np.stack(numerators + [np.where(f.valid, f.denominator, 0.0) for f in figures], axis=1)
 
 
 def _estimate(value: float, bounds: Bounds | None, count: int) -> Estimate | None:
@@ -87,10 +87,10 @@ def ratios(
         figures: Ratios over the same examples.
         clusters: The patient of each example.
         seed: Of the draws.
-        resamples: How often all patients are drawn anew.
+        resamples: How often all patients are drawn again.
 
     Returns:
-        None for a figure whose denominator is zero. A resample without a denominator is left out.
+        None for a figure whose denominator is zero. A resample with a denominator of zero is left out.
     """
     if not figures or not clusters:
         return dict.fromkeys(figures)
@@ -100,10 +100,10 @@ def ratios(
     values, resampled = _divide(total[:count], total[count:]), _divide(sums[:, :count], sums[:, count:])
     index, _ = cluster_index(clusters)
 
-    def bounds(figure: Ratio, drawn: Floats) -> Bounds | None:
+    def bounds(figure: Ratio, resampled_values: Floats) -> Bounds | None:
         if figure.is_share:
             return share_bounds(figure, index)
-        return percentile(drawn) if taking_part(figure, index) > 1 else None
+        return percentile(resampled_values) if count_clusters(figure, index) > 1 else None
 
     return {
         name: _estimate(values[k], bounds(figure, resampled[:, k]), int(figure.weighs.sum()))
@@ -125,33 +125,34 @@ def paired_ratios(
 ) -> dict[Key, dict[str, Any] | None]:
     """B - A of each figure over the same examples, with the 95 % interval of the difference.
 
-    Only examples that take part on both sides count.
+    Only examples that are valid on both sides count.
 
     Returns:
-        `{"a", "b", "difference", "low", "high", "n"}` a figure; None where either side has no value.
+        `{"a", "b", "difference", "low", "high", "n"}` for each figure; None where either side has no value.
     """
     if not a or not clusters:
         return dict.fromkeys(a)
-    left = [a[name].within(b[name].valid) for name in a]
-    right = [b[name].within(a[name].valid) for name in a]
-    columns, count = _columns(left + right), 2 * len(left)
+    ratios_a = [a[name].within(b[name].valid) for name in a]
+    ratios_b = [b[name].within(a[name].valid) for name in a]
+    columns, count = _columns(ratios_a + ratios_b), 2 * len(ratios_a)
     sums = _resample(columns, clusters, seed=seed, resamples=resamples)
     total = columns.sum(axis=0)
     values, resampled = _divide(total[:count], total[count:]), _divide(sums[:, :count], sums[:, count:])
     index, _ = cluster_index(clusters)
 
-    def bounds(before: Ratio, after: Ratio, drawn: Floats) -> Bounds | None:
-        if before.is_share and after.is_share and _same_denominators(before, after):
-            return difference_bounds(before, after, index)
-        return percentile(drawn) if np.unique(index[before.valid]).size > 1 else None
+    def bounds(ratio_a: Ratio, ratio_b: Ratio, differences: Floats) -> Bounds | None:
+        if ratio_a.is_share and ratio_b.is_share and _same_denominators(ratio_a, ratio_b):
+            return difference_bounds(ratio_a, ratio_b, index)
+        return percentile(differences) if np.unique(index[ratio_a.valid]).size > 1 else None
 
-    result: dict[Key, dict[str, Any] | None] = {}
+    changes: dict[Key, dict[str, Any] | None] = {}
     for k, name in enumerate(a):
-        before, after = values[k], values[k + len(a)]
-        drawn = resampled[:, k + len(a)] - resampled[:, k]
-        found = _estimate(after - before, bounds(left[k], right[k], drawn), int(left[k].valid.sum()))
-        result[name] = found and {
-            "a": float(before), "b": float(after), "difference": found["value"],
-            "low": found["low"], "high": found["high"], "n": found["n"],
+        value_a, value_b = values[k], values[k + len(a)]
+        differences = resampled[:, k + len(a)] - resampled[:, k]
+        interval = bounds(ratios_a[k], ratios_b[k], differences)
+        estimate = _estimate(value_b - value_a, interval, int(ratios_a[k].valid.sum()))
+        changes[name] = estimate and {
+            "a": float(value_a), "b": float(value_b), "difference": estimate["value"],
+            "low": estimate["low"], "high": estimate["high"], "n": estimate["n"],
         }  # fmt: skip
-    return result
+    return changes

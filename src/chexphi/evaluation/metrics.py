@@ -109,7 +109,7 @@ def _wrong_reason(scored: ScoredPredictions) -> Ratio:
     return Ratio(right * (scored.graph_f1 < WRONG_REASON), right)
 
 
-Counted = Callable[[ScoredPredictions], Sequence[Counts | None]]
+CountsOf = Callable[[ScoredPredictions], Sequence[Counts | None]]
 """True and false positives and false negatives of each example; None where it has none."""
 
 
@@ -121,7 +121,7 @@ def _columns(counts: Sequence[Counts | None]) -> tuple[Floats, Floats, Floats]:
     return tp, fp, fn
 
 
-def _micro(name: str, items: str, meaning: str, counted: Counted) -> tuple[Metric, Metric, Metric]:
+def _micro(name: str, items: str, meaning: str, counts_of: CountsOf) -> tuple[Metric, Metric, Metric]:
     """Precision, recall and F1 of counts that are added up over the examples.
 
     Args:
@@ -132,15 +132,15 @@ def _micro(name: str, items: str, meaning: str, counted: Counted) -> tuple[Metri
     """
 
     def precision(scored: ScoredPredictions) -> Ratio:
-        tp, fp, _ = _columns(counted(scored))
+        tp, fp, _ = _columns(counts_of(scored))
         return Ratio(tp, tp + fp)
 
     def recall(scored: ScoredPredictions) -> Ratio:
-        tp, _, fn = _columns(counted(scored))
+        tp, _, fn = _columns(counts_of(scored))
         return Ratio(tp, tp + fn)
 
     def f1(scored: ScoredPredictions) -> Ratio:
-        tp, fp, fn = _columns(counted(scored))
+        tp, fp, fn = _columns(counts_of(scored))
         return Ratio(2 * tp, 2 * tp + fp + fn)
 
     return (

@@ -1,7 +1,7 @@
-"""Predictions read back: `compare`, `report` and `evaluate --resume` read them with one function.
+"""Read `predictions.jsonl` for `compare`, `report` and `evaluate --resume`.
 
-Everything that the figures and the report use is checked here, so that a file that was cut, edited or written
-by another tool is refused in one sentence that names its line.
+Everything that the figures and the report use is checked here. A file that was cut, edited or written by
+another tool is refused with one sentence that names its line.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _is_measure(most: float) -> Check:
-    """A number up to `most`, or NaN, which the log-probability of a policy that diverged is."""
+def _is_measure(maximum: float) -> Check:
+    """A number up to `maximum`, or NaN: the log-probability under a policy that diverged."""
 
     def check(value: Any) -> bool:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and not value > most
+        return number and not value > maximum
 
     return check
 
 
-def _list_of(part: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(map(part, value))
+def _list_of(has_item_type: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(has_item_type, value))
 
 
 def _or_null(check: Check) -> Check:
@@ -95,7 +95,7 @@ _CHECKS: dict[str, tuple[str, Check]] = {
     "token_probabilities": ("a list of numbers up to 1", _list_of(_is_measure(1 + _ROUNDING))),
     "extra": ("an object", lambda value: isinstance(value, dict)),
 }
-"""Fields of a line: what they hold, for the message, and whether a value is that."""
+"""Field of a line -> its type, for messages, and whether a value has that type."""
 _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("kind", "question_type", "semantic_type", "predicted_answer"), _TEXT),
     "subject_id": ("a text or a number", _is_name),
@@ -103,7 +103,7 @@ _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
     "scene_counts": ("a list of three whole numbers", _are_counts),
     "answer_probabilities": ("an object of numbers from 0 to 1", _are_chances),
 }
-"""What the figures use of `extra`; each may be missing or null."""
+"""Known key of `extra` -> its type and whether a value has it; each may be missing or null."""
 
 
 def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list[Prediction]:
@@ -111,43 +111,45 @@ def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list
 
     Args:
         path: The file, or the run folder that holds it.
-        allow_torn_tail: Leave out a last line that a killed run did not finish (for resuming).
+        allow_torn_tail: Leave out a last line that a killed run did not finish.
 
-    A key that is not a field goes into `extra`. In older files, which have no `correct_no_format_gate`,
-    `is_correct` counts malformed completions too: it is read as that field, and as `is_correct` where the
-    completion is well-formed.
+    A key that is not a field goes into `extra`. Older files have no `correct_no_format_gate`, and their
+    `is_correct` counts malformed completions too: its value is read as `correct_no_format_gate`, and
+    `is_correct` is then false for a malformed completion.
 
     Raises:
-        InputError: If the file is missing, a line is broken or holds a value of another type (line and field
-            are named), or an id is there twice.
+        InputError: If the file is missing, an id occurs twice, or a line is broken or has a value of another
+            type. The message names line and field.
     """
     path = Path(path) / "predictions.jsonl" if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise InputError(f"predictions file {path} does not exist: give the predictions.jsonl of a run")
     rows = jsonl.rows_with_location(path, nan=True, growing=allow_torn_tail, skip_blank=True)
-    predictions = [_prediction(row, where) for where, row in rows]
+    predictions = [_prediction(row, location) for location, row in rows]
     twice = len(predictions) - len({prediction.id for prediction in predictions})
     if twice:
-        raise InputError(f"{path} holds {twice} lines whose id is there already: keep one an example")
+        raise InputError(
+            f"{path} holds {twice} lines whose id is there already: keep one line for each example"
+        )
     return predictions
 
 
-def _prediction(row: Mapping[str, Any], where: str) -> Prediction:
+def _prediction(row: Mapping[str, Any], location: str) -> Prediction:
     """One line as a record.
 
     Raises:
         InputError: For a field that is missing, or of another type.
     """
     if absent := [name for name in _REQUIRED if name not in row]:
-        raise InputError(f"{where} has no {', '.join(absent)}: evaluate again or remove the line")
-    _check_types(row, _CHECKS, where)
-    beside = {name: value for name, value in row.items() if name not in _TOP_LEVEL}
-    extra = {**row.get("extra", {}), **beside}
+        raise InputError(f"{location} has no {', '.join(absent)}: evaluate again or remove the line")
+    _check_types(row, _CHECKS, location)
+    unknown_keys = {name: value for name, value in row.items() if name not in _TOP_LEVEL}
+    extra = {**row.get("extra", {}), **unknown_keys}
     in_extra = {name: extra.pop(name) for name in PREDICTION_EXTRA if name in extra}
     in_extra = {name: value for name, value in in_extra.items() if value is not None}
-    _check_types(in_extra, _EXTRA_CHECKS, where)
+    _check_types(in_extra, _EXTRA_CHECKS, location)
     if not row["id"] or not row["answer"]:
-        raise InputError(f"{where} has an empty id or answer: evaluate again or remove the line")
+        raise InputError(f"{location} has an empty id or answer: evaluate again or remove the line")
     fields = {name: row[name] for name in _TOP_LEVEL if name in row} | in_extra
     fields |= {name: tuple(fields[name]) for name in _SEQUENCES if name in fields}
     if "correct_no_format_gate" not in row:
@@ -156,7 +158,7 @@ def _prediction(row: Mapping[str, Any], where: str) -> Prediction:
     return Prediction(**{**fields, "extra": extra})
 
 
-def _check_types(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]], where: str) -> None:
+def _check_types(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]], location: str) -> None:
     """Refuse values of another type.
 
     Raises:
@@ -164,4 +166,4 @@ def _check_types(row: Mapping[str, Any], checks: Mapping[str, tuple[str, Check]]
     """
     for name, (type_name, has_type) in checks.items():
         if name in row and not has_type(row[name]):
-            raise InputError(f"{where}: {name} is not {type_name}: evaluate again or repair the line")
+            raise InputError(f"{location}: {name} is not {type_name}: evaluate again or repair the line")

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A figure as sum(numerator) / sum(denominator) over examples; NaN: the example takes no part."""
+    """A figure as sum(numerator) / sum(denominator) over examples; NaN: the example is not valid."""
 
     numerator: Floats
     """(examples,)"""
@@ -22,7 +22,7 @@ class Ratio:
 
     @classmethod
     def mean(cls, values: Sequence[float | None] | Floats) -> Ratio:
-        """The mean of the values that are there (neither None nor NaN)."""
+        """The mean of the values that are neither None nor NaN."""
         numerator = np.array(values, dtype=np.float64)
         return cls(numerator, np.where(np.isnan(numerator), np.nan, 1.0))
 
@@ -33,22 +33,22 @@ class Ratio:
 
     @property
     def weighs(self) -> NDArray[np.bool_]:
-        """(examples,): those with a denominator."""
+        """(examples,): valid and with a denominator other than 0."""
         return self.valid & (self.denominator != 0)
 
     @property
     def is_share(self) -> bool:
-        """Whether it is a part of something in every example, and so between 0 and 1."""
+        """Whether the numerator lies between 0 and the denominator in every valid example."""
         top, bottom = self.numerator[self.valid], self.denominator[self.valid]
         return bool(np.all((top >= 0) & (top <= bottom)))
 
     def within(self, mask: NDArray[np.bool_]) -> Ratio:
-        """The same figure over the examples of a mask."""
+        """The figure over the examples of a mask (examples,) alone."""
         return Ratio(np.where(mask, self.numerator, np.nan), np.where(mask, self.denominator, np.nan))
 
 
 def cluster_index(clusters: Sequence[Hashable]) -> tuple[NDArray[np.intp], int]:
-    """Number the clusters in order of appearance: index of each example, and how many there are."""
+    """Number the clusters in order of appearance: (examples,) the index of each, and how many there are."""
     numbers: dict[Hashable, int] = {}
     index = [numbers.setdefault(cluster, len(numbers)) for cluster in clusters]
     return np.array(index, dtype=np.intp), len(numbers)

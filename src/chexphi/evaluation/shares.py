@@ -3,7 +3,7 @@
 A share is a ratio whose numerator lies between 0 and its denominator in every example. It gets Wilson's
 score interval (JASA 22, 1927) at its effective sample size: the number of independent yes-or-no answers that
 would vary as much as the share does between patients. The difference of two shares over the same examples is
-gains minus losses, two shares whose intervals are joined as Zou and Donner do (Stat. Med. 27, 2008).
+gains minus losses. Their two intervals are combined by the method of Zou and Donner (Stat. Med. 27, 2008).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chexphi.evaluation.ratio import Floats, Ratio
 
 Bounds = tuple[float, float]
 Z = 1.959963984540054
-"""Of a normal distribution, 95 % lie within this many standard deviations."""
+"""95 % of a normal distribution lie within this many standard deviations."""
 EXACT = 1e-12
 """Differences below this are rounding."""
 
@@ -36,13 +36,13 @@ def _per_cluster(values: Floats, cluster: NDArray[np.intp]) -> Floats:
 
 
 def _deviations(figure: Ratio, index: NDArray[np.intp]) -> Floats:
-    """(clusters that take part,): what each adds to the figure's error; they add up to 0."""
+    """(clusters that count,): what each adds to the figure's error; they add up to 0."""
     top, bottom, cluster = _weighing(figure, index)
     return _per_cluster(top - top.sum() / bottom.sum() * bottom, cluster) / bottom.sum()
 
 
 def _weighing(figure: Ratio, index: NDArray[np.intp]) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Numerators, denominators and clusters (numbered anew) of the examples that weigh in a figure."""
+    """(examples that count,): numerators, denominators and clusters, which are numbered from 0 again."""
     weighs = figure.weighs
     _, cluster = np.unique(index[weighs], return_inverse=True)
     return figure.numerator[weighs], figure.denominator[weighs], cluster
@@ -51,39 +51,41 @@ def _weighing(figure: Ratio, index: NDArray[np.intp]) -> tuple[Floats, Floats, N
 def effective_size(figure: Ratio, index: NDArray[np.intp]) -> float:
     """How many independent yes-or-no answers vary as much as a share does.
 
-    The design effect, variance between clusters over variance between examples, is at least 1. The more
-    clusters disagree with the rest, the better it is known: it is averaged with that of clusters which agree
-    wholly in themselves, which weighs as much as one cluster (our choice, measured by `bench/intervals.py`).
-    Where all examples agree there is nothing else to go by.
+    The design effect is the variance between clusters over the variance between examples, and at least 1. The
+    more clusters disagree with the majority, the better it is known. So it is averaged with the design effect
+    of clusters whose examples all agree, which weighs as much as one cluster (our choice, measured by
+    `bench/intervals.py`). Where all examples agree, only the latter can be known.
 
     Args:
-        figure: A share, in which at least two clusters take part.
+        figure: A share in which at least two clusters count.
         index: (examples,) the cluster of each.
     """
     top, bottom, cluster = _weighing(figure, index)
     value, examples, clusters = top.sum() / bottom.sum(), len(top), int(cluster.max()) + 1
     tops, bottoms = _per_cluster(top, cluster), _per_cluster(bottom, cluster)
-    whole = float(bottoms @ bottoms) / float(bottom @ bottom)
+    design_effect_if_alike = float(bottoms @ bottoms) / float(bottom @ bottom)
     errors = top - value * bottom
-    plain = float(errors @ errors)
-    if plain <= EXACT * float(bottom @ bottom):
+    between_examples = float(errors @ errors)
+    if between_examples <= EXACT * float(bottom @ bottom):
         return float(bottom.sum() ** 2 / (bottoms @ bottoms))
     sums = tops - value * bottoms
     between = float(sums @ sums) * clusters / (clusters - 1) * (examples - 1) / examples
     disagree = min(int((tops < bottoms).sum()), int((tops > 0).sum()))
-    seen = max(1.0, between / plain)
-    effect = max(seen, (disagree * seen + whole) / (disagree + 1))
-    return float(value * (1 - value) * bottom.sum() ** 2 / (plain * effect))
+    design_effect_seen = max(1.0, between / between_examples)
+    effect = max(
+        design_effect_seen, (disagree * design_effect_seen + design_effect_if_alike) / (disagree + 1)
+    )
+    return float(value * (1 - value) * bottom.sum() ** 2 / (between_examples * effect))
 
 
-def taking_part(figure: Ratio, index: NDArray[np.intp]) -> int:
-    """How many clusters have an example that weighs in the figure."""
+def count_clusters(figure: Ratio, index: NDArray[np.intp]) -> int:
+    """How many clusters have an example that counts in the figure."""
     return np.unique(index[figure.weighs]).size
 
 
 def share_bounds(figure: Ratio, index: NDArray[np.intp]) -> Bounds | None:
-    """The interval of a share; None where fewer than two clusters take part."""
-    if taking_part(figure, index) < 2:
+    """The interval of a share; None where fewer than two clusters count."""
+    if count_clusters(figure, index) < 2:
         return None
     weighs = figure.weighs
     value = float(figure.numerator[weighs].sum() / figure.denominator[weighs].sum())
@@ -91,24 +93,26 @@ def share_bounds(figure: Ratio, index: NDArray[np.intp]) -> Bounds | None:
 
 
 def difference_bounds(a: Ratio, b: Ratio, index: NDArray[np.intp]) -> Bounds | None:
-    """The interval of B - A, two shares with the same denominators; None as in `share_bounds`."""
+    """The interval of B - A, two shares with the same denominators; None with fewer than two clusters."""
     change = b.numerator - a.numerator
     gains, losses = (Ratio(np.maximum(sign * change, 0.0), a.denominator) for sign in (1, -1))
-    gained, lost = share_bounds(gains, index), share_bounds(losses, index)
-    if gained is None or lost is None:
+    gain_bounds, loss_bounds = share_bounds(gains, index), share_bounds(losses, index)
+    if gain_bounds is None or loss_bounds is None:
         return None
     total = a.denominator[a.weighs].sum()
     gain, loss = (float(side.numerator[a.weighs].sum() / total) for side in (gains, losses))
-    together = _correlation(_deviations(gains, index), _deviations(losses, index))
+    correlation = _correlation(_deviations(gains, index), _deviations(losses, index))
 
-    def reach(first: float, second: float) -> float:
-        return float(np.sqrt(max(0.0, first**2 + second**2 - 2 * together * first * second)))
+    def distance(gain_distance: float, loss_distance: float) -> float:
+        """From the difference to one of its bounds."""
+        product = 2 * correlation * gain_distance * loss_distance
+        return float(np.sqrt(max(0.0, gain_distance**2 + loss_distance**2 - product)))
 
-    low = gain - loss - reach(gain - gained[0], lost[1] - loss)
-    high = gain - loss + reach(gained[1] - gain, loss - lost[0])
+    low = gain - loss - distance(gain - gain_bounds[0], loss_bounds[1] - loss)
+    high = gain - loss + distance(gain_bounds[1] - gain, loss - loss_bounds[0])
     return max(-1.0, low), min(1.0, high)
 
 
-def _correlation(first: Floats, second: Floats) -> float:
-    scale = float(np.sqrt((first @ first) * (second @ second)))
-    return float(np.clip(first @ second / scale, -1.0, 1.0)) if scale > 0 else 0.0
+def _correlation(deviations_a: Floats, deviations_b: Floats) -> float:
+    scale = float(np.sqrt((deviations_a @ deviations_a) * (deviations_b @ deviations_b)))
+    return float(np.clip(deviations_a @ deviations_b / scale, -1.0, 1.0)) if scale > 0 else 0.0

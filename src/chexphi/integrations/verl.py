@@ -4,8 +4,8 @@
     reward.custom_reward_function.name=compute_score
     +reward.custom_reward_function.reward_kwargs.match=any
 
-veRL calls it from many threads, one completion at a time. A completion that its length limit cut is known by
-the tag it did not close: veRL hands on the text, without end tokens.
+veRL calls it from many threads, one completion at a time. veRL passes the text without end tokens, so a
+completion that was cut at the length limit is recognised by the tag that it did not close.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from chexphi.rewards import AccuracyReward, GraphReward, Scheme, columns, rules,
 from chexphi.schema import Example, InputError, shown
 
 NAMES = (*rules.NAMES, "extractor", "reward_weights", "opened_think")
-"""What `reward_kwargs` may set."""
-HANDED_OVER = ("reward_router_address", "reward_model_tokenizer")
-"""What veRL 0.9.1 adds to the `reward_kwargs` where there is a reward model; not used."""
+"""The keys that `reward_kwargs` may have."""
+ADDED_BY_VERL = ("reward_router_address", "reward_model_tokenizer")
+"""The keys that veRL 0.9.1 adds to `reward_kwargs` if there is a reward model; not used."""
 
 _lock = threading.Lock()
 _DEFAULTS = vars(settings.RewardFields())
 
 
 @functools.cache
-def _build(extractor: str, given: tuple[tuple[str, Any], ...]) -> tuple[AccuracyReward | GraphReward, ...]:
-    fields = settings.RewardFields(**dict(given))
+def _build(
+    extractor: str, settings_items: tuple[tuple[str, Any], ...]
+) -> tuple[AccuracyReward | GraphReward, ...]:
+    fields = settings.RewardFields(**dict(settings_items))
     return AccuracyReward(fields), GraphReward(open_extractor(extractor), fields)
 
 
@@ -51,52 +53,52 @@ def compute_score(
 ) -> dict[str, float]:
     """The weighted sum of both rewards under `score`, and its parts; the same keys for every row.
 
-    veRL knows no missing reward. One that the reference does not allow counts 0 in the sum, which moves no
-    advantage within its group, and its `scored/NAME` is 0: a part's mean over the rows that have one is its
-    mean over all by the mean of `scored/NAME`.
+    veRL does not know missing rewards. A reward that the reference cannot give counts as 0 in the sum, which
+    changes no advantage within its group, and its `scored/NAME` is 0. The mean of a reward over the rows that
+    have it is its mean over all rows divided by the mean of `scored/NAME`.
 
     Args:
-        data_source: Named in errors.
-        solution_str: The completion; its name is veRL's.
+        data_source: Name of the data, for messages.
+        solution_str: The completion; the name of the argument is veRL's.
         ground_truth: The reference explanation.
-        extra_info: `answer`, the reference labels, read from `ground_truth` where absent; `id`, for errors.
-            Where it has an `answer` the `ground_truth` may be missing (None or NaN).
-        extractor: What reads graphs, as in `open_extractor`; built once a process.
+        extra_info: `answer`, the reference labels, which are read from `ground_truth` without it; and `id`,
+            for messages. With an `answer` the `ground_truth` may be missing (None or NaN).
+        extractor: The extractor of graphs, as in `open_extractor`; built once a process.
         reward_weights: Of the answer and of the graph.
         opened_think: Whether the model's chat template ends prompts in an open `<think>`
-            (`chexphi.prompts.opens_think`): veRL hands on what was sampled, which then begins inside it.
-        kwargs: Fields of `AnswerRule` and `GraphRule` (`match`, `measure` and the others), and `HANDED_OVER`.
+            (`chexphi.prompts.opens_think`). veRL passes what was sampled, which then begins inside it.
+        kwargs: Fields of `AnswerRule` and `GraphRule` (`match`, `measure`, …), and `ADDED_BY_VERL`.
 
     Raises:
-        InputError: If a setting is not known, the row has a value of a wrong type, or its reference has
-            neither an answer nor a reasoning with a graph.
+        InputError: If a setting is unknown, the row has a value of a wrong type, or its reference has neither
+            an answer nor a reasoning with a graph.
     """
-    if unknown := sorted(kwargs.keys() - {*HANDED_OVER, *NAMES}):
-        near = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
+    if unknown := sorted(kwargs.keys() - {*ADDED_BY_VERL, *NAMES}):
+        nearest_names = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
         raise InputError(
-            f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(near)}"
+            f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(nearest_names)}"
         )
-    given = {name: value for name, value in kwargs.items() if name in rules.NAMES}
+    rule_settings = {name: value for name, value in kwargs.items() if name in rules.NAMES}
     if wrong := next(
-        (name for name, value in given.items() if type(value) is not type(_DEFAULTS[name])), None
+        (name for name, value in rule_settings.items() if type(value) is not type(_DEFAULTS[name])), None
     ):
         raise InputError(
-            f"veRL: reward_kwargs has {wrong} = {shown(given[wrong])}: give a text, or true or false"
+            f"veRL: reward_kwargs has {wrong} = {shown(rule_settings[wrong])}: give a text, or true or false"
         )
-    settings.check(settings.RewardFields(**given), reward_weights, where="veRL")
-    with _lock:  # veRL's threads begin together
-        rewards = _build(extractor, tuple(sorted(given.items())))
+    settings.check(settings.RewardFields(**rule_settings), reward_weights, source="veRL")
+    with _lock:  # veRL's threads start together
+        rewards = _build(extractor, tuple(sorted(rule_settings.items())))
     if extra_info is not None and not isinstance(extra_info, Mapping):
         raise InputError(
             f"veRL: extra_info of a row of {data_source} is a "
             f"{type(extra_info).__name__}: give a mapping, with `answer` and `id`"
         )
     row = extra_info or {}
-    where = f"veRL row {row.get('id', row.get('index'))!r} of {data_source}"
-    solution_str = columns.completion_text(solution_str, where)
+    row_label = f"veRL row {row.get('id', row.get('index'))!r} of {data_source}"
+    solution_str = columns.completion_text(solution_str, row_label)
     rows: dict[str, Any] = {
-        "solution": [columns.solution_text(ground_truth, f"{where}: ground_truth")],
-        "answer": [columns.row_labels(row.get("answer"), f"{where}: extra_info.answer")],
+        "solution": [columns.solution_text(ground_truth, f"{row_label}: ground_truth")],
+        "answer": [columns.row_labels(row.get("answer"), f"{row_label}: extra_info.answer")],
         "opened_think": [opened_think],
     }
     metrics: dict[str, float] = {}
@@ -109,20 +111,20 @@ def compute_score(
     total = Scheme(tuple(values), tuple(reward_weights)).total(values)
     if total is None:
         raise InputError(
-            f"{where}: its ground_truth has neither an "
+            f"{row_label}: its ground_truth has neither an "
             "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
         )
     return {"score": total} | metrics
 
 
 def to_row(example: Example, image_root: Path, index: int, *, data_source: str) -> dict[str, Any]:
-    """One example as veRL's `RLHFDataset` reads it: `<image>` in the prompt where a film stands."""
+    """One example as veRL's `RLHFDataset` reads it, with `<image>` in the prompt for each film."""
     (turn,) = prompts.messages(example.question, len(example.images))
-    content = "".join("<image>" if part["type"] == "image" else part["text"] for part in turn["content"])
+    texts = ("<image>" if entry["type"] == "image" else entry["text"] for entry in turn["content"])
     root = image_root.absolute()
     return {
         "data_source": data_source,
-        "prompt": [{"role": turn["role"], "content": content}],
+        "prompt": [{"role": turn["role"], "content": "".join(texts)}],
         "images": [ref if ref[:5].lower() == "data:" else str(root / ref) for ref in example.images],
         "reward_model": {"style": "rule", "ground_truth": example.explanation},
         "extra_info": {"index": index, "id": example.id, "answer": list(example.answer)},
@@ -144,10 +146,10 @@ def check_form(path: Path) -> None:
 def write_rows(
     path: Path, examples: Sequence[Example], image_root: Path, *, data_source: str = "chexphi"
 ) -> None:
-    """Write veRL's Parquet file, whole or not at all; films stay where they are, under absolute paths.
+    """Write veRL's Parquet file, as a whole or not at all; the rows have the films' absolute paths.
 
     Raises:
-        InputError: As `check_form`, or if the file cannot be written.
+        InputError: If the name does not end in `.parquet`, pyarrow is missing, or the file cannot be written.
     """
     check_form(path)
     import pyarrow.parquet
@@ -161,5 +163,5 @@ def write_rows(
         "extra_info": pyarrow.struct({"index": pyarrow.int64(), "id": text, "answer": texts}),
     }
     rows = [to_row(example, image_root, i, data_source=data_source) for i, example in enumerate(examples)]
-    with atomic.whole_file(path) as part:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(columns)), part)
+    with atomic.whole_file(path) as partial_path:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(columns)), partial_path)

@@ -56,10 +56,10 @@ def parse(argv: Sequence[str]) -> MineScoreRecipe:
 
 
 def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
-    """What the samples say about one question; an answer counts wherever it can be read.
+    """How often the samples answer one question right; an answer counts wherever it can be read.
 
-    So a question is hard if the policy does not know its answer, and not if it forgets a tag: the reward and
-    `evaluate` count otherwise (`rewards.score.is_right`).
+    So a question is hard if the policy does not know its answer, and not if it forgets a tag. The reward and
+    `evaluate` also need the tags (`rewards.score.is_right`).
 
     Confidence is the mean probability of a generated token: exp of the mean log-probability (CheXPO's
     token-level confidence, arXiv 2507.06959), averaged over the samples.
@@ -75,10 +75,10 @@ def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
 
 
 def check(recipe: MineScoreRecipe) -> None:
-    """Refuse what cannot be scored.
+    """Refuse settings that a pool cannot be scored with.
 
     Raises:
-        InputError: For these settings.
+        InputError: For the first of them.
     """
     if not recipe.model or not recipe.data:
         raise InputError("mine score needs --model and --data: give both, in the config or as flags")
@@ -100,19 +100,21 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     with processes.fail_together():
         run = check_run(recipe, out, data=data)
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
-    written = out / "scored.jsonl"
-    jsonl.join_parts(written)
-    with processes.fail_together():  # read by all before one writes
-        done = {row["id"] for row in jsonl.read(written)}
-    lines = jsonl.JsonLines(processes.own_part(written))
+    scored_path = out / "scored.jsonl"
+    jsonl.join_parts(scored_path)
+    with processes.fail_together():  # all processes read before one writes
+        done_ids = {row["id"] for row in jsonl.read(scored_path)}
+    lines = jsonl.JsonLines(processes.own_part(scored_path))
     film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
-    asked = examples if recipe.samples > 1 else films_together(examples)  # samples depend on their batch
-    batches = processes.share(open_batches(asked, done, recipe.batch_size))
-    shown = track(
+    ordered_examples = (
+        examples if recipe.samples > 1 else films_together(examples)
+    )  # samples depend on their batch
+    batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
+    progress = track(
         with_films(batches, film), "mine score", len(batches), transient=True, console=terminal.console()
     )
-    for start, batch, films in shown:
-        found = generate(
+    for start, batch, films in progress:
+        generations = generate(
             model,
             processor,
             [e.question for e in batch],
@@ -125,13 +127,13 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         lines.write(
             *(
                 scored(example, samples).to_dict()
-                for example, samples in zip(batch, found, strict=True)
-                if example.id not in done
+                for example, samples in zip(batch, generations, strict=True)
+                if example.id not in done_ids
             )
         )
     lines.close()
-    jsonl.join_parts(written, [example.id for example in examples])
-    rows = [ScoredRow.from_dict(row) for row in jsonl.read(written)]
+    jsonl.join_parts(scored_path, [example.id for example in examples])
+    rows = [ScoredRow.from_dict(row) for row in jsonl.read(scored_path)]
     summary = figures(rows)
     logger.info("scored %d examples", len(rows))
     if processes.is_main():
@@ -140,7 +142,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
 
 
 def figures(rows: Sequence[ScoredRow]) -> dict[str, float]:
-    """How often the policy is right, and how many questions it gets right never, sometimes, always."""
+    """How often the policy is right, and how many questions it answers right never, sometimes and always."""
     means = [row.accuracy for row in rows]
     return {
         "rows": len(rows),

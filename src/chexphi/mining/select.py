@@ -1,8 +1,8 @@
 """Choose what to train on from a scored pool: seeded, balanced over question types, nested in size.
 
-A smaller draw is the beginning of a larger one with the same seed, so sizes can be compared, and the
-order of the pool does not matter. The original draws without a seed, in proportion to the pool (rare
-types vanish) and fails when it wants more than there is.
+A smaller draw is the beginning of a larger one with the same seed, so sizes can be compared. The order of the
+pool does not matter. The original draws without a seed and in proportion to the pool, so rare types vanish,
+and it fails when it needs more rows than there are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
-    """What a policy made of one question, as it stands in `scored.jsonl`."""
+    """How a policy answered one question: a line of `scored.jsonl`."""
 
     id: str
     question_type: str
@@ -31,7 +31,7 @@ class ScoredRow:
     correct: tuple[float, ...]
     """Score of each sampled answer, in [0, 1]; one value if the answer was greedy."""
     confidence: float | None = None
-    """Mean probability of a generated token; recorded, not used by the draws here."""
+    """Mean probability of a generated token; recorded, and not used by the draws in this file."""
 
     def __post_init__(self) -> None:
         if not self.correct:
@@ -50,11 +50,11 @@ class ScoredRow:
         """Read a line of `scored.jsonl`; a single `true` or 1 counts as one sample.
 
         Raises:
-            InputError: If a field is missing or no number.
+            InputError: If a field is missing or not a number.
         """
         try:
-            found = row["correct"]
-            correct = tuple(float(value) for value in (found if isinstance(found, list) else [found]))
+            value = row["correct"]
+            correct = tuple(float(score) for score in (value if isinstance(value, list) else [value]))
             return cls(
                 id=str(row["id"]),
                 question_type=str(row.get("question_type", "")),
@@ -73,43 +73,48 @@ class ScoredRow:
 def is_hard(row: ScoredRow) -> bool:
     """Whether a row can teach something: right sometimes but not always; with one sample, wrong.
 
-    A group of completions that are all right or all wrong has no spread and so no advantage. The
-    original, which has one greedy answer, keeps what is wrong.
+    A group of completions that are all right or all wrong has no spread and so no advantage. The original has
+    one greedy answer and keeps the wrong ones.
     """
     return row.accuracy < 1 if len(row.correct) == 1 else 0 < row.accuracy < 1
 
 
 def _shuffled(rows: Sequence[ScoredRow], seed: int, salt: str) -> list[ScoredRow]:
-    """The rows in an order that depends on their ids and the seed alone."""
+    """The rows in an order that depends only on their ids, the seed and the salt."""
     order = sorted(rows, key=lambda row: row.id)
     randomness.Random(f"{seed}/{salt}").shuffle(order)
     return order
 
 
-def _plain(rows: Sequence[ScoredRow], seed: int) -> list[ScoredRow]:
+def _in_random_order(rows: Sequence[ScoredRow], seed: int) -> list[ScoredRow]:
     return _shuffled(rows, seed, "")
 
 
 def _balanced(rows: Sequence[ScoredRow], seed: int) -> list[ScoredRow]:
-    """Rounds that take one row of each question type that still has one.
+    """All rows in rounds; a round takes one row of each question type that has one left.
 
-    Any beginning of this order has equal shares of the types, to within one row, as far as each type
-    lasts; a round's own order is drawn, so that no type always gets the odd row.
+    Any beginning of this order has equal shares of the types, to within one row, until a type runs out. The
+    order within a round is random, so that no type always gets the extra row.
     """
     by_type: dict[str, list[ScoredRow]] = defaultdict(list)
     for row in rows:
         by_type[row.question_type].append(row)
     shuffled = [_shuffled(by_type[name], seed, f"type {name}") for name in sorted(by_type)]
     longest = max(map(len, shuffled), default=0)
-    rounds = ([group[place] for group in shuffled if place < len(group)] for place in range(longest))
+    rounds = (
+        [group[round_number] for group in shuffled if round_number < len(group)]
+        for round_number in range(longest)
+    )
     return list(
-        chain.from_iterable(_shuffled(row, seed, f"round {place}") for place, row in enumerate(rounds))
+        chain.from_iterable(
+            _shuffled(row, seed, f"round {round_number}") for round_number, row in enumerate(rounds)
+        )
     )
 
 
-def _taken(order: Sequence[ScoredRow], number: int) -> list[ScoredRow]:
+def _first_rows(order: Sequence[ScoredRow], number: int) -> list[ScoredRow]:
     if number < 1:
-        raise InputError(f"a draw of {number} examples is none: ask for at least 1")
+        raise InputError(f"cannot draw {number} examples: ask for at least 1")
     if not order:
         raise InputError(
             "there is nothing to draw from: the pool is empty, or every example in it is always right"
@@ -118,50 +123,53 @@ def _taken(order: Sequence[ScoredRow], number: int) -> list[ScoredRow]:
     if len(ids) < len(order):
         raise InputError("the scored pool holds an id twice: score it again with unique ids")
     if number > len(order):
-        logger.warning("%d examples wanted, %d available: all of them taken", number, len(order))
+        logger.warning("%d examples wanted, %d available: all of them are used", number, len(order))
     return list(order[:number])
 
 
 def _hard_first(
     rows: Sequence[ScoredRow], seed: int, order: Callable[[Sequence[ScoredRow], int], list[ScoredRow]]
 ) -> list[ScoredRow]:
-    """Hard rows, then those that are never right; what is always right is left out."""
+    """Hard rows, then rows that are never right; rows that are always right are left out."""
     hard = [row for row in rows if is_hard(row)]
     unsolved = [row for row in rows if not is_hard(row) and row.accuracy < 1]
     return order(hard, seed) + order(unsolved, seed)
 
 
 def uniform(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
-    """Equal shares of the question types, whatever the policy made of them.
+    """Equal shares of the question types, whether or not the policy answers them right.
 
     Args:
         rows: The scored pool, in any order.
-        number: How many rows; more than there are is clipped, and logged.
-        seed: The same seed and pool give the same rows, and a smaller number their beginning.
+        number: How many rows. If there are fewer, all are used, with a warning.
+        seed: The same seed and pool give the same rows; a smaller number gives the first of them.
 
     Raises:
         InputError: If the pool is empty, an id occurs twice or `number` is below 1.
     """
-    return _taken(_balanced(rows, seed), number)
+    return _first_rows(_balanced(rows, seed), number)
 
 
 def hard_uniform(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
     """Equal shares of the question types among the hard rows (`is_hard`).
 
-    If these are too few, rows that are never right follow; rows that are always right never do.
-    Arguments and errors as `uniform`.
+    If there are too few, rows that are never right follow. Rows that are always right are never used.
+    Arguments and errors are those of `uniform`.
     """
-    return _taken(_hard_first(rows, seed, _balanced), number)
+    return _first_rows(_hard_first(rows, seed, _balanced), number)
 
 
 def random(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
-    """Any rows, each equally likely. Arguments and errors as `uniform`."""
-    return _taken(_plain(rows, seed), number)
+    """Any rows, each equally likely. Arguments and errors are those of `uniform`."""
+    return _first_rows(_in_random_order(rows, seed), number)
 
 
 def hard_random(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
-    """Hard rows, each equally likely, then those never right. Arguments and errors as `uniform`."""
-    return _taken(_hard_first(rows, seed, _plain), number)
+    """Hard rows, each equally likely, then rows that are never right.
+
+    Arguments and errors are those of `uniform`.
+    """
+    return _first_rows(_hard_first(rows, seed, _in_random_order), number)
 
 
 POLICIES: dict[str, Callable[..., list[ScoredRow]]] = {
@@ -172,14 +180,14 @@ POLICIES: dict[str, Callable[..., list[ScoredRow]]] = {
     "hard_random": hard_random,
     "random": random,
 }
-"""Ways to draw; the original's README and scripts use both spellings of the first two."""
+"""Name -> way to draw; the original's README and scripts use both names of the first two."""
 
 
 def select(policy: str, rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
-    """Draw by the policy's name.
+    """Draw with the policy of this name.
 
     Raises:
-        InputError: If the policy is unknown, or as `uniform`.
+        InputError: If the policy is unknown, and in the cases of `uniform`.
     """
     if policy not in POLICIES:
         raise InputError(f"unknown selection policy {policy!r}: use one of {', '.join(POLICIES)}")

@@ -35,8 +35,8 @@ def main(
         limit: Choose among the first rows of the pool only.
 
     Raises:
-        InputError: If a file is missing, the two do not belong together, or `out` exists, is one of them or
-            cannot be written.
+        InputError: If a file is missing, the scored rows are not from the pool, or `out` exists, is one of
+            the two files or cannot be written.
     """
     file = scored / "scored.jsonl" if scored.is_dir() else scored
     if not file.is_file():
@@ -51,14 +51,14 @@ def main(
         rows = [row for row in rows if row.id in examples]
     if strange := next((row.id for row in rows if row.id not in examples), None):
         raise InputError(f"{file}: id {strange} is not in {pool}: give the pool that was scored")
-    chosen = select(policy, rows, number, seed=seed)
-    write_examples(out, [examples[row.id] for row in chosen])
-    hard = sum(map(is_hard, chosen))
+    selected_rows = select(policy, rows, number, seed=seed)
+    write_examples(out, [examples[row.id] for row in selected_rows])
+    hard = sum(map(is_hard, selected_rows))
     return {
         "out": str(out),
         "policy": policy,
         "pool": len(rows),
-        "rows": len(chosen),
+        "rows": len(selected_rows),
         "hard": hard,
         "seed": seed,
     }

@@ -1,4 +1,4 @@
-"""Write a report: one HTML file with its style, charts and films inside, that loads nothing."""
+"""Write a report: one HTML file that contains its style, charts and films and loads nothing else."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _rows(arms: Sequence[Arm], baseline: str) -> list[dict[str, Any]]:
 
 
 def _kinds(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """The bars as a table: one row a kind."""
+    """The bars as a table with a row for each kind."""
     names = list(dict.fromkeys(kind for arm in arms for kind in arm.summary["by_kind"]))
     figure = ("accuracy", "graph_f1")
     return [
@@ -79,7 +79,7 @@ def _kinds(arms: Sequence[Arm]) -> list[dict[str, Any]]:
 def _charts(
     arms: Sequence[Arm], curves: Sequence[Curve]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The charts by kind and the training panels, as HTML with a name for those who cannot see them."""
+    """The charts by kind and the training panels, as HTML with a title for screen readers."""
     style = figures.styles([arm.name for arm in arms] + [curve.arm for curve in curves])
     bars = [
         (title, figures.by_kind(arms, name, title, style))
@@ -89,14 +89,17 @@ def _charts(
         (title, figures.panel(title, [curve for curve in curves if curve.panel == title], style))
         for title in dict.fromkeys(curve.panel for curve in curves)
     ]
-    drawn = [
-        (title, chart, group) for group, part in enumerate((bars, panels)) for title, chart in part if chart
+    charts = [
+        (title, chart, group)
+        for group, group_charts in enumerate((bars, panels))
+        for title, chart in group_charts
+        if chart
     ]
-    made: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
-    for place, (title, chart, group) in enumerate(drawn):
-        text = figures.to_html(chart, f"chart-{place}", first=place == 0)
-        made[group].append({"title": title, "html": Markup(text)})
-    return made
+    html_charts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    for number, (title, chart, group) in enumerate(charts):
+        text = figures.to_html(chart, f"chart-{number}", with_library=number == 0)
+        html_charts[group].append({"title": title, "html": Markup(text)})
+    return html_charts
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -121,25 +124,25 @@ def build(
     films: Sequence[Film] = (),
     baseline: str = "",
     notes: Sequence[str] = (),
-    when: datetime.datetime | None = None,
+    date_time: datetime.datetime | None = None,
 ) -> Path:
     """Write the report of some arms.
 
     Args:
-        out_html: The file; written whole or not at all.
+        out_html: The file. It is written as a whole or not at all.
         title: Heading of the page.
         arms: In the order of the table, with their comparison to the baseline.
         curves: Training curves, grouped by panel.
-        films: Examples to show, best from `choose_films`.
-        baseline: Name of the arm the differences are to.
-        notes: What a reader should know, one sentence each.
-        when: Date on the page (default: now).
+        films: Examples to show; `choose_films` chooses them.
+        baseline: Name of the arm that the others are compared with.
+        notes: Remarks for the reader, one sentence each.
+        date_time: Date on the page (default: now).
 
     Returns:
         The file.
     """
     bars, panels = _charts(arms, curves)
-    date = (when or datetime.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
+    date = (date_time or datetime.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
     page = render(
         "report.html.j2",
         {
@@ -159,10 +162,10 @@ def build(
 
 
 def check_page(out: Path) -> None:
-    """Refuse, before the runs are read, a file that the page may not be written to; an older page may go.
+    """Refuse a file that the page may not be written to, before the runs are read. An older page is replaced.
 
     Raises:
-        InputError: If it is there and not an HTML page, or cannot be written.
+        InputError: If the file exists and is not an HTML page, or cannot be written.
     """
     if out.is_file() and out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"output {out} exists and is not an HTML page: choose another --out")
@@ -172,16 +175,16 @@ def check_page(out: Path) -> None:
 def build_from_runs(runs: Sequence[Path], out: Path, *, title: str = "Evaluation", count: int = 12) -> Path:
     """Write the report of run folders: `chexphi report RUN... --out FILE`.
 
-    The first evaluation is the baseline. Parts that are missing are left out with a note.
+    The first evaluation is the baseline. A missing part is left out, with a note on the page.
 
     Raises:
         InputError: If a folder does not exist, or none holds predictions, a summary or training metrics.
     """
-    found = collect.find_runs(list(runs))
-    arms, notes = collect.read_arms(found)
-    notes += collect.read_warnings(found)
-    names = collect.arm_of(found)
-    curves = [c for run in found for c in collect.read_curves(run.folder, names[run.folder.resolve()])]
+    run_list = collect.find_runs(list(runs))
+    arms, notes = collect.read_arms(run_list)
+    notes += collect.read_warnings(run_list)
+    names = collect.arm_of(run_list)
+    curves = [c for run in run_list for c in collect.read_curves(run.folder, names[run.folder.resolve()])]
     if not arms and not curves:
         folders = ", ".join(str(folder) for folder in runs)
         raise InputError(
@@ -193,5 +196,5 @@ def build_from_runs(runs: Sequence[Path], out: Path, *, title: str = "Evaluation
     if not curves:
         notes.append("No training metrics among these runs: no curves.")
     baseline = arms[0].name if arms else ""
-    chosen = choose_films(arms, count=count)
-    return build(out, title=title, arms=arms, curves=curves, films=chosen, baseline=baseline, notes=notes)
+    films = choose_films(arms, count=count)
+    return build(out, title=title, arms=arms, curves=curves, films=films, baseline=baseline, notes=notes)

@@ -1,4 +1,4 @@
-"""Read run folders for a report: what an evaluation and a training run left behind."""
+"""Read run folders for a report: what an evaluation and a training run wrote."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PANELS = {
     "entropy": "Entropy, nats a token",
     "completions/mean_length": "Completion length, tokens",
 }
-"""Figures of a GRPO run's `metrics.jsonl` and their panels."""
+"""Figure of a GRPO run's `metrics.jsonl` -> title of its panel."""
 TOTAL = ("reward", "Total reward")
-"""Shown for runs whose reward is one callable."""
+"""Figure and panel of runs whose reward is one callable."""
 LOSS = ("loss", "SFT loss")
 
 
@@ -51,16 +51,20 @@ def _json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If it is broken.
     """
-    found = read_json(path, advice=ADVICE, nan=True) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    value = read_json(path, advice=ADVICE, nan=True) if path.is_file() else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """A file of settings; as `_json`."""
+    """A file of settings; empty if it is missing.
+
+    Raises:
+        InputError: If it is broken.
+    """
     if not path.is_file():
         return {}
-    found = parse_yaml(path.read_bytes(), str(path))
-    return found if isinstance(found, dict) else {}
+    value = parse_yaml(path.read_bytes(), str(path))
+    return value if isinstance(value, dict) else {}
 
 
 def _run(name: str, folder: Path) -> Run:
@@ -68,12 +72,12 @@ def _run(name: str, folder: Path) -> Run:
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
-    """The folders themselves, and the stages inside those that hold several (a demo), oldest first.
+    """The folders themselves, and the stages inside folders that hold several (a demo), oldest first.
 
     Raises:
         InputError: If a folder does not exist.
     """
-    found: list[Run] = []
+    runs: list[Run] = []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"run folder {folder} does not exist: give the folder of a run")
@@ -82,13 +86,13 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
         )
         nested = [_run(path.relative_to(folder).as_posix(), path) for path in inside]
         nested.sort(key=lambda run: str(run.manifest.get("started", "")))
-        own = _run(folder.resolve().name, folder)
-        found += (
-            [own, *nested]
+        outer_run = _run(folder.resolve().name, folder)
+        runs += (
+            [outer_run, *nested]
             if len(folders) == 1
-            else [own, *(_run(f"{own.name}/{r.name}", r.folder) for r in nested)]
+            else [outer_run, *(_run(f"{outer_run.name}/{run.name}", run.folder) for run in nested)]
         )
-    return found
+    return runs
 
 
 def read_curves(folder: Path, arm: str) -> list[Curve]:
@@ -113,9 +117,9 @@ def read_curves(folder: Path, arm: str) -> list[Curve]:
         for key, panel in panels.items()
     }
     return [
-        Curve(arm, panel, [step for step, _ in found], [value for _, value in found])
-        for panel, found in points.items()
-        if found
+        Curve(arm, panel, [step for step, _ in panel_points], [value for _, value in panel_points])
+        for panel, panel_points in points.items()
+        if panel_points
     ]
 
 
@@ -142,34 +146,34 @@ def _step_means(path: Path) -> list[dict[str, Any]]:
             if reward is not None:
                 step[f"rewards/{name}/mean"].append(reward)
     return [
-        {"step": s} | {k: statistics.fmean(v) for k, v in found.items()}
-        for s, found in sorted(values.items())
+        {"step": step_number} | {name: statistics.fmean(numbers) for name, numbers in values_of.items()}
+        for step_number, values_of in sorted(values.items())
     ]
 
 
 def _summary(run: Run, predictions: Sequence[Prediction]) -> dict[str, Any] | None:
-    """The evaluation's figures: as written, else computed again; None if this was no evaluation."""
+    """The evaluation's figures: from its file, else computed again; None if the run was not an evaluation."""
     path = run.folder / "summary.json"
-    written = _json(path)
-    if isinstance(written.get("accuracy"), dict) and "by_kind" in written:
-        if not _is_summary(written):
+    summary = _json(path)
+    if isinstance(summary.get("accuracy"), dict) and "by_kind" in summary:
+        if not _is_summary(summary):
             raise InputError(f"{path} holds figures of another form: remove it, or evaluate again")
-        return written
+        return summary
     seed = run.manifest.get("seed")
     return summarize(predictions, seed=seed if isinstance(seed, int) else 0) if predictions else None
 
 
-def _is_summary(written: Mapping[str, Any]) -> bool:
-    """Whether the figures of a summary are those that the report shows."""
-    by_kind = written["by_kind"]
+def _is_summary(summary: Mapping[str, Any]) -> bool:
+    """Whether a summary has the form that the report shows."""
+    by_kind = summary["by_kind"]
     groups = list(by_kind.values()) if isinstance(by_kind, dict) else [None]
-    counts = (written.get("n"), written.get("patients"), written.get("missing_subject", 0))
-    figures = [written.get(metric.name) for metric in METRICS]
+    counts = (summary.get("n"), summary.get("patients"), summary.get("missing_subject", 0))
+    figures = [summary.get(metric.name) for metric in METRICS]
     figures += [figure for group in groups if isinstance(group, dict) for figure in group.values()]
     return (
         all(isinstance(group, dict) for group in groups)
         and all(isinstance(count, int) for count in counts)
-        and isinstance(written.get("parse_status", {}), dict)
+        and isinstance(summary.get("parse_status", {}), dict)
         and all(map(_is_estimate, figures))
     )
 
@@ -177,17 +181,17 @@ def _is_summary(written: Mapping[str, Any]) -> bool:
 def _is_estimate(figure: Any) -> bool:
     if figure is None:
         return True
-    bounds = isinstance(figure, dict) and [figure.get("low"), figure.get("high")]
-    if not bounds or not _is_number(figure.get("value")) or not _is_number(figure.get("n")):
+    interval = isinstance(figure, dict) and [figure.get("low"), figure.get("high")]
+    if not interval or not _is_number(figure.get("value")) or not _is_number(figure.get("n")):
         return False
-    return bounds == [None, None] or all(_is_number(bound) for bound in bounds)
+    return interval == [None, None] or all(_is_number(end) for end in interval)
 
 
-def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
-    """One arm an evaluation, compared with the first; and notes on what is missing."""
+def read_arms(runs: Sequence[Run]) -> tuple[list[Arm], list[str]]:
+    """An arm for each evaluation, compared with the first; and notes on what is missing."""
     arms: list[Arm] = []
     notes: list[str] = []
-    for run in found:
+    for run in runs:
         path = run.folder / "predictions.jsonl"
         predictions = read_predictions(path, allow_torn_tail=True) if path.is_file() else []
         summary = _summary(run, predictions)
@@ -209,10 +213,10 @@ def read_arms(found: Sequence[Run]) -> tuple[list[Arm], list[str]]:
     return arms, notes
 
 
-def read_warnings(found: Sequence[Run]) -> list[str]:
-    """What training runs were warned of while they ran, one sentence each."""
+def read_warnings(runs: Sequence[Run]) -> list[str]:
+    """The warnings of training runs, one sentence each."""
     warnings = []
-    for run in found:
+    for run in runs:
         path = run.folder / "diagnostics.jsonl"
         if not path.is_file():
             continue
@@ -223,10 +227,10 @@ def read_warnings(found: Sequence[Run]) -> list[str]:
     return warnings
 
 
-def arm_of(found: Sequence[Run]) -> dict[Path, str]:
-    """The name of each run's curves: that of the evaluation of its model, where there is one."""
-    names = {run.folder.resolve(): run.name for run in found}
-    for run in found:
+def arm_of(runs: Sequence[Run]) -> dict[Path, str]:
+    """The name of each run's curves: the name of its model's evaluation, or else its own."""
+    names = {run.folder.resolve(): run.name for run in runs}
+    for run in runs:
         model = run.config.get("model")
         if (run.folder / "predictions.jsonl").is_file() and isinstance(model, str):
             names[Path(model).resolve().parent] = run.name

@@ -13,8 +13,8 @@ import plotly.io
 
 from chexphi.report.parts import Arm, Curve
 
-# After Okabe and Ito: told apart with every common colour blindness, on light and dark; pattern and dash
-# say the same again.
+# After Okabe and Ito: distinct for people with the common kinds of colour blindness, on light and dark.
+# Pattern and dash tell the arms apart without colour.
 COLOURS = ("#8a8f98", "#e69f00", "#2f8fd0", "#cc79a7", "#009e73", "#d55e00", "#56b4e9")
 PATTERNS = ("", "/", ".", "x", "\\", "+", "-")
 DASHES = ("dot", "dash", "solid", "dashdot", "longdash", "longdashdot", "solid")
@@ -24,7 +24,7 @@ CLEAR = "rgba(0,0,0,0)"
 
 
 def styles(names: Sequence[str]) -> dict[str, int]:
-    """The place of each arm in the palette; the same in every chart."""
+    """The index of each arm in the palette; the same in every chart."""
     return {name: i % len(COLOURS) for i, name in enumerate(dict.fromkeys(names))}
 
 
@@ -53,16 +53,17 @@ def _layout(figure: go.Figure, title: str, **axes: Any) -> go.Figure:
 
 
 def by_kind(arms: Sequence[Arm], figure: str, title: str, style: Mapping[str, int]) -> go.Figure | None:
-    """Bars of a figure by kind of question with 95 % intervals, an arm a colour; None if no arm has kinds."""
+    """Bars of a figure by kind of question with 95 % intervals, a colour for each arm; None without kinds."""
     chart = go.Figure()
     for arm in arms:
-        groups = {kind: found[figure] for kind, found in arm.summary["by_kind"].items() if found.get(figure)}
+        by_kind = arm.summary["by_kind"].items()
+        groups = {kind: estimates[figure] for kind, estimates in by_kind if estimates.get(figure)}
         if not groups:
             continue
         values = [e["value"] for e in groups.values()]
         above = [e["value"] if e["high"] is None else e["high"] for e in groups.values()]
         below = [e["value"] if e["low"] is None else e["low"] for e in groups.values()]
-        place = style[arm.name]
+        style_index = style[arm.name]
         chart.add_bar(
             name=html.escape(arm.name),
             x=[html.escape(kind) for kind in groups],
@@ -74,7 +75,7 @@ def by_kind(arms: Sequence[Arm], figure: str, title: str, style: Mapping[str, in
                 "thickness": 1.5,
                 "width": 4,
             },
-            marker={"color": COLOURS[place], "pattern": PATTERN | {"shape": PATTERNS[place]}},
+            marker={"color": COLOURS[style_index], "pattern": PATTERN | {"shape": PATTERNS[style_index]}},
             customdata=[e["n"] for e in groups.values()],
             hovertemplate="%{x}: %{y:.3f}, n = %{customdata}",
         )
@@ -82,11 +83,11 @@ def by_kind(arms: Sequence[Arm], figure: str, title: str, style: Mapping[str, in
 
 
 def panel(title: str, curves: Sequence[Curve], style: Mapping[str, int]) -> go.Figure:
-    """One training figure over the steps: each run's values faint, their moving mean strong."""
+    """One training figure over the steps: each run's values faint, and their moving mean strong."""
     chart = go.Figure()
     for curve in curves:
-        name, place = html.escape(curve.arm), style[curve.arm]
-        line = {"color": COLOURS[place]}
+        name, style_index = html.escape(curve.arm), style[curve.arm]
+        line = {"color": COLOURS[style_index]}
         steps = list(curve.steps)
         chart.add_scatter(
             x=steps, y=list(curve.values), mode="lines", line=line | {"width": 1}, opacity=0.3,
@@ -94,7 +95,7 @@ def panel(title: str, curves: Sequence[Curve], style: Mapping[str, int]) -> go.F
         )  # fmt: skip
         chart.add_scatter(
             x=steps, y=smooth(curve.values), mode="lines", name=name, legendgroup=name,
-            line=line | {"width": 2.5, "dash": DASHES[place]}, hovertemplate="step %{x}: %{y:.3f}",
+            line=line | {"width": 2.5, "dash": DASHES[style_index]}, hovertemplate="step %{x}: %{y:.3f}",
         )  # fmt: skip
     return _layout(chart, title, x={"title": {"text": "step", "standoff": 4}})
 
@@ -102,12 +103,12 @@ def panel(title: str, curves: Sequence[Curve], style: Mapping[str, int]) -> go.F
 def shares(
     columns: Sequence[str], rows: Sequence[str], values: Sequence[Sequence[float | None]]
 ) -> go.Figure:
-    """Shares as cells with their numbers: the larger, the stronger the colour, on light and dark alike.
+    """Shares as cells with their numbers. A larger share has a stronger colour, on light and dark.
 
     Args:
         columns: Names, from the left.
         rows: Names, from the top.
-        values: Of each row, by column; None is left empty.
+        values: Of each row, by column; a cell without a value stays empty.
     """
     chart = go.Figure()
     chart.add_heatmap(
@@ -119,22 +120,25 @@ def shares(
         colorscale=[[0, "rgba(230,159,0,0.04)"], [1, "rgba(213,94,0,0.85)"]],
         zmin=0, zmax=1, showscale=False, xgap=2, ygap=2, hovertemplate="%{y}, %{x}: %{z:.3f}<extra></extra>",
     )  # fmt: skip
-    plain = {"showline": False, "showgrid": False, "ticks": ""}
-    columns_above = plain | {"side": "top", "tickangle": 0, "type": "category"}
-    return _layout(chart, "", x=columns_above, y=plain | {"autorange": "reversed"}).update_layout(
+    no_lines = {"showline": False, "showgrid": False, "ticks": ""}
+    columns_above = no_lines | {"side": "top", "tickangle": 0, "type": "category"}
+    return _layout(chart, "", x=columns_above, y=no_lines | {"autorange": "reversed"}).update_layout(
         margin={"l": 8, "t": 8, "b": 8}
     )
 
 
 def dots(title: str, points: Sequence[tuple[str, float, str]]) -> go.Figure:
-    """A dot a run over the values of a setting, and the mean of each value.
+    """A dot for each run over the values of a setting, and the mean for each value.
 
     Args:
         title: Of the chart.
-        points: (value of the setting, figure, name of the run), values in the order they are to stand.
+        points: (value of the setting, figure, name of the run), with the values in the order of the axis.
     """
     values = list(dict.fromkeys(value for value, _, _ in points))
-    means = [float(np.mean([figure for own, figure, _ in points if own == value])) for value in values]
+    means = [
+        float(np.mean([figure for point_value, figure, _ in points if point_value == value]))
+        for value in values
+    ]
     names = [html.escape(value) for value in values]
     chart = go.Figure()
     chart.add_scatter(
@@ -151,9 +155,9 @@ def dots(title: str, points: Sequence[tuple[str, float, str]]) -> go.Figure:
     return _layout(chart, title, x=order)
 
 
-def to_html(figure: go.Figure, name: str, *, first: bool, height: str = "320px") -> str:
-    """A chart as HTML; the first of a page brings the library along."""
+def to_html(figure: go.Figure, name: str, *, with_library: bool, height: str = "320px") -> str:
+    """A chart as HTML; the first chart of a page includes the library."""
     return plotly.io.to_html(
-        figure, config=CONFIG, include_plotlyjs=first, include_mathjax=False, full_html=False,
+        figure, config=CONFIG, include_plotlyjs=with_library, include_mathjax=False, full_html=False,
         default_height=height, default_width="100%", div_id=name,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One film as its card shows it: pictures, coloured reasoning, both graphs, token confidence."""
+"""The card of one film: pictures, coloured reasoning, both graphs, token confidence."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from chexphi.kg.tables import GROUPS
 from chexphi.report.parts import Film
 from chexphi.schema import InputError, Prediction
 
-SHOWN = 256
-"""Width of a film on the page in px; smaller ones are enlarged without smoothing."""
-LARGEST = 512
-"""Longest side that is embedded."""
-UNSURE = 0.5
-"""Tokens below this probability are underlined."""
+DISPLAY_WIDTH = 256
+"""Width of a film on the page in px; smaller films are enlarged without smoothing."""
+MAX_SIDE = 512
+"""Longest side in px of a film in the page."""
+UNSURE_BELOW = 0.5
+"""Tokens with a lower probability are underlined."""
 
 
 def embed(reference: str) -> dict[str, Any] | None:
-    """A film as a PNG inside the page, as the policy got it; None where it cannot be read."""
+    """A film as a PNG inside the page, decoded as for the policy; None where it cannot be read."""
     try:
         path = reference if is_uri(reference) else os.path.abspath(reference)
         film = load_image(path, Path(Path(path).anchor))
     except InputError:
         return None
-    film.thumbnail((LARGEST, LARGEST))
-    red, *others = film.split()
-    if all(other.tobytes() == red.tobytes() for other in others):
-        film = red  # a grey film takes a third
+    film.thumbnail((MAX_SIDE, MAX_SIDE))
+    red, *other_channels = film.split()
+    if all(channel.tobytes() == red.tobytes() for channel in other_channels):
+        film = red  # one channel of a grey film is enough
     buffer = io.BytesIO()
     film.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return {"uri": uri, "width": film.width, "height": film.height, "enlarged": film.width < SHOWN}
+    return {"uri": uri, "width": film.width, "height": film.height, "enlarged": film.width < DISPLAY_WIDTH}
 
 
 def pieces(text: str, graph: Graph) -> list[dict[str, str]]:
-    """The text cut at the graph's entities: `{"text", "label", "title"}`, label empty between entities."""
+    """The text cut at the graph's entities: `{"text", "label", "title"}`, with empty labels between them."""
     labels: dict[str, list[str]] = {}
     for entity, label in sorted(graph.entities):
         labels.setdefault(entity, []).append(label)
@@ -54,16 +54,16 @@ def pieces(text: str, graph: Graph) -> list[dict[str, str]]:
         return [{"text": text, "label": "", "title": ""}]
     words = sorted(labels, key=len, reverse=True)
     pattern = "|".join(r"\s+".join(map(re.escape, word.split())) for word in words if word.strip())
-    found: list[dict[str, str]] = []
+    text_pieces: list[dict[str, str]] = []
     end = 0
     for hit in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text, re.IGNORECASE):
         names = labels.get(" ".join(hit[0].lower().split()), ["concept"])
         if hit.start() > end:
-            found.append({"text": text[end : hit.start()], "label": "", "title": ""})
+            text_pieces.append({"text": text[end : hit.start()], "label": "", "title": ""})
         title = " and ".join(GROUPS[name] for name in names)
-        found.append({"text": hit[0], "label": names[0], "title": title})
+        text_pieces.append({"text": hit[0], "label": names[0], "title": title})
         end = hit.end()
-    return [*found, {"text": text[end:], "label": "", "title": ""}]
+    return [*text_pieces, {"text": text[end:], "label": "", "title": ""}]
 
 
 def _status(item: Any, reference: frozenset[Any], predicted: frozenset[Any]) -> str:
@@ -78,9 +78,9 @@ def _chip(entity: Entity, status: str) -> dict[str, str]:
 
 
 def graph_rows(reference: Graph, predicted: Graph) -> list[dict[str, Any]]:
-    """Every relation of either graph, then the entities in none, each marked shared, missed or invented.
+    """Every relation of either graph, then the entities without a relation, as shared, missed or invented.
 
-    Entities carry a mark of their own: a relation can be invented between two shared entities.
+    Entities have a status of their own: a relation can be invented between two shared entities.
     """
     rank = {"shared": 0, "missed": 1, "invented": 2}
 
@@ -93,14 +93,14 @@ def graph_rows(reference: Graph, predicted: Graph) -> list[dict[str, Any]]:
         return {"status": status, "head": chip(head), "type": kind.replace("_", " "), "tail": chip(tail)}
 
     relations = reference.relations | predicted.relations
-    tied = {end for head, _, tail in relations for end in (head, tail)}
+    linked_entities = {end for head, _, tail in relations for end in (head, tail)}
     edges = [edge(relation) for relation in sorted(relations)]
     lone = [
         {**chip(e), "head": chip(e), "type": "", "tail": None}
-        for e in sorted((reference | predicted).entities - tied)
+        for e in sorted((reference | predicted).entities - linked_entities)
     ]
-    parts = (sorted(part, key=lambda row: rank[str(row["status"])]) for part in (edges, lone))
-    return [row for part in parts for row in part]
+    groups = (sorted(group, key=lambda row: rank[str(row["status"])]) for group in (edges, lone))
+    return [row for group in groups for row in group]
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -111,12 +111,12 @@ def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def tokens(prediction: Prediction) -> list[dict[str, Any]]:
-    """Generated tokens with their probability; none where they were not recorded."""
+    """The generated tokens with their probabilities; empty where these were not recorded."""
     probabilities = prediction.token_probabilities or tuple(map(math.exp, prediction.token_logprobs))
     if len(probabilities) != len(prediction.generated_tokens):
         return []
     return [
-        {"text": text, "p": p, "alpha": round(max(0.0, min(1.0, 1 - p)), 2), "unsure": p < UNSURE}
+        {"text": text, "p": p, "alpha": round(max(0.0, min(1.0, 1 - p)), 2), "unsure": p < UNSURE_BELOW}
         for text, p in zip(prediction.generated_tokens, probabilities, strict=True)
     ]
 
@@ -126,7 +126,7 @@ def _graph(row: Mapping[str, Any] | None) -> Graph:
 
 
 def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
-    """What one arm made of the film."""
+    """What one arm wrote about the film."""
     parsed = prompts.parse(prediction.generated_text, opened_think=prediction.opened_think)
     reference, predicted = _graph(prediction.graph_reference), _graph(prediction.graph_predicted)
     extracted = prediction.graph_reference is not None and prediction.graph_predicted is not None
@@ -150,22 +150,22 @@ def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
 
 def card(film: Film, number: int) -> dict[str, Any]:
     """Everything the template of a film needs."""
-    first = next(iter(film.predictions.values()))
-    reference = _graph(first.graph_reference)
+    example = next(iter(film.predictions.values()))
+    reference = _graph(example.graph_reference)
     captions = ["film"] if len(film.images) == 1 else ["prior film", "current film"]
     captions += [f"film {i + 1}" for i in range(len(captions), len(film.images))]
     return {
         "number": number,
         "id": film.id,
-        "kind": first.kind,
-        "question_type": first.question_type,
+        "kind": example.kind,
+        "question_type": example.question_type,
         "images": [
             {"caption": caption, "film": embed(image)}
             for caption, image in zip(captions[: len(film.images)], film.images, strict=True)
         ],
-        "question": first.question,
-        "answer": ", ".join(first.answer),
-        "reasoning": pieces(prompts.reference_reasoning(first.explanation), reference),
+        "question": example.question,
+        "answer": ", ".join(example.answer),
+        "reasoning": pieces(prompts.reference_reasoning(example.explanation), reference),
         "rows": graph_rows(reference, reference),
         "readings": [reading(arm, prediction) for arm, prediction in film.predictions.items()],
     }

@@ -1,4 +1,4 @@
-"""What a report is made of: arms, training curves, films; and how films are chosen."""
+"""The parts of a report: arms, training curves, films; and how films are chosen."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Arm:
 
     name: str
     predictions: Sequence[Prediction]
-    """May be empty where only the summary is left."""
+    """Empty where only the summary exists."""
     summary: Mapping[str, Any]
     """`evaluation.summary.summarize`"""
     comparison: Mapping[str, Any] | None = None
-    """`evaluation.compare.compare_predictions(baseline, this)`; None for the baseline itself."""
+    """`evaluation.compare.compare_predictions(baseline, arm)`; None for the baseline itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One example with what each arm made of it."""
+    """One example with the prediction of each arm."""
 
     id: str
     images: Sequence[str]
@@ -51,20 +51,20 @@ class Film:
 
 
 def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list[Film]:
-    """Films that every arm with predictions answered, drawn as `CHOICE` says."""
+    """Films that every arm with predictions answered, drawn at random as `CHOICE` describes."""
     by_arm = {arm.name: {p.id: p for p in arm.predictions} for arm in arms if arm.predictions}
     if not by_arm:
         return []
     shared = set.intersection(*(set(rows) for rows in by_arm.values()))
-    first = next(iter(by_arm.values()))
+    example_of = next(iter(by_arm.values()))
     strata: dict[str, dict[tuple[bool, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in sorted(shared):
         pattern = tuple(rows[key].is_correct for rows in by_arm.values())
-        strata[first[key].kind][pattern].append(key)
-    chosen = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
+        strata[example_of[key].kind][pattern].append(key)
+    ids = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
     return [
-        Film(key, first[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
-        for key in chosen[:count]
+        Film(key, example_of[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
+        for key in ids[:count]
     ]
 
 

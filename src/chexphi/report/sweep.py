@@ -1,4 +1,4 @@
-"""A sweep for people: the table on the terminal, and a page with its charts."""
+"""A sweep as a table on the terminal, and as a page with charts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chexphi.report.collect import read_curves
 from chexphi.runs import run_folder
 
 CURVES = 7
-"""Runs whose curves are drawn: as many as there are colours that can be told apart."""
+"""So many runs have their curves drawn: there are as many distinct colours."""
 Row = Mapping[str, Any]
 
 
@@ -29,11 +29,19 @@ def varying(rows: Sequence[Row]) -> list[str]:
 
 
 def cells(row: Row, keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
-    """A run's row of a table, under `heads`."""
+    """A run's row of the table, whose columns are `heads`."""
     code = "" if row["exit_code"] is None else str(row["exit_code"])
     means = [f"{row['rewards'][name]:.3f}" if name in row["rewards"] else "" for name in rewards]
-    own = [as_text(row["values"][key]) for key in keys]
-    return [*own, row["state"], str(row["tries"]), code, str(row["steps"]), f"{row['seconds']:.0f}", *means]
+    setting_texts = [as_text(row["values"][key]) for key in keys]
+    return [
+        *setting_texts,
+        row["state"],
+        str(row["tries"]),
+        code,
+        str(row["steps"]),
+        f"{row['seconds']:.0f}",
+        *means,
+    ]
 
 
 def heads(keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
@@ -41,36 +49,38 @@ def heads(keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
     return [*keys, "state", "tries", "exit", "steps", "s", *rewards]
 
 
-def table(found: Mapping[str, Any]) -> Table:
-    """One row a run: what differs, how it ended, its final rewards; failed ones with their log."""
-    rows = found["runs"]
+def table(summary: Mapping[str, Any]) -> Table:
+    """A row for each run: what differs, how it ended, final rewards; below, the logs of failed runs."""
+    rows = summary["runs"]
     keys, rewards = varying(rows), _rewards(rows)
-    count = f"{found['finished']} of {len(rows)} runs finished, {found['failed']} failed"
+    count = f"{summary['finished']} of {len(rows)} runs finished, {summary['failed']} failed"
     columns = [Column(head, overflow="fold", no_wrap=head == "state") for head in heads(keys, rewards)]
-    shown = Table(*columns, title=f"{escape(found['out'])}: {count}", box=SIMPLE_HEAD, collapse_padding=True)
+    table_of_runs = Table(
+        *columns, title=f"{escape(summary['out'])}: {count}", box=SIMPLE_HEAD, collapse_padding=True
+    )
     for row in rows:
         style = "bold red" if row["state"] == "failed" else None
-        shown.add_row(*map(escape, cells(row, keys, rewards)), style=style)
+        table_of_runs.add_row(*map(escape, cells(row, keys, rewards)), style=style)
     logs = [f"failed: {escape(row['log'])}" for row in rows if row["state"] == "failed"]
-    shown.caption = "\n".join(["Rewards are means over the last tenth of the steps.", *logs])
-    return shown
+    table_of_runs.caption = "\n".join(["Rewards are means over the last tenth of the steps.", *logs])
+    return table_of_runs
 
 
 def _rewards(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row["rewards"]))
 
 
-def page(found: Mapping[str, Any], out: Path) -> Path:
+def page(summary: Mapping[str, Any], out: Path) -> Path:
     """Write the page of a sweep: final reward by each key of the grid, curves of the best runs, all runs."""
-    rows = found["runs"]
+    rows = summary["runs"]
     keys, rewards = varying(rows), _rewards(rows)
-    drawn = [*_by_key(rows, keys), *_curves(rows, keys)]
+    titled_charts = [*_by_key(rows, keys), *_curves(rows, keys)]
     charts = [
-        {"title": title, "html": Markup(figures.to_html(chart, f"chart-{n}", first=n == 0))}
-        for n, (title, chart) in enumerate(drawn)
+        {"title": title, "html": Markup(figures.to_html(chart, f"chart-{n}", with_library=n == 0))}
+        for n, (title, chart) in enumerate(titled_charts)
     ]
     values = {
-        "title": "Sweep", "version": __version__, "found": found, "charts": charts, "curves": CURVES,
+        "title": "Sweep", "version": __version__, "summary": summary, "charts": charts, "curves": CURVES,
         "heads": [*heads(keys, rewards), "log"],
         "rows": [[*cells(row, keys, rewards), Path(row["log"]).name] for row in rows],
     }  # fmt: skip
@@ -90,9 +100,9 @@ def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[str, Any]]:
         for key in keys
     }
     return [
-        (f"Total reward by {key}", figures.dots(f"Total reward by {key}", found))
-        for key, found in points.items()
-        if found
+        (f"Total reward by {key}", figures.dots(f"Total reward by {key}", key_points))
+        for key, key_points in points.items()
+        if key_points
     ]
 
 

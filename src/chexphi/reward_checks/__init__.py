@@ -1,1 +1,1 @@
-"""Rewards of rows on disk, and what cheating pays: `chexphi rewards`, `data check --rewards`."""
+"""Rewards of rows on disk, and what cheating earns: `chexphi rewards`, `data check --rewards`."""

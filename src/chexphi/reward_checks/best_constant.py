@@ -1,4 +1,4 @@
-"""The one completion that earns the most whatever the question: what a policy could collapse to."""
+"""The completion that earns the most as the answer to every question: what a policy could collapse to."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from chexphi.graph.types import Extractor
 Row = dict[str, Any]
 Line = dict[str, Any]
 Earn = Callable[[Sequence[Row], Sequence[str]], list[Line]]
-"""What completions earn, one a row."""
+"""Completions, one a row -> what each of them earns."""
 
 _ROUNDS = ((32, 48), (160, 8))
-"""(rows, candidates that stay): all of them on few rows first, the best on more, then on all."""
+"""(rows, candidates that stay): all candidates on a few rows, the best of them on more, then on all rows."""
 _FREQUENT = 40
-"""Sentences of the data that a text is composed of."""
+"""Frequent sentences of the data, of which a text is composed."""
 _COMPOSED = 20
-"""Sentences of those that pay the most alone."""
-_NAMED = 15
-"""Findings of the data that are stated or denied in a sentence of their own."""
+"""Of these sentences, as many as pay the most alone."""
+_FREQUENT_FINDINGS = 15
+"""Findings of the data that are stated or denied in sentences of their own."""
 _LABELS = 12
 """Frequent labels that are tried together as one answer."""
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that there are."""
-    given = [value for value in values if value is not None]
-    return sum(given) / len(given) if given else None
+    """The mean of the values that are not None; None without any."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 class Search:
-    """Candidates for one completion that is given to every row; `tried` counts them.
+    """A search for one completion that is given to every row; `tried` counts the candidates.
 
     Args:
         rows: As `offline_scores.score_call` takes them.
@@ -56,67 +56,73 @@ class Search:
         return len(self._texts)
 
     def total(self, text: str, rows: Sequence[Row] | None = None) -> float:
-        """Mean total of a completion on some rows, by default on all."""
+        """Mean total of a completion on these rows, by default on all."""
         self._texts.add(text)
-        some = self.rows if rows is None else rows
-        return mean(line["total"] for line in self.earn(some, [text] * len(some))) or 0.0
+        sample = self.rows if rows is None else rows
+        return mean(line["total"] for line in self.earn(sample, [text] * len(sample))) or 0.0
 
     def best(self, candidates: Iterable[str]) -> str:
-        """The best of many completions: all on a sample, those that stay on a larger one, then on all."""
-        left = list(dict.fromkeys(candidates))
-        for sample, stay in self.samples:
-            if len(left) > stay:
-                left = self._top(left, sample, stay)
-        return max(left, key=self.total)
+        """The best of many completions: all are tried on a sample, the best of them on more rows."""
+        remaining = list(dict.fromkeys(candidates))
+        for sample, survivors in self.samples:
+            if len(remaining) > survivors:
+                remaining = self._top(remaining, sample, survivors)
+        return max(remaining, key=self.total)
 
-    def few(self, candidates: Iterable[str], keep: int) -> list[str]:
-        """Those that pay the most on a sample."""
-        return self._top(list(dict.fromkeys(candidates)), self.sample, keep)
+    def top_on_sample(self, candidates: Iterable[str], count: int) -> list[str]:
+        """The `count` candidates that pay the most on the sample."""
+        return self._top(list(dict.fromkeys(candidates)), self.sample, count)
 
-    def _top(self, texts: Sequence[str], rows: Sequence[Row], keep: int) -> list[str]:
-        return sorted(texts, key=lambda text: self.total(text, rows), reverse=True)[:keep]
+    def _top(self, texts: Sequence[str], rows: Sequence[Row], count: int) -> list[str]:
+        return sorted(texts, key=lambda text: self.total(text, rows), reverse=True)[:count]
 
     def composed(self, start: str, answer: str, pool: Sequence[str]) -> str:
-        """The reasoning that is left when sentences are gained and lost for as long as that pays more."""
-        said = [start[first:end] for first, end in sentences(start)]
-        paid = self.total(prompts.render(" ".join(said), answer), self.sample)
+        """A reasoning found step by step: a sentence is added or dropped as long as that pays more."""
+        reasoning_sentences = [start[begin:end] for begin, end in sentences(start)]
+        paid = self.total(prompts.render(" ".join(reasoning_sentences), answer), self.sample)
         while True:
-            changes = [[*said[:n], *said[n + 1 :]] for n in range(len(said))]
-            changes += [[*said, sentence] for sentence in pool if sentence not in said]
+            changes = [
+                [*reasoning_sentences[:n], *reasoning_sentences[n + 1 :]]
+                for n in range(len(reasoning_sentences))
+            ]
+            changes += [
+                [*reasoning_sentences, sentence] for sentence in pool if sentence not in reasoning_sentences
+            ]
             totals = [self.total(prompts.render(" ".join(text), answer), self.sample) for text in changes]
             if not changes or max(totals) <= paid:
-                return " ".join(said)
+                return " ".join(reasoning_sentences)
             paid = max(totals)
-            said = changes[totals.index(paid)]
+            reasoning_sentences = changes[totals.index(paid)]
 
 
 def best_constant(
     search: Search, reasonings: Sequence[str], answers: Sequence[Sequence[str]], reader: Extractor
 ) -> str:
-    """The completion with the highest mean total that was found.
+    """The completion with the highest mean total of all that are tried.
 
-    Candidates are every distinct reasoning of the data, and lists of all findings it names (there, denied,
-    both), each with the two best paid answers; among those are every distinct one and the most frequent
-    labels together. From the best candidate, and from nothing, sentences are then added and dropped.
+    Candidates are every distinct reasoning of the data, and lists of all findings that it names (as present,
+    as absent, both). Each is tried with the two answers that pay most, out of every distinct answer and the
+    most frequent labels together. Then sentences are added to and dropped from the best candidate, and from
+    an empty reasoning.
 
     Args:
         search: Over the rows of the data.
         reasonings: The reference reasoning of every row.
         answers: The reference labels of every row.
-        reader: What tells which findings the references name.
+        reader: The extractor that finds the findings of the references.
     """
     replies = _best_answers(search, answers)
     findings = _findings(reasonings, reader)
     lists = [" ".join(map(form, findings)) for form in (_stated, _denied)]
-    whole = [text for text in (".", *reasonings, *lists, " ".join(lists)) if text]
-    best = search.best(prompts.render(text, reply) for text in whole for reply in replies)
+    whole_reasonings = [text for text in (".", *reasonings, *lists, " ".join(lists)) if text]
+    best = search.best(prompts.render(text, reply) for text in whole_reasonings for reply in replies)
     think, reply = prompts.reference_reasoning(best), prompts.parse(best).answer or ""
     pool = _frequent_sentences(reasonings)
-    pool += [form(name) for name in findings[:_NAMED] for form in (_stated, _denied)]
-    pool = search.few([prompts.render(text, reply) for text in pool], _COMPOSED)
+    pool += [form(name) for name in findings[:_FREQUENT_FINDINGS] for form in (_stated, _denied)]
+    pool = search.top_on_sample([prompts.render(text, reply) for text in pool], _COMPOSED)
     pool = [prompts.reference_reasoning(text) for text in pool]
-    found = [think, *(search.composed(start, reply, pool) for start in (".", think))]
-    return search.best(prompts.render(text, answer) for text in found for answer in replies)
+    reasonings_tried = [think, *(search.composed(start, reply, pool) for start in (".", think))]
+    return search.best(prompts.render(text, answer) for text in reasonings_tried for answer in replies)
 
 
 def frequent(answers: Sequence[Sequence[str]]) -> str:
@@ -125,16 +131,18 @@ def frequent(answers: Sequence[Sequence[str]]) -> str:
 
 
 def _best_answers(search: Search, answers: Sequence[Sequence[str]]) -> list[str]:
-    """The two answers that pay most, whatever the reasoning: by the sum of all rewards, not by the total,
-    which is nothing without a reasoning where rewards are multiplied."""
+    """The two answers that pay most with an empty reasoning.
+
+    They are compared by the sum of all rewards. The total would be 0 where rewards are multiplied.
+    """
 
     def paid(rows: Sequence[Row], answer: str) -> float:
         lines = search.earn(rows, [prompts.render(".", answer)] * len(rows))
         return sum(value or 0.0 for line in lines for value in line["rewards"].values())
 
     best = list(dict.fromkeys(_answers(answers)))
-    for rows, keep in ((search.sample, _LABELS), (search.rows, 2)):
-        best = sorted(best, key=functools.partial(paid, rows), reverse=True)[:keep]
+    for rows, count in ((search.sample, _LABELS), (search.rows, 2)):
+        best = sorted(best, key=functools.partial(paid, rows), reverse=True)[:count]
     return best
 
 

@@ -1,6 +1,6 @@
-"""Texts that a policy might write to be paid without being right. Standard library only.
+"""Texts that a policy might write to earn rewards without being right. Standard library only.
 
-Each function makes one text of another; what such a text earns is measured by `chexphi rewards probe`.
+Each function makes one text from another. `chexphi rewards probe` measures what such a text earns.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "LUL": "RUL", "LLL":
 _OTHER_SIDE = _SIDE | {value: key for key, value in _SIDE.items()}
 _SIDES = re.compile(rf"(?<![^\W_])({'|'.join(_OTHER_SIDE)})(?=(?:wards?)?(?![^\W_]))")
 
-_SEEN = (
+_OBSERVED = (
     "(?:seen|present|identified|visible|visuali[sz]ed|evident|noted|demonstrated|appreciated|detected|"
     "apparent|found|observed|shown)"
 )
 _ADVERB = r"(?:(?:clearly|definite?ly|definitively|readily|currently|now) )?"
-_GONE = "(?:resolved|cleared|disappeared|been (?:removed|pulled out|discontinued|excluded|ruled out))"
+_DISAPPEARED = "(?:resolved|cleared|disappeared|been (?:removed|pulled out|discontinued|excluded|ruled out))"
 _ASSERTED: tuple[tuple[str, str], ...] = (
     (r"\bneither\b", ""),
     (r"\bnor\b", "and"),
-    (r"\b(?:has|have|had) (?:completely |fully |entirely |since |now |also )?" + _GONE, "persists"),
+    (r"\b(?:has|have|had) (?:completely |fully |entirely |since |now |also )?" + _DISAPPEARED, "persists"),
     (r"\b(is|are|was|were) (?:now )?(?:resolved|absent|gone|removed|excluded|ruled out)", r"\1 present"),
     (r"\bno longer\b", "still"),
-    (r"\b(?:cannot|can not) be (" + _ADVERB + _SEEN + r")\b", r"is \1"),
-    (r"\bhas not been (" + _SEEN + r")\b", r"is \1"),
+    (r"\b(?:cannot|can not) be (" + _ADVERB + _OBSERVED + r")\b", r"is \1"),
+    (r"\bhas not been (" + _OBSERVED + r")\b", r"is \1"),
     (r"\b(?:does|do|did) not (?=show|demonstrate|reveal|display|contain|have|see|find)", ""),
     (r"\b(?:fails|failed) to (show|demonstrate|reveal|display|contain)\b", r"\1s"),
     (r"\bcannot\b", "can"),
@@ -52,18 +52,18 @@ _ASSERTED: tuple[tuple[str, str], ...] = (
     (r"\bno (?:other |definite |significant |convincing |obvious |acute )?", ""),
     (r" or ", " and "),
 )
-"""Words of denial and what says the opposite, in the order they are tried; see `terms/context.txt`."""
+"""Words of denial and their opposites, in the order they are tried; see `terms/context.txt`."""
 _ARTICLE = re.compile(r"\b(?:an?|the|some|any|another) $", re.IGNORECASE)
 _DENIALS = ("no ", "no evidence of ")
 
 
 def swap_sides(text: str) -> str:
-    """Left for right and right for left, `left-sided` and `RUL` included; done twice, the text itself.
+    """Swap left and right, also in `left-sided` and `RUL`; doing it twice gives the text itself.
 
     >>> swap_sides("Left-sided effusion, bilateral opacities, nodule in the RUL.")
     'Right-sided effusion, bilateral opacities, nodule in the LUL.'
     """
-    return _SIDES.sub(lambda found: _OTHER_SIDE[found[0]], text)
+    return _SIDES.sub(lambda side: _OTHER_SIDE[side[0]], text)
 
 
 def every_finding(*, denied: bool) -> str:
@@ -73,41 +73,49 @@ def every_finding(*, denied: bool) -> str:
 
 
 def richest_sentence(text: str, extractor: Extractor) -> str:
-    """The sentence of a text whose graph is the largest: alone it is paid the most of the text's reward."""
-    found = [text[start:end] for start, end in sentences(text)] or [text]
-    graphs = extractor.extract(found)
+    """The sentence of a text with the largest graph: alone it earns the largest part of the text's reward."""
+    sentence_texts = [text[start:end] for start, end in sentences(text)] or [text]
+    graphs = extractor.extract(sentence_texts)
     sizes = [len(graph.entities) + len(graph.relations) for graph in graphs]
-    return found[sizes.index(max(sizes))]
+    return sentence_texts[sizes.index(max(sizes))]
 
 
 def flip_polarity(text: str, extractor: Extractor) -> str:
-    """Every finding and device that the text states is denied, and the other way round.
+    """Deny every finding and device that the text states, and state those that it denies.
 
-    A sentence is rewritten in several ways, and the one is taken in which the extractor reads most of its
-    findings as the opposite and all else as before; a sentence without findings stays. The words are not
-    always good English.
+    A sentence is rewritten in several ways. The result is the one in which the extractor reads most findings
+    as the opposite and all else as before. A sentence without findings stays. The words are not always good
+    English.
 
     >>> from chexphi.graph.open import open_extractor
     >>> flip_polarity("There is no nodule or edema. A catheter is seen.", open_extractor("lexicon"))
     'There is nodule and edema. No catheter is seen.'
     """
-    written, end = [], 0
+    text_pieces, end = [], 0
     for start, stop in sentences(text):
-        written += [text[end:start], _flip_sentence(text[start:stop], extractor)]
+        text_pieces += [text[end:start], _flip_sentence(text[start:stop], extractor)]
         end = stop
-    return "".join([*written, text[end:]])
+    return "".join([*text_pieces, text[end:]])
 
 
-def flipped_share(before: Parse, after: Parse) -> tuple[int, int]:
-    """How many of the findings and devices of a text another one gives the opposite polarity alone.
+def flipped_share(parse: Parse, flipped_parse: Parse) -> tuple[int, int]:
+    """How many findings and devices of a text have only the opposite polarity in its flipped text.
 
     Returns:
         (flipped, all): of distinct names with one polarity; those with both have no opposite.
     """
-    stated, now = _findings(before), {mention.entity for mention in after.mentions}
-    names = {(text, label) for text, label in stated if (text, OPPOSITE[label]) not in stated}
-    flipped = sum((text, OPPOSITE[label]) in now and (text, label) not in now for text, label in names)
-    return flipped, len(names)
+    polar_findings, flipped_entities = (
+        _findings(parse),
+        {mention.entity for mention in flipped_parse.mentions},
+    )
+    entities = {
+        (text, label) for text, label in polar_findings if (text, OPPOSITE[label]) not in polar_findings
+    }
+    flipped_count = sum(
+        (text, OPPOSITE[label]) in flipped_entities and (text, label) not in flipped_entities
+        for text, label in entities
+    )
+    return flipped_count, len(entities)
 
 
 def _findings(parse: Parse) -> set[tuple[str, str]]:
@@ -120,35 +128,40 @@ def _flip_sentence(sentence: str, extractor: Extractor) -> str:
         return sentence
     forms = list(dict.fromkeys(_capital(sentence, form) for form in _rewritten(sentence, parse)))
     parses = extractor.parse(forms)
-    scores = [(flipped_share(parse, after)[0], *_kept(parse, after)) for after in parses]
+    scores = [
+        (flipped_share(parse, flipped_parse)[0], *_similarity(parse, flipped_parse))
+        for flipped_parse in parses
+    ]
     return forms[scores.index(max(scores))]
 
 
-def _kept(before: Parse, after: Parse) -> tuple[bool, int]:
-    """Whether anything is another than before, and how much is not: the more, the more it is paid."""
-    old, new = before.graph, after.graph
-    return new != old, len(old.entities & new.entities) + len(old.relations & new.relations)
+def _similarity(parse: Parse, flipped_parse: Parse) -> tuple[bool, int]:
+    """Whether the graph changed, and how much of it is as before: the more, the more the text earns."""
+    graph, flipped_graph = parse.graph, flipped_parse.graph
+    return flipped_graph != graph, len(graph.entities & flipped_graph.entities) + len(
+        graph.relations & flipped_graph.relations
+    )
 
 
 def _rewritten(sentence: str, parse: Parse) -> Iterator[str]:
-    """The sentence with its denials asserted and its statements denied; at last its findings alone."""
+    """The sentence with denials asserted and statements denied; the last form has its findings alone."""
     for denial in _DENIALS:
-        # what is put in stands behind a mark, and is not turned round itself
+        # the mark keeps the denials that are inserted here from being turned into assertions
         yield f"\x00{denial}".join(map(_asserted, _deny(parse, denial).split(f"\x00{denial}")))
     findings = [mention for mention in parse.mentions if mention.label in OPPOSITE]
     yield f"There is {', there is '.join(('no ' if _stated(m) else '') + m.text for m in findings)}."
 
 
 def _deny(parse: Parse, denial: str) -> str:
-    """A denial, behind a mark, before the noun phrase of every finding that is stated."""
+    """Insert a denial, after a mark, before the noun phrase of every finding that is stated."""
     text = parse.text
-    places = {_phrase_start(parse, m) for m in parse.mentions if m.label in OPPOSITE and _stated(m)}
-    for place in sorted(places, reverse=True):
-        article = _ARTICLE.search(text, 0, place)
-        phrase = text[place:]
-        if place == 0 and phrase[1:2].islower():
+    phrase_starts = {_phrase_start(parse, m) for m in parse.mentions if m.label in OPPOSITE and _stated(m)}
+    for start in sorted(phrase_starts, reverse=True):
+        article = _ARTICLE.search(text, 0, start)
+        phrase = text[start:]
+        if start == 0 and phrase[1:2].islower():
             phrase = phrase[:1].lower() + phrase[1:]
-        text = text[: article.start() if article else place] + f"\x00{denial}" + phrase
+        text = text[: article.start() if article else start] + f"\x00{denial}" + phrase
     return text
 
 
@@ -157,24 +170,24 @@ def _stated(mention: Mention) -> bool:
 
 
 def _phrase_start(parse: Parse, mention: Mention) -> int:
-    """First character of the words that stand right before a mention and are mentions themselves."""
+    """Where a mention's noun phrase starts: mentions directly before it belong to the phrase."""
     start = mention.start
-    others = [m for m in parse.mentions if m.end <= start and m.label not in OPPOSITE]
-    for before in reversed(others):
-        if parse.text[before.end : start].strip(" -"):
+    preceding_mentions = [m for m in parse.mentions if m.end <= start and m.label not in OPPOSITE]
+    for preceding_mention in reversed(preceding_mentions):
+        if parse.text[preceding_mention.end : start].strip(" -"):
             break
-        start = before.start
+        start = preceding_mention.start
     return start
 
 
 def _asserted(text: str) -> str:
-    """The text with every word of denial turned round."""
+    """The text with every word of denial replaced by its opposite."""
     for denial, statement in _ASSERTED:
         text = re.sub(denial, statement, text, flags=re.IGNORECASE)
     return re.sub(r"  +", " ", text)
 
 
-def _capital(before: str, after: str) -> str:
-    """Without marks, and with a capital where the sentence had one."""
-    text = after.replace("\x00", "").strip()
-    return text[:1].upper() + text[1:] if before[:1].isupper() else text
+def _capital(sentence: str, rewritten: str) -> str:
+    """The rewritten sentence without marks, with a capital where the sentence had one."""
+    text = rewritten.replace("\x00", "").strip()
+    return text[:1].upper() + text[1:] if sentence[:1].isupper() else text

@@ -12,7 +12,7 @@ from chexphi.schema import InputError, type_shown
 
 
 def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
-    """Rows `{"id", "completion", "solution"}` and what else they have, checked.
+    """Rows `{"id", "completion", "solution"}` with their other fields, checked.
 
     Raises:
         InputError: For the first row that cannot be scored, or a file without rows.
@@ -27,26 +27,28 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def _checked_row(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """A row whose values the rewards can read, its completion and its labels as texts.
+def _checked_row(row: dict[str, Any], location: str) -> dict[str, Any]:
+    """A row whose values the rewards can read, with its completion and its labels as texts.
 
     Raises:
         InputError: If a value is missing, or is of another type; the field is named.
     """
     if missing := next((key for key in ("id", "completion", "solution") if key not in row), None):
-        raise InputError(f'{where} has no "{missing}": a row needs id, completion, solution')
+        raise InputError(f'{location} has no "{missing}": a row needs id, completion, solution')
     if not isinstance(row["solution"], str):
-        raise InputError(f"{where}: solution is {type_shown(row['solution'])}: write the reference as text")
+        raise InputError(
+            f"{location}: solution is {type_shown(row['solution'])}: write the reference as text"
+        )
     if not isinstance(row.get("opened_think", False), bool):
-        raise InputError(f"{where}: opened_think is true or false: repair the row")
+        raise InputError(f"{location}: opened_think is not true or false: repair the row")
     for name in ("id", "group"):
         if isinstance(row.get(name, ""), bool) or not isinstance(row.get(name, ""), str | int):
-            raise InputError(f"{where}: {name} is {type_shown(row[name])}: write a text or a whole number")
+            raise InputError(f"{location}: {name} is {type_shown(row[name])}: write a text or a whole number")
     for name in ("completion_ids", "token_ids"):
         ids = row.get(name) or []
-        if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
-            raise InputError(f"{where}: {name} is not a list of whole numbers: repair or remove it")
-    checked = {**row, "completion": columns.completion_text(row["completion"], where)}
+        if not isinstance(ids, list) or not all(isinstance(token_id, int) for token_id in ids):
+            raise InputError(f"{location}: {name} is not a list of whole numbers: repair or remove it")
+    checked = {**row, "completion": columns.completion_text(row["completion"], location)}
     if "answer" in row:
-        checked["answer"] = columns.row_labels(row["answer"], f"{where}: answer")
+        checked["answer"] = columns.row_labels(row["answer"], f"{location}: answer")
     return checked

@@ -27,18 +27,18 @@ GARBAGE = (
     "<think></think><answer></answer>",
     "<think>lorem ipsum</think><answer>lorem ipsum</answer>",
 )
-"""What has to earn the floor."""
+"""Completions that have to earn the lowest reward."""
 NO_COLUMNS = frozenset(
     {"completion", "completions", "completion_ids", "token_ids", "log_metric", "log_extra"}
 )
-"""Fields of a row that do not go to rewards under their own name: these are arguments of a reward."""
+"""Fields of a row that are not passed on as columns: rewards have arguments of these names."""
 AT_MOST_ONE = (ACCURACY, GRAPH, FORMAT, "think_format_reward")
 """Rewards whose greatest value is 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Rewards as one run has them."""
+    """The rewards of one run."""
 
     fields: RewardFields
     weights: Sequence[float] | None = None
@@ -56,22 +56,23 @@ class Setup:
 
 @dataclasses.dataclass
 class _TrlFields:
-    """What rewards read of TRL's own settings, which stand in the same file."""
+    """The settings of TRL, from the same file, that rewards need."""
 
     reward_weights: list[float] | None = None
     max_completion_length: int | None = None
 
 
 def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: Any) -> Setup:
-    """What the words after `--rewards` say: names, with commas or apart, or config files of `grpo`.
+    """The rewards that `--rewards` names, with their settings.
 
     Args:
-        rewards: Names, or paths of `.yaml`, later ones over earlier ones; none: the default rewards.
-        weights: One a reward.
-        changes: Fields of `RewardFields` that go before the config's; None leaves it.
+        rewards: Names, one or several with commas in a text, or paths of `.yaml` configs of `grpo`, of which
+            later ones override earlier ones. Without any: the default rewards.
+        weights: One for each reward.
+        changes: Fields of `RewardFields` that override the config's; None changes nothing.
 
     Raises:
-        InputError: For settings that no reward can be made of.
+        InputError: For settings that rewards cannot be made of.
     """
     words = [word for text in rewards for word in text.split(",") if word]
     values: dict[str, Any] = {}
@@ -84,39 +85,41 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
     _refuse_near_misses(values, kinds)
     ours = {key: value for key, value in values.items() if key in kinds}
     ours |= {key: value for key, value in changes.items() if value is not None}
-    where = " over ".join(reversed(files)) or "rewards"
-    fields = RewardFields(**field_values.check_values(ours, [RewardFields], where))
+    source = " over ".join(reversed(files)) or "rewards"
+    fields = RewardFields(**field_values.check_values(ours, [RewardFields], source))
     trl: dict[str, Any] = {
         key: values[key] for key in ("reward_weights", "max_completion_length") if key in values
     }
-    beside = _TrlFields(**field_values.check_values(trl, [_TrlFields], where))
-    ranges.check(vars(beside), {"max_completion_length": COUNT}, where)
+    beside = _TrlFields(**field_values.check_values(trl, [_TrlFields], source))
+    ranges.check(vars(beside), {"max_completion_length": COUNT}, source)
     if weights is None and not names:
         weights = beside.reward_weights
-    settings.check(fields, weights, where=where)
-    by_name.check_places(fields.rewards)
+    settings.check(fields, weights, source=source)
+    by_name.check_functions(fields.rewards)
     return Setup(fields, weights, beside.max_completion_length)
 
 
-def _refuse_near_misses(values: Mapping[str, Any], known: Set[str]) -> None:
-    """A config of `grpo` has keys that are no reward's; one that is nearly a reward's is a slip.
+def _refuse_near_misses(values: Mapping[str, Any], known_keys: Set[str]) -> None:
+    """Refuse a key that is nearly the name of a reward's setting: it is a typing error.
+
+    Other keys are accepted, because a config of `grpo` has settings that do not belong to rewards.
 
     Raises:
         InputError: For the first such key.
     """
     for key in values:
-        near = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.85)
-        if key not in known and near:
+        nearest = difflib.get_close_matches(key[:100], known_keys, n=1, cutoff=0.85)
+        if key not in known_keys and nearest:
             raise InputError(
-                f"unknown key {shown(key)} among the rewards' settings: did you mean {near[0]!r}?"
+                f"unknown key {shown(key)} among the rewards' settings: did you mean {nearest[0]!r}?"
             )
 
 
 def numbers(text: str | None) -> list[float] | None:
-    """Weights as they stand after `--weights`.
+    """The numbers of `--weights`.
 
     Raises:
-        InputError: If one is no number.
+        InputError: If one of them is not a number.
     """
     try:
         return None if text is None else [float(word) for word in text.split(",")]
@@ -125,21 +128,23 @@ def numbers(text: str | None) -> list[float] | None:
 
 
 def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequence[Checked]) -> dict[str, Any]:
-    """Score rows, those of a `group` in one call as a trainer would.
+    """Score rows; those of one `group` in one call, as a trainer does.
 
     Returns:
         `n`, `mean` of every reward and of the total, `malformed` by kind, `groups` and
         `groups_without_spread` where rows have a `group`, and `rows` in their order, each with `id`,
         `group`, `status`, `rewards` and `total`.
     """
-    alone = is_original(using.fields.compat)  # its calls know one solution, the first
+    one_row_a_call = is_original(using.fields.compat)  # there a call uses its first solution only
     calls: dict[Any, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
-        calls[("group", row["group"]) if "group" in row else ("row", number if alone else 0)].append(number)
+        calls[("group", row["group"]) if "group" in row else ("row", number if one_row_a_call else 0)].append(
+            number
+        )
     scored: dict[int, dict[str, Any]] = {}
     for numbers in calls.values():
-        found = score_call([rows[number] for number in numbers], using.scheme, rewards)
-        scored.update(zip(numbers, found, strict=True))
+        call_lines = score_call([rows[number] for number in numbers], using.scheme, rewards)
+        scored.update(zip(numbers, call_lines, strict=True))
     lines = [scored[number] for number in range(len(rows))]
     groups = [
         [scored[n]["total"] for n in numbers] for (kind, _), numbers in calls.items() if kind == "group"
@@ -155,7 +160,7 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
 def score_call(
     rows: Sequence[Mapping[str, Any]], scheme: Scheme, rewards: Sequence[Checked]
 ) -> list[dict[str, Any]]:
-    """Each row with its `id`, `status`, `rewards` by name and `total`, all in one call of every reward."""
+    """Each row's `id`, `status`, `rewards` by name and `total`; every reward is called once with all rows."""
     texts = [prompts.text_of(row["completion"]) for row in rows]
     shared = set.intersection(*(set(row) for row in rows)) - NO_COLUMNS
     fields: dict[str, Any] = {key: [row[key] for row in rows] for key in shared}
@@ -173,44 +178,46 @@ def score_call(
             "id": row["id"],
             **({"group": row["group"]} if "group" in row else {}),
             "status": str(prompts.parse(text, opened_think=bool(row.get("opened_think"))).status),
-            "rewards": {name: column[place] for name, column in values.items()},
-            "total": total[place],
+            "rewards": {name: column[position] for name, column in values.items()},
+            "total": total[position],
         }
-        for place, (row, text) in enumerate(zip(rows, texts, strict=True))
+        for position, (row, text) in enumerate(zip(rows, texts, strict=True))
     ]
 
 
 def _means(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, float | None]:
     columns = {name: [line["rewards"][name] for line in lines] for name in names}
     columns["total"] = [line["total"] for line in lines]
-    given = {name: [value for value in column if value is not None] for name, column in columns.items()}
-    return {name: sum(values) / len(values) if values else None for name, values in given.items()}
+    scored_values = {
+        name: [value for value in column if value is not None] for name, column in columns.items()
+    }
+    return {name: sum(values) / len(values) if values else None for name, values in scored_values.items()}
 
 
 def pay_of_references(rewards: Sequence[str]) -> Callable[[Sequence[Example]], dict[str, Any]]:
-    """`check_examples` with the rewards that these words say, which are checked now; see `setup`."""
+    """`check_examples` with the rewards of `--rewards` (see `setup`), whose settings are checked now."""
     return functools.partial(check_examples, using=setup(rewards))
 
 
 def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
-    """What the references of a dataset earn as completions, and what garbage does.
+    """What the references of a dataset earn as completions, and what garbage earns.
 
-    Gold has to earn 1 of every reward that can be scored (of a function of the user's: more than garbage
-    does), garbage has to earn nothing. Penalties, which count tokens, are left out.
+    A reference has to earn 1 of every reward that can be scored, and of a function of the user's more than
+    garbage does. Garbage has to earn nothing. Penalties, which count tokens, are left out.
 
     Returns:
-        `rows` (those with an explanation), `gold` and `garbage` (mean totals), `unscorable` by reward,
-        `below` (ids of rows whose gold earns less than it could) and `above` (of rows whose garbage earns
-        something).
+        `rows` (those with an explanation), `gold` and `garbage` (mean totals), `unscorable` (by reward),
+        `below` (ids of rows whose reference earns less than it could) and `above` (ids of rows whose garbage
+        earns something).
     """
     names = [name for name in using.fields.rewards if name not in PENALTIES]
-    known = using.scheme.weight()
+    weight_of = using.scheme.weight()
     fields = dataclasses.replace(using.fields, rewards=names)
-    using = Setup(fields, [known[name] for name in names], using.max_completion_length)
+    using = Setup(fields, [weight_of[name] for name in names], using.max_completion_length)
     scheme, rewards = using.scheme, using.open()
     rows = [gold_row(example) for example in examples if example.explanation]
     if not rows:
-        raise InputError("no row has an explanation: there is nothing that rewards could be checked on")
+        raise InputError("no row has an explanation: rewards need at least one to be checked with")
     gold = score_call(rows, scheme, rewards)
     garbage = [score_call([row | {"completion": text} for row in rows], scheme, rewards) for text in GARBAGE]
     worst = [max(line["total"] or 0.0 for line in lines) for lines in zip(*garbage, strict=True)]
@@ -226,7 +233,7 @@ def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
 
 
 def gold_row(example: Example) -> dict[str, Any]:
-    """The reference of an example as a completion of it."""
+    """The reference of an example as its own completion."""
     text, labels = example.explanation, list(example.answer)
     if prompts.parse(text).answer is None and gold_answer(text, labels):  # plain text: the reasoning alone
         completion = prompts.render(prompts.reference_reasoning(text), ", ".join(labels))
@@ -237,6 +244,6 @@ def gold_row(example: Example) -> dict[str, Any]:
 
 def _is_best(line: Mapping[str, Any], garbage: float) -> bool:
     values = line["rewards"]
-    least = all(values[name] in (None, 1.0) for name in AT_MOST_ONE if name in values)
-    own = any(name not in AT_MOST_ONE for name in values)
-    return least and (not own or (line["total"] or 0.0) > garbage)
+    known_are_full = all(values[name] in (None, 1.0) for name in AT_MOST_ONE if name in values)
+    has_foreign_reward = any(name not in AT_MOST_ONE for name in values)
+    return known_are_full and (not has_foreign_reward or (line["total"] or 0.0) > garbage)

@@ -1,7 +1,7 @@
-"""What cheating pays: `chexphi rewards probe DATA`.
+"""What cheating earns: `chexphi rewards probe DATA`.
 
-Each configuration of the rewards pays the references, and texts that know no film or twist what is true:
-how much of the references' pay do those get?
+Each configuration of the rewards scores the references, and texts that ignore the film or twist the truth.
+What share of the references' reward do such texts earn?
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "F1": {"match": "f1", "measure": "f1"},
     "answer alone": {"rewards": [ACCURACY]},
 }
-"""What is compared where the user names no configuration: changes of the default."""
+"""The configurations that are compared by default, as changes of the default settings."""
 STEPS = len(MEANINGS) + 2
-"""Progress is told so often for each configuration."""
+"""Steps of the progress bar for each configuration."""
 
 
 class Remembered:
@@ -51,40 +51,40 @@ class Remembered:
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph a text, in order."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._graphs]
-        if new:
-            self._graphs.update(zip(new, self.extractor.extract(new), strict=True))
+        unread_texts = [text for text in dict.fromkeys(texts) if text not in self._graphs]
+        if unread_texts:
+            self._graphs.update(zip(unread_texts, self.extractor.extract(unread_texts), strict=True))
         return [self._graphs[text] for text in texts]
 
 
 def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, Setup]:
-    """The configurations that the words after each `--rewards` say, by those words; none: the shipped ones.
+    """The configurations by name: one for each `--rewards`, or the shipped ones without any.
 
     Args:
-        rewards: Each the names of rewards with commas between them, or a config of `grpo`.
-        changes: Fields of `RewardFields` that go before those of every configuration; None leaves it.
+        rewards: Each is one configuration: names of rewards with commas between them, or a config of `grpo`.
+        changes: Fields of `RewardFields` that override every configuration; None changes nothing.
 
     Raises:
-        InputError: As `offline_scores.setup`, and for a configuration that is given twice.
+        InputError: As in `offline_scores.setup`, and for a configuration that is given twice.
     """
-    if twice := next((word for word in rewards if rewards.count(word) > 1), None):
-        raise InputError(f"--rewards {twice} is given twice: each is one configuration")
+    if repeated := next((word for word in rewards if rewards.count(word) > 1), None):
+        raise InputError(f"--rewards {repeated} is given twice: each is one configuration")
     if rewards:
         return {word: offline_scores.setup([word], None, **changes) for word in rewards}
-    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
-    found = {}
-    for name, own in SHIPPED.items():
-        fields: dict[str, Any] = own | given
-        found[name] = offline_scores.setup(fields.pop("rewards", ()), None, **fields)
-    return found
+    fixed_settings: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
+    setups = {}
+    for name, settings in SHIPPED.items():
+        fields: dict[str, Any] = settings | fixed_settings
+        setups[name] = offline_scores.setup(fields.pop("rewards", ()), None, **fields)
+    return setups
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """References and configurations that can be scored."""
+    """Examples and opened configurations, ready to be scored."""
 
-    known: Sequence[Example]
-    """Rows with an explanation."""
+    examples: Sequence[Example]
+    """Those with an explanation."""
     left_out: int
     setups: Mapping[str, Setup]
     earns: Mapping[str, Earn]
@@ -93,30 +93,30 @@ class Prepared:
 def prepare(examples: Sequence[Example], setups: Mapping[str, Setup]) -> Prepared:
     """Open the rewards and leave out rows without an explanation; nothing is scored yet.
 
-    Penalties count words in place of tokens, for there is no tokenizer.
+    Penalties count words in place of tokens, because there is no tokenizer.
 
     Raises:
         InputError: If fewer than two rows have an explanation, or a reward cannot be opened.
     """
-    known = [example for example in examples if example.explanation]
-    if len(known) < 2:
+    explained = [example for example in examples if example.explanation]
+    if len(explained) < 2:
         raise InputError(
-            f"{len(known)} of {len(examples)} rows have an explanation: give at least 2, for rewards are "
-            "probed with the references of other rows"
+            f"{len(explained)} of {len(examples)} rows have an explanation: give at least 2, because rewards "
+            "are probed with the references of other rows"
         )
     readers: dict[tuple[str, str], Remembered] = {}  # a neural extractor is loaded once
-    for fields in (using.fields for using in setups.values()):
+    for fields in (setup.fields for setup in setups.values()):
         if (fields.extractor, fields.compat) not in readers:
             readers[fields.extractor, fields.compat] = Remembered(by_name.extractor_of(fields))
     earns = {
-        name: _earner(using, readers[using.fields.extractor, using.fields.compat])
-        for name, using in setups.items()
+        name: _earner(setup, readers[setup.fields.extractor, setup.fields.compat])
+        for name, setup in setups.items()
     }
-    return Prepared(known, len(examples) - len(known), setups, earns)
+    return Prepared(explained, len(examples) - len(explained), setups, earns)
 
 
 def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Score the references of a dataset, and what is no reference, under every configuration.
+    """Score the references of a dataset, and every cheat, under every configuration.
 
     Args:
         prepared: From `prepare`.
@@ -125,23 +125,23 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
 
     Returns:
         `rows`, `rows_without_explanation`, `seed`, `flipped` (share of the findings whose polarity the
-        extractor reads as the opposite in the flipped texts) and `configurations`, each with `name`,
-        `settings`, `tried` (constant completions) and `cheats`: `name`, `form`, `rows` (those whose text it
-        changes), and by `total` and reward the means that are `earned`, those of `gold` on the same rows, and
-        their `ratio`. Means and counts alone: no text, no id.
+        extractor reads as the opposite in the flipped texts) and `configurations`. Each of these has `name`,
+        `settings`, `tried` (constant completions) and `cheats`. A cheat has `name`, `form`, `rows` (whose
+        text it changes), and three objects by `total` and reward: the means that are `earned`, those of
+        `gold` on the same rows, and their `ratio`. There are only means and counts: no text, no id.
 
     Raises:
-        InputError: If a reward returns what it may not.
+        InputError: If a reward returns a value that is not allowed.
     """
-    known = prepared.known
+    examples = prepared.examples
     reader = Remembered(open_extractor("lexicon"))
-    rows = [offline_scores.gold_row(example) for example in known]
+    rows = [offline_scores.gold_row(example) for example in examples]
     thinks = [prompts.reference_reasoning(row["completion"]) for row in rows]
     flipped = [cheats.flip_polarity(text, reader) for text in thinks]
-    written = texts(rows, thinks, flipped, [example.question for example in known], reader, seed=seed)
+    other_cheats = texts(rows, thinks, flipped, [example.question for example in examples], reader, seed=seed)
     answers = [row["answer"] for row in rows]
-    found = []
-    for name, using in prepared.setups.items():
+    configurations = []
+    for name, setup in prepared.setups.items():
         earn = prepared.earns[name]
         search = Search(rows, earn, seed=seed)
         constant = best_constant(search, thinks, answers, reader)
@@ -149,33 +149,37 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
         size = len(sentences(prompts.reference_reasoning(constant)))
         forms = {f"{size} sentence{'s' * (size != 1)}": [constant] * len(rows)}
         best = Cheat("best constant", forms, range(len(rows)))
-        measured = measure(rows, [best, *written], earn, step)
-        settings = dataclasses.asdict(using.fields) | {"weights": list(using.weights or ())}
-        found.append({"name": name, "settings": settings, "tried": search.tried, "cheats": measured})
+        measured = measure(rows, [best, *other_cheats], earn, step)
+        settings = dataclasses.asdict(setup.fields) | {"weights": list(setup.weights or ())}
+        configurations.append({"name": name, "settings": settings, "tried": search.tried, "cheats": measured})
     return {
         "rows": len(rows),
         "rows_without_explanation": prepared.left_out,
         "seed": seed,
         "flipped": _share_flipped(thinks, flipped, reader),
-        "configurations": found,
+        "configurations": configurations,
     }
 
 
 def measure(
-    rows: Sequence[Row], written: Sequence[Cheat], earn: Earn, step: Callable[[], None]
+    rows: Sequence[Row], probed_cheats: Sequence[Cheat], earn: Earn, step: Callable[[], None]
 ) -> list[dict[str, Any]]:
-    """What the references and each cheat earn; where a cheat changes no row it has no means."""
+    """What the references and each cheat earn; a cheat that changes no row has no means."""
     gold = earn(rows, [row["completion"] for row in rows])
     step()
-    found = [{"name": "gold", "form": "", "rows": len(rows)} | _compared(gold, gold)]
-    for cheat in written:
-        on = [rows[n] for n in cheat.places]
-        paid = {form: earn(on, [texts[n] for n in cheat.places]) for form, texts in cheat.forms.items() if on}
-        form = max(paid, key=lambda form: _means(paid[form])["total"] or 0.0, default="")
-        means = _compared(paid.get(form, []), [gold[n] for n in cheat.places])
-        found.append({"name": cheat.name, "form": form, "rows": len(on)} | means)
+    measured = [{"name": "gold", "form": "", "rows": len(rows)} | _compared(gold, gold)]
+    for cheat in probed_cheats:
+        cheat_rows = [rows[n] for n in cheat.row_indices]
+        lines_of_form = {
+            form: earn(cheat_rows, [texts[n] for n in cheat.row_indices])
+            for form, texts in cheat.forms.items()
+            if cheat_rows
+        }
+        form = max(lines_of_form, key=lambda form: _means(lines_of_form[form])["total"] or 0.0, default="")
+        means = _compared(lines_of_form.get(form, []), [gold[n] for n in cheat.row_indices])
+        measured.append({"name": cheat.name, "form": form, "rows": len(cheat_rows)} | means)
         step()
-    return found
+    return measured
 
 
 def _compared(lines: Sequence[Line], gold: Sequence[Line]) -> dict[str, Any]:
@@ -195,10 +199,10 @@ def _means(lines: Sequence[Line]) -> dict[str, float | None]:
     }
 
 
-def _earner(using: Setup, reader: Extractor) -> Earn:
-    """What completions earn under one configuration; with compat original each row is a call of its own."""
-    rewards, alone = using.open(reader), is_original(using.fields.compat)
-    counts_tokens = any(name in PENALTIES for name in using.fields.rewards)
+def _earner(setup: Setup, reader: Extractor) -> Earn:
+    """A function that scores completions under one configuration; with compat original, row by row."""
+    rewards, one_row_a_call = setup.open(reader), is_original(setup.fields.compat)
+    counts_tokens = any(name in PENALTIES for name in setup.fields.rewards)
     numbers: dict[str, int] = {}
 
     def filled(row: Row, text: str) -> Row:
@@ -206,15 +210,15 @@ def _earner(using: Setup, reader: Extractor) -> Earn:
         return row | {"completion": text} | ({"token_ids": words} if counts_tokens else {})
 
     def earn(rows: Sequence[Row], texts: Sequence[str]) -> list[Line]:
-        given = list(map(filled, rows, texts))
-        calls = [[row] for row in given] if alone else [given]
-        return [line for call in calls for line in offline_scores.score_call(call, using.scheme, rewards)]
+        filled_rows = list(map(filled, rows, texts))
+        calls = [[row] for row in filled_rows] if one_row_a_call else [filled_rows]
+        return [line for call in calls for line in offline_scores.score_call(call, setup.scheme, rewards)]
 
     return earn
 
 
-def _share_flipped(before: Sequence[str], after: Sequence[str], reader: Extractor) -> float | None:
-    pairs = zip(reader.parse(list(before)), reader.parse(list(after)), strict=True)
-    counts = [cheats.flipped_share(first, second) for first, second in pairs]
-    stated = sum(count for _, count in counts)
-    return sum(flipped for flipped, _ in counts) / stated if stated else None
+def _share_flipped(texts: Sequence[str], flipped_texts: Sequence[str], reader: Extractor) -> float | None:
+    pairs = zip(reader.parse(list(texts)), reader.parse(list(flipped_texts)), strict=True)
+    counts = [cheats.flipped_share(parse, flipped_parse) for parse, flipped_parse in pairs]
+    findings = sum(count for _, count in counts)
+    return sum(flipped for flipped, _ in counts) / findings if findings else None

@@ -1,4 +1,4 @@
-"""The completions of `chexphi rewards probe`: they know no film, or twist what is true."""
+"""The completions of `chexphi rewards probe`: they ignore the film, or twist the truth."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MEANINGS = {
     "a sentence 10 times": "the sentence of the reference that says the most, ten times; its answer",
     "another row's reasoning": "the right answer behind the reasoning of another row",
 }
-"""What each cheat writes; where the reference is twisted the right answer stays."""
+"""What each cheat writes; where the reference is twisted, the right answer stays."""
 TIMES = 10
 """How often a sentence is repeated."""
 
 
 @dataclass(frozen=True)
 class Cheat:
-    """Completions that are not the reference, one a row."""
+    """Completions that are not the reference, one for each row."""
 
     name: str
     forms: Mapping[str, Sequence[str]]
-    """Wordings, each with its text a row; the one that is paid the most counts."""
-    places: Sequence[int]
+    """Wording -> a text for each row; the wording that earns the most counts."""
+    row_indices: Sequence[int]
     """The rows whose text it changes."""
 
 
@@ -47,12 +47,12 @@ def texts(
     *,
     seed: int,
 ) -> list[Cheat]:
-    """All cheats that do not depend on the rewards; where a reasoning is twisted its right answer stays."""
+    """All cheats that do not depend on the rewards; where a reasoning is twisted, its right answer stays."""
     golds = [row["completion"] for row in rows]
     answers = [", ".join(row["answer"]) for row in rows]
     usual = frequent([row["answer"] for row in rows])
-    count, everything = len(rows), range(len(rows))
-    other = derangement(count, random.Random(seed))
+    count, all_rows = len(rows), range(len(rows))
+    row_permutation = derangement(count, random.Random(seed))
     present, absent = cheats.every_finding(denied=False), cheats.every_finding(denied=True)
 
     def same(think: str) -> list[str]:
@@ -62,25 +62,25 @@ def texts(
         return list(map(prompts.render, reasonings, answers))
 
     def changed(twisted: Sequence[str]) -> list[int]:
-        return [n for n in everything if twisted[n] != thinks[n]]
+        return [n for n in all_rows if twisted[n] != thinks[n]]
 
     swapped = list(map(cheats.swap_sides, thinks))
     repeated = [" ".join([cheats.richest_sentence(text, reader)] * TIMES) for text in thinks]
     lists = {"present": same(present), "absent": same(absent), "both": same(f"{present} {absent}")}
     return [
-        Cheat("usual answer alone", {"empty": same(""), "a point": same(".")}, everything),
-        Cheat("every finding", lists, everything),
-        Cheat("question repeated", {"": [prompts.render(text, usual) for text in questions]}, everything),
+        Cheat("usual answer alone", {"empty": same(""), "a point": same(".")}, all_rows),
+        Cheat("every finding", lists, all_rows),
+        Cheat("question repeated", {"": [prompts.render(text, usual) for text in questions]}, all_rows),
         Cheat("polarity flipped", {"": answered(flipped)}, changed(flipped)),
         Cheat("sides swapped", {"": answered(swapped)}, changed(swapped)),
-        Cheat("another row's gold", {"": [golds[n] for n in other]}, everything),
+        Cheat("another row's gold", {"": [golds[n] for n in row_permutation]}, all_rows),
         Cheat("a sentence 10 times", {"": answered(repeated)}, changed(repeated)),
-        Cheat("another row's reasoning", {"": answered([thinks[n] for n in other])}, everything),
+        Cheat("another row's reasoning", {"": answered([thinks[n] for n in row_permutation])}, all_rows),
     ]
 
 
 def derangement(count: int, rng: random.Random) -> list[int]:
-    """A permutation that leaves nothing at its place: one cycle through all of at least two."""
+    """A random permutation in which no element keeps its position: one cycle through all, at least two."""
     order = list(range(count))
     rng.shuffle(order)
     follows = dict(zip(order, [*order[1:], order[0]], strict=True))

@@ -1,6 +1,6 @@
 """A reward by its name: ours, TRL's, RadEval's or a function of the user's.
 
-Libraries are loaded by name, where a reward of theirs is asked for.
+A library is loaded only when a reward of it is named.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from chexphi.schema import InputError
 
 
 def extractor_of(fields: RewardFields) -> Extractor:
-    """What reads the graphs; with `compat` original the neural extractor reads texts as the original does."""
+    """The extractor of these settings; with `compat: original` the neural one cuts texts as the original."""
     if is_original(fields.compat) and fields.extractor.startswith("rexkg:"):
         return open_extractor(fields.extractor, compat="original")
     return open_extractor(fields.extractor)
 
 
-def check_places(names: Iterable[str]) -> None:
-    """Refuse functions and libraries that are not there, before long work starts.
+def check_functions(names: Iterable[str]) -> None:
+    """Refuse functions and libraries that do not exist, before long work starts.
 
     Raises:
-        InputError: For the first one.
+        InputError: For the first of them.
     """
     for name in names:
         if name.startswith("radeval:"):
@@ -56,11 +56,11 @@ def open_rewards(
     Args:
         fields: Settings that `settings.check` accepts.
         extractor: What reads graphs.
-        end_token_ids: A completion whose ids end otherwise is truncated.
+        end_token_ids: A completion whose last id is another one is truncated.
         max_completion_length: In tokens; `soft_overlong` needs it.
 
     Raises:
-        InputError: For a function that is not there, or a library that is not installed.
+        InputError: For a function that does not exist, or a library that is not installed.
     """
     ends = frozenset(end_token_ids)
     return [
@@ -73,23 +73,33 @@ def trainer_rewards(
 ) -> tuple[list[Any], list[float] | None]:
     """The functions that TRL's trainer takes, and their weights: one by one, or combined as one.
 
-    A combined reward comes first, then its parts with weight 0, then the penalties, which are added to it.
+    A combined reward comes first, then its members with weight 0, then the penalties, which are added.
     """
     if fields.combine == "sum":
         return list(rewards), None if weights is None else list(weights)
     scheme = scheme_of(fields, weights)
-    known = scheme.weight()
-    joined = [reward for reward in rewards if reward.__name__ not in PENALTIES]
-    beside = [reward for reward in rewards if reward.__name__ in PENALTIES]
-    names = tuple(reward.__name__ for reward in joined)
-    inner = dataclasses.replace(scheme, rewards=names, weights=tuple(known[name] for name in names))
-    combined = Combined(joined, inner)
-    added = [known[reward.__name__] for reward in beside]
-    return [combined, *combined.parts(), *beside], [1.0, *(0.0 for _ in joined), *added]
+    weight_of = scheme.weight()
+    combined_rewards = [reward for reward in rewards if reward.__name__ not in PENALTIES]
+    penalties = [reward for reward in rewards if reward.__name__ in PENALTIES]
+    names = tuple(reward.__name__ for reward in combined_rewards)
+    combined_scheme = dataclasses.replace(
+        scheme, rewards=names, weights=tuple(weight_of[name] for name in names)
+    )
+    combined = Combined(combined_rewards, combined_scheme)
+    penalty_weights = [weight_of[reward.__name__] for reward in penalties]
+    return [combined, *combined.parts(), *penalties], [
+        1.0,
+        *(0.0 for _ in combined_rewards),
+        *penalty_weights,
+    ]
 
 
 def _open(
-    name: str, fields: RewardFields, extractor: Extractor, ends: frozenset[int], longest: int | None
+    name: str,
+    fields: RewardFields,
+    extractor: Extractor,
+    ends: frozenset[int],
+    max_completion_length: int | None,
 ) -> Callable[..., Any]:
     if name in (ACCURACY, GRAPH) and is_original(fields.compat):
         return _original(name, fields, extractor)
@@ -107,10 +117,10 @@ def _open(
     if name == "repetition":
         return _counting_tokens(name, trl.get_repetition_penalty_reward(fields.repetition_ngram, -1.0))
     if name == "soft_overlong":
-        if longest is None:
+        if max_completion_length is None:
             raise InputError(f"reward {name} needs max_completion_length: set it, or leave the reward out")
-        cache = max(1, round(fields.soft_overlong_share * longest))
-        return _counting_tokens(name, trl.get_soft_overlong_punishment(longest, cache))
+        cache = max(1, round(fields.soft_overlong_share * max_completion_length))
+        return _counting_tokens(name, trl.get_soft_overlong_punishment(max_completion_length, cache))
     return functools.partial(_as_conversations, trl.think_format_reward)
 
 
@@ -140,12 +150,12 @@ def _counting_tokens(name: str, function: Callable[..., Any]) -> Callable[..., A
 
 
 def find_callable(name: str) -> Callable[..., Any]:
-    """What `package.module:callable` names; modules of the working folder are found too.
+    """The function that `package.module:callable` names; modules of the working folder are found too.
 
     Raises:
-        InputError: If there is no such module, or nothing to call in it.
+        InputError: If there is no such module, or it has no such function.
     """
-    module_name, _, path = name.partition(":")
+    module_name, _, attribute_path = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
@@ -156,9 +166,9 @@ def find_callable(name: str) -> Callable[..., Any]:
         raise InputError(f"reward {name}: there is no module {error.name}: check its name") from None
     except ValueError:
         raise InputError(f"reward {name} names no module: write package.module:callable") from None
-    found: Any = module
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise InputError(f"reward {name}: {module_name} has no function {path!r}: check its name")
-    return found
+    target: Any = module
+    for attribute in attribute_path.split("."):
+        target = getattr(target, attribute, None)
+    if not callable(target):
+        raise InputError(f"reward {name}: {module_name} has no function {attribute_path!r}: check its name")
+    return target

@@ -1,8 +1,8 @@
-"""The rewards of this package as plain TRL callables (also what ms-swift and veRL wrap).
+"""The rewards of this package as plain TRL callables, which the plugins for ms-swift and veRL wrap too.
 
-Row *i* is scored against reference *i* alone, reasoning against reasoning alone. A malformed
-completion earns 0 and is counted by kind; a row that cannot be scored is `None`; a crash stays a crash.
-A column of a wrong type is an `InputError` that names the row.
+Row *i* is scored against reference *i* alone, and reasoning against reasoning alone. A malformed completion
+earns 0 and is counted by kind. A row that cannot be scored is `None`. An error of the code is not caught. A
+column of a wrong type is an `InputError` that names the row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LogMetric = Callable[[str, float], None]
 def truncated(
     completion_ids: Sequence[Sequence[int]] | None, end_token_ids: frozenset[int], count: int
 ) -> list[bool]:
-    """Which completions hit the length limit; none where the ids or the end tokens are not known."""
+    """Whether each completion hit the length limit; False where the ids or the end tokens are not known."""
     if completion_ids is None or not end_token_ids:
         return [False] * count
     return [not ids or ids[-1] not in end_token_ids for ids in completion_ids]
@@ -41,12 +41,14 @@ def texts_of(
     opened_think: Sequence[bool | None] | None,
     columns: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """The text of every completion, with the `<think>` that its prompt ended in.
+    """The text of every completion, which begins with `<think>` where its prompt ended in one.
 
     Args:
         completions: Texts, or conversations whose last message is the completion.
-        opened_think: The column of that name: whether a row's prompt ended in an open `<think>`, as
-            `chexphi.prompts.opens_think` says of a rendered one. A row without a value, or no column: no.
+        opened_think: The column of that name: whether a row's prompt ended in an open `<think>`
+            (`chexphi.prompts.opens_think` tells). A row without a value counts as false, as do all rows
+            without the column.
+        columns: The other columns, of which `id` names rows in messages.
     """
     column = read.flags("opened_think", opened_think, len(completions), columns or {})
     return [
@@ -62,37 +64,40 @@ def parsed_batch(
     opened_think: Sequence[bool | None] | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> list[Parsed]:
-    """Every completion parsed, those that hit the length limit as truncated.
+    """Every completion parsed; those that hit the length limit have the status `truncated`.
 
     Raises:
-        InputError: For a completion that is neither text nor chat messages; `columns` has its `id`.
+        InputError: For a completion that is neither text nor chat messages. The message names the row.
     """
     texts = texts_of(read.completion_texts(completions, columns or {}), opened_think, columns)
     if completion_ids is not None:
         completion_ids = read.column("completion_ids", completion_ids, len(texts))
-    cut = truncated(completion_ids, end_token_ids, len(texts))
+    truncation = truncated(completion_ids, end_token_ids, len(texts))
     if texts and all(map(prompts.closes_first, texts)):
         _warn_opened_think()
-    return [prompts.parse(text, truncated=short) for text, short in zip(texts, cut, strict=True)]
+    return [
+        prompts.parse(text, truncated=is_truncated)
+        for text, is_truncated in zip(texts, truncation, strict=True)
+    ]
 
 
 @functools.cache  # once a process
 def _warn_opened_think() -> None:
     logger.warning(
-        "completions close <think> without opening it, and count as malformed: if the chat template ends "
-        "prompts in <think>, say so with a column opened_think that is true in every row"
+        "completions close <think> without opening it and count as malformed: if the chat template ends "
+        "prompts in <think>, add a column opened_think that is true in every row"
     )
 
 
 def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> None:
-    """The share of each malformed kind, and the mean length of the reasoning in words."""
+    """Log the share of each malformed kind, and the mean length of the reasoning in words."""
     if log_metric is None or not parsed:
         return
-    kinds = Counter(part.status for part in parsed)
+    kinds = Counter(completion.status for completion in parsed)
     for kind in ParseStatus:
         if kind is not ParseStatus.ok:
             log_metric(f"malformed/{kind}", kinds[kind] / len(parsed))
-    log_metric("reasoning/words", sum(part.words for part in parsed) / len(parsed))
+    log_metric("reasoning/words", sum(completion.words for completion in parsed) / len(parsed))
 
 
 class AccuracyReward:
@@ -124,30 +129,33 @@ class AccuracyReward:
         Args:
             completions: Texts, or conversations whose last message is the completion.
             solution: The reference explanation of each row; needed where `answer` is absent.
-            answer: The reference labels of each row, texts or numbers, one or a list; read from `solution`
-                where a row has none.
-            completion_ids: The sampled ids; one that ends without an end token is truncated.
-            log_metric: TRL's hook; receives the share of each malformed kind and the length.
+            answer: The reference labels of each row: a text, a number, or a list of them. For a row without
+                labels they are read from `solution`.
+            completion_ids: The sampled ids. A completion that does not end in an end token is truncated.
+            log_metric: TRL's hook; it gets the share of each malformed kind and the length.
             opened_think: Whether each row's prompt ended in an open `<think>`; see `texts_of`.
-            columns: The others; `id` names rows.
+            columns: The other columns, of which `id` names rows in messages.
 
         Raises:
             InputError: For a value of a wrong type, or a column of another length; it names the row.
         """
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
         golds = read.answer_labels(answer, len(parsed), columns)
-        given = [None] * len(parsed) if solution is None and answer is not None else solution
-        references = read.solution_texts(given, len(parsed), columns)
+        solutions = [None] * len(parsed) if solution is None and answer is not None else solution
+        references = read.solution_texts(solutions, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         return [
-            accuracy(part, gold_answer(reference, gold), self.rule)
-            for part, reference, gold in zip(parsed, references, golds, strict=True)
+            accuracy(completion, gold_answer(reference, gold), self.rule)
+            for completion, reference, gold in zip(parsed, references, golds, strict=True)
         ]
 
 
 class GraphReward:
-    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`), times the share
-    of the reference's claims that are not contradicted, over the times that a statement is made (ours)."""
+    """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`).
+
+    Ours on top, by default: the share of the reference's claims that are not contradicted is a factor, and a
+    statement that is repeated divides the reward by the number of times.
+    """
 
     __name__ = "external_kg_jac"
 
@@ -164,17 +172,21 @@ class GraphReward:
         self._references: dict[str, Graph] = {}
 
     def _reference_graphs(self, solutions: Sequence[str]) -> list[Graph]:
-        new = [text for text in dict.fromkeys(solutions) if text not in self._references]
-        if new:
-            graphs = self.extractor.extract([prompts.reference_reasoning(text) for text in new])
-            self._references.update(zip(new, graphs, strict=True))
-        return [self._references[text] for text in solutions]
+        new_solutions = [
+            solution for solution in dict.fromkeys(solutions) if solution not in self._references
+        ]
+        if new_solutions:
+            graphs = self.extractor.extract(
+                [prompts.reference_reasoning(solution) for solution in new_solutions]
+            )
+            self._references.update(zip(new_solutions, graphs, strict=True))
+        return [self._references[solution] for solution in solutions]
 
     def _graphs(self, parsed: Sequence[Parsed]) -> list[Graph]:
-        thinks = [reasoning(part) for part in parsed]
+        thinks = [reasoning(completion) for completion in parsed]
         distinct = list(dict.fromkeys(thinks))
-        found = dict(zip(distinct, self.extractor.extract(distinct), strict=True))
-        return [found[think] for think in thinks]
+        graph_of = dict(zip(distinct, self.extractor.extract(distinct), strict=True))
+        return [graph_of[think] for think in thinks]
 
     def __call__(
         self,
@@ -187,23 +199,29 @@ class GraphReward:
     ) -> list[float | None]:
         """Rewards of a batch, one a row; None where the reference has no graph.
 
-        Arguments and errors as above.
+        Arguments and errors are those of `AccuracyReward.__call__`.
         """
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
-        references = read.solution_texts(solution, len(parsed), columns)
+        solutions = read.solution_texts(solution, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
-        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(references), references, strict=True)
+        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solutions), solutions, strict=True)
         scores = [
-            score_graph(part, graph, known, self.rule, written=prompts.reference_reasoning(text))
-            for part, graph, known, text in rows
+            score_graph(
+                completion,
+                graph,
+                reference,
+                self.rule,
+                reference_reasoning=prompts.reference_reasoning(solution),
+            )
+            for completion, graph, reference, solution in rows
         ]
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
             for name, counts in (("entity", total.entities), ("relation", total.relations)):
                 log_metric(f"graph/{name}_precision", counts.precision)
                 log_metric(f"graph/{name}_recall", counts.recall)
-            agreed = [s.agreement for s in scores if s.agreement is not None]
-            log_metric("graph/contradicted", 1 - sum(agreed) / len(agreed) if agreed else 0.0)
+            agreements = [s.agreement for s in scores if s.agreement is not None]
+            log_metric("graph/contradicted", 1 - sum(agreements) / len(agreements) if agreements else 0.0)
         return [s.value for s in scores]
 
 
@@ -223,7 +241,7 @@ class FormatReward:
         opened_think: Sequence[bool | None] | None = None,
         **columns: Any,
     ) -> list[float]:
-        """Rewards of a batch, one a row; arguments and errors as above."""
+        """Rewards of a batch, one a row; arguments and errors are those of `AccuracyReward.__call__`."""
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
         _log_outcomes(parsed, log_metric)
-        return [float(part.status is ParseStatus.ok) for part in parsed]
+        return [float(completion.status is ParseStatus.ok) for completion in parsed]

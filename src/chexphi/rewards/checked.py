@@ -1,4 +1,4 @@
-"""What stands around every reward of a run: a reward that fails or returns nonsense stops it, in words."""
+"""A check around every reward: one that fails or returns nonsense stops the run with one sentence."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from chexphi.schema import InputError
 
 
 class RewardError(RuntimeError):
-    """A reward raised; says which row, and where in the code. Its own error is the context, not shown.
+    """A reward raised an error. The message says for which row, and at which lines of the code.
 
-    The message of a reward's error may hold the completion or the reference, so that neither the message nor
-    a traceback with it is printed or logged.
+    The reward's own message may hold the completion or the reference. So neither that message nor a traceback
+    with it is printed or logged.
     """
 
 
 class Checked:
-    """A reward under its public name, whose every value is a finite number or a None that may be one.
+    """A reward under its public name. Each value is a finite number, or None where None is allowed.
 
-    None says that the *reference* cannot be scored, so it holds for all completions of a row or for none:
-    TRL counts it as 0 where another reward has a value, which would pay the others of its group.
+    None says that the *reference* cannot be scored, so it holds for all completions of a row or for none of
+    them. TRL counts None as 0 where another reward has a value, which would change the pay of its group.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
@@ -37,11 +37,11 @@ class Checked:
 
         Raises:
             RewardError: If the reward raises; it names the row.
-            InputError: If it returns another number of values, one that is no finite number, or None for
-                some completions of a row only.
+            InputError: If it returns another number of values, a value that is not a finite number, or None
+                for some completions of a row only.
         """
         try:
-            found = self._call(completions, columns)
+            values = self._call(completions, columns)
         except InputError:
             raise
         except Exception as error:
@@ -50,14 +50,14 @@ class Checked:
                 f"reward {self.__name__} raised {type(error).__name__} on {row} ({_lines(error)}): its "
                 "message may hold patients' texts and is not shown, call the reward on that row to read it"
             ) from None
-        return checked_values(self.__name__, found, len(completions), columns)
+        return checked_values(self.__name__, values, len(completions), columns)
 
     def _call(self, completions: Sequence[Any], columns: Mapping[str, Any]) -> Any:
-        found = self.function(completions=completions, **columns)
-        return asyncio.run(found) if inspect.iscoroutine(found) else found
+        values = self.function(completions=completions, **columns)
+        return asyncio.run(values) if inspect.iscoroutine(values) else values
 
     def _culprit(self, completions: Sequence[Any], columns: Mapping[str, Any]) -> str:
-        """The row that raises alone, by its id."""
+        """The id of the row for which the reward raises when it is called with this row alone."""
         count = len(completions)
         for row in range(count):
             try:
@@ -68,7 +68,7 @@ class Checked:
 
 
 def _lines(error: Exception) -> str:
-    """The lines that led to an error, from the reward's own on; of a long way the first and the last."""
+    """The code lines that led to an error, beginning in the reward; of many lines the first and last two."""
     frames = traceback.extract_tb(error.__traceback__)
     steps = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename != __file__]
     short = steps if len(steps) <= 4 else [*steps[:2], "…", *steps[-2:]]
@@ -76,36 +76,38 @@ def _lines(error: Exception) -> str:
 
 
 def _one_row(columns: Mapping[str, Any], row: int, count: int) -> dict[str, Any]:
-    one: dict[str, Any] = {}
+    row_columns: dict[str, Any] = {}
     for name, value in columns.items():
         if name in ("log_metric", "log_extra"):
-            one[name] = _silent
+            row_columns[name] = _silent
         else:
-            one[name] = value[row : row + 1] if isinstance(value, list) and len(value) == count else value
-    return one
+            row_columns[name] = (
+                value[row : row + 1] if isinstance(value, list) and len(value) == count else value
+            )
+    return row_columns
 
 
 def _silent(*args: Any) -> None:
-    """Logs nothing."""
+    """Log nothing."""
 
 
 def row_name(row: int, columns: Mapping[str, Any]) -> str:
-    """How a row is named: by its id, else by its place in the batch."""
+    """A row's name in messages: its id, else its position in the batch."""
     ids = columns.get("id")
     return f"row {row + 1} of the batch" if ids is None or len(ids) <= row else f"row {ids[row]}"
 
 
-def checked_values(name: str, found: Any, count: int, columns: Mapping[str, Any]) -> list[float | None]:
-    """What a reward returned, as one float or None a row.
+def checked_values(name: str, returned: Any, count: int, columns: Mapping[str, Any]) -> list[float | None]:
+    """The values that a reward returned, as one float or None a row.
 
     Raises:
-        InputError: As `Checked` says.
+        InputError: As in `Checked.__call__`.
     """
-    if not isinstance(found, Iterable) or isinstance(found, str | Mapping):
+    if not isinstance(returned, Iterable) or isinstance(returned, str | Mapping):
         raise InputError(
-            f"reward {name} returned {type(found).__name__}: let it return a list of one number a completion"
+            f"reward {name} returned {type(returned).__name__}: let it return a list, one number a completion"
         )
-    values = list(found)
+    values = list(returned)
     if len(values) != count:
         raise InputError(
             f"reward {name} returned {len(values)} values for {count} completions: let it return one each"
@@ -115,15 +117,15 @@ def checked_values(name: str, found: Any, count: int, columns: Mapping[str, Any]
     return numbers
 
 
-def _number(name: str, value: Any, where: str) -> float | None:
+def _number(name: str, value: Any, row_label: str) -> float | None:
     if value is None:
         return None
     if not hasattr(value, "__float__"):
-        raise InputError(f"reward {name} is {type(value).__name__} for {where}: let it return numbers")
+        raise InputError(f"reward {name} is {type(value).__name__} for {row_label}: let it return numbers")
     number = float(value)
     if not math.isfinite(number):
         raise InputError(
-            f"reward {name} is {number} for {where}: let it return a finite number, or None for every "
+            f"reward {name} is {number} for {row_label}: let it return a finite number, or None for every "
             "completion of a row whose reference cannot be scored"
         )
     return number
@@ -131,9 +133,9 @@ def _number(name: str, value: Any, where: str) -> float | None:
 
 def _check_none(name: str, numbers: Sequence[float | None], columns: Mapping[str, Any]) -> None:
     references = columns.get("id") or columns.get("solution") or range(len(numbers))
-    first: dict[Any, bool] = {}
+    is_none_of: dict[Any, bool] = {}
     for row, (reference, number) in enumerate(zip(references, numbers, strict=True)):
-        if first.setdefault(reference, number is None) != (number is None):
+        if is_none_of.setdefault(reference, number is None) != (number is None):
             raise InputError(
                 f"reward {name} is None for some completions of {row_name(row, columns)} and a number for "
                 "others: None may depend on the reference alone, give a malformed completion a number"
@@ -141,24 +143,24 @@ def _check_none(name: str, numbers: Sequence[float | None], columns: Mapping[str
 
 
 class Combined:
-    """Several rewards as one callable that returns their total; `parts` are its members beside it.
+    """Several rewards as one callable that returns their total; `parts` gives each of them for the log.
 
-    Where the rewards are summed TRL takes them one by one instead.
+    It is not used where the rewards are summed: TRL then takes them one by one.
     """
 
     def __init__(self, members: Sequence[Checked], scheme: Scheme) -> None:
         self.__name__ = str(scheme.combine)
         self.members, self.scheme = members, scheme
-        self._last: tuple[Sequence[Any], dict[str, list[float | None]]] = ((), {})
+        self._last_call: tuple[Sequence[Any], dict[str, list[float | None]]] = ((), {})
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """The totals of a batch, one a row.
 
         Raises:
-            InputError: As `Checked`, and for a reward that the scheme cannot combine.
+            InputError: As in `Checked.__call__`, and for a reward that the scheme cannot combine.
         """
         values = {member.__name__: member(completions=completions, **columns) for member in self.members}
-        self._last = completions, values
+        self._last_call = completions, values
         return totals(self.scheme, values, len(completions), columns)
 
     def parts(self) -> list[Part]:
@@ -166,14 +168,16 @@ class Combined:
         return [Part(member.__name__, self) for member in self.members]
 
     def part(self, name: str, completions: Sequence[Any]) -> list[float | None]:
-        """What a member said of the batch that has just been combined."""
-        last, values = self._last
-        assert last is completions, "the parts of a combined reward are asked for after its total"
+        """The values of a member for the batch whose totals were computed last."""
+        completions_of_total, values = self._last_call
+        assert completions_of_total is completions, (
+            "a part of a combined reward needs the total to be computed first"
+        )
         return values[name]
 
 
 class Part:
-    """One member of a combined reward, as it was computed for the total."""
+    """One member of a combined reward; it returns the values that were computed for the total."""
 
     def __init__(self, name: str, combined: Combined) -> None:
         self.__name__ = name
@@ -189,12 +193,12 @@ def totals(
     """The total of each row of a batch.
 
     Raises:
-        InputError: For a reward that the scheme cannot combine; it names the row.
+        InputError: For a reward that the scheme cannot combine. The message names the row.
     """
-    found = []
+    row_totals = []
     for row in range(count):
         try:
-            found.append(scheme.total({name: column[row] for name, column in values.items()}))
+            row_totals.append(scheme.total({name: column[row] for name, column in values.items()}))
         except ValueError as error:
             raise InputError(f"{row_name(row, columns)}: {error}") from None
-    return found
+    return row_totals

@@ -1,6 +1,6 @@
-"""The columns of a batch as rewards need them: texts and labels, or one sentence that names the row.
+"""The columns of a batch as rewards need them: texts and labels. A wrong value is refused with its row.
 
-None and NaN are a missing value: such a reference cannot be scored. A value of a wrong type is refused.
+None and NaN are missing values: a reference without a value cannot be scored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def column(name: str, values: Any, count: int) -> list[Any]:
     """The values of a column, one a row.
 
     Raises:
-        InputError: If it is no list, or not as long as the batch.
+        InputError: If it is not a list, or not as long as the batch.
     """
     if not isinstance(values, Iterable) or isinstance(values, str | bytes | Mapping | Set):
         raise InputError(f"column {name} is a {type(values).__name__}: give a list with one value a row")
@@ -32,21 +32,21 @@ def completion_texts(completions: Any, columns: Mapping[str, Any]) -> list[str]:
     """The text of each completion.
 
     Raises:
-        InputError: For the first that is neither text nor chat messages; it names the row.
+        InputError: For the first that is neither text nor chat messages. The message names the row.
     """
     rows = column("completions", completions, len(completions) if hasattr(completions, "__len__") else -1)
     return [completion_text(value, row_name(row, columns)) for row, value in enumerate(rows)]
 
 
-def completion_text(value: Any, where: str) -> str:
+def completion_text(value: Any, source: str) -> str:
     """The text of a completion that is a text or chat messages.
 
     Raises:
-        InputError: If it is neither; `where` stands before it.
+        InputError: If it is neither; the message begins with `source`.
     """
     value = _plain(value)
     if not isinstance(value, str) and not (isinstance(value, list | tuple) and all(map(_is_turn, value))):
-        raise InputError(f"{where}: the completion is {_kind(value)}: give a text or chat messages")
+        raise InputError(f"{source}: the completion is {_kind(value)}: give a text or chat messages")
     return text_of(value)
 
 
@@ -59,15 +59,15 @@ def _is_turn(turn: Any) -> bool:
     )
 
 
-def _is_part(part: Any) -> bool:
-    return isinstance(part, Mapping) and isinstance(part.get("text"), str | None)
+def _is_part(content_part: Any) -> bool:
+    return isinstance(content_part, Mapping) and isinstance(content_part.get("text"), str | None)
 
 
 def flags(name: str, values: Any, count: int, columns: Mapping[str, Any]) -> list[bool]:
-    """A column of true and false, one a row; without the column, or a row's value, false.
+    """A column of true and false, one a row. A missing column or a missing value counts as false.
 
     Raises:
-        InputError: If it is no list, of another length, or a value is neither; it names the row.
+        InputError: If it is not a list, has another length or other values. The message names the row.
     """
     if values is None:
         return [False] * count
@@ -82,7 +82,7 @@ def solution_texts(solutions: Any, count: int, columns: Mapping[str, Any]) -> li
     """The reference of each row; empty where it is missing.
 
     Raises:
-        InputError: If there is no such column, or a value is no text; it names the row.
+        InputError: If there is no such column, or a value is not a text. The message names the row.
     """
     if solutions is None:
         raise InputError("the reward needs the column solution: give each row its reference explanation")
@@ -90,19 +90,19 @@ def solution_texts(solutions: Any, count: int, columns: Mapping[str, Any]) -> li
     return [solution_text(value, f"{row_name(row, columns)}: solution") for row, value in enumerate(rows)]
 
 
-def solution_text(value: Any, what: str) -> str:
+def solution_text(value: Any, source: str) -> str:
     """A reference explanation; empty where it is missing.
 
     Raises:
-        InputError: If it is no text; `what` names row and column.
+        InputError: If it is not a text; `source` names row and column.
     """
     value = _plain(value)
     if _is_missing(value):
         return ""
     if not isinstance(value, str):
         raise InputError(
-            f"{what} is {_kind(value)}: give the reference as text, <think>…</think><answer>…</answer>; its "
-            "labels are `answer`"
+            f"{source} is {_kind(value)}: give the reference as text, <think>…</think><answer>…</answer>; "
+            "its labels are `answer`"
         )
     return value
 
@@ -111,7 +111,7 @@ def answer_labels(answers: Any, count: int, columns: Mapping[str, Any]) -> list[
     """The reference labels of each row; None where it has none.
 
     Raises:
-        InputError: For a value that is no label; it names the row.
+        InputError: For a value that is not a label. The message names the row.
     """
     if answers is None:
         return [None] * count
@@ -119,31 +119,31 @@ def answer_labels(answers: Any, count: int, columns: Mapping[str, Any]) -> list[
     return [row_labels(value, f"{row_name(row, columns)}: answer") for row, value in enumerate(rows)]
 
 
-def row_labels(value: Any, what: str) -> list[str] | None:
+def row_labels(value: Any, source: str) -> list[str] | None:
     """The labels of one row: a text, a number, or a list of them; None where there are none.
 
     >>> row_labels([2, "left"], "row 1: answer")
     ['2', 'left']
 
     Raises:
-        InputError: For anything else; `what` names row and column.
+        InputError: For anything else; `source` names row and column.
     """
     value = _plain(value)
     if _is_missing(value):
         return None
     if not isinstance(value, Sequence | Set) or isinstance(value, str | bytes):
         value = [value]
-    return [_label(_plain(item), what) for item in value] or None
+    return [_label(_plain(item), source) for item in value] or None
 
 
-def _label(item: Any, what: str) -> str:
+def _label(item: Any, source: str) -> str:
     if isinstance(item, str):
         return item
     if isinstance(item, int) and not isinstance(item, bool):
         return str(item)
     if isinstance(item, float) and math.isfinite(item):
         return str(int(item)) if item.is_integer() else repr(item)
-    raise InputError(f"{what} holds {_kind(item)}: give labels as text, or a list of texts")
+    raise InputError(f"{source} holds {_kind(item)}: give labels as text, or a list of texts")
 
 
 def _is_missing(value: Any) -> bool:
@@ -151,7 +151,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's arrays and numbers as Python's, without NumPy."""
+    """Arrays and numbers of NumPy as lists and numbers of Python; NumPy is not imported."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 

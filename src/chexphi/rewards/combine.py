@@ -1,4 +1,4 @@
-"""Several rewards as one number: their sum, their product, or one that opens the others."""
+"""Several rewards as one number: their sum, their product, or one reward as the gate of the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chexphi.schema import InputError, shown
 
 ACCURACY, GRAPH, FORMAT = "external_r1v_acc", "external_kg_jac", "format"
 PENALTIES = ("soft_overlong", "repetition")
-"""Rewards in [-1, 0]: added to whatever the others make, never multiplied and never behind a gate."""
+"""Rewards in [-1, 0]. They are always added: never a factor of a product, never subject to a gate."""
 
 Combine = Literal["sum", "product", "gated"]
 COMBINES: tuple[Combine, ...] = ("sum", "product", "gated")
@@ -24,18 +24,18 @@ class Scheme:
     | combine | total of the rewards v with weights w |
     |---|---|
     | `sum` | sum of w v (the original's; TRL adds its reward functions in the same way) |
-    | `product` | product of v ** w: nothing where one of them is 0 |
-    | `gated` | w v of the gate, and where its v reaches `gate_at` the w v of all others too |
+    | `product` | product of v ** w: 0 where one of them is 0 |
+    | `gated` | w v of the gate, and where its v reaches `gate_at` also the w v of all others |
 
-    A reward that is None (its reference cannot be scored) is left out; a gate that is None is open.
+    A reward that is None (its reference cannot be scored) is left out. A gate that is None is open.
     """
 
     rewards: tuple[str, ...] = (ACCURACY, GRAPH)
     weights: tuple[float, ...] = ()
-    """One a reward; empty: all 1."""
+    """One for each reward; empty: all 1."""
     combine: Combine = "sum"
     gate: str = ""
-    """Name of the reward that opens the others; empty: the first that is no penalty."""
+    """Name of the gate; empty: the first reward that is not a penalty."""
     gate_at: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How an answer and a graph are paid: the settings of both rewards, each written once.
+"""What an answer and a graph earn: the settings of both rewards, each declared once.
 
 The recipe of `grpo`, the flags of `chexphi rewards`, and the keywords of veRL and of `score` are made from
 these fields. Standard library only.
@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "contradictions": ("discount", "ignore"),
     "repetitions": ("discount", "ignore"),
 }
-"""Fields of the rules that have a few known values."""
+"""Allowed values of the fields that have a few."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ class GraphRule:
     )
 
 
-NAMES = tuple(one.name for rule in (AnswerRule, GraphRule) for one in dataclasses.fields(rule))
-"""Of the fields of both."""
+NAMES = tuple(entry.name for rule in (AnswerRule, GraphRule) for entry in dataclasses.fields(rule))
+"""The names of the fields of both rules."""
 
 
-def check(where: str, *rules: AnswerRule | GraphRule) -> None:
+def check(source: str, *rules: AnswerRule | GraphRule) -> None:
     """Refuse a setting that is not one of its known values.
 
     Raises:
-        InputError: For the first such setting, or what is no rule; `where` is the beginning of the message.
+        InputError: For the first such setting, or a value that is not a rule; `source` begins the message.
     """
     for rule in rules:
         if not isinstance(rule, AnswerRule | GraphRule):
-            raise InputError(f"{where}: its rule is {shown(rule)}: give an AnswerRule or a GraphRule")
-        check_choices(where, vars(rule), CHOICES)
+            raise InputError(f"{source}: its rule is {shown(rule)}: give an AnswerRule or a GraphRule")
+        check_choices(source, vars(rule), CHOICES)

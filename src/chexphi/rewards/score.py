@@ -1,4 +1,4 @@
-"""One pure function under every reward: how good is a completion, given its reference?"""
+"""How good is a completion, given its reference? One pure function that every reward calls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chexphi.schema import InputError
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The parts of one completion's reward; None is *not scorable*, which depends on the reference alone."""
+    """The parts of one completion's reward. None means *not scorable* and depends on the reference alone."""
 
     status: ParseStatus
     accuracy: float | None
@@ -48,18 +48,18 @@ def _parts(status: ParseStatus, accuracy: float | None, graph: float | None) -> 
 
 
 def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[str] | None:
-    """The reference labels: given, or read from the solution's `<answer>`; None if there are none."""
+    """The reference labels: `answer`, or without it the solution's `<answer>`; None without both."""
     if answer:
         return answer
-    written = prompts.parse(solution).answer
-    return [written] if written else None
+    stated_answer = prompts.parse(solution).answer
+    return [stated_answer] if stated_answer else None
 
 
 def accuracy(parsed: Parsed, gold: Sequence[str] | None, rule: AnswerRule = AnswerRule()) -> float | None:  # noqa: B008 (frozen)
     """R_acc: the answer against the reference's; None where the reference has none.
 
-    The format gate: the answer of a malformed completion, whatever its status, earns 0. Without it an answer
-    counts wherever it can be read: one closed `<answer>` is enough.
+    With the format gate the answer of a malformed completion earns 0, whatever its status. Without the gate
+    an answer counts wherever it can be read: one closed `<answer>` is enough.
     """
     if gold is None or not answers.labels(gold):
         return None
@@ -78,13 +78,13 @@ def is_right(parsed: Parsed, gold: Sequence[str] | None, rule: AnswerRule = Answ
 
 
 def reasoning(parsed: Parsed) -> str:
-    """What is read as a graph: the think part of a well-formed completion, else nothing."""
+    """The text that the graph is read from: the think part of a well-formed completion, else empty."""
     return parsed.think or "" if parsed.status is ParseStatus.ok else ""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphScore:
-    """R_kg of one completion, and what it is made of."""
+    """R_kg of one completion and the figures behind it."""
 
     value: float | None
     """In [0, 1]; None where the reference has nothing to compare with."""
@@ -100,30 +100,30 @@ def score_graph(
     reference: Graph,
     rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     *,
-    written: str = "",
+    reference_reasoning: str = "",
 ) -> GraphScore:
     """R_kg: the graph of the reasoning against the reference's.
 
     Args:
-        parsed: The completion; a malformed one has said nothing, and earns 0 at most.
+        parsed: The completion. A malformed one counts as an empty graph and earns 0 at most.
         predicted: The graph of its reasoning.
         reference: The graph of the reference's reasoning.
-        rule: How the two are compared. What a part that is empty on both sides is worth: see
-            `chexphi.graph.match.score`; contradictions: `chexphi.graph.claims`; repetitions (made ten times
-            a statement pays a tenth, unless the reference repeats it too): `chexphi.rewards.repetitions`.
-        written: The reference's reasoning, of which only the repetitions count.
+        rule: How the two are compared. `chexphi.graph.match.score` says what a part is worth that is empty on
+            both sides, `chexphi.graph.claims` what a contradiction is, and `chexphi.rewards.repetitions` what
+            a repetition is: a statement made ten times pays a tenth, unless the reference repeats it too.
+        reference_reasoning: The reference's text, in which only repetitions are counted.
     """
     ok = parsed.status is ParseStatus.ok
-    said = predicted if ok else Graph()
-    compared = matching.compare(said, reference)
+    stated_graph = predicted if ok else Graph()
+    compared = matching.compare(stated_graph, reference)
     value = compared.score(rule.measure, rule.empty)
     if value is not None and not ok:
         value = 0.0  # also where both graphs are empty and `empty` is "one"
-    agreement = claims.agreement(said, reference) if reference else None
+    agreement = claims.agreement(stated_graph, reference) if reference else None
     if value and agreement is not None and rule.contradictions == "discount":
         value *= agreement
     if value and rule.repetitions == "discount":
-        value *= 1 - repeated(reasoning(parsed), written)
+        value *= 1 - repeated(reasoning(parsed), reference_reasoning)
     return GraphScore(value, compared if reference else None, agreement)
 
 
@@ -135,17 +135,19 @@ def judge(
     *,
     answer_rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
     graph_rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
-    written: str = "",
+    reference_reasoning: str = "",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
 ) -> Score:
-    """`score` of a completion that is parsed, and whose graphs are known: nothing is extracted here.
+    """Score a completion that is parsed already and whose graphs are known: nothing is extracted here.
 
-    `written` is the reference's reasoning, of which only the repetitions count.
+    In `reference_reasoning`, the reference's text, only repetitions are counted.
     """
-    right = accuracy(parsed, gold, answer_rule)
-    graph = score_graph(parsed, predicted, reference, graph_rule, written=written)
-    total = _total(scheme, _parts(parsed.status, right, graph.value))
-    return Score(parsed.status, right, graph.value, graph.match, graph.agreement, parsed.words, total)
+    accuracy_reward = accuracy(parsed, gold, answer_rule)
+    graph = score_graph(parsed, predicted, reference, graph_rule, reference_reasoning=reference_reasoning)
+    total = _total(scheme, _parts(parsed.status, accuracy_reward, graph.value))
+    return Score(
+        parsed.status, accuracy_reward, graph.value, graph.match, graph.agreement, parsed.words, total
+    )
 
 
 @functools.cache
@@ -173,7 +175,7 @@ def score(
         reference: The reference explanation; a text without tags is a reasoning.
         answer: The reference labels; read from `reference` where absent.
         extractor: What reads the graphs; by default the lexicon.
-        truncated: Whether the completion ended at the length limit.
+        truncated: Whether the completion was cut off at the length limit.
         opened_think: Whether the prompt ended in an open `<think>`, so that the completion begins inside it.
         answer_rule: When an answer is right; see `accuracy`.
         graph_rule: What a graph earns; see `score_graph`.
@@ -193,19 +195,22 @@ def score(
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
     if is_original(compat):
-        right = original.answer_score(text, reference)
+        accuracy_reward = original.answer_score(text, reference)
         (graph,) = original.OriginalGraphReward(reader, graph_rule.measure)([text], [reference])
-        total = _total(scheme, _parts(parsed.status, right, graph))
-        return Score(parsed.status, right, graph, None, None, parsed.words, total)
-    written = prompts.reference_reasoning(reference)
-    predicted, known = reader.extract([reasoning(parsed), written])
+        total = _total(scheme, _parts(parsed.status, accuracy_reward, graph))
+        return Score(parsed.status, accuracy_reward, graph, None, None, parsed.words, total)
+    reference_reasoning = prompts.reference_reasoning(reference)
+    predicted, reference_graph = reader.extract([reasoning(parsed), reference_reasoning])
     return judge(
-        parsed, predicted, known, gold_answer(reference, labels),
-        answer_rule=answer_rule, graph_rule=graph_rule, written=written, scheme=scheme,
+        parsed, predicted, reference_graph, gold_answer(reference, labels),
+        answer_rule=answer_rule, graph_rule=graph_rule, reference_reasoning=reference_reasoning,
+        scheme=scheme,
     )  # fmt: skip
 
 
 def _total(scheme: Scheme, parts: dict[str, float | None]) -> float | None:
-    if other := next((name for name in scheme.rewards if name not in parts), None):
-        raise InputError(f"score knows no reward {other!r}: use {', '.join(parts)}, or open it by its name")
+    if unknown_name := next((name for name in scheme.rewards if name not in parts), None):
+        raise InputError(
+            f"score knows no reward {unknown_name!r}: use {', '.join(parts)}, or open it by its name"
+        )
     return scheme.total(parts)

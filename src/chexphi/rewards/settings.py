@@ -1,4 +1,4 @@
-"""What a user says about rewards: the fields of a recipe, checked in words. Standard library only."""
+"""The settings of all rewards: the fields of a recipe, and their check. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chexphi.schema import InputError, shown
 
 NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
 CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": compat.CHOICES}
-"""Of what is no rule of one reward; for those see `rules`."""
+"""Allowed values of settings that do not belong to one reward alone; for the others see `rules`."""
 
 RANGES = {
     "gate_at": Range(0, 1, excluded="minimum"),
@@ -28,7 +28,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class RewardFields(GraphRule, AnswerRule):
-    """Which rewards a completion earns, and how they are counted: both rules, and what joins the rewards."""
+    """Which rewards a completion earns, how each is computed (both rules), and how they make a total."""
 
     rewards: list[str] = field(
         default_factory=lambda: [ACCURACY, GRAPH],
@@ -42,15 +42,19 @@ class RewardFields(GraphRule, AnswerRule):
     )
     combine: str = field(
         default="sum",
-        metadata={"help": "sum (the original's), product, or gated: one reward opens the others"},
+        metadata={"help": "sum (the original's), product, or gated: one reward is the gate of the others"},
     )
-    gate: str = field(default="", metadata={"help": "the reward that opens the others (default: the first)"})
-    gate_at: float = field(default=1.0, metadata={"help": "from which value on it does"})
+    gate: str = field(
+        default="", metadata={"help": "the reward that is the gate of the others (default: the first)"}
+    )
+    gate_at: float = field(default=1.0, metadata={"help": "from which value on the gate is open"})
     soft_overlong_share: float = field(
         default=0.2,
         metadata={"help": "last share of max_completion_length over which soft_overlong falls to -1"},
     )
-    repetition_ngram: int = field(default=3, metadata={"help": "tokens of what may not come again"})
+    repetition_ngram: int = field(
+        default=3, metadata={"help": "length in tokens of a phrase that may not come again"}
+    )
     compat: str = field(
         default="default",
         metadata={"help": "original: both rewards and dynamic_sample as in the original, faults included"},
@@ -61,57 +65,57 @@ class RewardFields(GraphRule, AnswerRule):
 
 
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
-    """How the rewards make the total."""
+    """How these rewards make the total."""
     return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
 
 
-def check(fields: RewardFields, weights: Sequence[float] | None = None, *, where: str = "rewards") -> None:
-    """Refuse what no reward can be made of.
+def check(fields: RewardFields, weights: Sequence[float] | None = None, *, source: str = "rewards") -> None:
+    """Refuse settings that rewards cannot be made of.
 
     Raises:
-        InputError: For the first such setting; `where` stands before it.
+        InputError: For the first such setting; the message begins with `source`.
     """
     for name in fields.rewards:
-        check_name(name, where)
-    rules.check(where, fields)
-    ranges.check_choices(where, vars(fields), CHOICES)
-    ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, where)
+        check_name(name, source)
+    rules.check(source, fields)
+    ranges.check_choices(source, vars(fields), CHOICES)
+    ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, source)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):
-        raise InputError(f"{where}: rewards is {shown(fields.rewards)}: name each reward once")
+        raise InputError(f"{source}: rewards is {shown(fields.rewards)}: name each reward once")
     if weights is not None and len(weights) != len(fields.rewards):
         raise InputError(
-            f"{where}: {len(weights)} reward_weights for {len(fields.rewards)} rewards: one each"
+            f"{source}: {len(weights)} reward_weights for {len(fields.rewards)} rewards: one each"
         )
-    _check_combination(fields, weights or (), where)
+    _check_combination(fields, weights or (), source)
 
 
-def _check_combination(fields: RewardFields, weights: Sequence[float], where: str) -> None:
+def _check_combination(fields: RewardFields, weights: Sequence[float], source: str) -> None:
     if fields.combine == "product" and any(weight < 0 for weight in weights):
-        raise InputError(f"{where}: reward_weights is {shown(list(weights))}: in a product give at least 0")
+        raise InputError(f"{source}: reward_weights is {shown(list(weights))}: in a product give at least 0")
     if fields.combine == "sum":
         return
-    joined = [name for name in fields.rewards if name not in PENALTIES]
-    if len(joined) < 2:
+    combined = [name for name in fields.rewards if name not in PENALTIES]
+    if len(combined) < 2:
         raise InputError(
-            f"{where}: combine is {fields.combine!r} with {joined}: name two rewards besides "
+            f"{source}: combine is {fields.combine!r} with {combined}: name two rewards besides "
             f"{' and '.join(PENALTIES)}, or use sum"
         )
-    if fields.combine == "gated" and (fields.gate or joined[0]) not in joined:
-        raise InputError(f"{where}: gate is {shown(fields.gate)}: use one of {', '.join(joined)}")
+    if fields.combine == "gated" and (fields.gate or combined[0]) not in combined:
+        raise InputError(f"{source}: gate is {shown(fields.gate)}: use one of {', '.join(combined)}")
     if compat.is_original(fields.compat):
-        raise InputError(f"{where}: compat original knows only combine sum: leave one of them out")
+        raise InputError(f"{source}: compat original works with combine sum only: leave one of them out")
 
 
-def check_name(name: str, where: str) -> None:
-    """Refuse a reward that has neither a known name nor a place.
+def check_name(name: str, source: str) -> None:
+    """Refuse a name that is not a known reward, and not a function or a metric of RadEval either.
 
     Raises:
-        InputError: With the nearest known names.
+        InputError: The message has the nearest known names.
     """
     if name in NAMES or ":" in name:
         return
-    near = difflib.get_close_matches(name[:100], NAMES, n=2, cutoff=0.4) or NAMES
+    nearest_names = difflib.get_close_matches(name[:100], NAMES, n=2, cutoff=0.4) or NAMES
     raise InputError(
-        f"{where}: rewards names {shown(name)}: did you mean {' or '.join(near)}? A function of your own is "
-        "package.module:callable, one of RadEval radeval:METRIC"
+        f"{source}: rewards names {shown(name)}: did you mean {' or '.join(nearest_names)}? "
+        "A function of your own is package.module:callable, one of RadEval radeval:METRIC"
     )

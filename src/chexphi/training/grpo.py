@@ -116,10 +116,10 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         InputError: For a setting or an example that the rewards cannot use.
     """
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
-    settings.check(recipe, args.reward_weights, where="grpo")
+    settings.check(recipe, args.reward_weights, source="grpo")
     refused.check(args, "grpo")
     unscorable.check(recipe)
-    by_name.check_places(recipe.rewards)
+    by_name.check_functions(recipe.rewards)
     check_count(recipe, args, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
