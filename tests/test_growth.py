@@ -110,7 +110,7 @@ AT_ONCE: dict[str, Callable[[str], object]] = {
     "the original's answer": lambda text: original.answer_score(text, "<answer>yes</answer>"),
     "the original's reasoning": lambda text: original._between("think", text),
     "repetitions": lambda text: repetitions.repeated(text, text),
-    "an empty cell": rows._EMPTY_PART.search,
+    "an empty cell": rows._EMPTY_TAG.search,
     "a film's place": rows._PLACEHOLDER.findall,
     "a question's statement": lambda text: vqa_rad.statement(f"Is {text} clear?", "yes"),
     "swapped sides": cheats.swap_sides,

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from chexphi.cli import app
-from chexphi.evaluation import ask, evaluate
+from chexphi.evaluation import ask, scoring
 from chexphi.evaluation.ask_view import view
 from chexphi.evaluation.metrics import graph_match
 from chexphi.graph.lexicon.extractor import LexiconExtractor
@@ -146,8 +146,8 @@ def test_the_comparison_is_that_of_evaluation_and_of_the_rewards(reply: Generati
         assert reward([reply.text], [text], completion_ids=ids) == [value]
     gold = parse(text).answer
     example = Example("a", (), QUESTION, (gold or "?",), text)
-    (graphs,) = evaluate.graphs([example], [reply.text], extractor)
-    row = evaluate.predict(example, reply, *graphs, Path(), tokens=False)
+    (graphs,) = scoring.graph_pairs([example], [reply.text], extractor)
+    row = scoring.make_prediction(example, reply, *graphs, Path(), tokens=False)
     assert found.match == graph_match(row)
     assert found.is_correct == (row.is_correct if gold else None)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from chexphi.data.phantom import build as phantom
 from chexphi.data.phantom.scene import Finding, Scene, sample_build
-from chexphi.evaluation import evaluate
+from chexphi.evaluation import evaluate, scoring
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.graph.lexicon.extractor import LexiconExtractor
@@ -112,8 +112,8 @@ def test_one_prediction(
         "a", ("f",), "Is there an effusion?", ("yes",), GRAPH.format("yes"), scene=(scene.to_dict(),)
     )
     generation = Generation(text, (1,), ("x",), (-0.5,), False, "")
-    ((reference, predicted),) = evaluate.graphs([example], [text], LexiconExtractor())
-    row = evaluate.predict(example, generation, reference, predicted, tmp_path, tokens=False)
+    ((reference, predicted),) = scoring.graph_pairs([example], [text], LexiconExtractor())
+    row = scoring.make_prediction(example, generation, reference, predicted, tmp_path, tokens=False)
     assert (row.is_correct, row.correct_substring, row.parse_status) == (strict, substring, status)
     assert row.correct_no_format_gate == ("<answer>yes" in text)
     assert row.scene_counts == ((1, 0, 0) if f1 else (0, 0, 1))

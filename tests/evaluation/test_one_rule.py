@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chexphi.evaluation import ask, evaluate
+from chexphi.evaluation import ask, scoring
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.graph.lexicon.extractor import LexiconExtractor
@@ -43,8 +43,8 @@ def generation(status: ParseStatus, text: str) -> Generation:
 
 
 def predicted(status: ParseStatus, text: str) -> Prediction:
-    ((reference, said),) = evaluate.graphs([EXAMPLE], [text], LexiconExtractor())
-    return evaluate.predict(EXAMPLE, generation(status, text), reference, said, Path(), tokens=False)
+    ((reference, said),) = scoring.graph_pairs([EXAMPLE], [text], LexiconExtractor())
+    return scoring.make_prediction(EXAMPLE, generation(status, text), reference, said, Path(), tokens=False)
 
 
 def test_every_status_is_tried() -> None:
@@ -72,7 +72,7 @@ def test_the_reward_and_what_evaluates_agree(status: ParseStatus, text: str) -> 
     compared = ask.compare(generation(status, text), graph, ask.read_reference(GOLD, reader))
     assert compared.is_correct == row.is_correct
     # mining asks what the policy knows
-    assert mining.scored(EXAMPLE, [generation(status, text)]).correct == (row.correct_no_format_gate,)
+    assert mining.score_samples(EXAMPLE, [generation(status, text)]).correct == (row.correct_no_format_gate,)
 
 
 def test_the_figures_are_named_and_older_files_are_read_by_the_same_rule(tmp_path: Path) -> None:

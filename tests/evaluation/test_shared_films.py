@@ -129,19 +129,19 @@ def test_an_evaluation_killed_between_batches_goes_on(
 ) -> None:
     """Killed, the records stand as they came; in the end the file is that of an unbroken run."""
     whole = run(evaluate, tiny_model_dir, data, tmp_path / "whole", *flags)
-    predict: Callable[..., Any] = evaluate.predict
+    make_prediction: Callable[..., Any] = evaluate.make_prediction
     calls: list[str] = []
 
     def dying(example: Example, *args: Any, **kwargs: Any) -> Any:
         if len(calls) == 8:
             raise KeyboardInterrupt
         calls.append(example.id)
-        return predict(example, *args, **kwargs)
+        return make_prediction(example, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "predict", dying)
+    monkeypatch.setattr(evaluate, "make_prediction", dying)
     with pytest.raises(KeyboardInterrupt):
         run(evaluate, tiny_model_dir, data, tmp_path / "killed", *flags)
-    monkeypatch.setattr(evaluate, "predict", predict)
+    monkeypatch.setattr(evaluate, "make_prediction", make_prediction)
     written = (tmp_path / "killed" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in written] == calls
     assert (calls == sorted(calls, key=lambda name: int(name[1:]))) == bool(flags)

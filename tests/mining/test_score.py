@@ -58,7 +58,7 @@ def test_an_answer_counts_wherever_it_can_be_read() -> None:
         "yes",
     ]
     samples = [Generation(text, (1, 2), ("a", "b"), (-1.0, -1.0), False, "") for text in texts]
-    row = score.scored(example, samples)
+    row = score.score_samples(example, samples)
     assert row.correct == (1.0, 0.0, 1.0, 0.0)
     assert row.confidence == pytest.approx(0.36787944)
 

@@ -13,7 +13,6 @@ malformed completion. Figures without the gate, and with answers compared as mea
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +20,19 @@ from typing import Any
 
 from rich.progress import track
 
-from chexphi import answers, config, prompts, ranges
+from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
-from chexphi.data.phantom.scene import Scene
-from chexphi.data.phantom.truth import scene_match
 from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
 from chexphi.evaluation.auroc import answer_aurocs
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.scoring import graph_pairs, make_prediction
 from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import open_extractor
-from chexphi.graph.types import Extractor, Graph
-from chexphi.models.generate import Generation, generate
+from chexphi.graph.types import Extractor
+from chexphi.models.generate import generate
 from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
-from chexphi.rewards.rules import AnswerRule
-from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError, Prediction
 
@@ -110,85 +106,6 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     return examples, path, image_root_of(path, recipe.img_root)
 
 
-def predict(
-    example: Example,
-    generation: Generation,
-    reference: Graph,
-    predicted: Graph,
-    root: Path,
-    *,
-    tokens: bool,
-    probabilities: dict[str, float] | None = None,
-) -> Prediction:
-    """Score one generated text against its example.
-
-    Args:
-        example: The question.
-        generation: The policy's text.
-        reference: The graph of the example's reasoning.
-        predicted: The graph of the policy's.
-        root: Folder of the images.
-        tokens: Whether the record has each token with its probability.
-        probabilities: Of each answer; see `answer_probability.answer_probabilities`.
-    """
-    parsed = generation.parsed
-    return Prediction(
-        id=example.id,
-        image_ids=tuple(
-            Path(image).stem if not image.startswith("data:") else "data" for image in example.images
-        ),
-        question=example.question,
-        answer=example.answer,
-        explanation=example.explanation,
-        generated_text=generation.text,
-        is_correct=bool(is_right(parsed, example.answer)),
-        correct_clinical=bool(is_right(parsed, example.answer, AnswerRule("clinical"))),
-        correct_no_format_gate=bool(is_right(parsed, example.answer, AnswerRule(format_gate=False))),
-        correct_substring=answers.score(generation.text, example.answer, "substring") == 1,
-        parse_status=parsed.status.value,
-        opened_think=generation.opened_think,
-        image_paths=tuple(
-            image if image.startswith("data:") else str(root / image) for image in example.images
-        ),
-        generated_tokens=generation.tokens if tokens else (),
-        token_ids=generation.token_ids if tokens else (),
-        token_logprobs=generation.logprobs if tokens else (),
-        token_probabilities=tuple(map(math.exp, generation.logprobs)) if tokens else (),
-        graph_reference=reference.to_dict(),
-        graph_predicted=predicted.to_dict(),
-        kind=example.kind,
-        question_type=example.question_type,
-        semantic_type=example.semantic_type,
-        subject_id=example.subject_id,
-        predicted_answer=parsed.answer,
-        reasoning_words=parsed.words,
-        scene_counts=_scene_counts(example, predicted),
-        answer_probabilities=probabilities,
-    )
-
-
-def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | None:
-    """A graph against what is really on the film; None where that is not known."""
-    if not example.scene:
-        return None
-    counts = scene_match(predicted, [Scene.from_dict(row) for row in example.scene])
-    return counts.tp, counts.fp, counts.fn
-
-
-def graphs(
-    examples: Sequence[Example], texts: Sequence[str], extractor: Extractor, *, opened_think: bool = False
-) -> Iterator[tuple[Graph, Graph]]:
-    """Reference and predicted graph of each example: reasoning against reasoning."""
-    thinks = [prompts.parse(text, opened_think=opened_think).think or "" for text in texts]
-    predicted = extractor.extract(thinks)
-    references = extractor.extract([prompts.reference_reasoning(example.explanation) for example in examples])
-    for example, extracted_reference, predicted_graph in zip(examples, references, predicted, strict=True):
-        yield (
-            Graph.from_dict(example.graph) if example.graph is not None else extracted_reference,
-            predicted_graph,
-        )
-
-
 def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     """Evaluate; returns the summary, which is also written to the run folder's `summary.json`.
 
@@ -212,31 +129,14 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     ordered_examples = examples if recipe.answer_samples else films_together(examples)
     batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
-    film = FilmLoader(root, processor.prepare_film)
+    film_loader = FilmLoader(root, processor.prepare_film)
     progress = track(
-        with_films(batches, film), "evaluate", len(batches), transient=True, console=terminal.console()
+        with_films(batches, film_loader), "evaluate", len(batches), transient=True, console=terminal.console()
     )
     for _, batch, films in progress:
-        questions = [example.question for example in batch]
-        generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
-        texts = [samples[0].text for samples in generations]
-        opened_think = generations[0][0].opened_think
-        graph_pairs = graphs(batch, texts, extractor, opened_think=opened_think)
-        answer_odds = _answer_odds(recipe, model, processor, batch, films, options)
-        for example, (generation,), graph_pair, probabilities in zip(
-            batch, generations, graph_pairs, answer_odds, strict=True
-        ):
-            if example.id in done_ids:
-                continue
-            prediction = predict(
-                example,
-                generation,
-                *graph_pair,
-                root,
-                tokens=recipe.tokens,
-                probabilities=probabilities or None,
-            )
-            lines.write(prediction.to_dict())
+        for prediction in _answer_batch(recipe, model, processor, extractor, batch, films, root, options):
+            if prediction.id not in done_ids:
+                lines.write(prediction.to_dict())
     lines.close()
     jsonl.join_parts(predictions_path, [example.id for example in examples])
     predictions = read_predictions(predictions_path)
@@ -249,7 +149,29 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     return {"out": str(out), **summary}
 
 
-def _answer_odds(
+def _answer_batch(
+    recipe: EvaluateRecipe,
+    model: Any,
+    processor: Any,
+    extractor: Extractor,
+    batch: Sequence[Example],
+    films: Sequence[Sequence[Any]],
+    root: Path,
+    options: Mapping[str, tuple[str, str]],
+) -> Iterator[Prediction]:
+    """Generate the answers to a batch of questions, and score each of them."""
+    questions = [example.question for example in batch]
+    generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
+    texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
+    graphs = graph_pairs(batch, texts, extractor, opened_think=opened_think)
+    probabilities = _probabilities(recipe, model, processor, batch, films, options)
+    for example, (generation,), pair, chances in zip(batch, generations, graphs, probabilities, strict=True):
+        yield make_prediction(
+            example, generation, *pair, root, tokens=recipe.tokens, probabilities=chances or None
+        )
+
+
+def _probabilities(
     recipe: EvaluateRecipe,
     model: Any,
     processor: Any,

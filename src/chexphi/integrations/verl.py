@@ -73,19 +73,7 @@ def compute_score(
         InputError: If a setting is unknown, the row has a value of a wrong type, or its reference has neither
             an answer nor a reasoning with a graph.
     """
-    if unknown := sorted(kwargs.keys() - {*ADDED_BY_VERL, *NAMES}):
-        nearest_names = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
-        raise InputError(
-            f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(nearest_names)}"
-        )
-    rule_settings = {name: value for name, value in kwargs.items() if name in rules.NAMES}
-    if wrong := next(
-        (name for name, value in rule_settings.items() if type(value) is not type(_DEFAULTS[name])), None
-    ):
-        raise InputError(
-            f"veRL: reward_kwargs has {wrong} = {shown(rule_settings[wrong])}: give a text, or true or false"
-        )
-    settings.check(settings.RewardFields(**rule_settings), reward_weights, source="veRL")
+    rule_settings = _rule_settings(kwargs, reward_weights)
     with _lock:  # veRL's threads start together
         rewards = _build(extractor, tuple(sorted(rule_settings.items())))
     if extra_info is not None and not isinstance(extra_info, Mapping):
@@ -115,6 +103,28 @@ def compute_score(
             "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
         )
     return {"score": total} | metrics
+
+
+def _rule_settings(kwargs: Mapping[str, Any], reward_weights: Sequence[float]) -> dict[str, Any]:
+    """The fields of both rules among the keywords.
+
+    Raises:
+        InputError: For a keyword that is unknown, or a value that its setting cannot have.
+    """
+    if unknown := sorted(kwargs.keys() - {*ADDED_BY_VERL, *NAMES}):
+        nearest_names = difflib.get_close_matches(unknown[0], NAMES, n=1) or NAMES
+        raise InputError(
+            f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(nearest_names)}"
+        )
+    rule_settings = {name: value for name, value in kwargs.items() if name in rules.NAMES}
+    if wrong := next(
+        (name for name, value in rule_settings.items() if type(value) is not type(_DEFAULTS[name])), None
+    ):
+        raise InputError(
+            f"veRL: reward_kwargs has {wrong} = {shown(rule_settings[wrong])}: give a text, or true or false"
+        )
+    settings.check(settings.RewardFields(**rule_settings), reward_weights, source="veRL")
+    return rule_settings
 
 
 def to_row(example: Example, image_root: Path, index: int, *, data_source: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> MineScoreRecipe:
     return config.parse(argv, MineScoreRecipe, prog="chexphi mine score", number_ranges=RANGES)[0]
 
 
-def scored(example: Example, samples: Sequence[Generation]) -> ScoredRow:
+def score_samples(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     """How often the samples answer one question right; an answer counts wherever it can be read.
 
     So a question is hard if the policy does not know its answer, and not if it forgets a tag. The reward and
@@ -105,37 +105,35 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     with processes.fail_together():  # all processes read before one writes
         done_ids = {row["id"] for row in jsonl.read(scored_path)}
     lines = jsonl.JsonLines(processes.own_part(scored_path))
-    film = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
-    ordered_examples = (
-        examples if recipe.samples > 1 else films_together(examples)
-    )  # samples depend on their batch
+    film_loader = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
+    # samples depend on the batch they are drawn in, so their batches do not change
+    ordered_examples = examples if recipe.samples > 1 else films_together(examples)
     batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
     progress = track(
-        with_films(batches, film), "mine score", len(batches), transient=True, console=terminal.console()
+        with_films(batches, film_loader),
+        "mine score",
+        len(batches),
+        transient=True,
+        console=terminal.console(),
     )
     for start, batch, films in progress:
         generations = generate(
             model,
             processor,
-            [e.question for e in batch],
+            [example.question for example in batch],
             films,
             max_new_tokens=recipe.max_new_tokens,
             temperature=recipe.temperature if recipe.samples > 1 else 0.0,
             samples=recipe.samples,
             seed=recipe.seed + start,
         )
-        lines.write(
-            *(
-                scored(example, samples).to_dict()
-                for example, samples in zip(batch, generations, strict=True)
-                if example.id not in done_ids
-            )
-        )
+        rows = map(score_samples, batch, generations)
+        lines.write(*(row.to_dict() for row in rows if row.id not in done_ids))
     lines.close()
     jsonl.join_parts(scored_path, [example.id for example in examples])
-    rows = [ScoredRow.from_dict(row) for row in jsonl.read(scored_path)]
-    summary = figures(rows)
-    logger.info("scored %d examples", len(rows))
+    scored_rows = [ScoredRow.from_dict(row) for row in jsonl.read(scored_path)]
+    summary = figures(scored_rows)
+    logger.info("scored %d examples", len(scored_rows))
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
     return {"out": str(out), **summary}
