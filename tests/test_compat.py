@@ -13,7 +13,7 @@ from chexphi.graph.match import score as graph_score
 from chexphi.graph.types import Graph
 from chexphi.reward_checks import offline_scores
 from chexphi.rewards import score
-from chexphi.rewards.settings import RewardFields, check
+from chexphi.rewards.settings import RewardFields, check_settings
 from chexphi.runs import run_settings
 from chexphi.schema import InputError
 from chexphi.training import grpo
@@ -36,9 +36,9 @@ def test_graphs_and_scores_are_the_same() -> None:
 def test_settings_are_kept_in_the_documented_spelling(tmp_path: Path) -> None:
     fields = RewardFields(compat="seed")
     assert fields == RewardFields(compat="original") != RewardFields()
-    check(fields)
+    check_settings(fields)
     with pytest.raises(InputError, match="compat is 'old': use default, original"):
-        check(RewardFields(compat="old"))
+        check_settings(RewardFields(compat="old"))
     (tmp_path / "rewards.yaml").write_text("compat: seed\n")
     for using in (
         offline_scores.setup(compat="seed"),

@@ -136,7 +136,7 @@ def test_other_examples_are_refused_with_counts() -> None:
         compare_predictions(rows[:9], rows[:8] + rows[9:])
     with pytest.raises(InputError, match="0 in both"):
         compare_predictions([], [])
-    with pytest.raises(InputError, match="is there twice"):
+    with pytest.raises(InputError, match="an id occurs twice"):
         compare_predictions(rows, [*rows, rows[0]])
 
 

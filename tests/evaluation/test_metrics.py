@@ -33,6 +33,18 @@ def text(renderable: object, width: int = 160) -> str:
     return console.export_text()
 
 
+def test_a_metric_is_one_record_that_summary_and_tables_take_up() -> None:
+    summary = summarize(predictions(40), resamples=5)
+    assert [name for name in summary if name in metrics.METRIC] == list(metrics.METRIC)
+    assert len({metric.label for metric in metrics.METRICS}) == len(metrics.METRICS) == len(metrics.METRIC)
+    assert all(metric.meaning for metric in metrics.METRICS)
+    assert {metric.below for metric in metrics.METRICS} - {""} <= set(metrics.METRIC)
+    grouped = [metric.name for metric in metrics.METRICS if metric.by_group]
+    assert all(list(group) == grouped for group in summary["by_kind"].values())
+    shown = text(tables.table(summary))
+    assert all(metric.label in shown for metric in metrics.METRICS if summary[metric.name])
+
+
 def test_figures_equal_plain_counts() -> None:
     rows = predictions(120)
     found = summarize(rows, resamples=50)

@@ -141,7 +141,7 @@ def test_settings_are_those_that_are_named() -> None:
     """veRL's reward managers hand over a router's address and a tokenizer where there is a reward model."""
     parameters = inspect.signature(verl.compute_score).parameters
     named = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    assert named | set(rules.NAMES) == set(verl.NAMES)
+    assert named | set(rules.RULE_FIELDS) == set(verl.NAMES)
     scored(GOLD)
     verl.compute_score("d", GOLD, GOLD, reward_router_address="x:1", reward_model_tokenizer=object())
 

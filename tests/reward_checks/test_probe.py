@@ -104,7 +104,7 @@ def test_the_best_constant_is_that_of_all_pairs(examples: list[Example]) -> None
             given = [row | {"completion": text} for row, text in zip(rows, texts, strict=True)]
             return offline_scores.score_call(given, using.scheme, rewards)
 
-        search = best_constant.Search(rows, earn)
+        search = best_constant.ConstantSearch(rows, earn)
         found = best_constant.best_constant(search, thinks, answers, open_extractor("lexicon"))
         pairs = itertools.product(thinks, {", ".join(labels) for labels in answers})
         best = max(search.total(prompts.render(think, reply)) for think, reply in pairs)

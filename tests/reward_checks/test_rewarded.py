@@ -223,7 +223,7 @@ def test_a_slip_in_a_config_is_named(tmp_path: Path) -> None:
         ('{"id": 1, "completion": "a", "solution": "b", "group": [1]}', "line 1: group is a list"),
         (
             '{"id": 1, "completion": "a", "solution": "b", "opened_think": "no"}',
-            "opened_think is true or false",
+            "opened_think is not true or false",
         ),
     ],
 )

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.rewards import Scheme
-from chexphi.rewards.combine import ACCURACY, COMBINES, GRAPH
-from chexphi.rewards.settings import RewardFields, check
+from chexphi.rewards.combine import ACCURACY, COMBINES, GRAPH, weighted_sum
+from chexphi.rewards.settings import RewardFields, check_settings
 from chexphi.schema import InputError
 
 BOTH = (ACCURACY, GRAPH)
@@ -73,6 +73,16 @@ def test_a_better_part_never_lowers_the_total(a: float, b: float, kg: float, com
     assert Scheme(BOTH, (2.0, 0.5), combine).total({ACCURACY: 1.0, GRAPH: 1.0}) == best
 
 
+@given(st.lists(st.none() | st.floats(-1, 1), min_size=5, max_size=5), st.lists(UNIT, min_size=5, max_size=5))
+def test_a_sum_is_to_the_last_bit_what_the_trainer_logs(
+    values: list[float | None], weights: list[float]
+) -> None:
+    names = (*BOTH, "format", "repetition", "soft_overlong")
+    total = Scheme(names, tuple(weights)).total(dict(zip(names, values, strict=True)))
+    logged = [math.nan if value is None else value for value in values]
+    assert total == (None if values == [None] * 5 else weighted_sum(logged, weights))
+
+
 def test_a_product_takes_no_negative_factor() -> None:
     with pytest.raises(ValueError, match=r"mine is -0\.5"):
         Scheme((ACCURACY, "mine"), (), "product").total({ACCURACY: 1.0, "mine": -0.5})
@@ -99,10 +109,10 @@ def test_a_product_takes_no_negative_factor() -> None:
 )
 def test_bad_settings_are_refused_in_words(changes: dict, weights, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check(RewardFields(**changes), weights, source="grpo")
+        check_settings(RewardFields(**changes), weights, source="grpo")
 
 
 def test_good_settings_pass() -> None:
-    check(RewardFields(), [1.0, -1.0])
-    check(RewardFields(combine="gated", gate=GRAPH, gate_at=0.5, rewards=["repetition", *BOTH]))
-    check(RewardFields(rewards=["my.module:reward", "radeval:bleu"]))
+    check_settings(RewardFields(), [1.0, -1.0])
+    check_settings(RewardFields(combine="gated", gate=GRAPH, gate_at=0.5, rewards=["repetition", *BOTH]))
+    check_settings(RewardFields(rewards=["my.module:reward", "radeval:bleu"]))

@@ -15,7 +15,7 @@ import pytest
 
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.rewards import by_name, callables, score
-from chexphi.rewards.checked import Checked, RewardError
+from chexphi.rewards.checked import CheckedReward, RewardError
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
 
@@ -161,13 +161,13 @@ def test_a_library_that_a_users_module_lacks_is_named(folder: Path) -> None:
 )
 def test_what_is_no_reward_is_refused(returned: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"reward mine {message}"):
-        Checked("mine", lambda completions, **columns: returned)([GOLD] * 3, **BATCH)
+        CheckedReward("mine", lambda completions, **columns: returned)([GOLD] * 3, **BATCH)
 
 
 def test_none_for_every_completion_of_a_row_is_fine() -> None:
     import numpy
 
-    reward = Checked("mine", lambda completions, **columns: [None, None, numpy.float32(0.5)])
+    reward = CheckedReward("mine", lambda completions, **columns: [None, None, numpy.float32(0.5)])
     assert reward([GOLD] * 3, **BATCH) == [None, None, 0.5]
 
 
@@ -181,7 +181,7 @@ def test_a_reward_that_raises_names_the_row() -> None:
         return [1.0] * len(completions)
 
     with pytest.raises(RewardError, match=r"^reward mine raised KeyError on row b \(") as raised:
-        Checked("mine", reward)([GOLD] * 3, log_metric=lambda *metric: logged.append("call"), **BATCH)
+        CheckedReward("mine", reward)([GOLD] * 3, log_metric=lambda *metric: logged.append("call"), **BATCH)
     assert f"({__file__}:{reward.__code__.co_firstlineno + 3})" in str(raised.value)
     shown = "".join(traceback.format_exception(raised.value))
     assert GOLD not in shown
@@ -195,7 +195,7 @@ def test_a_reward_that_raises_names_the_row() -> None:
         return [1.0]
 
     with pytest.raises(RewardError, match="a batch of 3 rows, of which none raises alone"):
-        Checked("mine", by_size)([GOLD] * 3, **BATCH)
+        CheckedReward("mine", by_size)([GOLD] * 3, **BATCH)
 
 
 @pytest.mark.parametrize(("depth", "lines"), [(0, 1), (2, 3), (40, 5)])
@@ -207,7 +207,7 @@ def test_a_reward_that_raises_names_its_lines_the_first_and_the_last(depth: int,
         return [deeper(depth - 1) if depth else float("no number")]
 
     with pytest.raises(RewardError) as raised:
-        Checked("mine", reward)([GOLD], id=["a"])
+        CheckedReward("mine", reward)([GOLD], id=["a"])
     steps = re.search(r"on row a \((.*?)\): its message", str(raised.value))
     assert steps
     assert len(steps[1].split(" > ")) == lines
@@ -216,7 +216,7 @@ def test_a_reward_that_raises_names_its_lines_the_first_and_the_last(depth: int,
 
 def test_a_reward_that_cannot_be_called_has_no_line() -> None:
     with pytest.raises(RewardError, match=r"raised TypeError on row a \(in its call\)"):
-        Checked("mine", lambda completions: [1.0])([GOLD], id=["a"])
+        CheckedReward("mine", lambda completions: [1.0])([GOLD], id=["a"])
 
 
 def test_a_combined_reward_has_its_parts_beside_it() -> None:
@@ -240,8 +240,8 @@ def test_a_combined_reward_has_its_parts_beside_it() -> None:
 def test_a_product_of_a_negative_reward_names_the_row() -> None:
     fields = RewardFields(combine="product", rewards=["external_r1v_acc", "mine:own"])
     opened = [
-        Checked("external_r1v_acc", lambda completions, **columns: [1.0] * 3),
-        Checked("mine:own", lambda completions, **columns: [1.0, 1.0, -1.0]),
+        CheckedReward("external_r1v_acc", lambda completions, **columns: [1.0] * 3),
+        CheckedReward("mine:own", lambda completions, **columns: [1.0, 1.0, -1.0]),
     ]
     functions, _ = by_name.trainer_rewards(fields, opened, None)
     with pytest.raises(InputError, match="row b: reward mine:own is -1"):

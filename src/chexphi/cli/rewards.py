@@ -38,8 +38,10 @@ def score(
     """What each completion earns: every reward, the total, and what is malformed."""
     from chexphi.reward_checks import completion_rows, offline_scores
 
-    using = offline_scores.setup(rewards or (), offline_scores.numbers(weights), **settings)
-    figures = offline_scores.score_rows(completion_rows.read_rows(file, limit=limit), using, using.open())
+    reward_setup = offline_scores.setup(rewards or (), offline_scores.numbers(weights), **settings)
+    figures = offline_scores.score_rows(
+        completion_rows.read_rows(file, limit=limit), reward_setup, reward_setup.open()
+    )
     if not as_json:
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
         figures |= {f"malformed {kind}": count for kind, count in figures["malformed"].items()}

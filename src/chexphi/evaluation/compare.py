@@ -23,7 +23,9 @@ def mcnemar(wins: int, losses: int) -> float:
     return min(1.0, 2 * math.fsum(math.exp(log - total * math.log(2)) for log in logs))
 
 
-def pair(a: Sequence[Prediction], b: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
+def match_by_id(
+    a: Sequence[Prediction], b: Sequence[Prediction]
+) -> tuple[list[Prediction], list[Prediction]]:
     """The predictions of A and those of B, both in the order of A.
 
     Raises:
@@ -65,7 +67,7 @@ def compare_predictions(
     Raises:
         InputError: If the two do not hold the same examples.
     """
-    a, b = pair(a, b)
+    a, b = match_by_id(a, b)
     patients, missing = clusters(a)
     figures_a, figures_b, left_out = _same_groups(a, b)
     estimates = paired_ratios(figures_a, figures_b, patients, seed=seed, resamples=resamples)

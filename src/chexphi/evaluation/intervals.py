@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
-from chexphi.evaluation.shares import EXACT, Bounds, count_clusters, difference_bounds, share_bounds
+from chexphi.evaluation.shares import ROUNDING_ERROR, Bounds, count_clusters, difference_bounds, share_bounds
 
 Key = TypeVar("Key", bound=Hashable)
 CELLS = 4_000_000
@@ -47,7 +47,7 @@ def draws(clusters: int, *, seed: int, resamples: int) -> Iterator[Floats]:
 def percentile(values: Floats, *, level: float = 0.95) -> Bounds | None:
     """The central interval of the resampled values that are numbers; None without two different ones."""
     finite = values[np.isfinite(values)]
-    if not finite.size or np.ptp(finite) <= EXACT:
+    if not finite.size or np.ptp(finite) <= ROUNDING_ERROR:
         return None
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -106,7 +106,7 @@ def ratios(
         return percentile(resampled_values) if count_clusters(figure, index) > 1 else None
 
     return {
-        name: _estimate(values[k], bounds(figure, resampled[:, k]), int(figure.weighs.sum()))
+        name: _estimate(values[k], bounds(figure, resampled[:, k]), int(figure.has_weight.sum()))
         for k, (name, figure) in enumerate(figures.items())
     }
 

@@ -32,7 +32,7 @@ class Ratio:
         return ~(np.isnan(self.numerator) | np.isnan(self.denominator))
 
     @property
-    def weighs(self) -> NDArray[np.bool_]:
+    def has_weight(self) -> NDArray[np.bool_]:
         """(examples,): valid and with a denominator other than 0."""
         return self.valid & (self.denominator != 0)
 

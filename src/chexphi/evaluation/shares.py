@@ -16,7 +16,7 @@ from chexphi.evaluation.ratio import Floats, Ratio
 Bounds = tuple[float, float]
 Z = 1.959963984540054
 """95 % of a normal distribution lie within this many standard deviations."""
-EXACT = 1e-12
+ROUNDING_ERROR = 1e-12
 """Differences below this are rounding."""
 
 
@@ -37,15 +37,15 @@ def _per_cluster(values: Floats, cluster: NDArray[np.intp]) -> Floats:
 
 def _deviations(figure: Ratio, index: NDArray[np.intp]) -> Floats:
     """(clusters that count,): what each adds to the figure's error; they add up to 0."""
-    top, bottom, cluster = _weighing(figure, index)
+    top, bottom, cluster = _with_weight(figure, index)
     return _per_cluster(top - top.sum() / bottom.sum() * bottom, cluster) / bottom.sum()
 
 
-def _weighing(figure: Ratio, index: NDArray[np.intp]) -> tuple[Floats, Floats, NDArray[np.intp]]:
+def _with_weight(figure: Ratio, index: NDArray[np.intp]) -> tuple[Floats, Floats, NDArray[np.intp]]:
     """(examples that count,): numerators, denominators and clusters, which are numbered from 0 again."""
-    weighs = figure.weighs
-    _, cluster = np.unique(index[weighs], return_inverse=True)
-    return figure.numerator[weighs], figure.denominator[weighs], cluster
+    has_weight = figure.has_weight
+    _, cluster = np.unique(index[has_weight], return_inverse=True)
+    return figure.numerator[has_weight], figure.denominator[has_weight], cluster
 
 
 def effective_size(figure: Ratio, index: NDArray[np.intp]) -> float:
@@ -60,35 +60,36 @@ def effective_size(figure: Ratio, index: NDArray[np.intp]) -> float:
         figure: A share in which at least two clusters count.
         index: (examples,) the cluster of each.
     """
-    top, bottom, cluster = _weighing(figure, index)
+    top, bottom, cluster = _with_weight(figure, index)
     value, examples, clusters = top.sum() / bottom.sum(), len(top), int(cluster.max()) + 1
     tops, bottoms = _per_cluster(top, cluster), _per_cluster(bottom, cluster)
-    design_effect_if_alike = float(bottoms @ bottoms) / float(bottom @ bottom)
+    effect_if_alike = float(bottoms @ bottoms) / float(bottom @ bottom)
     errors = top - value * bottom
     between_examples = float(errors @ errors)
-    if between_examples <= EXACT * float(bottom @ bottom):
+    if between_examples <= ROUNDING_ERROR * float(bottom @ bottom):
         return float(bottom.sum() ** 2 / (bottoms @ bottoms))
     sums = tops - value * bottoms
-    between = float(sums @ sums) * clusters / (clusters - 1) * (examples - 1) / examples
-    disagree = min(int((tops < bottoms).sum()), int((tops > 0).sum()))
-    design_effect_seen = max(1.0, between / between_examples)
+    between_clusters = float(sums @ sums) * clusters / (clusters - 1) * (examples - 1) / examples
+    disagreeing_clusters = min(int((tops < bottoms).sum()), int((tops > 0).sum()))
+    observed_effect = max(1.0, between_clusters / between_examples)
     effect = max(
-        design_effect_seen, (disagree * design_effect_seen + design_effect_if_alike) / (disagree + 1)
+        observed_effect,
+        (disagreeing_clusters * observed_effect + effect_if_alike) / (disagreeing_clusters + 1),
     )
     return float(value * (1 - value) * bottom.sum() ** 2 / (between_examples * effect))
 
 
 def count_clusters(figure: Ratio, index: NDArray[np.intp]) -> int:
     """How many clusters have an example that counts in the figure."""
-    return np.unique(index[figure.weighs]).size
+    return np.unique(index[figure.has_weight]).size
 
 
 def share_bounds(figure: Ratio, index: NDArray[np.intp]) -> Bounds | None:
     """The interval of a share; None where fewer than two clusters count."""
     if count_clusters(figure, index) < 2:
         return None
-    weighs = figure.weighs
-    value = float(figure.numerator[weighs].sum() / figure.denominator[weighs].sum())
+    has_weight = figure.has_weight
+    value = float(figure.numerator[has_weight].sum() / figure.denominator[has_weight].sum())
     return wilson(value, effective_size(figure, index))
 
 
@@ -99,8 +100,8 @@ def difference_bounds(a: Ratio, b: Ratio, index: NDArray[np.intp]) -> Bounds | N
     gain_bounds, loss_bounds = share_bounds(gains, index), share_bounds(losses, index)
     if gain_bounds is None or loss_bounds is None:
         return None
-    total = a.denominator[a.weighs].sum()
-    gain, loss = (float(side.numerator[a.weighs].sum() / total) for side in (gains, losses))
+    total = a.denominator[a.has_weight].sum()
+    gain, loss = (float(side.numerator[a.has_weight].sum() / total) for side in (gains, losses))
     correlation = _correlation(_deviations(gains, index), _deviations(losses, index))
 
     def distance(gain_distance: float, loss_distance: float) -> float:

@@ -23,7 +23,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.rewards import AccuracyReward, GraphReward, Scheme, columns, rules, settings
 from chexphi.schema import Example, InputError, shown
 
-NAMES = (*rules.NAMES, "extractor", "reward_weights", "opened_think")
+NAMES = (*rules.RULE_FIELDS, "extractor", "reward_weights", "opened_think")
 """The keys that `reward_kwargs` may have."""
 ADDED_BY_VERL = ("reward_router_address", "reward_model_tokenizer")
 """The keys that veRL 0.9.1 adds to `reward_kwargs` if there is a reward model; not used."""
@@ -116,14 +116,14 @@ def _rule_settings(kwargs: Mapping[str, Any], reward_weights: Sequence[float]) -
         raise InputError(
             f"veRL: reward_kwargs has {unknown[0]!r}, which it does not know: use {', '.join(nearest_names)}"
         )
-    rule_settings = {name: value for name, value in kwargs.items() if name in rules.NAMES}
+    rule_settings = {name: value for name, value in kwargs.items() if name in rules.RULE_FIELDS}
     if wrong := next(
         (name for name, value in rule_settings.items() if type(value) is not type(_DEFAULTS[name])), None
     ):
         raise InputError(
             f"veRL: reward_kwargs has {wrong} = {shown(rule_settings[wrong])}: give a text, or true or false"
         )
-    settings.check(settings.RewardFields(**rule_settings), reward_weights, source="veRL")
+    settings.check_settings(settings.RewardFields(**rule_settings), reward_weights, source="veRL")
     return rule_settings
 
 

@@ -19,7 +19,7 @@ from chexphi.report.films import card
 from chexphi.report.parts import CHOICE as CHOICE
 from chexphi.report.parts import Arm as Arm
 from chexphi.report.parts import Curve as Curve
-from chexphi.report.parts import Film as Film
+from chexphi.report.parts import FilmExample as FilmExample
 from chexphi.report.parts import choose_films as choose_films
 from chexphi.runs import run_folder as run_folders
 from chexphi.schema import InputError
@@ -121,7 +121,7 @@ def build(
     title: str,
     arms: Sequence[Arm],
     curves: Sequence[Curve] = (),
-    films: Sequence[Film] = (),
+    films: Sequence[FilmExample] = (),
     baseline: str = "",
     notes: Sequence[str] = (),
     date_time: datetime.datetime | None = None,

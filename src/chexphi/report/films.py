@@ -17,7 +17,7 @@ from chexphi.data.references import is_uri
 from chexphi.evaluation.metrics import WRONG_REASON, graph_match
 from chexphi.graph.types import Entity, Graph, Relation
 from chexphi.kg.tables import GROUPS
-from chexphi.report.parts import Film
+from chexphi.report.parts import FilmExample
 from chexphi.schema import InputError, Prediction
 
 DISPLAY_WIDTH = 256
@@ -148,7 +148,7 @@ def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def card(film: Film, number: int) -> dict[str, Any]:
+def card(film: FilmExample, number: int) -> dict[str, Any]:
     """Everything the template of a film needs."""
     example = next(iter(film.predictions.values()))
     reference = _graph(example.graph_reference)

@@ -40,7 +40,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmExample:
     """One example with the prediction of each arm."""
 
     id: str
@@ -50,7 +50,7 @@ class Film:
     """Arm name -> its prediction; at least one."""
 
 
-def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list[Film]:
+def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list[FilmExample]:
     """Films that every arm with predictions answered, drawn at random as `CHOICE` describes."""
     by_arm = {arm.name: {p.id: p for p in arm.predictions} for arm in arms if arm.predictions}
     if not by_arm:
@@ -63,7 +63,7 @@ def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list
         strata[example_of[key].kind][pattern].append(key)
     ids = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
     return [
-        Film(key, example_of[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
+        FilmExample(key, example_of[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
         for key in ids[:count]
     ]
 

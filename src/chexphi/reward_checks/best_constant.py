@@ -35,7 +35,7 @@ def mean(values: Iterable[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-class Search:
+class ConstantSearch:
     """A search for one completion that is given to every row; `tried` counts the candidates.
 
     Args:
@@ -79,7 +79,7 @@ class Search:
     def composed(self, start: str, answer: str, pool: Sequence[str]) -> str:
         """A reasoning found step by step: a sentence is added or dropped as long as that pays more."""
         reasoning_sentences = [start[begin:end] for begin, end in sentences(start)]
-        paid = self.total(prompts.render(" ".join(reasoning_sentences), answer), self.sample)
+        best_total = self.total(prompts.render(" ".join(reasoning_sentences), answer), self.sample)
         while True:
             changes = [
                 [*reasoning_sentences[:n], *reasoning_sentences[n + 1 :]]
@@ -89,14 +89,14 @@ class Search:
                 [*reasoning_sentences, sentence] for sentence in pool if sentence not in reasoning_sentences
             ]
             totals = [self.total(prompts.render(" ".join(text), answer), self.sample) for text in changes]
-            if not changes or max(totals) <= paid:
+            if not changes or max(totals) <= best_total:
                 return " ".join(reasoning_sentences)
-            paid = max(totals)
-            reasoning_sentences = changes[totals.index(paid)]
+            best_total = max(totals)
+            reasoning_sentences = changes[totals.index(best_total)]
 
 
 def best_constant(
-    search: Search, reasonings: Sequence[str], answers: Sequence[Sequence[str]], reader: Extractor
+    search: ConstantSearch, reasonings: Sequence[str], answers: Sequence[Sequence[str]], reader: Extractor
 ) -> str:
     """The completion with the highest mean total of all that are tried.
 
@@ -130,7 +130,7 @@ def frequent(answers: Sequence[Sequence[str]]) -> str:
     return Counter(", ".join(labels) for labels in answers).most_common(1)[0][0]
 
 
-def _best_answers(search: Search, answers: Sequence[Sequence[str]]) -> list[str]:
+def _best_answers(search: ConstantSearch, answers: Sequence[Sequence[str]]) -> list[str]:
     """The two answers that pay most with an empty reasoning.
 
     They are compared by the sum of all rewards. The total would be 0 where rewards are multiplied.

@@ -15,7 +15,7 @@ from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
 from chexphi.ranges import COUNT
 from chexphi.rewards import by_name, settings
-from chexphi.rewards.checked import Checked, totals
+from chexphi.rewards.checked import CheckedReward, totals
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.score import gold_answer
 from chexphi.rewards.settings import RewardFields
@@ -37,7 +37,7 @@ AT_MOST_ONE = (ACCURACY, GRAPH, FORMAT, "think_format_reward")
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class RewardSetup:
     """The rewards of one run."""
 
     fields: RewardFields
@@ -48,7 +48,7 @@ class Setup:
     def scheme(self) -> Scheme:
         return settings.scheme_of(self.fields, self.weights)
 
-    def open(self, extractor: Extractor | None = None) -> list[Checked]:
+    def open(self, extractor: Extractor | None = None) -> list[CheckedReward]:
         """The rewards by their names; see `by_name.open_rewards`."""
         reader = extractor or by_name.extractor_of(self.fields)
         return by_name.open_rewards(self.fields, reader, max_completion_length=self.max_completion_length)
@@ -62,7 +62,7 @@ class _TrlFields:
     max_completion_length: int | None = None
 
 
-def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: Any) -> Setup:
+def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, **changes: Any) -> RewardSetup:
     """The rewards that `--rewards` names, with their settings.
 
     Args:
@@ -94,9 +94,9 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
     ranges.check(vars(beside), {"max_completion_length": COUNT}, source)
     if weights is None and not names:
         weights = beside.reward_weights
-    settings.check(fields, weights, source=source)
+    settings.check_settings(fields, weights, source=source)
     by_name.check_functions(fields.rewards)
-    return Setup(fields, weights, beside.max_completion_length)
+    return RewardSetup(fields, weights, beside.max_completion_length)
 
 
 def _refuse_near_misses(values: Mapping[str, Any], known_keys: Set[str]) -> None:
@@ -127,7 +127,9 @@ def numbers(text: str | None) -> list[float] | None:
         raise InputError(f"weights are {shown(text)}: give numbers with commas between them") from None
 
 
-def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequence[Checked]) -> dict[str, Any]:
+def score_rows(
+    rows: Sequence[Mapping[str, Any]], reward_setup: RewardSetup, rewards: Sequence[CheckedReward]
+) -> dict[str, Any]:
     """Score rows; those of one `group` in one call, as a trainer does.
 
     Returns:
@@ -135,7 +137,7 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
         `groups_without_spread` where rows have a `group`, and `rows` in their order, each with `id`,
         `group`, `status`, `rewards` and `total`.
     """
-    one_row_a_call = is_original(using.fields.compat)  # there a call uses its first solution only
+    one_row_a_call = is_original(reward_setup.fields.compat)  # there a call uses its first solution only
     calls: dict[Any, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         calls[("group", row["group"]) if "group" in row else ("row", number if one_row_a_call else 0)].append(
@@ -143,13 +145,13 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
         )
     scored: dict[int, dict[str, Any]] = {}
     for numbers in calls.values():
-        call_lines = score_call([rows[number] for number in numbers], using.scheme, rewards)
+        call_lines = score_call([rows[number] for number in numbers], reward_setup.scheme, rewards)
         scored.update(zip(numbers, call_lines, strict=True))
     lines = [scored[number] for number in range(len(rows))]
     groups = [
         [scored[n]["total"] for n in numbers] for (kind, _), numbers in calls.items() if kind == "group"
     ]
-    figures: dict[str, Any] = {"n": len(rows), "mean": _means(lines, using.fields.rewards)}
+    figures: dict[str, Any] = {"n": len(rows), "mean": _means(lines, reward_setup.fields.rewards)}
     figures["malformed"] = dict(Counter(line["status"] for line in lines if line["status"] != "ok"))
     if groups:
         figures["groups"] = len(groups)
@@ -158,7 +160,7 @@ def score_rows(rows: Sequence[Mapping[str, Any]], using: Setup, rewards: Sequenc
 
 
 def score_call(
-    rows: Sequence[Mapping[str, Any]], scheme: Scheme, rewards: Sequence[Checked]
+    rows: Sequence[Mapping[str, Any]], scheme: Scheme, rewards: Sequence[CheckedReward]
 ) -> list[dict[str, Any]]:
     """Each row's `id`, `status`, `rewards` by name and `total`; every reward is called once with all rows."""
     texts = [prompts.text_of(row["completion"]) for row in rows]
@@ -196,10 +198,10 @@ def _means(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 def pay_of_references(rewards: Sequence[str]) -> Callable[[Sequence[Example]], dict[str, Any]]:
     """`check_examples` with the rewards of `--rewards` (see `setup`), whose settings are checked now."""
-    return functools.partial(check_examples, using=setup(rewards))
+    return functools.partial(check_examples, reward_setup=setup(rewards))
 
 
-def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
+def check_examples(examples: Sequence[Example], reward_setup: RewardSetup) -> dict[str, Any]:
     """What the references of a dataset earn as completions, and what garbage earns.
 
     A reference has to earn 1 of every reward that can be scored, and of a function of the user's more than
@@ -210,11 +212,13 @@ def check_examples(examples: Sequence[Example], using: Setup) -> dict[str, Any]:
         `below` (ids of rows whose reference earns less than it could) and `above` (ids of rows whose garbage
         earns something).
     """
-    names = [name for name in using.fields.rewards if name not in PENALTIES]
-    weight_of = using.scheme.weight()
-    fields = dataclasses.replace(using.fields, rewards=names)
-    using = Setup(fields, [weight_of[name] for name in names], using.max_completion_length)
-    scheme, rewards = using.scheme, using.open()
+    names = [name for name in reward_setup.fields.rewards if name not in PENALTIES]
+    weight_of = reward_setup.scheme.weight()
+    fields = dataclasses.replace(reward_setup.fields, rewards=names)
+    reward_setup = RewardSetup(
+        fields, [weight_of[name] for name in names], reward_setup.max_completion_length
+    )
+    scheme, rewards = reward_setup.scheme, reward_setup.open()
     rows = [gold_row(example) for example in examples if example.explanation]
     if not rows:
         raise InputError("no row has an explanation: rewards need at least one to be checked with")

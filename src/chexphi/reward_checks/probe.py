@@ -17,8 +17,8 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.text import sentences
 from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.reward_checks import cheats, offline_scores
-from chexphi.reward_checks.best_constant import Earn, Line, Row, Search, best_constant, mean
-from chexphi.reward_checks.offline_scores import Setup
+from chexphi.reward_checks.best_constant import ConstantSearch, Earn, Line, Row, best_constant, mean
+from chexphi.reward_checks.offline_scores import RewardSetup
 from chexphi.reward_checks.twists import MEANINGS, Cheat, texts
 from chexphi.rewards import by_name
 from chexphi.rewards.combine import ACCURACY, PENALTIES
@@ -38,7 +38,7 @@ STEPS = len(MEANINGS) + 2
 """Steps of the progress bar for each configuration."""
 
 
-class Remembered:
+class CachedExtractor:
     """An extractor that reads each text once; satisfies `chexphi.graph.types.Extractor`."""
 
     def __init__(self, extractor: Extractor) -> None:
@@ -57,7 +57,7 @@ class Remembered:
         return [self._graphs[text] for text in texts]
 
 
-def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, Setup]:
+def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, RewardSetup]:
     """The configurations by name: one for each `--rewards`, or the shipped ones without any.
 
     Args:
@@ -86,11 +86,11 @@ class Prepared:
     examples: Sequence[Example]
     """Those with an explanation."""
     left_out: int
-    setups: Mapping[str, Setup]
+    setups: Mapping[str, RewardSetup]
     earns: Mapping[str, Earn]
 
 
-def prepare(examples: Sequence[Example], setups: Mapping[str, Setup]) -> Prepared:
+def prepare(examples: Sequence[Example], setups: Mapping[str, RewardSetup]) -> Prepared:
     """Open the rewards and leave out rows without an explanation; nothing is scored yet.
 
     Penalties count words in place of tokens, because there is no tokenizer.
@@ -104,10 +104,10 @@ def prepare(examples: Sequence[Example], setups: Mapping[str, Setup]) -> Prepare
             f"{len(explained)} of {len(examples)} rows have an explanation: give at least 2, because rewards "
             "are probed with the references of other rows"
         )
-    readers: dict[tuple[str, str], Remembered] = {}  # a neural extractor is loaded once
+    readers: dict[tuple[str, str], CachedExtractor] = {}  # a neural extractor is loaded once
     for fields in (setup.fields for setup in setups.values()):
         if (fields.extractor, fields.compat) not in readers:
-            readers[fields.extractor, fields.compat] = Remembered(by_name.extractor_of(fields))
+            readers[fields.extractor, fields.compat] = CachedExtractor(by_name.extractor_of(fields))
     earns = {
         name: _earner(setup, readers[setup.fields.extractor, setup.fields.compat])
         for name, setup in setups.items()
@@ -134,7 +134,7 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
         InputError: If a reward returns a value that is not allowed.
     """
     examples = prepared.examples
-    reader = Remembered(open_extractor("lexicon"))
+    reader = CachedExtractor(open_extractor("lexicon"))
     rows = [offline_scores.gold_row(example) for example in examples]
     thinks = [prompts.reference_reasoning(row["completion"]) for row in rows]
     flipped = [cheats.flip_polarity(text, reader) for text in thinks]
@@ -143,7 +143,7 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
     configurations = []
     for name, setup in prepared.setups.items():
         earn = prepared.earns[name]
-        search = Search(rows, earn, seed=seed)
+        search = ConstantSearch(rows, earn, seed=seed)
         constant = best_constant(search, thinks, answers, reader)
         step()
         size = len(sentences(prompts.reference_reasoning(constant)))
@@ -199,7 +199,7 @@ def _means(lines: Sequence[Line]) -> dict[str, float | None]:
     }
 
 
-def _earner(setup: Setup, reader: Extractor) -> Earn:
+def _earner(setup: RewardSetup, reader: Extractor) -> Earn:
     """A function that scores completions under one configuration; with compat original, row by row."""
     rewards, one_row_a_call = setup.open(reader), is_original(setup.fields.compat)
     counts_tokens = any(name in PENALTIES for name in setup.fields.rewards)

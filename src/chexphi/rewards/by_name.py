@@ -18,7 +18,7 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.rewards import original, radeval_reward
 from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward, texts_of
-from chexphi.rewards.checked import Checked, Combined
+from chexphi.rewards.checked import CheckedReward, CombinedReward
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
 from chexphi.rewards.settings import RewardFields, scheme_of
 from chexphi.schema import InputError
@@ -50,11 +50,11 @@ def open_rewards(
     *,
     end_token_ids: Iterable[int] = (),
     max_completion_length: int | None = None,
-) -> list[Checked]:
+) -> list[CheckedReward]:
     """The rewards that a recipe names, in its order, each checked at every call.
 
     Args:
-        fields: Settings that `settings.check` accepts.
+        fields: Settings that `settings.check_settings` accepts.
         extractor: What reads graphs.
         end_token_ids: A completion whose last id is another one is truncated.
         max_completion_length: In tokens; `soft_overlong` needs it.
@@ -64,12 +64,13 @@ def open_rewards(
     """
     ends = frozenset(end_token_ids)
     return [
-        Checked(name, _open(name, fields, extractor, ends, max_completion_length)) for name in fields.rewards
+        CheckedReward(name, _open(name, fields, extractor, ends, max_completion_length))
+        for name in fields.rewards
     ]
 
 
 def trainer_rewards(
-    fields: RewardFields, rewards: Sequence[Checked], weights: Sequence[float] | None
+    fields: RewardFields, rewards: Sequence[CheckedReward], weights: Sequence[float] | None
 ) -> tuple[list[Any], list[float] | None]:
     """The functions that TRL's trainer takes, and their weights: one by one, or combined as one.
 
@@ -85,7 +86,7 @@ def trainer_rewards(
     combined_scheme = dataclasses.replace(
         scheme, rewards=names, weights=tuple(weight_of[name] for name in names)
     )
-    combined = Combined(combined_rewards, combined_scheme)
+    combined = CombinedReward(combined_rewards, combined_scheme)
     penalty_weights = [weight_of[reward.__name__] for reward in penalties]
     return [combined, *combined.parts(), *penalties], [
         1.0,

@@ -17,7 +17,7 @@ from chexphi import prompts
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus, text_of
-from chexphi.rewards import columns as read
+from chexphi.rewards import columns as batch_columns
 from chexphi.rewards import rules
 from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.rewards.score import accuracy, gold_answer, reasoning, score_graph
@@ -50,7 +50,7 @@ def texts_of(
             without the column.
         columns: The other columns, of which `id` names rows in messages.
     """
-    column = read.flags("opened_think", opened_think, len(completions), columns or {})
+    column = batch_columns.flags("opened_think", opened_think, len(completions), columns or {})
     return [
         prompts.with_prompt(text_of(text), opened_think=value)
         for text, value in zip(completions, column, strict=True)
@@ -69,9 +69,9 @@ def parsed_batch(
     Raises:
         InputError: For a completion that is neither text nor chat messages. The message names the row.
     """
-    texts = texts_of(read.completion_texts(completions, columns or {}), opened_think, columns)
+    texts = texts_of(batch_columns.completion_texts(completions, columns or {}), opened_think, columns)
     if completion_ids is not None:
-        completion_ids = read.column("completion_ids", completion_ids, len(texts))
+        completion_ids = batch_columns.column("completion_ids", completion_ids, len(texts))
     truncation = truncated(completion_ids, end_token_ids, len(texts))
     if texts and all(map(prompts.closes_first, texts)):
         _warn_opened_think()
@@ -110,7 +110,7 @@ class AccuracyReward:
         rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
         end_token_ids: Iterable[int] = (),
     ) -> None:
-        rules.check(self.__name__, rule)
+        rules.check_rules(self.__name__, rule)
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
 
@@ -140,9 +140,9 @@ class AccuracyReward:
             InputError: For a value of a wrong type, or a column of another length; it names the row.
         """
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
-        golds = read.answer_labels(answer, len(parsed), columns)
+        golds = batch_columns.answer_labels(answer, len(parsed), columns)
         solutions = [None] * len(parsed) if solution is None and answer is not None else solution
-        references = read.solution_texts(solutions, len(parsed), columns)
+        references = batch_columns.solution_texts(solutions, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         return [
             accuracy(completion, gold_answer(reference, gold), self.rule)
@@ -165,7 +165,7 @@ class GraphReward:
         rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
         end_token_ids: Iterable[int] = (),
     ) -> None:
-        rules.check(self.__name__, rule)
+        rules.check_rules(self.__name__, rule)
         self.extractor = extractor
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
@@ -202,7 +202,7 @@ class GraphReward:
         Arguments and errors are those of `AccuracyReward.__call__`.
         """
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
-        solutions = read.solution_texts(solution, len(parsed), columns)
+        solutions = batch_columns.solution_texts(solution, len(parsed), columns)
         _log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solutions), solutions, strict=True)
         scores = [

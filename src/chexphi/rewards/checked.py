@@ -21,7 +21,7 @@ class RewardError(RuntimeError):
     """
 
 
-class Checked:
+class CheckedReward:
     """A reward under its public name. Each value is a finite number, or None where None is allowed.
 
     None says that the *reference* cannot be scored, so it holds for all completions of a row or for none of
@@ -101,7 +101,7 @@ def checked_values(name: str, returned: Any, count: int, columns: Mapping[str, A
     """The values that a reward returned, as one float or None a row.
 
     Raises:
-        InputError: As in `Checked.__call__`.
+        InputError: As in `CheckedReward.__call__`.
     """
     if not isinstance(returned, Iterable) or isinstance(returned, str | Mapping):
         raise InputError(
@@ -142,13 +142,13 @@ def _check_none(name: str, numbers: Sequence[float | None], columns: Mapping[str
             )
 
 
-class Combined:
+class CombinedReward:
     """Several rewards as one callable that returns their total; `parts` gives each of them for the log.
 
     It is not used where the rewards are summed: TRL then takes them one by one.
     """
 
-    def __init__(self, members: Sequence[Checked], scheme: Scheme) -> None:
+    def __init__(self, members: Sequence[CheckedReward], scheme: Scheme) -> None:
         self.__name__ = str(scheme.combine)
         self.members, self.scheme = members, scheme
         self._last_call: tuple[Sequence[Any], dict[str, list[float | None]]] = ((), {})
@@ -157,15 +157,15 @@ class Combined:
         """The totals of a batch, one a row.
 
         Raises:
-            InputError: As in `Checked.__call__`, and for a reward that the scheme cannot combine.
+            InputError: As in `CheckedReward.__call__`, and for a reward that the scheme cannot combine.
         """
         values = {member.__name__: member(completions=completions, **columns) for member in self.members}
         self._last_call = completions, values
         return totals(self.scheme, values, len(completions), columns)
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[RewardPart]:
         """The members as functions of weight 0, so that TRL and completions.jsonl have each one's value."""
-        return [Part(member.__name__, self) for member in self.members]
+        return [RewardPart(member.__name__, self) for member in self.members]
 
     def part(self, name: str, completions: Sequence[Any]) -> list[float | None]:
         """The values of a member for the batch whose totals were computed last."""
@@ -176,10 +176,10 @@ class Combined:
         return values[name]
 
 
-class Part:
+class RewardPart:
     """One member of a combined reward; it returns the values that were computed for the total."""
 
-    def __init__(self, name: str, combined: Combined) -> None:
+    def __init__(self, name: str, combined: CombinedReward) -> None:
         self.__name__ = name
         self.combined = combined
 

@@ -27,7 +27,7 @@ class OriginalGraphReward:
     __name__ = "external_kg_jac"
 
     def __init__(self, extractor: Extractor, measure: str = "jaccard") -> None:
-        rules.check(self.__name__, rules.GraphRule(measure=measure))
+        rules.check_rules(self.__name__, rules.GraphRule(measure=measure))
         self.extractor = extractor
         self.measure = measure
 

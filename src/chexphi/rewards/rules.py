@@ -65,11 +65,11 @@ class GraphRule:
     )
 
 
-NAMES = tuple(entry.name for rule in (AnswerRule, GraphRule) for entry in dataclasses.fields(rule))
+RULE_FIELDS = tuple(entry.name for rule in (AnswerRule, GraphRule) for entry in dataclasses.fields(rule))
 """The names of the fields of both rules."""
 
 
-def check(source: str, *rules: AnswerRule | GraphRule) -> None:
+def check_rules(source: str, *rules: AnswerRule | GraphRule) -> None:
     """Refuse a setting that is not one of its known values.
 
     Raises:

@@ -187,7 +187,7 @@ def score(
         InputError: For an unknown value of a setting, if `scheme` names a reward that is not among the parts
             of a `Score`, or for a completion, reference or answer of a wrong type.
     """
-    rules.check("score", answer_rule, graph_rule)
+    rules.check_rules("score", answer_rule, graph_rule)
     ranges.check_choices("score", {"compat": canonical(compat)}, settings.CHOICES)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
     reader = extractor or _lexicon()

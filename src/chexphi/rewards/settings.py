@@ -69,7 +69,9 @@ def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> S
     return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
 
 
-def check(fields: RewardFields, weights: Sequence[float] | None = None, *, source: str = "rewards") -> None:
+def check_settings(
+    fields: RewardFields, weights: Sequence[float] | None = None, *, source: str = "rewards"
+) -> None:
     """Refuse settings that rewards cannot be made of.
 
     Raises:
@@ -77,7 +79,7 @@ def check(fields: RewardFields, weights: Sequence[float] | None = None, *, sourc
     """
     for name in fields.rewards:
         check_name(name, source)
-    rules.check(source, fields)
+    rules.check_rules(source, fields)
     ranges.check_choices(source, vars(fields), CHOICES)
     ranges.check(vars(fields) | {"reward_weights": list(weights or ())}, RANGES, source)
     if not fields.rewards or len(set(fields.rewards)) != len(fields.rewards):

@@ -116,7 +116,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
         InputError: For a setting or an example that the rewards cannot use.
     """
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
-    settings.check(recipe, args.reward_weights, source="grpo")
+    settings.check_settings(recipe, args.reward_weights, source="grpo")
     refused.check(args, "grpo")
     unscorable.check(recipe)
     by_name.check_functions(recipe.rewards)
