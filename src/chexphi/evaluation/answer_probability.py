@@ -75,11 +75,17 @@ def answer_probabilities(
     probabilities: list[dict[str, float] | None] = [None] * len(examples)
     for position, index in enumerate(two_way_indices):
         option_a, option_b = options[examples[index].question_type]
-        option_logps = [
-            logp for (row_position, _, _), logp in zip(rows, logps, strict=True) if row_position == position
-        ]
-        pairs = zip(option_logps[::2], option_logps[1::2], strict=True)
-        sample_probabilities = [1 / (1 + math.exp(min(logp_b - logp_a, 700.0))) for logp_a, logp_b in pairs]
-        probability = sum(sample_probabilities) / len(sample_probabilities)
+        probability = _mean_probability(logps[2 * samples * position : 2 * samples * (position + 1)])
         probabilities[index] = {option_a: probability, option_b: 1 - probability}
     return probabilities
+
+
+def _mean_probability(logps: Sequence[float]) -> float:
+    """The probability of the first of two options, as a mean over the samples.
+
+    Args:
+        logps: (2 x samples,): the log-probability of the first and of the second option after each sample.
+    """
+    pairs = zip(logps[::2], logps[1::2], strict=True)
+    of_samples = [1 / (1 + math.exp(min(logp_b - logp_a, 700.0))) for logp_a, logp_b in pairs]
+    return sum(of_samples) / len(of_samples)

@@ -76,15 +76,10 @@ def compute_score(
     rule_settings = _rule_settings(kwargs, reward_weights)
     with _lock:  # veRL's threads start together
         rewards = _build(extractor, tuple(sorted(rule_settings.items())))
-    if extra_info is not None and not isinstance(extra_info, Mapping):
-        raise InputError(
-            f"veRL: extra_info of a row of {data_source} is a "
-            f"{type(extra_info).__name__}: give a mapping, with `answer` and `id`"
-        )
-    row = extra_info or {}
+    row = _checked_extra_info(extra_info, data_source)
     row_label = f"veRL row {row.get('id', row.get('index'))!r} of {data_source}"
-    solution_str = columns.completion_text(solution_str, row_label)
-    rows: dict[str, Any] = {
+    completion = columns.completion_text(solution_str, row_label)
+    batch: dict[str, Any] = {
         "solution": [columns.solution_text(ground_truth, f"{row_label}: ground_truth")],
         "answer": [columns.row_labels(row.get("answer"), f"{row_label}: extra_info.answer")],
         "opened_think": [opened_think],
@@ -93,7 +88,7 @@ def compute_score(
     values: dict[str, float | None] = {}
     for reward in rewards:
         name = reward.__name__
-        (values[name],) = reward([solution_str], log_metric=metrics.__setitem__, **rows)
+        (values[name],) = reward([completion], log_metric=metrics.__setitem__, **batch)
         metrics[name] = values[name] or 0.0
         metrics[f"scored/{name}"] = float(values[name] is not None)
     total = Scheme(tuple(values), tuple(reward_weights)).total(values)
@@ -103,6 +98,20 @@ def compute_score(
             "answer nor a reasoning with a graph: leave the row out, or add extra_info.answer"
         )
     return {"score": total} | metrics
+
+
+def _checked_extra_info(extra_info: Any, data_source: str) -> Mapping[str, Any]:
+    """The `extra_info` of a row; empty where it is missing.
+
+    Raises:
+        InputError: If it is not a mapping.
+    """
+    if extra_info is not None and not isinstance(extra_info, Mapping):
+        raise InputError(
+            f"veRL: extra_info of a row of {data_source} is a "
+            f"{type(extra_info).__name__}: give a mapping, with `answer` and `id`"
+        )
+    return extra_info or {}
 
 
 def _rule_settings(kwargs: Mapping[str, Any], reward_weights: Sequence[float]) -> dict[str, Any]:

@@ -146,10 +146,7 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
         search = ConstantSearch(rows, earn, seed=seed)
         constant = best_constant(search, thinks, answers, reader)
         step()
-        size = len(sentences(prompts.reference_reasoning(constant)))
-        forms = {f"{size} sentence{'s' * (size != 1)}": [constant] * len(rows)}
-        best = Cheat("best constant", forms, range(len(rows)))
-        measured = measure(rows, [best, *other_cheats], earn, step)
+        measured = measure(rows, [_constant_cheat(constant, len(rows)), *other_cheats], earn, step)
         settings = dataclasses.asdict(setup.fields) | {"weights": list(setup.weights or ())}
         configurations.append({"name": name, "settings": settings, "tried": search.tried, "cheats": measured})
     return {
@@ -159,6 +156,13 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
         "flipped": _share_flipped(thinks, flipped, reader),
         "configurations": configurations,
     }
+
+
+def _constant_cheat(completion: str, count: int) -> Cheat:
+    """The cheat that writes one completion for every row; its form is the length of the reasoning."""
+    size = len(sentences(prompts.reference_reasoning(completion)))
+    form = f"{size} sentence{'s' * (size != 1)}"
+    return Cheat("best constant", {form: [completion] * count}, range(count))
 
 
 def measure(
