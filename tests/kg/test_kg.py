@@ -152,7 +152,7 @@ def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: 
         read_texts([source])
     if "twice" not in message:
         read = read_texts([source], skip_bad=True)
-        assert (read.rows, read.bad) == ([("a", "No effusion.")], 1)
+        assert (read.rows, read.bad_rows) == ([("a", "No effusion.")], 1)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_bad_lines_are_named_and_left_out_only_when_asked(line: bytes, message: 
         (("extract", "texts.jsonl", "--extractor", "rexkg:nowhere"), "nowhere does not exist"),
         (("extract", "texts.jsonl", "--compat", "original"), "lexicon has no option 'compat'"),
         (("extract", "texts.jsonl", "--workers", "0"), "workers is 0"),
-        (("extract", "nothing.jsonl"), "is no file"),
-        (("eval", "nothing.jsonl"), "is no file"),
-        (("eval", "."), "is no file"),
-        (("audit", "nothing.jsonl", "texts.jsonl"), "is no file"),
+        (("extract", "nothing.jsonl"), "is not a file"),
+        (("eval", "nothing.jsonl"), "is not a file"),
+        (("eval", "."), "is not a file"),
+        (("audit", "nothing.jsonl", "texts.jsonl"), "is not a file"),
     ],
 )
 def test_what_cannot_be_read_stops_before_anything_is_written(

@@ -78,7 +78,7 @@ def test_what_ray_says_of_a_killed_worker_is_not_the_result(
 
     def talking(rows: list[engines.Row], *_: object) -> Iterator[engines.Lines]:
         print("(raylet) A worker died or was killed")  # noqa: T201
-        yield from engines.processes(rows, "lexicon", {}, 1)
+        yield from engines.in_processes(rows, "lexicon", {}, 1)
 
     monkeypatch.setattr(engines, "on_ray", talking)
     texts = tmp_path / "texts.txt"

@@ -13,7 +13,7 @@ from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import LABELS, Mention, Parse
-from chexphi.kg.tables import COLOURS, GROUPS, entities_table, marked, named, visible
+from chexphi.kg.tables import COLOURS, GROUPS, entities_table, entity_phrase, marked_text, visible
 
 DRAWN = [
     caption(rng, sample_scene(rng, sample_build(rng)), "train")[1].think
@@ -37,7 +37,7 @@ def rows(table: Table) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("text", [*DRAWN, HARD])
 def test_brackets_add_labels_and_take_nothing_away(text: str) -> None:
     parse = parsed(text)
-    shown = marked(parse, colour=False).plain
+    shown = marked_text(parse, colour=False).plain
     names = "|".join(GROUPS.values())
     label = re.compile(rf"\[([^\[\]]*?): (?:{names})(?:, denied)?(?:, uncertain)?\]")
     assert label.sub(r"\1", shown) == visible(text)
@@ -46,8 +46,8 @@ def test_brackets_add_labels_and_take_nothing_away(text: str) -> None:
 
 def test_what_is_not_claimed_is_marked_and_in_no_table() -> None:
     parse = parsed("Is there an effusion? The heart is enlarged.")
-    assert "[effusion: finding, not claimed]" in marked(parse, colour=False).plain
-    shown = marked(parse, colour=True)
+    assert "[effusion: finding, not claimed]" in marked_text(parse, colour=False).plain
+    shown = marked_text(parse, colour=True)
     assert shown.plain.endswith("named, not claimed")
     assert any(shown.plain[span.start : span.end] == "effusion" for span in shown.spans)
     assert "effusion" not in str(rows(entities_table(parse)))
@@ -56,7 +56,7 @@ def test_what_is_not_claimed_is_marked_and_in_no_table() -> None:
 @pytest.mark.parametrize("text", [*DRAWN, HARD])
 def test_colours_lie_on_the_mentions(text: str) -> None:
     parse = parsed(text)
-    shown = marked(parse, colour=True)
+    shown = marked_text(parse, colour=True)
     assert shown.plain.startswith(visible(text) + "\n\n")
     expected = [(m.start, m.end, COLOURS[m.label]) for m in parse.mentions]
     spans = [(s.start, s.end, str(s.style).split()[0]) for s in shown.spans if s.start < len(text)]
@@ -66,7 +66,7 @@ def test_colours_lie_on_the_mentions(text: str) -> None:
 
 
 def test_denial_and_doubt_are_said_in_words() -> None:
-    shown = marked(parsed(HARD), colour=False).plain
+    shown = marked_text(parsed(HARD), colour=False).plain
     for part in (
         "[effusion: finding, absent]",
         "[nodule: finding, present, uncertain]",
@@ -78,7 +78,7 @@ def test_denial_and_doubt_are_said_in_words() -> None:
 def test_a_mention_inside_another_is_left_to_the_table() -> None:
     inner, outer = Mention("effusion", "disorder_present", 8, 16), Mention("pleural effusion", "size", 0, 16)
     parse = Parse("pleural effusion", (inner, outer), frozenset())
-    assert marked(parse, colour=False).plain == "[pleural effusion: size]"
+    assert marked_text(parse, colour=False).plain == "[pleural effusion: size]"
     assert [row[0] for row in rows(entities_table(parse))] == ["effusion", "pleural effusion"]
 
 
@@ -91,9 +91,9 @@ def test_the_table_has_every_entity_and_every_relation_once(text: str) -> None:
             entities.append((entity, label))
         if kind:
             edges.append((*entities[-1], kind, tail))
-    assert sorted(entities) == sorted((named(e, graph), GROUPS[e[1]]) for e in graph.entities)
+    assert sorted(entities) == sorted((entity_phrase(e, graph), GROUPS[e[1]]) for e in graph.entities)
     assert sorted(edges) == sorted(
-        (named(head, graph), GROUPS[head[1]], kind, named(tail, graph))
+        (entity_phrase(head, graph), GROUPS[head[1]], kind, entity_phrase(tail, graph))
         for head, kind, tail in graph.relations
     )
 
@@ -106,6 +106,6 @@ def test_every_label_has_a_colour_of_its_own_and_a_word() -> None:
 def test_no_control_character_reaches_the_terminal() -> None:
     console = Console(width=200, color_system=None)
     with console.capture() as captured:
-        console.print(marked(parsed(HARD), colour=True), entities_table(parsed(HARD)))
+        console.print(marked_text(parsed(HARD), colour=True), entities_table(parsed(HARD)))
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", captured.get())
     assert visible("a\x1b[31mb\r\n\tc\x9b") == "a [31mb \n\tc "

@@ -233,17 +233,17 @@ def test_bad_rows_are_left_out_and_counted_when_asked(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\n1,\n2,Edema.\n3,No edema, no.\n")
     (tmp_path / "empty.txt").write_text("")
     read = read_texts([tmp_path / "a.csv", tmp_path / "empty.txt"], skip_bad=True)
-    assert (read.rows, read.bad) == ([("2", "Edema.")], 3)
+    assert (read.rows, read.bad_rows) == ([("2", "Edema.")], 3)
 
 
 def test_tags_stay_when_texts_are_to_be_whole(tmp_path: Path) -> None:
     text = " <think>Edema.</think><answer>yes</answer> "
     (tmp_path / "a.json").write_text(json.dumps([{"text": text}]))
     assert read_texts([tmp_path / "a.json"]).rows == [("1", "Edema.")]
-    assert read_texts([tmp_path / "a.json"], whole=True).rows == [("1", text)]
+    assert read_texts([tmp_path / "a.json"], verbatim=True).rows == [("1", text)]
     (tmp_path / "b.txt").write_bytes(b" No edema.\r\nNo effusion.\n")
     assert read_texts([tmp_path / "b.txt"]).rows == [("b", "No edema.\nNo effusion.")]
-    assert read_texts([tmp_path / "b.txt"], whole=True).rows == [("b", " No edema.\r\nNo effusion.\n")]
+    assert read_texts([tmp_path / "b.txt"], verbatim=True).rows == [("b", " No edema.\r\nNo effusion.\n")]
 
 
 def test_how_texts_were_read_is_said_beside_the_result(tmp_path: Path) -> None:
@@ -266,4 +266,4 @@ def test_tables_of_any_text_come_back(tmp_path_factory: Any, texts: list[str], d
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
         writer.writerows([("nr", FIELDS[0]), *enumerate(texts)])
-    assert [text for _, text in read_texts([path], whole=True).rows] == texts
+    assert [text for _, text in read_texts([path], verbatim=True).rows] == texts

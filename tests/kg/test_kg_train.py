@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from chexphi.cli import app
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.rexkg.extractor import RexkgExtractor
-from chexphi.kg import train, train_data
-from chexphi.kg.annotated import Annotated, annotate, evaluate
+from chexphi.kg import train, train_data, train_network
+from chexphi.kg.annotated import AnnotatedSentence, annotate, evaluate
+from chexphi.kg.train_network import TrainSettings
 from chexphi.schema import InputError
 
 WORDS = (
@@ -41,7 +42,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sentence(article: str, side: str, finding: str, place: str, group: str) -> Annotated:
+def sentence(article: str, side: str, finding: str, place: str, group: str) -> AnnotatedSentence:
     """What each word is does not depend on others: nothing deeper is learned in a hundred steps."""
     words = [article, "small", side, finding, "in", "the", place, "."]
     entities = [[1, 2, "concept"], [3, 3, "disorder_present"], [6, 6, "anatomy"]]
@@ -52,7 +53,7 @@ COMBINATIONS = itertools.product(
     ("a", "the"), ("left", "right"), ("effusion", "nodule", "opacity"), ("lung", "lobe")
 )
 ROWS = [sentence(*words, group=str(number % 5)) for number, words in enumerate(COMBINATIONS)]
-QUICK = train.Settings(epochs=12, batch_tokens=40, encoder_rate=3e-3, head_rate=3e-3)
+QUICK = TrainSettings(epochs=12, batch_tokens=40, encoder_rate=3e-3, head_rate=3e-3)
 
 
 def weights(folder: Path) -> dict[str, object]:
@@ -78,9 +79,9 @@ def test_it_learns_and_the_checkpoint_is_read_by_the_extractor(encoder: Path, tm
 def test_an_interrupted_training_ends_with_the_same_weights(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = train.Settings(epochs=3, batch_tokens=40)
+    settings = TrainSettings(epochs=3, batch_tokens=40)
     train.main(ROWS, encoder, tmp_path / "whole", settings)
-    keep = train._keep
+    keep = train_network._save_state
     for part, epoch in (("run_entity", 2), ("run_relation", 1)):  # the power fails twice
 
         def fail(path: Path, number: int, *parts: object, part: str = part, epoch: int = epoch) -> None:
@@ -88,10 +89,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(
             if path.parent.name == part and number == epoch:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(train, "_keep", fail)
+        monkeypatch.setattr(train_network, "_save_state", fail)
         with pytest.raises(KeyboardInterrupt):
             train.main(ROWS, encoder, tmp_path / "torn", settings, resume=(tmp_path / "torn").exists())
-    monkeypatch.setattr(train, "_keep", keep)
+    monkeypatch.setattr(train_network, "_save_state", keep)
     with pytest.raises(InputError, match="already holds a run"):
         train.main(ROWS, encoder, tmp_path / "torn", settings)
     train.main(ROWS, encoder, tmp_path / "torn", settings, resume=True)
@@ -99,9 +100,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 
 
 def test_drawn_sentences_are_what_the_lexicon_finds() -> None:
-    rows = train_data.drawn(40, seed=3)
+    rows = train_data.draw_sentences(40, seed=3)
     assert len({row.text for row in rows}) == 40
-    assert rows == train_data.drawn(40, seed=3)
+    assert rows == train_data.draw_sentences(40, seed=3)
     scores = evaluate(LexiconExtractor(), rows)
     assert scores.typed.f1 == scores.relations.f1 == 1
     assert scores.relations.tp > 40
@@ -119,9 +120,9 @@ def test_documents_of_the_published_form_are_read(tmp_path: Path) -> None:
     }
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps(document) + "\n")
-    first, second = train_data.read([path])
-    assert first.links == {((0, 0, "concept"), "modify", (1, 1, "disorder_present"))}
-    assert second.links == {((1, 1, "disorder_notpresent"), "located_at", (4, 4, "anatomy"))}
+    first, second = train_data.read_sentences([path])
+    assert first.relations == {((0, 0, "concept"), "modify", (1, 1, "disorder_present"))}
+    assert second.relations == {((1, 1, "disorder_notpresent"), "located_at", (4, 4, "anatomy"))}
     assert first.group == second.group == "d1"
 
 
@@ -133,8 +134,8 @@ def test_the_verb(encoder: Path, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     with path.open("w") as file:
         for row in ROWS:
-            entities = sorted(row.places)
-            links = [[entities.index(a), kind, entities.index(b)] for a, kind, b in row.links or ()]
+            entities = sorted(row.spans)
+            links = [[entities.index(a), kind, entities.index(b)] for a, kind, b in row.relations or ()]
             file.write(
                 json.dumps({"id": row.group, "tokens": row.words, "entities": entities, "relations": links})
                 + "\n"
@@ -184,7 +185,7 @@ def test_an_encoder_that_cannot_be_used(
 
 
 def test_data_without_relations_and_a_split_without_patients(encoder: Path, tmp_path: Path) -> None:
-    bare = [annotate(row.words, sorted(row.places)) for row in ROWS]
+    bare = [annotate(row.words, sorted(row.spans)) for row in ROWS]
     with pytest.raises(InputError, match="no sentence has relations"):
         train.main(bare, encoder, tmp_path / "run")
     with pytest.raises(InputError, match="leaves no sentence on one side"):

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from chexphi.cli.kg_options import (
+    Cache,
+    CompatOption,
+    Engine,
+    Field,
+    Files,
+    GraphsOut,
+    OnePerLine,
+    Pairs,
+    Relations,
+    SkipBad,
+    Workers,
+)
 from chexphi.cli.options import (
     Extractor,
     Json,
@@ -26,56 +39,23 @@ from chexphi.schema import InputError
 if TYPE_CHECKING:
     from chexphi.kg.input_texts import Texts
 
-Files = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE...|-",
-        help="Text files or folders of them, JSON, JSONL, CSV, TSV, Parquet; - is standard input.",
-    ),
-]
-Field = Annotated[
-    str | None,
-    typer.Option("--field", help="Field or column with the text (default: text, report, findings, ...)."),
-]
-OnePerLine = Annotated[
-    bool,
-    typer.Option(
-        "--one-per-line", "--one_per_line", help="A text file has a text a line, else it is one text."
-    ),
-]
-
 app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
 
 
 @app.command("extract")
 def extract(
     files: Files,
-    out: Annotated[Path, typer.Option("--out", help="kg.jsonl, or - for standard output.")],
+    out: GraphsOut,
     extractor: Extractor = "lexicon",
     field: Field = None,
     one_per_line: OnePerLine = False,
-    compat: Annotated[
-        str | None,
-        typer.Option("--compat", help="rexkg: `original` writes the original's graphs, faults included."),
-    ] = None,
-    relations: Annotated[
-        str | None, typer.Option("--relations", help="rexkg: exact, mixed (faster), approximate (fastest).")
-    ] = None,
-    pairs: Annotated[
-        str | None,
-        typer.Option("--pairs", help="rexkg: all, or scheme: those whose labels can have a relation."),
-    ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", help="local, or ray: actors of a Ray cluster (extra `ray`).")
-    ] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", help="Processes or actors; without it one process, or all that the cluster holds."
-        ),
-    ] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="File of a cache that runs share.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out and count them.")] = False,
+    compat: CompatOption = None,
+    relations: Relations = None,
+    pairs: Pairs = None,
+    engine: Engine = "local",
+    workers: Workers = None,
+    cache: Cache = None,
+    skip_bad: SkipBad = False,
     limit: Limit = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -87,41 +67,47 @@ def extract(
     """
     from chexphi.kg import extract as stage
 
-    printed = str(out) == "-"
-    if printed and as_json:
-        raise InputError(
-            "--out is '-', and graphs go to standard output, where --json has its object: name a file for "
-            "--out, or leave --json out"
-        )
-    if printed and resume:
-        raise InputError(
-            "--out is '-', where nothing is kept to go on with: leave --resume out, or name a file"
-        )
-    if not printed and any(Path(file).exists() and out.exists() and out.samefile(file) for file in files):
-        raise InputError(f"{out} is both read and written: name another file for --out")
-    texts = _read(files, field, one_per_line, skip_bad=skip_bad, whole=is_original(compat or "default"))
-    given = {"cache": cache and cache.resolve(), "compat": compat, "relations": relations, "pairs": pairs}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    to_stdout = str(out) == "-"
+    _check_output(files, out, resume=resume, as_json=as_json)
+    texts = _read(files, field, one_per_line, skip_bad=skip_bad, verbatim=is_original(compat or "default"))
+    flags = {"cache": cache and cache.resolve(), "compat": compat, "relations": relations, "pairs": pairs}
     counts = stage.extract(
         texts.rows[:limit],
-        None if printed else out,
+        None if to_stdout else out,
         extractor=extractor,
-        options=options,
+        options={name: value for name, value in flags.items() if value is not None},
         engine=engine,
         workers=workers,
         resume=resume,
         overwrite=overwrite,
     )
-    show({"out": str(out), **counts, "bad_lines": texts.bad}, as_json=as_json, error=printed)
+    show({"out": str(out), **counts, "bad_lines": texts.bad_rows}, as_json=as_json, error=to_stdout)
+
+
+def _check_output(files: list[str], out: Path, *, resume: bool, as_json: bool) -> None:
+    """Refuse an `--out` that is also read, and standard output together with flags that it cannot serve."""
+    if str(out) != "-":
+        if any(Path(file).exists() and out.exists() and out.samefile(file) for file in files):
+            raise InputError(f"{out} is both read and written: name another file for --out")
+        return
+    if as_json:
+        raise InputError(
+            "--out is '-', and graphs go to standard output, where --json has its object: name a file for "
+            "--out, or leave --json out"
+        )
+    if resume:
+        raise InputError(
+            "--out is '-', where nothing is kept to go on with: leave --resume out, or name a file"
+        )
 
 
 def _read(
-    files: list[str], field: str | None, one_per_line: bool, *, skip_bad: bool = False, whole: bool = False
+    files: list[str], field: str | None, one_per_line: bool, *, skip_bad: bool = False, verbatim: bool = False
 ) -> Texts:
-    """The texts; how they were read is said on standard error."""
+    """The texts. How each file was read goes to standard error."""
     from chexphi.kg.input_texts import read_texts
 
-    texts = read_texts(files, field=field, one_per_line=one_per_line, skip_bad=skip_bad, whole=whole)
+    texts = read_texts(files, field=field, one_per_line=one_per_line, skip_bad=skip_bad, verbatim=verbatim)
     for note in texts.notes:
         typer.echo(note, err=True)
     return texts
@@ -152,7 +138,7 @@ def show_text(
     """The graph of one text, in colour."""
     from chexphi.graph.open import open_extractor
     from chexphi.graph.records import to_row
-    from chexphi.kg.tables import entities_table, marked
+    from chexphi.kg.tables import entities_table, marked_text
 
     if text == "-":
         text = typer.get_text_stream("stdin", encoding="utf-8").read().strip()
@@ -161,7 +147,7 @@ def show_text(
         show(to_row("0", parse), as_json=True)
         return
     console = Console()
-    console.print(marked(parse, colour=has_colour(console)))
+    console.print(marked_text(parse, colour=has_colour(console)))
     console.print(entities_table(parse))
 
 
@@ -241,14 +227,15 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the two ReXKG networks on annotated sentences."""
-    from chexphi.kg import train as kg
+    from chexphi.kg import train as stage
     from chexphi.kg import train_data
     from chexphi.kg.tables import graph_table
+    from chexphi.kg.train_network import TrainSettings
 
-    rows, held_out = kg.split(train_data.read(data, limit=limit), hold_out, seed=seed)
-    rows += train_data.drawn(drawn, seed=seed)
-    settings = kg.Settings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
-    figures = kg.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
+    rows, held_out = stage.split(train_data.read_sentences(data, limit=limit), hold_out, seed=seed)
+    rows += train_data.draw_sentences(drawn, seed=seed)
+    settings = TrainSettings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)
+    figures = stage.main(rows, encoder, out, settings, held_out=held_out, resume=resume, overwrite=overwrite)
     if held_out:
         show_table(figures, lambda rows: graph_table({"n": len(held_out)} | rows), as_json=as_json)
     else:

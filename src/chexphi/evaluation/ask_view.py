@@ -12,7 +12,7 @@ from chexphi.evaluation.ask import Comparison, Reply, answer_probability
 from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
-from chexphi.kg.tables import entities_table, marked, named, visible
+from chexphi.kg.tables import entities_table, entity_phrase, marked_text, visible
 from chexphi.prompts import ParseStatus
 
 
@@ -23,7 +23,7 @@ def view(reply: Reply, *, colour: bool) -> Iterator[RenderableType]:
         text = visible(reply.generation.text).strip() or "(nothing)"
         yield Text(f"malformed: {parsed.status.value.replace('_', ' ')}; the text as generated:\n{text}\n")
     if parsed.think:
-        yield marked(reply.parse, colour=colour)
+        yield marked_text(reply.parse, colour=colour)
         yield ""
     yield _answer(reply)
     if reply.parse.mentions:
@@ -73,12 +73,12 @@ def _figures(match: GraphMatch) -> Table:
 
 def _differences(predicted: Graph, reference: Graph) -> Iterator[Text]:
     for word, graph, other_graph in (("invented", predicted, reference), ("missed", reference, predicted)):
-        items = [named(entity, graph) for entity in sorted(graph.entities - other_graph.entities)]
+        items = [entity_phrase(entity, graph) for entity in sorted(graph.entities - other_graph.entities)]
         items += [
-            f"{named(head, graph)} {kind} {named(tail, graph)}"
+            f"{entity_phrase(head, graph)} {kind} {entity_phrase(tail, graph)}"
             for head, kind, tail in sorted(graph.relations - other_graph.relations)
         ]
         if items:
             yield Text(f"{word}: {'; '.join(items)}")
-    if wrong := [named(entity, reference) for entity in sorted(contradicted(predicted, reference))]:
+    if wrong := [entity_phrase(entity, reference) for entity in sorted(contradicted(predicted, reference))]:
         yield Text(f"contradicted: {'; '.join(wrong)}")

@@ -1,1 +1,1 @@
-"""Graphs of texts from the command line, and their comparison: `chexphi kg`."""
+"""What `chexphi kg` runs: graphs of texts, and their comparison."""

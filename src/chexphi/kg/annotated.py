@@ -1,8 +1,9 @@
-"""Sentences with labelled spans and relations: read them, and score an extractor against them.
+"""Reads sentences with labelled spans and relations, and scores an extractor against them.
 
-Standard library only. Forms that are read, a JSON object a line: `tokens` with `entities` `[[first, last,
-label]]` (inclusive token positions) and, where annotated, `text` and `relations` `[[head, type, tail]]`;
-documents of PURE and ReXKG, `sentences`, `ner` and `relations` with positions counted over the document.
+A file has one JSON object per line, in one of two forms. A sentence has `tokens`, `entities` as `[[first,
+last, label]]` with token positions, and optionally `text` and `relations` as `[[head, type, tail]]`. A
+document of PURE or ReXKG has `sentences`, `ner` and `relations`, with positions counted over the document.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -18,65 +19,65 @@ from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Mention, Pars
 from chexphi.kg.audit import figures
 from chexphi.schema import InputError
 
-Place = tuple[int, int, str]
+LabelledSpan = tuple[int, int, str]
 """(first token, last token, label)"""
-Link = tuple[Place, str, Place]
+SpanRelation = tuple[LabelledSpan, str, LabelledSpan]
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
-    """One sentence with what should be found in it."""
+class AnnotatedSentence:
+    """One sentence with the spans and relations that should be found in it."""
 
     text: str
     words: tuple[str, ...]
     tokens: tuple[tuple[int, int], ...]
-    """First character and one past the last, a token."""
-    places: frozenset[Place]
-    links: frozenset[Link] | None
+    """First character and one past the last, of each token."""
+    spans: frozenset[LabelledSpan]
+    relations: frozenset[SpanRelation] | None
     """None: the relations were not annotated."""
     group: str = ""
-    """Whose sentence it is: patient, document or sentence."""
+    """The patient, document or sentence that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Micro counts over sentences; a span is right if its first and last token are."""
+    """Counts summed over sentences. A span is correct if its first and last token are."""
 
     typed: Counts = field(default_factory=Counts)
     untyped: Counts = field(default_factory=Counts)
     tokens: Counts = field(default_factory=Counts)
     relations: Counts = field(default_factory=Counts)
-    """Both ends, both labels and the type."""
+    """A relation is correct if both spans, both labels and the type are."""
     by_label: Mapping[str, Counts] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Precision, recall and F1 of each part."""
-        parts = {
+        """Precision, recall and F1 of each kind of counts."""
+        counts_of_kind = {
             "typed": self.typed,
             "untyped": self.untyped,
             "tokens": self.tokens,
             "relations": self.relations,
         }
-        rows = {name: figures(counts) for name, counts in parts.items() if not counts.empty}
+        rows = {name: figures(counts) for name, counts in counts_of_kind.items() if not counts.empty}
         return rows | {"by_label": {name: figures(counts) for name, counts in self.by_label.items()}}
 
 
-def read_annotated(path: Path) -> list[Annotated]:
+def read_annotated(path: Path) -> list[AnnotatedSentence]:
     """Read a file of annotated sentences.
 
     Raises:
-        InputError: For a missing file, or a row without tokens, with an unknown label or a position outside.
+        InputError: If the file is missing, or a row has no tokens, an unknown label or a position outside.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file: name a JSONL file of annotated sentences")
-    rows: list[Annotated] = []
+        raise InputError(f"{path} is not a file: name a JSONL file of annotated sentences")
+    rows: list[AnnotatedSentence] = []
     lines = json_lines(path, advice="give JSON lines with tokens and entities")
-    for number, (where, row) in enumerate(lines, 1):
+    for number, (location, row) in enumerate(lines, 1):
         try:
             rows += _rows(row, str(number))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             raise InputError(
-                f"{where} is not an annotated sentence: give JSON lines with tokens and entities, or the "
+                f"{location} is not an annotated sentence: give JSON lines with tokens and entities, or the "
                 "folder of the IU reports"
             ) from None
     if not rows:
@@ -84,21 +85,23 @@ def read_annotated(path: Path) -> list[Annotated]:
     return rows
 
 
-def _rows(row: Mapping[str, Any], number: str) -> Iterator[Annotated]:
+def _rows(row: Mapping[str, Any], number: str) -> Iterator[AnnotatedSentence]:
     if "sentences" not in row:
         group = str(row.get("patient", row.get("id", number)))
         yield annotate(
             row["tokens"], row["entities"], row.get("relations"), text=row.get("text"), group=group
         )
         return
-    links: Sequence[Any] = row.get("relations") or [None] * len(row["sentences"])
+    relations_by_sentence: Sequence[Any] = row.get("relations") or [None] * len(row["sentences"])
     start = 0
-    for words, ner, own in zip(row["sentences"], row["ner"], links, strict=True):
-        entities = [[first - start, last - start, label] for first, last, label in ner]
-        places = [entity[:2] for entity in entities]
-        relations = own and [
-            [places.index([a - start, b - start]), kind, places.index([c - start, d - start])]
-            for a, b, c, d, kind in own
+    for words, ner, relation_rows in zip(row["sentences"], row["ner"], relations_by_sentence, strict=True):
+        entities = [
+            [first_token - start, last_token - start, label] for first_token, last_token, label in ner
+        ]
+        spans = [entity[:2] for entity in entities]
+        relations = relation_rows and [
+            [spans.index([a - start, b - start]), kind, spans.index([c - start, d - start])]
+            for a, b, c, d, kind in relation_rows
         ]
         if words:
             yield annotate(words, entities, relations, group=str(row.get("doc_key", number)))
@@ -112,30 +115,32 @@ def annotate(
     *,
     text: str | None = None,
     group: str = "",
-) -> Annotated:
-    """One sentence from its words and positions.
+) -> AnnotatedSentence:
+    """One annotated sentence from its words and the positions of its entities and relations.
 
     Raises:
-        ValueError, IndexError: If a position, a label or a type is none.
+        ValueError, IndexError: If a position, a label or a type does not exist.
     """
     text = text or " ".join(words)
-    places = [_place(entity, len(words)) for entity in entities]
-    links = None
+    spans = [_checked_span(entity, len(words)) for entity in entities]
+    span_relations = None
     if relations is not None:
         for _, kind, _ in relations:
             RELATION_TYPES.index(kind)
-        links = frozenset((places[head], kind, places[tail]) for head, kind, tail in relations)
-    return Annotated(text, tuple(words), tuple(_aligned(text, words)), frozenset(places), links, group)
+        span_relations = frozenset((spans[head], kind, spans[tail]) for head, kind, tail in relations)
+    return AnnotatedSentence(
+        text, tuple(words), tuple(_token_positions(text, words)), frozenset(spans), span_relations, group
+    )
 
 
-def _place(entity: Sequence[Any], size: int) -> Place:
-    first, last, label = entity
-    if not 0 <= first <= last < size or label not in LABELS:
+def _checked_span(entity: Sequence[Any], token_count: int) -> LabelledSpan:
+    first_token, last_token, label = entity
+    if not 0 <= first_token <= last_token < token_count or label not in LABELS:
         raise ValueError(f"entity {entity}")
-    return first, last, label
+    return first_token, last_token, label
 
 
-def _aligned(text: str, words: Sequence[str]) -> Iterator[tuple[int, int]]:
+def _token_positions(text: str, words: Sequence[str]) -> Iterator[tuple[int, int]]:
     at = 0
     for word in words:
         start = text.index(word, at)
@@ -143,40 +148,50 @@ def _aligned(text: str, words: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield start, at
 
 
-def evaluate(extractor: Extractor, rows: Sequence[Annotated]) -> Scores:
-    """Score an extractor on annotated sentences, from their text."""
+def evaluate(extractor: Extractor, rows: Sequence[AnnotatedSentence]) -> Scores:
+    """Score an extractor on annotated sentences. It reads only their texts."""
     scores = Scores(by_label={label: Counts() for label in LABELS})
     for row, parse in zip(rows, extractor.parse([row.text for row in rows]), strict=True):
-        scores = _add(scores, row, parse)
+        scores = _add_sentence(scores, row, parse)
     return scores
 
 
-def _add(scores: Scores, row: Annotated, parse: Parse) -> Scores:
-    found = [place_of(row.tokens, mention) for mention in parse.mentions]
-    apart = (
-        place_of(row.tokens, mention) for mention in parse.unclaimed
+def _add_sentence(scores: Scores, row: AnnotatedSentence, parse: Parse) -> Scores:
+    span_of_index = [span_of_mention(row.tokens, mention) for mention in parse.mentions]
+    unclaimed_spans = (
+        span_of_mention(row.tokens, mention) for mention in parse.unclaimed
     )  # labels are of words, not of claims
-    places = {place for place in (*found, *apart) if place}
-    links = {(head, kind, tail) for h, kind, t in parse.edges if (head := found[h]) and (tail := found[t])}
+    spans = {span for span in (*span_of_index, *unclaimed_spans) if span}
+    relations = {
+        (head, kind, tail)
+        for h, kind, t in parse.edges
+        if (head := span_of_index[h]) and (tail := span_of_index[t])
+    }
     by_label = {
         label: counts
-        + Counts.of({p for p in places if p[2] == label}, {p for p in row.places if p[2] == label})
+        + Counts.of(
+            {span for span in spans if span[2] == label}, {span for span in row.spans if span[2] == label}
+        )
         for label, counts in scores.by_label.items()
     }
     return Scores(
-        scores.typed + Counts.of(places, row.places),
-        scores.untyped + Counts.of({p[:2] for p in places}, {p[:2] for p in row.places}),
-        scores.tokens + Counts.of(_labelled(places), _labelled(row.places)),
-        scores.relations + (Counts() if row.links is None else Counts.of(links, row.links)),
+        scores.typed + Counts.of(spans, row.spans),
+        scores.untyped + Counts.of({span[:2] for span in spans}, {span[:2] for span in row.spans}),
+        scores.tokens + Counts.of(_labelled_tokens(spans), _labelled_tokens(row.spans)),
+        scores.relations + (Counts() if row.relations is None else Counts.of(relations, row.relations)),
         by_label,
     )
 
 
-def place_of(tokens: Sequence[tuple[int, int]], mention: Mention) -> Place | None:
-    """The tokens that a mention touches."""
+def span_of_mention(tokens: Sequence[tuple[int, int]], mention: Mention) -> LabelledSpan | None:
+    """The span of the tokens that a mention overlaps; None if it overlaps none."""
     inside = [index for index, (a, b) in enumerate(tokens) if a < mention.end and mention.start < b]
     return (inside[0], inside[-1], mention.label) if inside else None
 
 
-def _labelled(places: set[Place] | frozenset[Place]) -> set[tuple[int, str]]:
-    return {(index, label) for first, last, label in places for index in range(first, last + 1)}
+def _labelled_tokens(spans: set[LabelledSpan] | frozenset[LabelledSpan]) -> set[tuple[int, str]]:
+    return {
+        (index, label)
+        for first_token, last_token, label in spans
+        for index in range(first_token, last_token + 1)
+    }

@@ -1,4 +1,4 @@
-"""Many predicted graphs against their references. Standard library only."""
+"""Compares many predicted graphs with their references. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Pair = tuple[str, Graph, Graph]
 
 
 def audit(pairs: Sequence[Pair], *, worst: int = 10) -> dict[str, Any]:
-    """Figures of all pairs.
+    """Precision, recall and F1 over all pairs of graphs.
 
-    Micro figures are of the summed counts; macro figures the mean over examples, each over those with
-    anything to compare in that part (two empty parts agree, and say nothing).
+    Micro figures are computed from the summed counts. A macro figure is the mean over the pairs that have
+    entities (or relations) to compare. Two graphs without entities agree, but that says nothing.
 
     Returns:
         `n`, `entities` and `relations` (`precision`, `recall`, `f1`, `macro_f1`), `by_label`, `by_relation`,
@@ -31,16 +31,20 @@ def audit(pairs: Sequence[Pair], *, worst: int = 10) -> dict[str, Any]:
         "n": len(pairs),
         "entities": figures(total.entities) | {"macro_f1": _mean(m.entities for m in matches.values())},
         "relations": figures(total.relations) | {"macro_f1": _mean(m.relations for m in matches.values())},
-        "by_label": {name: figures(c) for name in LABELS if not (c := _only(pairs, "entities", name)).empty},
+        "by_label": {
+            name: figures(c) for name in LABELS if not (c := _counts_of_name(pairs, "entities", name)).empty
+        },
         "by_relation": {
-            name: figures(c) for name in RELATION_TYPES if not (c := _only(pairs, "relations", name)).empty
+            name: figures(c)
+            for name in RELATION_TYPES
+            if not (c := _counts_of_name(pairs, "relations", name)).empty
         },
         "worst": [{"doc_key": key, "f1": matches[key].f1} for key in ranked[:worst]],
     }
 
 
 def figures(counts: Counts) -> dict[str, float]:
-    """Precision, recall and F1, and how many there are in the reference."""
+    """Precision, recall and F1 of counts, and `n`, how many the reference has."""
     return {
         "precision": counts.precision,
         "recall": counts.recall,
@@ -49,23 +53,23 @@ def figures(counts: Counts) -> dict[str, float]:
     }
 
 
-def _mean(parts: Iterable[Counts]) -> float | None:
-    values = [counts.f1 for counts in parts if not counts.empty]
+def _mean(counts_by_pair: Iterable[Counts]) -> float | None:
+    values = [counts.f1 for counts in counts_by_pair if not counts.empty]
     return sum(values) / len(values) if values else None
 
 
-def _only(pairs: Sequence[Pair], part: str, name: str) -> Counts:
-    """Counts of the entities of one label, or of the relations of one type: the second item of each."""
+def _counts_of_name(pairs: Sequence[Pair], field: str, name: str) -> Counts:
+    """Counts of the entities with one label, or of the relations with one type."""
 
     def items(graph: Graph) -> set[object]:
-        return {item for item in getattr(graph, part) if item[1] == name}
+        return {item for item in getattr(graph, field) if item[1] == name}
 
     return sum((Counts.of(items(predicted), items(gold)) for _, gold, predicted in pairs), start=Counts())
 
 
-def matched(
+def pairs_by_key(
     references: Mapping[str, Graph], predictions: Mapping[str, Graph]
 ) -> tuple[list[Pair], list[str]]:
-    """Pairs of the same key, and the keys that only one side has."""
-    both = [(key, graph, predictions[key]) for key, graph in references.items() if key in predictions]
-    return both, sorted(references.keys() ^ predictions.keys())
+    """The pairs of graphs with the same key, and the keys that only one side has."""
+    common = [(key, graph, predictions[key]) for key, graph in references.items() if key in predictions]
+    return common, sorted(references.keys() ^ predictions.keys())

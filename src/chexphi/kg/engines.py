@@ -1,7 +1,7 @@
-"""What carries `chexphi kg extract` out: this process, processes beside it, or a Ray cluster.
+"""Runs `chexphi kg extract` in this process, in several processes, or on a Ray cluster.
 
-Each process or actor opens the extractor once. Every engine yields the lines of the texts chunk by chunk,
-in order, so that they can be written as they come.
+Each process or actor opens the extractor once. Every engine yields lines chunk by chunk, in the order of the
+texts, so that each chunk is written at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chexphi.graph.records import to_row
 from chexphi.schema import InputError
 
 CHUNK = 64
-"""Texts of one call."""
+"""How many texts the extractor gets per call."""
 
 Row = tuple[str, str]
 """(key, text)"""
@@ -32,54 +32,55 @@ Options = dict[str, Any]
 Lines = list[dict[str, Any]]
 
 
-def here(rows: Sequence[Row], extractor: str, options: Options) -> Iterator[Lines]:
-    """In this process."""
+def in_this_process(rows: Sequence[Row], extractor: str, options: Options) -> Iterator[Lines]:
+    """Lines of the rows, extracted in this process."""
     resident = _resident(extractor, tuple(sorted(options.items())))
     for chunk in _chunks(rows):
         yield _lines(resident, chunk, seed=is_original(options.get("compat", "default")))
 
 
-def processes(rows: Sequence[Row], extractor: str, options: Options, workers: int) -> Iterator[Lines]:
-    """In processes of their own, not copies of this one: torch's threads do not survive a fork."""
+def in_processes(rows: Sequence[Row], extractor: str, options: Options, workers: int) -> Iterator[Lines]:
+    """Lines of the rows, extracted in new processes; a fork of this one would lose torch's threads."""
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        calls = (pool.submit(_one, chunk, extractor, options) for chunk in _chunks(rows))
-        waiting = list(islice(calls, 4 * workers))
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += islice(calls, 1)
+        submitted = (pool.submit(_lines_of_chunk, chunk, extractor, options) for chunk in _chunks(rows))
+        pending = list(islice(submitted, 4 * workers))
+        while pending:
+            yield pending.pop(0).result()
+            pending += islice(submitted, 1)
 
 
-def _one(chunk: Sequence[Row], extractor: str, options: Options) -> Lines:
-    return next(here(chunk, extractor, options))
+def _lines_of_chunk(chunk: Sequence[Row], extractor: str, options: Options) -> Lines:
+    return next(in_this_process(chunk, extractor, options))
 
 
 def on_ray(
     rows: Sequence[Row], extractor: str, options: Options, workers: int | None = None
 ) -> Iterator[Lines]:
-    """In actors of a Ray cluster: of the one that this machine belongs to, else of one that is started here.
+    """Lines of the rows, extracted by actors of a Ray cluster.
 
-    An actor takes a GPU where the cluster has some and the extractor is neural, else one CPU. The folder of
-    the extractor must stand on every machine under the same path.
+    If this machine belongs to a cluster, that one is used, else a new one is started here. An actor takes a
+    GPU if the extractor is neural and the cluster has GPUs, else one CPU. Every machine must have the folder
+    of the extractor under the same path.
 
     Args:
         rows: Texts with their keys.
-        extractor: As for `open_extractor`, with its options.
-        options: They go to every actor; a `cache` must be an absolute path.
-        workers: Actors; None: as many as the cluster holds.
+        extractor: Name of the extractor; see `open_extractor`.
+        options: Options of the extractor. A `cache` must be an absolute path.
+        workers: How many actors; None: as many as fit into the cluster.
 
     Raises:
         InputError: If the extractor cannot be opened on a machine.
-        ModuleNotFoundError: Without Ray (extra `ray`).
+        ModuleNotFoundError: If Ray is not installed (extra `ray`).
     """
     import ray
     import ray.data
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless asked
-    begun = not ray.is_initialized()
+    started_ray = not ray.is_initialized()
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        has = ray.cluster_resources()
-        unit = "GPU" if has.get("GPU") and extractor != "lexicon" else "CPU"
+        resources = ray.cluster_resources()
+        unit = "GPU" if resources.get("GPU") and extractor != "lexicon" else "CPU"
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
@@ -88,7 +89,7 @@ def on_ray(
             _Actor,
             fn_constructor_args=(_absolute(extractor), options),
             batch_size=CHUNK,
-            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(has[unit]))),
+            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(resources[unit]))),
             num_gpus=int(unit == "GPU"),
         )
         for batch in graphs.iter_batches(batch_size=CHUNK):
@@ -97,18 +98,18 @@ def on_ray(
                 raise InputError(refused[0])
             yield lines
     finally:
-        if begun:
+        if started_ray:
             ray.shutdown()
 
 
 def _absolute(extractor: str) -> str:
-    """A cluster's processes do not start in this folder."""
+    """The extractor with an absolute path, because the processes of a cluster start in another folder."""
     kind, _, folder = extractor.partition(":")
     return f"{kind}:{Path(folder).resolve()}" if kind == "rexkg" else extractor
 
 
 class _Actor:
-    """Rows and lines travel as JSON in ASCII: Arrow takes no half of a surrogate pair."""
+    """Rows and lines are sent as JSON in ASCII, because Arrow refuses half of a surrogate pair."""
 
     def __init__(self, extractor: str, options: Options) -> None:
         self.extractor, self.options = extractor, options
@@ -116,14 +117,14 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         rows = [(key, text) for key, text in map(json.loads, batch["row"])]
         try:
-            lines = _one(rows, self.extractor, self.options)
-        except InputError as error:  # Ray would show a stack trace instead of its sentence
+            lines = _lines_of_chunk(rows, self.extractor, self.options)
+        except InputError as error:  # else Ray would show a stack trace instead of the message
             lines = [{"refused": f"{error} (on {platform.node()})"}]
         return {"line": [json.dumps(line) for line in lines]}
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    return (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
 
 
 def _lines(resident: Any, rows: Sequence[Row], *, seed: bool) -> Lines:
@@ -136,5 +137,5 @@ def _lines(resident: Any, rows: Sequence[Row], *, seed: bool) -> Lines:
 
 @cache
 def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
-    """The extractor of this process."""
+    """The extractor of this process, opened once."""
     return open_extractor(extractor, **dict(options))

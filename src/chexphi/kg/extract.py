@@ -1,6 +1,6 @@
-"""Graphs of texts, and their comparison: what `chexphi kg` runs.
+"""Extracts graphs of texts to `kg.jsonl`, and compares such files.
 
-Graphs go to `kg.jsonl` as they are made, so an interrupted extraction goes on where it stopped.
+Every chunk of graphs is written at once, so an interrupted extraction can be resumed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chexphi.graph.text import sentences
 from chexphi.graph.types import Graph
 from chexphi.kg import engines
 from chexphi.kg.audit import audit as audit_pairs
-from chexphi.kg.audit import matched
+from chexphi.kg.audit import pairs_by_key
 from chexphi.kg.engines import Lines, Row
 from chexphi.ranges import PROCESSES
 from chexphi.runs import jsonl, terminal
@@ -47,39 +47,43 @@ def extract(
     Args:
         rows: Texts with their keys.
         out: `kg.jsonl`; None: standard output.
-        extractor: As for `open_extractor`, with its options.
-        options: As for `open_extractor`.
+        extractor: Name of the extractor; see `open_extractor`.
+        options: Options of the extractor; see `open_extractor`.
         engine: `local` processes, or actors of a `ray` cluster.
-        workers: Of the engine; None: this process alone, or as many as the cluster holds.
-        resume: Go on after the last whole line of `out`.
+        workers: Processes or actors. None: only this process, or as many actors as fit into the cluster.
+        resume: Go on after the last complete line of `out`.
         overwrite: Replace `out`.
 
     Raises:
-        InputError: If `out` exists and neither `resume` nor `overwrite` is set, or it is of other texts; if
-            the extractor or the engine cannot be used. Nothing is written then.
+        InputError: If `out` exists and neither `resume` nor `overwrite` is set, or `out` has graphs of other
+            texts, or the extractor or the engine cannot be used. Nothing is written then.
     """
     if engine not in ENGINES:
         raise InputError(f"engine is {shown(engine)}: use {' or '.join(ENGINES)}")
     ranges.check({"workers": workers}, {"workers": PROCESSES}, "kg extract")
     if out is None and sys.stdout is None:
         raise InputError("--out is '-', and standard output is closed: name a file for --out")
-    done = _done(rows, out, resume=resume, overwrite=overwrite) if out else 0
-    left = rows[done:]
-    chunks = _started(left, extractor, options, engine, workers) if left else iter(())
+    finished = _finished_count(rows, out, resume=resume, overwrite=overwrite) if out else 0
+    remaining = rows[finished:]
+    chunks = _open_engine(remaining, extractor, options, engine, workers) if remaining else iter(())
     output = sys.stdout
     with (
         redirect_stdout(sys.stderr),
         terminal.progress_bar() as progress,
-    ):  # where Ray would print of killed workers
-        task = progress.add_task("extract graphs", total=len(rows), completed=done)
-        first = next(chunks, [])  # what cannot be opened stops here
-        for lines in _written(chain([first], chunks), out, output, anew=not done):
+    ):  # Ray prints to standard output
+        task = progress.add_task("extract graphs", total=len(rows), completed=finished)
+        first_chunk = next(
+            chunks, []
+        )  # an extractor that cannot be opened stops here, before anything is written
+        for lines in _write_chunks(chain([first_chunk], chunks), out, output, new_file=not finished):
             progress.update(task, advance=lines)
-    return {"texts": len(rows), "new": len(left)}
+    return {"texts": len(rows), "new": len(remaining)}
 
 
-def _written(chunks: Iterable[Lines], out: Path | None, output: TextIO, *, anew: bool) -> Iterator[int]:
-    """How many lines were written, chunk by chunk."""
+def _write_chunks(
+    chunks: Iterable[Lines], out: Path | None, output: TextIO, *, new_file: bool
+) -> Iterator[int]:
+    """Write the lines chunk by chunk, and yield how many each chunk had."""
     if out is None:
         for lines in chunks:
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -88,28 +92,28 @@ def _written(chunks: Iterable[Lines], out: Path | None, output: TextIO, *, anew:
                 output.flush()
             yield len(lines)
         return
-    if anew:
+    if new_file:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.unlink(missing_ok=True)
-    written = jsonl.JsonLines(out)
+    lines_file = jsonl.JsonLines(out)
     for lines in chunks:
-        written.write(*lines)
+        lines_file.write(*lines)
         yield len(lines)
-    written.close()
+    lines_file.close()
 
 
-def _started(
+def _open_engine(
     rows: Sequence[Row], extractor: str, options: dict[str, Any], engine: str, workers: int | None
 ) -> Iterator[Lines]:
     if engine == "ray":
         return engines.on_ray(rows, extractor, options, workers)
     if workers is not None and workers > 1:
-        return engines.processes(rows, extractor, options, workers)
-    return engines.here(rows, extractor, options)
+        return engines.in_processes(rows, extractor, options, workers)
+    return engines.in_this_process(rows, extractor, options)
 
 
-def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
-    """How many of the texts already have a graph in `out`, and keep it."""
+def _finished_count(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> int:
+    """How many of the texts already have a graph in `out` that is kept."""
     atomic.check_file(out, overwrite=True)
     if overwrite or not out.exists():
         return 0
@@ -125,7 +129,7 @@ def _done(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: bool) -> i
 
 
 def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> dict[str, float]:
-    """Time an extractor on texts; the first text warms it up, and no sentence is read twice."""
+    """Time an extractor on texts. The first text warms it up; equal texts are read once."""
     resident = open_extractor(extractor, **options)
     resident.parse([rows[0][1]])
     texts = list(dict.fromkeys(text for _, text in rows[1:])) or [rows[0][1]]
@@ -142,13 +146,13 @@ def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> di
 
 
 def read_graphs(path: Path) -> dict[str, Graph]:
-    """Graphs by key, from `kg.jsonl` (ours or the original's form).
+    """The graphs of a `kg.jsonl` by key, in our form or the original's.
 
     Raises:
-        InputError: For a line that is no graph, or a key that stands twice.
+        InputError: If a line is not a graph, or two lines have the same key.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file: make it with `chexphi kg extract`")
+        raise InputError(f"{path} is not a file: make it with `chexphi kg extract`")
     graphs: dict[str, Graph] = {}
     for number, row in enumerate(jsonl.read(path), 1):
         try:
@@ -164,20 +168,20 @@ def read_graphs(path: Path) -> dict[str, Graph]:
 
 
 def audit(reference: Path, prediction: Path, *, worst: int = 10, uncertain: bool = False) -> dict[str, Any]:
-    """Figures of the predicted graphs against the references of the same key.
+    """Precision, recall and F1 of predicted graphs against the references with the same keys.
 
     Args:
-        reference: `kg.jsonl`, ours or the original's form.
-        prediction: The same of what is judged.
-        worst: How many of the worst texts to name.
-        uncertain: Whether a finding in doubt is another one than the same finding without doubt.
+        reference: `kg.jsonl` of the references, in our form or the original's.
+        prediction: `kg.jsonl` of the predictions.
+        worst: How many of the worst texts to list.
+        uncertain: Whether an uncertain finding differs from the same finding without doubt.
 
     Raises:
         InputError: If no key is in both files.
     """
-    pairs, single = matched(read_graphs(reference), read_graphs(prediction))
+    pairs, unmatched_keys = pairs_by_key(read_graphs(reference), read_graphs(prediction))
     if not pairs:
         raise InputError(f"{reference} and {prediction} share no doc_key: they are of other texts")
     if uncertain:
-        pairs = [(key, gold.with_doubt(), found.with_doubt()) for key, gold, found in pairs]
-    return audit_pairs(pairs, worst=worst) | {"in_one_file_only": len(single)}
+        pairs = [(key, gold.with_doubt(), predicted.with_doubt()) for key, gold, predicted in pairs]
+    return audit_pairs(pairs, worst=worst) | {"in_one_file_only": len(unmatched_keys)}

@@ -1,4 +1,4 @@
-"""Which of the 14 findings of NIH ChestX-ray a text names, read off its parse. Standard library only."""
+"""Finds which of the 14 findings of NIH ChestX-ray a text names, from its parse. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chexphi.graph.types import Mention, Parse
 
 
 class Status(StrEnum):
-    """What a text says of a finding."""
+    """What a text says about a finding."""
 
     present = "present"
     uncertain = "uncertain"
@@ -34,37 +34,37 @@ _WORDS = {
     "Pleural_Thickening": r"(?!)",
     "Hernia": r"hernia",
 }
-"""Of the finding's own words (Wang et al., CVPR 2017, for the names)."""
-_PLACED = {
+"""Patterns of words that alone name a finding (names by Wang et al., CVPR 2017)."""
+_WORDS_WITH_PLACE = {
     "Atelectasis": (r"\bcollapse", r"lung|lobe|segment|base"),
     "Cardiomegaly": (r"enlarge", r"^(heart|cardiac|cardiac silhouette|cardiomediastinal)$"),
     "Effusion": (r"fluid", r"pleura|fissur|costophrenic"),
     "Pleural_Thickening": (r"thicken", r"pleura|fissur|apical"),
 }
-"""Findings named by a general word and its place."""
-_QUALIFIED = {
+"""Findings that are named by a general word and its place: (word, place)."""
+_QUALITIES = {
     "Cardiomegaly": (r"enlarged|borderline", r"^(heart|cardiac|cardiac silhouette)$"),
     "Nodule": (r"nodular", r"opacit|densit|lesion"),
 }
-"""Findings named by a quality of something."""
-_NOT = {
+"""Findings that are named by a quality of something: (quality, what has it)."""
+_EXCLUDING_WORDS = {
     "Effusion": r"pericardi",
     "Fibrosis": r"cystic",
     "Emphysema": r"subcutaneous|soft tissue|chest wall|neck|mediastin",
     "Edema": r"soft tissue|subcutaneous",
 }
-"""Next to these words it is another disease."""
+"""If a related mention has one of these words, it is another disease."""
 FINDINGS = tuple(_WORDS)
 
 
 def findings(parse: Parse) -> dict[str, Status]:
-    """Findings that are named, with what is said of them; present outweighs uncertain, that absent."""
-    said: dict[str, Status] = {}
+    """The findings that a text names, with their status. Present overrides uncertain, uncertain absent."""
+    status_of_finding: dict[str, Status] = {}
     order = list(Status)
-    for name, mention in _named(parse):
+    for name, mention in _mentions_of_findings(parse):
         status = _status(mention)
-        said[name] = min(said.get(name, status), status, key=order.index)
-    return said
+        status_of_finding[name] = min(status_of_finding.get(name, status), status, key=order.index)
+    return status_of_finding
 
 
 def _status(mention: Mention) -> Status:
@@ -73,23 +73,29 @@ def _status(mention: Mention) -> Status:
     return Status.uncertain if mention.uncertain else Status.present
 
 
-def _named(parse: Parse) -> Iterator[tuple[str, Mention]]:
+def _mentions_of_findings(parse: Parse) -> Iterator[tuple[str, Mention]]:
     linked, modified = _links(parse)
     for index, mention in enumerate(parse.mentions):
         if mention.label.startswith("disorder"):
-            near = " ".join(parse.mentions[other].text for other in sorted(linked[index] - {index}))
+            linked_text = " ".join(
+                parse.mentions[position].text for position in sorted(linked[index] - {index})
+            )
             for name, words in _WORDS.items():
-                if re.search(words, mention.text) and not re.search(_NOT.get(name, r"(?!)"), near):
+                if re.search(words, mention.text) and not re.search(
+                    _EXCLUDING_WORDS.get(name, r"(?!)"), linked_text
+                ):
                     yield name, mention
     for head, kind, tail in parse.edges:
-        rules = {"located_at": _PLACED, "modify": _QUALIFIED}.get(kind, {})
-        for name, (words, of) in rules.items():
-            if re.search(words, parse.mentions[head].text) and re.search(of, _end(parse, tail, modified)):
+        rules = {"located_at": _WORDS_WITH_PLACE, "modify": _QUALITIES}.get(kind, {})
+        for name, (words, tail_words) in rules.items():
+            if re.search(words, parse.mentions[head].text) and re.search(
+                tail_words, _end(parse, tail, modified)
+            ):
                 yield name, parse.mentions[head]
 
 
 def _links(parse: Parse) -> tuple[Mapping[int, Set[int]], Mapping[int, int]]:
-    """Every mention that a mention is linked with, and what a quality is one of."""
+    """The mentions that each mention is related to, and the mention that each quality modifies."""
     linked: defaultdict[int, set[int]] = defaultdict(set)
     modified: dict[int, int] = {}
     for head, kind, tail in parse.edges:
@@ -101,6 +107,6 @@ def _links(parse: Parse) -> tuple[Mapping[int, Set[int]], Mapping[int, int]]:
 
 
 def _end(parse: Parse, tail: int, modified: Mapping[int, int]) -> str:
-    """The text of a tail; of an attribute (`borderline in size`) that of what it belongs to."""
-    own = parse.mentions[tail].label == "concept"
-    return parse.mentions[modified.get(tail, tail) if own else tail].text
+    """The text of a relation's tail. If that is an attribute (`borderline in size`), the text of its noun."""
+    is_quality = parse.mentions[tail].label == "concept"
+    return parse.mentions[modified.get(tail, tail) if is_quality else tail].text

@@ -1,7 +1,7 @@
 """Rows of the files that `chexphi kg` reads: JSON lines, a JSON array, CSV, TSV and Parquet.
 
-A file is known by its content where that is plain, so that JSON or a table called `.txt` is not read as a
-report. Nothing of a row is printed.
+If its content is clear, the content decides what a file is. So JSON or a table that is called `.txt` is not
+read as a report. Messages never print a row.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from chexphi.data import parquet
 from chexphi.files import parse_json
 from chexphi.schema import InputError, shown
 
-Found = tuple[str, dict[str, Any] | str]
-"""Where it stands (`line 3`, `row 2`), and the row, or what is wrong with it."""
+SourceRow = tuple[str, dict[str, Any] | str]
+"""The location of a row (`line 3`, `row 2`), and the row, or what is wrong with it."""
 
-_MAGIC = {
+_KIND_OF_START = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zipped file, such as a Word document or an Excel sheet",
     b"\xd0\xcf\x11\xe0": "an old Word document or Excel sheet",
@@ -33,7 +33,7 @@ _MAGIC = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-_ENDINGS = {
+_KIND_OF_ENDING = {
     **dict.fromkeys((".docx", ".doc", ".odt"), "a Word document"),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "an Excel sheet"),
     ".pdf": "a PDF",
@@ -43,76 +43,78 @@ _ENDINGS = {
 _PARQUET = b"PAR1"
 _LINES = (".jsonl", ".ndjson")
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_BROKEN = re.compile(r"[\[{]\s*[\"'{\[]")
-"""How JSON begins that holds rows, and hardly a report."""
+_JSON_START = re.compile(r"[\[{]\s*[\"'{\[]")
+"""How JSON with rows begins. A report hardly begins like this."""
 _NAME = re.compile(r"[^\W\d][\w-]{0,30}")
-"""A column's name; other cells may be of a report, which is not to be printed."""
+"""What a column's name looks like. Other cells may belong to a report, and are not printed."""
 
 
 def check_readable(name: str, content: bytes, ending: str) -> None:
-    """Refuse what holds no plain text or rows.
+    """Refuse a file without plain text or rows.
 
     Raises:
-        InputError: It says what the file is and what to make of it.
+        InputError: The message says what the file is, and how to save it.
     """
     if content.startswith(_PARQUET):
         return
     if not content.strip():
         raise InputError(f"{name} is empty: give a file with text")
-    kind = next((kind for magic, kind in _MAGIC.items() if content.lstrip().startswith(magic)), None)
-    kind = kind or _ENDINGS.get(ending) or ("binary" if b"\0" in content else None)
+    kind = next((kind for magic, kind in _KIND_OF_START.items() if content.lstrip().startswith(magic)), None)
+    kind = kind or _KIND_OF_ENDING.get(ending) or ("binary" if b"\0" in content else None)
     if kind:
         raise InputError(f"{name} is {kind}: save it as plain text (UTF-8), as JSON lines or as CSV")
 
 
 def rows_of(
-    name: str, content: bytes, ending: str, wanted: Sequence[str]
-) -> tuple[str, Iterator[Found]] | None:
-    """The kind of a file and its rows, or None where it is plain text.
+    name: str, content: bytes, ending: str, text_fields: Sequence[str]
+) -> tuple[str, Iterator[SourceRow]] | None:
+    """The kind of a file and its rows, or None if it is plain text.
 
     Args:
-        name: For messages.
+        name: Name of the file, for messages.
         content: The whole file, without its byte order mark.
-        ending: Of the file's name, in lower case; "" for standard input.
-        wanted: Names in lower case, of which a table has one as a column.
+        ending: Ending of the file's name, in lower case; "" for standard input.
+        text_fields: Names in lower case. A table must have one of them as a column.
 
     Raises:
-        InputError: For JSON that is broken or holds no rows, and a table without such a column.
+        InputError: If JSON is broken or has no rows, or a table has none of the columns.
     """
     if content.startswith(_PARQUET) or ending == ".parquet":
         return "Parquet", _parquet(name, content)
     if content.lstrip()[:1] in (b"{", b"[") or ending == ".json":
-        found = _json(name, content, ending, wanted)
-        if found is not None:
-            return found
+        json_rows = _json(name, content, ending, text_fields)
+        if json_rows is not None:
+            return json_rows
     if ending in _LINES:
         return "JSON lines", _lines(content)
-    delimiter = _delimiter(content, ending, wanted)
+    delimiter = _delimiter(content, ending, text_fields)
     if delimiter is None:
         return None
-    return "table", _table(name, _decoded(name, content), delimiter, wanted)
+    return "table", _table(name, _decoded(name, content), delimiter, text_fields)
 
 
 def _json(
-    name: str, content: bytes, ending: str, wanted: Sequence[str]
-) -> tuple[str, Iterator[Found]] | None:
+    name: str, content: bytes, ending: str, text_fields: Sequence[str]
+) -> tuple[str, Iterator[SourceRow]] | None:
     if ending in _LINES and content.lstrip().startswith(b"{"):
         return "JSON lines", _lines(content)
     text = ", or name it .txt if it is a text" if ending == ".json" else ""
     try:
-        found = parse_json(content, name, advice=f"repair it{text}", nan=True)
+        content_value = parse_json(content, name, advice=f"repair it{text}", nan=True)
     except InputError:
         if ending in _LINES or _is_object(content.lstrip().partition(b"\n")[0]):
             return "JSON lines", _lines(content)
-        if ending != ".json" and not _BROKEN.match(content.lstrip()[:80].decode("latin-1")):
+        if ending != ".json" and not _JSON_START.match(content.lstrip()[:80].decode("latin-1")):
             return None
         _decoded(name, content)
         raise
-    if isinstance(found, list):
-        return "JSON", ((f"row {at}", _item(item)) for at, item in enumerate(found, 1))
-    if isinstance(found, dict) and any(str(one).strip().lower() in wanted for one in found):
-        return "JSON", iter([("row 1", found)])
-    kind = f"object without {_or(wanted)}" if isinstance(found, dict) else "value"
+    if isinstance(content_value, list):
+        return "JSON", ((f"row {at}", _item(item)) for at, item in enumerate(content_value, 1))
+    if isinstance(content_value, dict) and any(
+        str(key).strip().lower() in text_fields for key in content_value
+    ):
+        return "JSON", iter([("row 1", content_value)])
+    kind = f"object without {_or(text_fields)}" if isinstance(content_value, dict) else "value"
     raise InputError(f"{name} holds one JSON {kind}: give an array of objects, or an object a line")
 
 
@@ -129,7 +131,7 @@ def _item(item: Any) -> dict[str, Any] | str:
     return item if isinstance(item, dict) else "not a JSON object; repair the row"
 
 
-def _lines(content: bytes) -> Iterator[Found]:
+def _lines(content: bytes) -> Iterator[SourceRow]:
     for number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
             yield f"line {number}", _line(line)
@@ -154,13 +156,13 @@ def _decoded(name: str, content: bytes) -> str:
         raise InputError(f"{name}, line {line}: not UTF-8; save it as UTF-8") from None
 
 
-def _delimiter(content: bytes, ending: str, wanted: Sequence[str]) -> str | None:
-    """What separates the cells of a table; None: it is no table."""
-    first = re.split(rb"[\r\n]", content.lstrip()[:10_000], maxsplit=1)[0].decode("utf-8", "replace")
+def _delimiter(content: bytes, ending: str, text_fields: Sequence[str]) -> str | None:
+    """What separates the cells of a table; None if it is not a table."""
+    header = re.split(rb"[\r\n]", content.lstrip()[:10_000], maxsplit=1)[0].decode("utf-8", "replace")
     for delimiter in ",;\t|":
-        names = _names(first, delimiter)
-        sure = ending in _TABLES or (len(names) > 1 and all(map(_NAME.fullmatch, names)))
-        if sure and any(name.lower() in wanted for name in names):
+        names = _names(header, delimiter)
+        is_table = ending in _TABLES or (len(names) > 1 and all(map(_NAME.fullmatch, names)))
+        if is_table and any(name.lower() in text_fields for name in names):
             return delimiter
     return _TABLES.get(ending)
 
@@ -170,7 +172,7 @@ def _names(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _table(name: str, text: str, delimiter: str, wanted: Sequence[str]) -> Iterator[Found]:
+def _table(name: str, text: str, delimiter: str, text_fields: Sequence[str]) -> Iterator[SourceRow]:
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
@@ -184,27 +186,27 @@ def _table(name: str, text: str, delimiter: str, wanted: Sequence[str]) -> Itera
                     yield f"line {line}", _cells(names, cells)
                 else:
                     names = [cell.strip() for cell in cells]
-                    _check_names(name, names, wanted)
+                    _check_names(name, names, text_fields)
             line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{name}, line {line}: not valid CSV ({error}): repair the row's quotes") from None
 
 
-def _check_names(name: str, names: list[str], wanted: Sequence[str]) -> None:
-    lower = [one.lower() for one in names]
-    known = ", ".join(names) if all(map(_NAME.fullmatch, names)) else "not printed: they may be a text"
-    if not any(one in wanted for one in lower):
+def _check_names(name: str, names: list[str], text_fields: Sequence[str]) -> None:
+    lower_names = [column.lower() for column in names]
+    columns = ", ".join(names) if all(map(_NAME.fullmatch, names)) else "not printed: they may be a text"
+    if not any(column in text_fields for column in lower_names):
         raise InputError(
-            f"{name} has no column {_or(wanted)}: name the one with the text with --field "
-            f"(its columns: {known})"
+            f"{name} has no column {_or(text_fields)}: name the one with the text with --field "
+            f"(its columns: {columns})"
         )
-    twice = next((one for one, count in Counter(lower).items() if one and count > 1), None)
+    twice = next((column for column, count in Counter(lower_names).items() if column and count > 1), None)
     if twice:
         raise InputError(f"{name} has the column {shown(twice)} twice: rename one")
 
 
-def _or(wanted: Sequence[str]) -> str:
-    return ", ".join(wanted[:-1]) + " or " * (len(wanted) > 1) + wanted[-1]
+def _or(text_fields: Sequence[str]) -> str:
+    return ", ".join(text_fields[:-1]) + " or " * (len(text_fields) > 1) + text_fields[-1]
 
 
 def _cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:
@@ -213,5 +215,5 @@ def _cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:
     return {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=True)}
 
 
-def _parquet(name: str, content: bytes) -> Iterator[Found]:
+def _parquet(name: str, content: bytes) -> Iterator[SourceRow]:
     return ((f"row {number}", row) for number, row in parquet.read(content, name, flat_only=True))

@@ -1,6 +1,7 @@
 """The texts that `chexphi kg` reads: reports, lines, and rows of JSON and tables.
 
-A plain text file is one text, or with `one_per_line` a text a line; files that hold rows give a text each.
+A plain text file is one text, or with `one_per_line` one text per line. In a file with rows, each row is a
+text.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data import cells
 from chexphi.kg.engines import Row
-from chexphi.kg.input_rows import Found, check_readable, rows_of
+from chexphi.kg.input_rows import SourceRow, check_readable, rows_of
 from chexphi.schema import InputError, is_text, shown, type_shown
 
 FIELDS = (
@@ -30,26 +31,26 @@ FIELDS = (
     "sentence",
     "impression",
 )
-"""Where a row's text is looked for when no field is named; the first that it has, in any case of letters."""
+"""Fields for the text of a row if none is named: the first one that the row has, in upper or lower case."""
 IDS = ("doc_key", "study_id", "report_id", "uid")
-"""Keys where there is no `id`, if every row of the file has one and no two the same."""
+"""Fields for the keys of rows without `id`. Every row of the file must have the field, each another value."""
 ENDINGS = (".txt", ".text")
-"""Of the files that are read in a folder."""
+"""Files of a folder with these endings are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What was read."""
+    """The texts of all sources."""
 
     rows: list[Row]
-    bad: int = 0
+    bad_rows: int = 0
     """Rows, lines or files that were left out."""
     notes: tuple[str, ...] = ()
-    """How each source was read, one sentence a source, without its text."""
+    """How each source was read: one sentence per source, without its text."""
 
 
 def _reasoning(text: str, field: str, row: dict[str, Any]) -> str:
-    """What is read of a row's text: of a generated one the reasoning, which its prompt may have opened."""
+    """The reasoning of a row's text. In a generated text, the prompt may already have opened `<think>`."""
     opened_think = field in ("generated_text", "completion") and bool(row.get("opened_think"))
     return prompts.reference_reasoning(text, opened_think=opened_think)
 
@@ -60,44 +61,44 @@ def read_texts(
     field: str | None = None,
     one_per_line: bool = False,
     skip_bad: bool = False,
-    whole: bool = False,
+    verbatim: bool = False,
 ) -> Texts:
-    """Texts with their keys: a row's id, a file's name, or the number of a line or row.
+    """Texts with their keys. A key is the id of a row, the name of a file, or the number of a line or row.
 
-    With several sources, keys that are numbers have the file's name before them.
+    With several sources, the file's name comes before keys that are numbers.
 
     Args:
         sources: Files, folders of text files, or `-` for standard input.
-        field: The field of a row that holds the text; None: the first of `FIELDS` that it has.
-        one_per_line: A plain text file has a text a line.
-        skip_bad: Leave out and count what has no text, instead of stopping.
-        whole: Texts are kept as they are; else of a row with `<think>` the reasoning alone is read, because
-            graphs compare reasoning with reasoning, and line ends are `\\n`.
+        field: The field of a row that has the text; None: the first of `FIELDS` that the row has.
+        one_per_line: A plain text file has one text per line.
+        skip_bad: Leave out and count rows without a text, instead of stopping.
+        verbatim: Keep texts as they are. Else line ends become `\\n`, and only the reasoning of a row with
+            `<think>` is read, because graphs compare reasoning with reasoning.
 
     Raises:
-        InputError: For a source that is not there or cannot be read, a bad row, a key that stands twice, or
-            sources without texts.
+        InputError: If a source is missing or cannot be read, a row is bad, two texts have the same key, or
+            there are no texts.
     """
-    reader = _Reader(field, one_per_line, skip_bad, whole, alone=len(sources) == 1)
+    reader = _Reader(field, one_per_line, skip_bad, verbatim, single_source=len(sources) == 1)
     stems = Counter(Path(source).stem for source in sources)
     for source in map(str, sources):
         stem = Path(source).stem
         reader.read(source, stem if stems[stem] == 1 else Path(source).with_suffix("").as_posix())
     if not reader.rows:
         raise InputError(f"{sources[0]} has no text: give at least one")
-    return Texts(list(reader.rows.items()), reader.bad, tuple(reader.notes))
+    return Texts(list(reader.rows.items()), reader.bad_rows, tuple(reader.notes))
 
 
 class _Reader:
-    """Reads one source after the other; the keys are unique over all of them."""
+    """Reads one source after another. Keys are unique over all sources."""
 
     def __init__(
-        self, field: str | None, one_per_line: bool, skip_bad: bool, whole: bool, *, alone: bool
+        self, field: str | None, one_per_line: bool, skip_bad: bool, verbatim: bool, *, single_source: bool
     ) -> None:
         self.field, self.one_per_line, self.skip_bad = field, one_per_line, skip_bad
-        self.whole, self.alone = whole, alone
+        self.verbatim, self.single_source = verbatim, single_source
         self.rows: dict[str, str] = {}
-        self.bad = 0
+        self.bad_rows = 0
         self.notes: list[str] = []
 
     def read(self, source: str, key: str) -> None:
@@ -110,7 +111,7 @@ class _Reader:
             self._content(source, path.read_bytes(), path.suffix.lower(), key)
         else:
             raise InputError(
-                f"{source} is no file: name files of texts, a folder of them, or - for standard input"
+                f"{source} is not a file: name files of texts, a folder of them, or - for standard input"
             )
 
     def _folder(self, folder: Path) -> None:
@@ -118,106 +119,117 @@ class _Reader:
         texts = [path for path in files if path.suffix.lower() in ENDINGS]
         if not texts:
             raise InputError(f"{folder} has no file that ends in {' or '.join(ENDINGS)}: name files of texts")
-        self.alone = False
+        self.single_source = False
         for path in texts:
             key = path.relative_to(folder).with_suffix("").as_posix()
-            self._content(str(path), path.read_bytes(), path.suffix.lower(), key, noted=False)
-        left = len(files) - len(texts)
-        others = f"; {left} files of other endings are not read" if left else ""
-        self.notes.append(f"{folder}: {len(texts)} files, {self._text_form('one text each')}{others}")
+            self._content(str(path), path.read_bytes(), path.suffix.lower(), key, add_note=False)
+        other_count = len(files) - len(texts)
+        other_files = f"; {other_count} files of other endings are not read" if other_count else ""
+        self.notes.append(f"{folder}: {len(texts)} files, {self._text_form('one text each')}{other_files}")
 
-    def _content(self, name: str, content: bytes, ending: str, key: str, *, noted: bool = True) -> None:
+    def _content(self, name: str, content: bytes, ending: str, key: str, *, add_note: bool = True) -> None:
         content = content.removeprefix(codecs.BOM_UTF8)
         try:
             check_readable(name, content, ending)
         except InputError:
             if not self.skip_bad or content.strip():
                 raise
-            self.bad += 1
+            self.bad_rows += 1
             return
-        wanted = (self.field.lower(),) if self.field else FIELDS
-        found = rows_of(name, content, ending, wanted)
-        if found is not None:
-            self._rows(name, *found, prefix="" if self.alone else f"{key}:", noted=noted)
+        text_fields = (self.field.lower(),) if self.field else FIELDS
+        source_rows = rows_of(name, content, ending, text_fields)
+        if source_rows is not None:
+            self._rows(name, *source_rows, prefix="" if self.single_source else f"{key}:", add_note=add_note)
         elif self.field:
             raise InputError(f"{name} is plain text and has no field {shown(self.field)}: leave --field out")
         else:
             self._text(name, content, key)
-            if noted:
+            if add_note:
                 self.notes.append(f"{name}: read as {self._text_form('one text')}")
 
-    def _text_form(self, whole: str) -> str:
-        return "one text a line" if self.one_per_line else f"{whole} (with --one-per-line: a text a line)"
+    def _text_form(self, whole_file: str) -> str:
+        return (
+            "one text a line" if self.one_per_line else f"{whole_file} (with --one-per-line: a text a line)"
+        )
 
     def _text(self, name: str, content: bytes, key: str) -> None:
         lines = enumerate(content.split(b"\n"), 1) if self.one_per_line else [(0, content)]
-        for number, part in lines:
-            where = f"{name}, line {number}" if number else name
+        for number, line_bytes in lines:
+            location = f"{name}, line {number}" if number else name
             try:
-                text = part.decode()
+                text = line_bytes.decode()
             except UnicodeDecodeError as error:
-                line = number or part[: error.start].count(b"\n") + 1
+                line = number or line_bytes[: error.start].count(b"\n") + 1
                 self._leave_out(f"{name}, line {line}", "not UTF-8; save it as UTF-8")
                 continue
             if text.strip():
-                own = str(number) if self.alone else f"{key}:{number}"
-                self._add(where, own if number else key, text if self.whole else _plain(text))
+                line_key = str(number) if self.single_source else f"{key}:{number}"
+                self._add(location, line_key if number else key, text if self.verbatim else _plain(text))
 
-    def _rows(self, name: str, kind: str, found: Iterator[Found], *, prefix: str, noted: bool) -> None:
-        good: list[tuple[str, dict[str, Any], str]] = []
-        fields: Counter[str] = Counter()
-        for where, row in found:
-            problem, text = row, None
-            if isinstance(row, dict):
-                field = self._field_of(row)
-                text = row.get(field)
-                problem = f"no text in field {shown(field)}; name another with --field"
-                fields[field] += 1
-            if isinstance(row, dict) and not isinstance(row.get("opened_think", False), bool | None):
-                self._leave_out(f"{name}, {where}", "opened_think is neither true nor false; correct it")
-            elif isinstance(row, dict) and is_text(text):
-                good.append((where, row, text if self.whole else _reasoning(text, field, row)))
-            else:
-                self._leave_out(f"{name}, {where}", str(problem))
-        key_field = _key_field([row for _, row, _ in good])
-        for where, row, text in good:
-            number = where.partition(" ")[2]
+    def _rows(
+        self, name: str, kind: str, source_rows: Iterator[SourceRow], *, prefix: str, add_note: bool
+    ) -> None:
+        text_rows, fields = self._text_rows(name, source_rows)
+        key_field = _key_field([row for _, row, _ in text_rows])
+        for location, row, text in text_rows:
             key = row.get(key_field) if key_field else None
             if cells.is_missing("id", key) or key == "":
-                key = f"{prefix}{number}"
+                key = f"{prefix}{location.partition(' ')[2]}"
             elif not is_text(key) and (isinstance(key, bool) or not isinstance(key, int)):
-                key = self._whole(f"{name}, {where}", key_field, key)
+                key = self._integer_key(f"{name}, {location}", key_field, key)
             if key is not None:
-                self._add(f"{name}, {where}", str(key), text)
-        if silent := sum(not text.strip() for *_, text in good):
+                self._add(f"{name}, {location}", str(key), text)
+        if silent := sum(not text.strip() for *_, text in text_rows):
             self.notes.append(f"{name}: {silent} rows have no reasoning that can be read, so no graph")
-        if noted:
-            names = ", ".join(shown(one) for one, _ in fields.most_common(3))
+        if add_note:
+            names = ", ".join(shown(field) for field, _ in fields.most_common(3))
             keys = f"keys from {shown(key_field)}" if key_field else "keys are the rows' numbers"
-            self.notes.append(f"{name}: {kind}, rows: {len(good)}, text from {names}, {keys}")
+            self.notes.append(f"{name}: {kind}, rows: {len(text_rows)}, text from {names}, {keys}")
+
+    def _text_rows(
+        self, name: str, source_rows: Iterator[SourceRow]
+    ) -> tuple[list[tuple[str, dict[str, Any], str]], Counter[str]]:
+        """(location, row, text) of the rows that have a text, and how often each field was looked up."""
+        text_rows: list[tuple[str, dict[str, Any], str]] = []
+        fields: Counter[str] = Counter()
+        for location, row in source_rows:
+            if not isinstance(row, dict):
+                self._leave_out(f"{name}, {location}", row)
+                continue
+            field = self._field_of(row)
+            fields[field] += 1
+            text = row.get(field)
+            if not isinstance(row.get("opened_think", False), bool | None):
+                self._leave_out(f"{name}, {location}", "opened_think is neither true nor false; correct it")
+            elif is_text(text):
+                text_rows.append((location, row, text if self.verbatim else _reasoning(text, field, row)))
+            else:
+                problem = f"no text in field {shown(field)}; name another with --field"
+                self._leave_out(f"{name}, {location}", problem)
+        return text_rows, fields
 
     def _field_of(self, row: dict[str, Any]) -> str:
-        wanted = (self.field,) if self.field else FIELDS
+        text_fields = (self.field,) if self.field else FIELDS
         names = {name.strip().lower(): name for name in row}
-        return next((names[one.lower()] for one in wanted if one.lower() in names), wanted[0])
+        return next((names[name.lower()] for name in text_fields if name.lower() in names), text_fields[0])
 
-    def _whole(self, where: str, field: str | None, key: Any) -> int | None:
-        """A key that is a whole number with a decimal point; of another one the row is left out."""
+    def _integer_key(self, location: str, field: str | None, key: Any) -> int | None:
+        """A key that is a whole number, written with a decimal point. Else the row is left out."""
         if isinstance(key, float) and key.is_integer() and abs(key) < 2**53:
             return int(key)
         self._leave_out(
-            where, f"field {shown(field)} is {type_shown(key)}, and a key is a text or a whole number"
+            location, f"field {shown(field)} is {type_shown(key)}, and a key is a text or a whole number"
         )
         return None
 
-    def _leave_out(self, where: str, problem: str) -> None:
+    def _leave_out(self, location: str, problem: str) -> None:
         if not self.skip_bad:
-            raise InputError(f"{where}: {problem}, or use --skip-bad")
-        self.bad += 1
+            raise InputError(f"{location}: {problem}, or use --skip-bad")
+        self.bad_rows += 1
 
-    def _add(self, where: str, key: str, text: str) -> None:
+    def _add(self, location: str, key: str, text: str) -> None:
         if key in self.rows:
-            raise InputError(f"{where}: id {shown(key)} is there twice: make the ids unique")
+            raise InputError(f"{location}: id {shown(key)} is there twice: make the ids unique")
         self.rows[key] = text
 
 
@@ -226,11 +238,11 @@ def _plain(text: str) -> str:
 
 
 def _key_field(rows: Sequence[dict[str, Any]]) -> str | None:
-    """The field that names the rows, as they write it."""
+    """The field that has the keys of the rows, spelled as in the rows; None if there is none."""
     names = {name.strip().lower(): name for row in rows for name in row}
     if "id" in names:
         return names["id"]
-    for name in (names[one] for one in IDS if one in names):
+    for name in (names[key] for key in IDS if key in names):
         keys = [row.get(name) for row in rows]
         if None not in keys and len(set(map(str, keys))) == len(keys):
             return name

@@ -1,8 +1,9 @@
-"""An extractor against the human codes of the IU chest X-ray reports (Demner-Fushman et al., JAMIA 2016).
+"""Scores an extractor against the human codes of the IU chest X-ray reports.
 
-Three questions: which of 14 findings are present, which finding lies where, and on which side. The reports'
-own MeSH codes (`Opacity/lung/base/bilateral`) answer all three; where NegBio's standard `findings14_gold.csv`
-lies beside the published folder `ecgen-radiology`, it answers the first.
+The reports are those of Demner-Fushman et al., JAMIA 2016. There are three questions: which of 14 findings
+are present, where each finding lies, and on which side. The MeSH codes of the reports
+(`Opacity/lung/base/bilateral`) answer all three. If the folder has NegBio's `findings14_gold.csv` beside the
+published `ecgen-radiology`, that file answers the first question.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from chexphi.kg.findings import FINDINGS, Status, findings
 from chexphi.schema import InputError
 
 SECTIONS = ("FINDINGS", "IMPRESSION")
-"""What a radiologist saw; the indication only says what was asked."""
+"""Sections that say what a radiologist saw. The indication only says what was asked."""
 GOLD = "findings14_gold.csv"
-_BOTH = frozenset({"left", "right"})
-_SIDES = {"left": frozenset({"left"}), "right": frozenset({"right"}), "bilateral": _BOTH}
+_BOTH_SIDES = frozenset({"left", "right"})
+_SIDES = {"left": frozenset({"left"}), "right": frozenset({"right"}), "bilateral": _BOTH_SIDES}
 
 Pair = tuple[str, str]
 """(finding, anatomy), by their names in the codes"""
@@ -37,13 +38,15 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """One report with its human codes."""
+
     key: str
-    """Its number."""
+    """Number of the report."""
     text: str
     present: frozenset[str]
-    """Of the 14 findings."""
+    """The present ones of the 14 findings."""
     codes: tuple[tuple[str, ...], ...]
-    """Heading and qualifiers."""
+    """Each code: its heading, then its qualifiers."""
 
 
 def _files(folder: Path) -> list[Path]:
@@ -53,14 +56,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_iu(folder: Path) -> bool:
-    """The folder holds the IU reports."""
+    """Whether the folder has IU reports."""
     return folder.is_dir() and bool(_files(folder))
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """The reports that have codes, in the order of their files' names.
+    """The reports that have codes, in the order of the names of their files.
 
-    With `findings14_gold.csv` in the folder, those that it names.
+    If the folder has `findings14_gold.csv`, the reports that it lists.
 
     Raises:
         InputError: If a report or the table cannot be read, or no report has codes.
@@ -68,20 +71,20 @@ def read_reports(folder: Path) -> list[Report]:
     reports = [_report(path) for path in _files(folder)]
     if (folder / GOLD).is_file():
         gold = _gold(folder / GOLD)
-        named = [(report, gold[report.key]) for report in reports if report.key in gold]
+        reports_and_rows = [(report, gold[report.key]) for report in reports if report.key in gold]
         reports = [
             replace(report, present=frozenset(name for name in FINDINGS if row[name] == "1"))
-            for report, row in named
+            for report, row in reports_and_rows
         ]
     else:
-        reports = [report for report in reports if report.text.strip() and _coded(report.codes)]
+        reports = [report for report in reports if report.text.strip() and _has_codes(report.codes)]
     if not reports:
         raise InputError(f"{folder} holds no IU report with MeSH codes: give the published ecgen-radiology")
     return reports
 
 
 def _gold(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of the table by the number of their report."""
+    """The rows of `findings14_gold.csv` by the number of their report."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
@@ -94,16 +97,18 @@ def _gold(path: Path) -> dict[str, dict[str, str]]:
     return {row["filename"].removeprefix("CXR"): row for row in rows}
 
 
-def _coded(codes: Sequence[Sequence[str]]) -> bool:
-    """Whether a person coded the report; `No Indexing` says that nobody did."""
+def _has_codes(codes: Sequence[Sequence[str]]) -> bool:
+    """Whether a person coded the report. `No Indexing` means that nobody did."""
     return any(code[0] not in ("", "No Indexing") for code in codes)
 
 
 def _present(codes: Sequence[Sequence[str]]) -> frozenset[str]:
-    """Of the 14 findings, those that a code says."""
-    whole = ["/".join(code).lower() for code in codes]
+    """Those of the 14 findings that a code names."""
+    code_paths = ["/".join(code).lower() for code in codes]
     return frozenset(
-        name for name in FINDINGS if any(_codes()["presence"][name.lower()].fullmatch(code) for code in whole)
+        name
+        for name in FINDINGS
+        if any(_codes()["presence"][name.lower()].fullmatch(code) for code in code_paths)
     )
 
 
@@ -112,30 +117,36 @@ def _report(path: Path) -> Report:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise InputError(f"{path} is not XML that can be read ({error}): fetch the report again") from None
-    parts = [part.text or "" for part in root.iter("AbstractText") if part.get("Label") in SECTIONS]
+    section_texts = [
+        section.text or "" for section in root.iter("AbstractText") if section.get("Label") in SECTIONS
+    ]
     codes = [tuple(word.strip() for word in (code.text or "").split("/")) for code in root.iter("major")]
-    return Report(path.stem.removeprefix("CXR"), "\n\n".join(parts), _present(codes), tuple(codes))
+    return Report(path.stem.removeprefix("CXR"), "\n\n".join(section_texts), _present(codes), tuple(codes))
 
 
 def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
-    """Figures on all reports: `presence` (micro and by finding), `pairs` and `laterality`."""
+    """Figures over all reports: `presence` (micro and by finding), `pairs` and `laterality`."""
     presence = {name: Counts() for name in FINDINGS}
-    found, placed, sided = Counts(), Counts(), Counts()
+    pair_counts, placement_counts, side_counts = Counts(), Counts(), Counts()
     for report, parse in zip(reports, extractor.parse([report.text for report in reports]), strict=True):
-        said = {name for name, status in findings(parse).items() if status is Status.present}
+        present_findings = {name for name, status in findings(parse).items() if status is Status.present}
         for name in FINDINGS:
-            presence[name] += Counts.of(said & {name}, report.present & {name})
+            presence[name] += Counts.of(present_findings & {name}, report.present & {name})
         for code in report.codes:
             for pair in _pairs(code):
-                hits = list(_hits(parse, pair))
-                found += Counts(tp=bool(hits), fn=not hits)
-            sided += _laterality(parse, code)
-        placed += _placed(parse, report.codes)
+                edges = list(_matching_edges(parse, pair))
+                pair_counts += Counts(tp=bool(edges), fn=not edges)
+            side_counts += _side_counts(parse, code)
+        placement_counts += _placement_counts(parse, report.codes)
     return {
         "n": len(reports),
         "presence": figures(sum(presence.values(), start=Counts())),
-        "pairs": {"recall": found.recall, "precision": placed.precision, "n": found.tp + found.fn},
-        "laterality": {"right": sided.recall, "n": sided.tp + sided.fn},
+        "pairs": {
+            "recall": pair_counts.recall,
+            "precision": placement_counts.precision,
+            "n": pair_counts.tp + pair_counts.fn,
+        },
+        "laterality": {"right": side_counts.recall, "n": side_counts.tp + side_counts.fn},
         "by_finding": {name: figures(counts) for name, counts in presence.items() if not counts.empty},
     }
 
@@ -144,84 +155,87 @@ def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
 def _codes() -> dict[str, dict[str, re.Pattern[str]]]:
     text = resources.files("chexphi.kg").joinpath("iu_codes.yaml").read_text(encoding="utf-8")
     return {
-        part: {name.lower(): re.compile(words, re.IGNORECASE) for name, words in rows.items()}
-        for part, rows in yaml.safe_load(text).items()
+        group: {name.lower(): re.compile(words, re.IGNORECASE) for name, words in rows.items()}
+        for group, rows in yaml.safe_load(text).items()
     }
 
 
 def _pairs(code: Sequence[str]) -> Iterator[Pair]:
-    """`Opacity/lung/base`: opacity in the lung, in the base; `Aorta/tortuous`: tortuous aorta."""
+    """(finding, anatomy) pairs of a code. `Opacity/lung/base`: opacity in the lung and in the base;
+    `Aorta/tortuous`: tortuous aorta."""
     names = [name.lower() for name in code]
-    known, places = _codes()["findings"], _codes()["anatomy"]
-    if names[0] in known:
-        yield from ((names[0], name) for name in names[1:] if name in places)
-    elif names[0] in places:
-        yield from ((name, names[0]) for name in names[1:] if name in known)
+    finding_patterns, anatomy_patterns = _codes()["findings"], _codes()["anatomy"]
+    if names[0] in finding_patterns:
+        yield from ((names[0], name) for name in names[1:] if name in anatomy_patterns)
+    elif names[0] in anatomy_patterns:
+        yield from ((name, names[0]) for name in names[1:] if name in finding_patterns)
 
 
-def _hits(parse: Parse, pair: Pair) -> Iterator[tuple[int, int]]:
-    """Mentions that a relation joins as the pair says; a place has what qualifies it with it (`lower`)."""
-    words, place = _codes()["findings"][pair[0]], _codes()["anatomy"][pair[1]]
+def _matching_edges(parse: Parse, pair: Pair) -> Iterator[tuple[int, int]]:
+    """(head, tail) of the relations between the finding and the anatomy of a pair, or what qualifies it."""
+    finding_pattern, anatomy_pattern = _codes()["findings"][pair[0]], _codes()["anatomy"][pair[1]]
     for head, kind, tail in parse.edges:
         if (
             kind == "suggestive_of"
             or parse.mentions[head].denied
-            or not words.search(parse.mentions[head].text)
+            or not finding_pattern.search(parse.mentions[head].text)
         ):
             continue
-        if any(place.search(parse.mentions[part].text) for part in (tail, *_linked(parse, tail))):
+        if any(anatomy_pattern.search(parse.mentions[index].text) for index in (tail, *_linked(parse, tail))):
             yield head, tail
 
 
 def _linked(parse: Parse, index: int) -> list[int]:
-    """What a mention qualifies, lies in, or is qualified by."""
+    """The mentions that a mention qualifies, lies in, or is qualified by."""
     return [tail for head, _, tail in parse.edges if head == index] + [
         head for head, kind, tail in parse.edges if tail == index and kind == "modify"
     ]
 
 
-def _laterality(parse: Parse, code: Sequence[str]) -> Counts:
-    """Where code and graph name a side of the same pair: does one mention have the coded side?"""
-    wanted = next((_SIDES[name] for name in code if name in _SIDES), None)
-    named = [_sides(parse, hit) for pair in _pairs(code) for hit in _hits(parse, pair)]
-    named = [sides for sides in named if sides]
-    if wanted is None or not named:
+def _side_counts(parse: Parse, code: Sequence[str]) -> Counts:
+    """If a code and the graph both name a side of a pair: whether a mention has the side of the code."""
+    coded_side = next((_SIDES[name] for name in code if name in _SIDES), None)
+    graph_sides = [_sides(parse, edge) for pair in _pairs(code) for edge in _matching_edges(parse, pair)]
+    graph_sides = [sides for sides in graph_sides if sides]
+    if coded_side is None or not graph_sides:
         return Counts()
-    right = wanted in named or frozenset().union(*named) == wanted
-    return Counts(tp=right, fn=not right)
+    is_right = coded_side in graph_sides or frozenset().union(*graph_sides) == coded_side
+    return Counts(tp=is_right, fn=not is_right)
 
 
-def _sides(parse: Parse, hit: tuple[int, int]) -> frozenset[str]:
+def _sides(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
     words = {
         word
         for head, kind, tail in parse.edges
-        if kind == "modify" and tail in hit
+        if kind == "modify" and tail in edge
         for word in re.split(r"[ -]", parse.mentions[head].text)
     }
     if words & {"bilateral", "bilaterally", "both"} or any(
-        re.search(r"\bbi(bas|ap)", parse.mentions[index].text) for index in hit
+        re.search(r"\bbi(bas|ap)", parse.mentions[index].text) for index in edge
     ):
-        return _BOTH
-    return frozenset(words & _BOTH)
+        return _BOTH_SIDES
+    return frozenset(words & _BOTH_SIDES)
 
 
-def _placed(parse: Parse, codes: Sequence[Sequence[str]]) -> Counts:
-    """Of the places our graph gives to a coded finding, those that a code of it names."""
-    known, places = _codes()["findings"], _codes()["anatomy"]
-    coded = [code for code in codes if code[0].lower() in known]
+def _placement_counts(parse: Parse, codes: Sequence[Sequence[str]]) -> Counts:
+    """Of the regions that the graph gives to a coded finding, how many a code of the finding names."""
+    finding_patterns, anatomy_patterns = _codes()["findings"], _codes()["anatomy"]
+    coded = [code for code in codes if code[0].lower() in finding_patterns]
     counts = Counts()
     for head, kind, tail in parse.edges:
-        finding, where = parse.mentions[head], parse.mentions[tail].text
-        of = [code for code in coded if known[code[0].lower()].search(finding.text)]
+        finding, region_text = parse.mentions[head], parse.mentions[tail].text
+        finding_codes = [code for code in coded if finding_patterns[code[0].lower()].search(finding.text)]
         if (
             kind != "located_at"
             or finding.denied
-            or not of
-            or not any(p.search(where) for p in places.values())
+            or not finding_codes
+            or not any(pattern.search(region_text) for pattern in anatomy_patterns.values())
         ):
             continue
-        named = [name.lower() for code in of for name in code[1:] if name.lower() in places]
-        if named:
-            right = any(places[name].search(where) for name in named)
-            counts += Counts(tp=right, fp=not right)
+        coded_regions = [
+            name.lower() for code in finding_codes for name in code[1:] if name.lower() in anatomy_patterns
+        ]
+        if coded_regions:
+            is_right = any(anatomy_patterns[name].search(region_text) for name in coded_regions)
+            counts += Counts(tp=is_right, fp=not is_right)
     return counts

@@ -1,6 +1,6 @@
-"""RadGraph F1 of files that the library `radgraph` wrote: what `chexphi kg radgraph-f1` runs.
+"""RadGraph F1 of files that the library `radgraph` wrote, for `chexphi kg radgraph-f1`.
 
-Both figures are given: words in any case, as `radgraph.f1`, and as radgraph 0.1.18 computes it.
+There are two figures: without regard to upper case (`radgraph.f1`), and as radgraph 0.1.18 computes it.
 """
 
 from __future__ import annotations
@@ -20,69 +20,74 @@ Annotation = Mapping[str, Any]
 
 
 def read_annotations(path: Path) -> dict[str, Annotation]:
-    """Annotations by key: what `RadGraph` returned for a list of texts, or a JSON array with one a text.
+    """Annotations by key: what `RadGraph` returned for a list of texts, or a JSON array with one per text.
 
     Raises:
-        InputError: If the file holds something else, or an annotation that is none of RadGraph's.
+        InputError: If the file has something else, or a row is not an annotation of RadGraph.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file: name a JSON file of RadGraph's annotations")
-    found = read_json(path, advice="save what RadGraph returned with json.dump")
-    rows = found.items() if isinstance(found, dict) else enumerate(found if isinstance(found, list) else ())
-    annotations = {str(key): _single(row) for key, row in rows}
+        raise InputError(f"{path} is not a file: name a JSON file of RadGraph's annotations")
+    content = read_json(path, advice="save what RadGraph returned with json.dump")
+    rows = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content if isinstance(content, list) else ())
+    )
+    annotations = {str(key): _annotation_of(row) for key, row in rows}
     if not annotations:
         raise InputError(f"{path} has no annotation: save what RadGraph returned with json.dump")
     for key, row in annotations.items():
         try:
-            _check(row)
+            _check_annotation(row)
         except InputError as error:
             raise InputError(f"{path}, report {shown(key)}: {error}") from None
     return annotations
 
 
-def _single(row: Any) -> Annotation:
-    """An annotation; in an array each may stand in an object of its own, as RadGraph returns one text's."""
+def _annotation_of(row: Any) -> Annotation:
+    """The annotation of a row. It may be wrapped in an object, as RadGraph returns that of a single text."""
     if isinstance(row, dict) and "entities" not in row and len(row) == 1:
         (row,) = row.values()
     return row if isinstance(row, dict) else {}
 
 
-def _check(row: Annotation) -> None:
+def _check_annotation(row: Annotation) -> None:
     if "entities" not in row:
         raise InputError(
-            "not an annotation of RadGraph, for it has no entities: save what it returned with json.dump"
+            "not an annotation of RadGraph: it has no entities; save what RadGraph returned with json.dump"
         )
     read(row)
 
 
 def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
-    """Means over the reports of both files.
+    """Mean RadGraph F1 over the reports that are in both files.
 
     Returns:
         `n`, `in_one_file_only`, and `any_case` and `published`, each with the three levels.
 
     Raises:
-        InputError: As `read_annotations`, and if the files share no report.
+        InputError: If a file has something else than annotations, or the files share no report.
     """
-    gold, found = read_annotations(reference), read_annotations(prediction)
-    keys = [key for key in gold if key in found]
+    references, predictions = read_annotations(reference), read_annotations(prediction)
+    keys = [key for key in references if key in predictions]
     if not keys:
         raise InputError(f"{reference} and {prediction} share no report: they are of other texts")
-    parses = [(read(found[key]), read(gold[key])) for key in keys]
+    parses = [(read(predictions[key]), read(references[key])) for key in keys]
     any_case = {level: sum(f1(*pair, level) for pair in parses) / len(keys) for level in LEVELS}
     published = {
-        level: sum(published_f1(found[key], gold[key], level) for key in keys) / len(keys) for level in LEVELS
+        level: sum(published_f1(predictions[key], references[key], level) for key in keys) / len(keys)
+        for level in LEVELS
     }
     return {
         "n": len(keys),
-        "in_one_file_only": len(gold.keys() ^ found.keys()),
+        "in_one_file_only": len(references.keys() ^ predictions.keys()),
         "any_case": any_case,
         "published": published,
     }
 
 
 def f1_table(figures: Mapping[str, Any]) -> Table:
-    """The figures for people."""
+    """The table of `radgraph_f1`'s figures for the terminal."""
     table = Table(
         "level", "F1, words in any case", "F1, as radgraph 0.1.18", title=texts_compared(figures, "reports")
     )

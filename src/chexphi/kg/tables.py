@@ -31,22 +31,24 @@ GROUPS = {
     "size": "size",
     "procedures": "procedure",
 }
-"""Entity labels in words."""
+"""Entity labels in plain words."""
 _UNCLAIMED = "dim italic"
-"""What the text names without a claim."""
+"""Style of what the text names but does not claim."""
 _CONTROL = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def visible(text: str) -> str:
-    """The text with a blank for each control character: none reaches the terminal."""
+    """The text with a blank for each control character, so that none reaches the terminal."""
     return text.translate(_CONTROL)
 
 
-def marked(parse: Parse, *, colour: bool) -> Text:
+def marked_text(parse: Parse, *, colour: bool) -> Text:
     """The text with its mentions marked.
 
     Args:
-        colour: In the colour of their labels, with a legend below; else `[mention: label]` in the text.
+        parse: The parse of the text.
+        colour: Mark mentions with the colours of their labels, and add a legend. Else write `[mention:
+            label]`.
     """
     if not colour:
         return _bracketed(parse)
@@ -70,7 +72,7 @@ def _bracketed(parse: Parse) -> Text:
     text, end = Text(), 0
     silent = set(parse.unclaimed)
     for mention in sorted((*parse.mentions, *silent), key=lambda mention: (mention.start, -mention.end)):
-        if mention.start < end:  # inside the last one: it stands in the table alone
+        if mention.start < end:  # inside the last mention: only the table has it
             continue
         denied = mention.entity[0] != mention.text
         words = [GROUPS[mention.label], "denied" * denied, "uncertain" * mention.uncertain]
@@ -84,50 +86,50 @@ def _bracketed(parse: Parse) -> Text:
 
 def entities_table(parse: Parse) -> Table:
     """Entities with their labels and relations, each once, in the order of the text."""
-    found, graph = Table("entity", "label", "relation", "to"), parse.graph
+    table, graph = Table("entity", "label", "relation", "to"), parse.graph
     for entity in dict.fromkeys(mention.entity for mention in parse.mentions):
-        name, label = _name(entity, graph), Text(GROUPS[entity[1]], COLOURS[entity[1]])
+        name, label = _entity_text(entity, graph), Text(GROUPS[entity[1]], COLOURS[entity[1]])
         edges = sorted((kind, tail) for head, kind, tail in graph.relations if head == entity)
         for kind, tail in edges:
-            found.add_row(name, label, kind, _name(tail, graph))
+            table.add_row(name, label, kind, _entity_text(tail, graph))
             name = label = Text()
         if not edges:
-            found.add_row(name, label, "", "")
-    return found
+            table.add_row(name, label, "", "")
+    return table
 
 
-def named(entity: Entity, graph: Graph) -> str:
-    """An entity in words that say its label's polarity and its doubt."""
+def entity_phrase(entity: Entity, graph: Graph) -> str:
+    """An entity as a phrase that tells whether it is absent or uncertain: `no perhaps effusion`."""
     absent = "no " if entity[1] in ("disorder_notpresent", "devices_notpresent") else ""
     return absent + ("perhaps " if entity in graph.uncertain else "") + visible(entity[0])
 
 
-def _name(entity: Entity, graph: Graph) -> Text:
-    return Text(named(entity, graph), COLOURS[entity[1]])
+def _entity_text(entity: Entity, graph: Graph) -> Text:
+    return Text(entity_phrase(entity, graph), COLOURS[entity[1]])
 
 
-def texts_compared(figures: Mapping[str, Any], what: str = "texts") -> str:
-    """How many were compared, and how many were not, for they stand in one file only."""
-    single = figures.get("in_one_file_only")
-    return f"{figures['n']} {what}" + (f"; {single} in one file only, not compared" if single else "")
+def texts_compared(figures: Mapping[str, Any], unit: str = "texts") -> str:
+    """How many texts were compared, and how many were not because only one file has them."""
+    unmatched = figures.get("in_one_file_only")
+    return f"{figures['n']} {unit}" + (f"; {unmatched} in one file only, not compared" if unmatched else "")
 
 
 def graph_table(figures: Mapping[str, Any]) -> Table:
     """The table of an audit or of an evaluation on annotated sentences."""
-    found = Table("part", "precision", "recall", "F1", "macro F1", "n", title=texts_compared(figures))
+    table = Table("part", "precision", "recall", "F1", "macro F1", "n", title=texts_compared(figures))
     for name in ("typed", "untyped", "tokens", "entities", "relations", "presence", "pairs"):
         if name in figures and figures[name]["n"]:
-            _add(found, name, figures[name])
+            _add_row(table, name, figures[name])
     for group in ("by_label", "by_relation", "by_finding"):
-        found.add_section()
+        table.add_section()
         for name, row in figures.get(group, {}).items():
-            _add(found, name, row)
+            _add_row(table, name, row)
     if "laterality" in figures:
-        found.caption = f"side right: {figures['laterality']['right']:.3f} of {figures['laterality']['n']}"
-    return found
+        table.caption = f"side right: {figures['laterality']['right']:.3f} of {figures['laterality']['n']}"
+    return table
 
 
-def _add(table: Table, name: str, row: Mapping[str, Any]) -> None:
+def _add_row(table: Table, name: str, row: Mapping[str, Any]) -> None:
     values = [
         f"{row[key]:.3f}" if row.get(key) is not None else ""
         for key in ("precision", "recall", "f1", "macro_f1")
