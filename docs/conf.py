@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import textwrap
@@ -44,6 +43,8 @@ html_theme = "furo"
 html_title = "CheX-Phi4MM"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = "_static/search_order.js"
+highlight_language = "bash"  # a block of a page without a language is one of commands
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
@@ -54,8 +55,8 @@ NOT_IN_API = {"chexphi.__main__", "chexphi.integrations.ms_swift"}
 """The second needs ms-swift, which is not installed beside our TRL."""
 CODE = re.compile(r"(``.+?``|`[^`\n]+(?:\n[^`\n]+)?`)", re.S)
 """Code in backticks, which a docstring may wrap once."""
-MARK = re.compile(r"((?<!^)(?<!\n)\*|[|\\]|_(?!\w))")
-"""What reStructuredText would read as a mark; a `*` at the beginning of a line is an item of a list."""
+MARK = re.compile(r"(?<!\w)(\*\w(?:[^*\n]*\w)?\*)(?!\w)|((?<!^)(?<!\n)\*|[|\\]|_(?!\w))")
+"""An *emphasised* word, or what reStructuredText alone reads as a mark. A `*` that begins a line is a list's."""
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.S | re.M)
 
 
@@ -66,18 +67,13 @@ def modules_of(folder: Path) -> list[str]:
     return sorted(set(names) - NOT_IN_API)
 
 
-def summary_of(folder: Path) -> str:
-    """The first paragraph of a package's docstring."""
-    return (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").split("\n\n")[0]
-
-
 def write_api_pages(app: Sphinx) -> None:
     """A page for each package, with a section for each of its modules."""
     out = DOCS / "generated"
     out.mkdir(exist_ok=True)
     for folder in sorted({path.parent for path in PACKAGE.rglob("__init__.py")} - {PACKAGE / "cli"}):
         package = ".".join(("chexphi", *folder.relative_to(PACKAGE).parts))
-        lines = [package, "=" * len(package), ""]
+        lines = [".. highlight:: python", "", package, "=" * len(package), ""]
         for module in modules_of(folder):
             title = module.removeprefix("chexphi.")
             lines += [title, "-" * len(title), "", f".. automodule:: {module}", ""]
@@ -87,16 +83,17 @@ def write_api_pages(app: Sphinx) -> None:
 
 
 def as_rest(text: str) -> str:
-    """A docstring's prose as reStructuredText: code in double backticks, other marks without a meaning.
-
-    >>> as_rest("`a_b` and *args, a|b")
-    '``a_b`` and \\\\*args, a\\\\|b'
-    """
+    """A docstring's prose as reStructuredText: code in double backticks, no other mark with a meaning."""
     pieces = CODE.split(text)
     for index, piece in enumerate(pieces):
         code = piece.strip("` ")
-        pieces[index] = f"``{code}``" if index % 2 else MARK.sub(r"\\\1", piece)
+        pieces[index] = f"``{code}``" if index % 2 else MARK.sub(escape, piece)
     return "".join(pieces)
+
+
+def escape(mark: re.Match[str]) -> str:
+    """A mark that shows as itself; an emphasised word stays one."""
+    return mark[1] or f"\\{mark[2]}"
 
 
 def convert_docstring(
