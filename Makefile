@@ -115,7 +115,7 @@ bench: .venv/.installed
 
 # Each makes a temporary environment of public packages; none of it is part of CI.
 findings:
-	@changed=; for script in $(sort $(wildcard findings/*.sh)); do \
+	@changed=; for script in $(or $(ARGS),$(sort $(wildcard findings/*.sh))); do \
 		echo "== $$script"; "./$$script" || changed="$$changed $$script"; done; \
 	[ -z "$$changed" ] || { echo "failed:$$changed" >&2; exit 1; }
 

@@ -43,7 +43,7 @@ html_theme = "furo"
 html_title = "CheX-Phi4MM"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_search_scorer = "_static/search_order.js"
+html_search_scorer = str(DOCS / "_static" / "search_order.js")
 highlight_language = "bash"  # a block of a page without a language is one of commands
 html_copy_source = False
 html_show_sourcelink = False
@@ -73,7 +73,7 @@ def write_api_pages(app: Sphinx) -> None:
     out.mkdir(exist_ok=True)
     for folder in sorted({path.parent for path in PACKAGE.rglob("__init__.py")} - {PACKAGE / "cli"}):
         package = ".".join(("chexphi", *folder.relative_to(PACKAGE).parts))
-        lines = [".. highlight:: python", "", package, "=" * len(package), ""]
+        lines = [".. highlight:: none", "", package, "=" * len(package), ""]
         for module in modules_of(folder):
             title = module.removeprefix("chexphi.")
             lines += [title, "-" * len(title), "", f".. automodule:: {module}", ""]
