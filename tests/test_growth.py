@@ -51,7 +51,7 @@ SLOW_ONCE = (
 """Frame and unit of texts over which a parser once took long, and two more."""
 EVERY = (*SLOW_ONCE, *((frame, unit) for unit in UNITS for frame in FRAMES))
 CACHED = (
-    prompts._parse, text.sentences, extractor._parse, spans._guess, tokens._split_contraction, normalize,
+    prompts._parse, text.sentence_spans, extractor._parse, spans._guess, tokens._split_contraction, normalize,
     _labels, clinical._meanings_of, phrases.phrase, repetitions._statements,
 )  # fmt: skip
 
@@ -99,7 +99,7 @@ AT_ONCE: dict[str, Callable[[str], object]] = {
     "text_of": lambda text: prompts.text_of([{"content": [{"text": text}], "reasoning": text}]),
     "strip_end": prompts.strip_end,
     "reference_reasoning": prompts.reference_reasoning,
-    "sentences": text.sentences,
+    "sentences": text.sentence_spans,
     "sections": sections.unclaimed_sections,
     "lines": lines.Layout.of,
     "is_answer": lines.is_answer,

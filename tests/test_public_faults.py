@@ -10,7 +10,7 @@ import pytest
 
 from chexphi import answers, prompts
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.graph.radgraph_annotations import read
+from chexphi.graph.radgraph_annotations import parse_annotation
 from chexphi.rewards import AccuracyReward
 from chexphi.schema import InputError
 
@@ -63,7 +63,7 @@ def test_a_completion_that_its_prompt_opened_is_well_formed(cases: list[Case]) -
 
 def test_a_measurement_of_radgraph_is_a_size(cases: list[Case]) -> None:
     for case in of(cases, "K19"):
-        parse = read(json.loads(case["input"]))
+        parse = parse_annotation(json.loads(case["input"]))
         assert ("5 mm", "size") in parse.graph.entities
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.lines import goes_on
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 
 FINDINGS = [
     "effusion",
@@ -101,7 +101,7 @@ def test_wrapped_in_lower_case_or_capitals() -> None:
     ],
 )
 def test_where_a_line_ends(text: str, expected: list[str]) -> None:
-    assert [text[start:end] for start, end in sentences(text)] == expected
+    assert [text[start:end] for start, end in sentence_spans(text)] == expected
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def annotation(**changes: str) -> dict[str, Any]:
 
 
 def test_labels_relations_and_places() -> None:
-    parse = radgraph.read(annotation())
+    parse = radgraph.parse_annotation(annotation())
     graph = parse.graph
     assert (("effusion", "disorder_notpresent"), "located_at", ("left", "anatomy")) in graph.relations
     assert (("edema", "disorder_present"), "located_at", ("lungs", "anatomy")) in graph.relations
@@ -56,20 +56,20 @@ def test_labels_relations_and_places() -> None:
 
 
 def test_places_are_those_of_the_text_that_was_read() -> None:
-    found = radgraph.read(annotation())
+    found = radgraph.parse_annotation(annotation())
     text = "  " + found.text.title().replace(" .", ".").replace(" ", "  ")  # as it is before RadGraph cuts it
-    parse = radgraph.aligned(found, text)
+    parse = radgraph.align_to_text(found, text)
     assert [text[m.start : m.end].lower().split() for m in parse.mentions] == [
         m.text.split() for m in found.mentions
     ]
     assert parse.graph == found.graph
-    nothing = radgraph.aligned(found, "")
+    nothing = radgraph.align_to_text(found, "")
     assert {(m.start, m.end) for m in nothing.mentions} == {(0, 0)}
 
 
 def test_short_labels_are_the_same() -> None:
     short = {"small": "OBS-DA", "left": "ANAT-DP", "effusion": "OBS-DA", "edema": "OBS-U", "lungs": "ANAT-DP"}
-    assert radgraph.read(annotation(**short)) == radgraph.read(annotation())
+    assert radgraph.parse_annotation(annotation(**short)) == radgraph.parse_annotation(annotation())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_measurement_is_a_size_with_its_relations() -> None:
             "start_ix": 6, "end_ix": 6, "relations": None,
         },
     }  # fmt: skip
-    parse = radgraph.read({"text": words, "entities": entities})
+    parse = radgraph.parse_annotation({"text": words, "entities": entities})
     assert (("4 cm above", "size"), "modify", ("carina", "anatomy")) in parse.graph.relations
     assert [words[m.start : m.end] for m in parse.mentions] == ["tube", "4 cm above", "carina"]
 
@@ -116,20 +116,20 @@ def test_a_measurement_is_a_size_with_its_relations() -> None:
 )  # fmt: skip
 def test_other_labels_are_refused(label: Any) -> None:
     with pytest.raises(InputError, match="is not a label of RadGraph"):
-        radgraph.read(annotation(edema=label))
+        radgraph.parse_annotation(annotation(edema=label))
 
 
 @pytest.mark.parametrize("entities", [{}, None])
 def test_a_report_without_entities_is_empty(entities: Any) -> None:
-    assert radgraph.read({"text": "normal", "entities": entities}) == Parse("normal")
-    assert radgraph.read({"text": "", "entities": entities}) == Parse("")
+    assert radgraph.parse_annotation({"text": "normal", "entities": entities}) == Parse("normal")
+    assert radgraph.parse_annotation({"text": "", "entities": entities}) == Parse("")
 
 
 def test_entities_may_overlap_and_point_to_themselves() -> None:
     found = annotation()
     found["entities"]["6"] = entity("effusion", "Observation::uncertain", ["modify", "6"], ["modify", "3"])
     found["entities"]["6"] |= {"tokens": "left effusion", "start_ix": 2}
-    parse = radgraph.read(found)
+    parse = radgraph.parse_annotation(found)
     texts = [mention.text for mention in parse.mentions]
     assert texts == ["small", "left", "left effusion", "effusion", "edema", "lungs"]
     assert {(2, "modify", 2), (2, "modify", 3)} <= parse.edges
@@ -148,7 +148,7 @@ def test_entities_may_overlap_and_point_to_themselves() -> None:
 def test_what_is_none_of_radgraphs_is_one_sentence(change: dict[str, Any], message: str) -> None:
     wrong = annotation()
     wrong["entities"]["5"] |= change
-    for function in (radgraph.read, lambda found: radgraph.published_f1(found, annotation())):
+    for function in (radgraph.parse_annotation, lambda found: radgraph.published_f1(found, annotation())):
         with pytest.raises(InputError, match=message):
             function(wrong)
 
@@ -158,14 +158,14 @@ def test_what_is_none_of_radgraphs_is_one_sentence(change: dict[str, Any], messa
 )
 def test_other_forms_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="not an annotation of RadGraph"):
-        radgraph.read(wrong)
+        radgraph.parse_annotation(wrong)
 
 
 def test_a_place_outside_the_text_is_refused() -> None:
     wrong = annotation()
     wrong["entities"]["5"]["end_ix"] = 10
     with pytest.raises(ValueError, match="entity '5' lies at words 9 to 10 of 10"):
-        radgraph.read(wrong)
+        radgraph.parse_annotation(wrong)
 
 
 def capitals(found: dict[str, Any], *words: str) -> dict[str, Any]:
@@ -195,15 +195,20 @@ def test_the_published_f1_is_that_of_the_release(
     for level, value in zip(radgraph.LEVELS, expected, strict=True):
         assert radgraph.published_f1(found, annotation(), level) == pytest.approx(value)
         assert radgraph.published_f1(annotation(), found, level) == pytest.approx(value)
-        same = radgraph.f1(radgraph.read(annotation(**labels)), radgraph.read(annotation()), level)
-        assert radgraph.f1(radgraph.read(found), radgraph.read(annotation()), level) == same
+        same = radgraph.f1(
+            radgraph.parse_annotation(annotation(**labels)), radgraph.parse_annotation(annotation()), level
+        )
+        assert (
+            radgraph.f1(radgraph.parse_annotation(found), radgraph.parse_annotation(annotation()), level)
+            == same
+        )
 
 
 def test_nothing_found_earns_nothing_in_either_reading() -> None:
     nothing = {"text": "normal", "entities": {}}
     for level in radgraph.LEVELS:
         assert radgraph.published_f1(nothing, nothing, level) == 0
-        assert radgraph.f1(radgraph.read(nothing), radgraph.read(nothing), level) == 0
+        assert radgraph.f1(radgraph.parse_annotation(nothing), radgraph.parse_annotation(nothing), level) == 0
 
 
 def test_both_figures_on_the_command_line(tmp_path: Path) -> None:
@@ -262,7 +267,7 @@ def test_f1_is_radgraphs_own(level: radgraph.Level) -> None:
     no_relation = annotation()
     no_relation["entities"]["4"]["relations"] = []
     for other in (*others, no_relation):
-        ours = radgraph.f1(radgraph.read(other), radgraph.read(reference), level)
+        ours = radgraph.f1(radgraph.parse_annotation(other), radgraph.parse_annotation(reference), level)
         assert ours == pytest.approx(independent_f1(other, reference, level))
 
 

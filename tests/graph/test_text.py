@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.graph.tokens import tokenize
 
 
@@ -41,7 +41,7 @@ from chexphi.graph.tokens import tokenize
     ],
 )
 def test_sentences(text: str, expected: list[str]) -> None:
-    assert [text[start:end] for start, end in sentences(text)] == expected
+    assert [text[start:end] for start, end in sentence_spans(text)] == expected
 
 
 def test_words_and_their_places() -> None:
@@ -55,7 +55,7 @@ def test_words_and_their_places() -> None:
 
 @given(st.text(alphabet=st.sampled_from("ab A.B?\n<think>/1,;-é​ \t"), max_size=60) | st.text(max_size=60))
 def test_sentences_are_apart_and_leave_no_word_out(text: str) -> None:
-    places = sentences(text)
+    places = sentence_spans(text)
     assert all(a < b for a, b in places)
     assert all(b <= c for (_, b), (c, _) in pairwise(places))
     if "<" not in text:
@@ -67,7 +67,7 @@ def test_sentences_are_apart_and_leave_no_word_out(text: str) -> None:
 def test_a_text_without_ends_is_cut(unit: str, most: int) -> None:
     """A sentence has 1,500 characters and 400 words and marks at most, so that no rule meets more."""
     text = f"x {unit * 3_000}x"
-    places = sentences(text)
+    places = sentence_spans(text)
     assert all(end - start <= 1_500 for start, end in places)
     assert max(len(tokenize(text[start:end])) for start, end in places) <= most
     assert "".join("".join(text[start:end] for start, end in places).split()) == "".join(text.split())

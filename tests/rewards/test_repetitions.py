@@ -12,7 +12,7 @@ from chexphi import prompts
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.rewards import GraphReward, score
 from chexphi.rewards.repetitions import repeated
 
@@ -80,7 +80,7 @@ LEXICON = LexiconExtractor()
 
 
 def parts(text: str) -> list[str]:
-    return [text[start:end].rstrip(".") for start, end in sentences(text)]
+    return [text[start:end].rstrip(".") for start, end in sentence_spans(text)]
 
 
 def graph(text: str, reference: str) -> float:

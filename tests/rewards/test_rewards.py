@@ -135,7 +135,7 @@ def test_a_group_is_compared_once_a_completion_and_nobody_asks_for_totals(
 
     monkeypatch.setattr(match, "compare", counting("compares", match.compare))
     monkeypatch.setattr(Scheme, "total", counting("totals", Scheme.total))
-    monkeypatch.setattr(graph_text, "_sentence_spans", counting("sentences", graph_text._sentence_spans))
+    monkeypatch.setattr(graph_text, "_split_at_ends", counting("sentences", graph_text._split_at_ends))
     prompts._parse.cache_clear()
     thinks = [f"The heart is enlarged. Nodule {i}." for i in range(8)]
     completions = [completion(think, "no") for think in thinks]

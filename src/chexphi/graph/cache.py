@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chexphi.files import parse_json
-from chexphi.graph.records import parse_of, plain
+from chexphi.graph.records import parse_fields, parse_from_fields
 from chexphi.graph.types import Parse
 from chexphi.schema import InputError
 
@@ -33,7 +33,7 @@ _KEYS_PER_QUERY = 500
 
 def dumps(parse: Parse) -> str:
     """One line of JSON without the sentence: only the words of the entities are written to disk."""
-    return json.dumps(plain(parse), separators=(",", ":"))
+    return json.dumps(parse_fields(parse), separators=(",", ":"))
 
 
 def loads(text: str, entry: str) -> Parse:
@@ -43,7 +43,7 @@ def loads(text: str, entry: str) -> Parse:
         InputError: If the entry is damaged.
     """
     try:
-        return parse_of(text, parse_json(entry, "an entry"))
+        return parse_from_fields(text, parse_json(entry, "an entry"))
     except (ValueError, AttributeError):
         raise InputError("the graph cache holds a damaged entry: remove its file, or name another") from None
 

@@ -15,11 +15,20 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from chexphi.graph.match import Counts
-from chexphi.graph.radgraph_annotations import entities_of, read, word_spans
+from chexphi.graph.radgraph_annotations import entities_of, parse_annotation, word_spans
 from chexphi.graph.types import Graph, Parse
 from chexphi.schema import InputError
 
-__all__ = ["LEVELS", "MODELS", "Level", "RadgraphExtractor", "aligned", "f1", "published_f1", "read"]
+__all__ = [
+    "LEVELS",
+    "MODELS",
+    "Level",
+    "RadgraphExtractor",
+    "align_to_text",
+    "f1",
+    "parse_annotation",
+    "published_f1",
+]
 
 Level = Literal["simple", "partial", "complete"]
 LEVELS: tuple[Level, ...] = ("simple", "partial", "complete")
@@ -32,7 +41,7 @@ _TEST_SENTENCE = "The lungs are clear."
 _INSTALL_ADVICE = "pip install radgraph 'transformers<5' in an environment of its own"
 
 
-def aligned(parse: Parse, text: str) -> Parse:
+def align_to_text(parse: Parse, text: str) -> Parse:
     """A parse with its positions moved to the text that RadGraph read.
 
     RadGraph puts spaces between words and marks, so its own text differs. A word that is not found near the
@@ -56,8 +65,8 @@ def f1(predicted: Parse, reference: Parse, level: Level = "partial") -> float:
     `published_f1` gives the value of the released library, which treats `Effusion` and `effusion` as two.
 
     Args:
-        predicted: From `read`.
-        reference: From `read`.
+        predicted: From `parse_annotation`.
+        reference: From `parse_annotation`.
         level: `simple` compares words and labels of entities. `partial` also compares whether an entity has a
             relation, and `complete` its relations with the words they point to.
     """
@@ -85,7 +94,7 @@ def published_f1(
     it points to are compared in lower case.
 
     Args:
-        predicted: The library's annotation of the predicted report, in the form that `read` takes.
+        predicted: The library's annotation of the predicted report, as `parse_annotation` takes it.
         reference: The library's annotation of the reference report.
         level: `simple`, `partial` or `complete`; see `f1`.
 
@@ -151,7 +160,7 @@ class RadgraphExtractor:
                     f"RadGraph left out text {index + 1} of {len(texts)}: see its message above; leave "
                     "the text out, or read it with another extractor"
                 )
-            parse_of_position[index] = aligned(read(annotations[str(number)]), texts[index])
+            parse_of_position[index] = align_to_text(parse_annotation(annotations[str(number)]), texts[index])
         return [parse_of_position[index] for index in range(len(texts))]
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:

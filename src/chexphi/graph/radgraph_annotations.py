@@ -120,7 +120,7 @@ def _entity(row: Mapping[str, Any]) -> Entity:
     return Entity(row["tokens"], str(row["label"]), int(first_word), int(last_word), relations)
 
 
-def read(annotation: Mapping[str, Any]) -> Parse:
+def parse_annotation(annotation: Mapping[str, Any]) -> Parse:
     """The parse of one report: `{"text", "entities": {id: {tokens, label, start_ix, end_ix, relations}}}`.
 
     Positions count the words of `text`, which RadGraph separates by spaces.

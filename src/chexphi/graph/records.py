@@ -23,11 +23,11 @@ def to_row(key: str, parse: Parse) -> dict[str, Any]:
             {"source_entity": head[0], "target_entity": tail[0], "type": kind}
             for head, kind, tail in sorted(parse.graph.relations)
         ],
-        **plain(parse),
+        **parse_fields(parse),
     }
 
 
-def plain(parse: Parse) -> dict[str, Any]:
+def parse_fields(parse: Parse) -> dict[str, Any]:
     """`mentions`, `edges` and, if there are any, `unclaimed` as lists. The text itself is left out."""
     row: dict[str, Any] = {
         "mentions": _mention_rows(parse.mentions),
@@ -40,8 +40,8 @@ def _mention_rows(mentions: Sequence[Mention]) -> list[list[Any]]:
     return [[m.text, m.label, m.start, m.end, m.uncertain, m.denied] for m in mentions]
 
 
-def parse_of(text: str, row: Mapping[str, Any]) -> Parse:
-    """The inverse of `plain`.
+def parse_from_fields(text: str, row: Mapping[str, Any]) -> Parse:
+    """The inverse of `parse_fields`.
 
     Raises:
         ValueError: If the row has another form. The message has no word of the text.
@@ -90,7 +90,7 @@ def from_row(row: Mapping[str, Any]) -> tuple[str, Graph]:
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise ValueError("it has no doc_key that is a text or a number")
     if "mentions" in row:
-        return str(key), parse_of("", row).graph
+        return str(key), parse_from_fields("", row).graph
     labels, relations = row.get("entities"), row.get("relations")
     if not isinstance(labels, dict) or not all(label in LABELS for label in labels.values()):
         raise ValueError(f"it has no entities with labels of {', '.join(LABELS)}")

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from chexphi.graph.lines import ABBREVIATIONS, Layout, is_answer
 from chexphi.graph.sections import unclaimed_sections
-from chexphi.graph.types import Graph, Mention, Parse, claimed
+from chexphi.graph.types import Graph, Mention, Parse, parse_with_unclaimed
 
 _POSSIBLE_END = re.compile(
     r"""(?P<tag></?(?i:think|answer|br|p|div|li|ul|ol|tr|td|th|table|h[1-6])\b[^<>]{0,40}>)
@@ -39,7 +39,7 @@ _LOOK_BACK = 120
 
 
 @lru_cache(maxsize=1024)  # the graph and the repetitions of one completion
-def sentences(text: str) -> tuple[tuple[int, int], ...]:
+def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
     """The spans (first character, one past the last) of the sentences of a text.
 
     A sentence ends at `. ! ?`, at a tag that ends a block, and at the end of a line. It does not end inside a
@@ -48,7 +48,7 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """
     return tuple(
         span
-        for start, end in _sentence_spans(text)
+        for start, end in _split_at_ends(text)
         if start < end
         for span in _split_overlong(text, start, end)
     )
@@ -74,7 +74,8 @@ def _longest_end(text: str, start: int, end: int) -> int:
     return excess_token.start() if excess_token else longest_end
 
 
-def _sentence_spans(text: str) -> Iterator[tuple[int, int]]:
+def _split_at_ends(text: str) -> Iterator[tuple[int, int]]:
+    """The spans between the ends of sentences; a span may be empty or overlong."""
     start = 0
     layout = Layout.of(text) if "\n" in text else None
     for boundary in _POSSIBLE_END.finditer(text):
@@ -160,7 +161,7 @@ def _parses_by_text(
     texts: Sequence[str], parse_sentences: Callable[[Sequence[str]], Sequence[Parse]]
 ) -> Iterator[tuple[str, tuple[tuple[int, int], ...], list[Parse]]]:
     """Each text with the spans and the parses of its sentences."""
-    spans_by_text = [sentences(text) for text in texts]
+    spans_by_text = [sentence_spans(text) for text in texts]
     sentence_texts = [
         text[start:end] for text, spans in zip(texts, spans_by_text, strict=True) for start, end in spans
     ]
@@ -184,13 +185,13 @@ def join_parses(
         mentions += _shifted(sentence.mentions, start)
         unclaimed += _shifted(sentence.unclaimed, start)
         edges |= {(offset + head, kind, offset + tail) for head, kind, tail in sentence.edges}
-    parse = claimed(text, mentions, edges, _unclaimed_positions(text, spans, mentions, sections))
+    parse = parse_with_unclaimed(text, mentions, edges, _unclaimed_positions(text, spans, mentions, sections))
     return replace(parse, unclaimed=(*unclaimed, *parse.unclaimed))
 
 
 def _unclaimed_positions(
     text: str,
-    sentence_spans: Sequence[tuple[int, int]],
+    spans: Sequence[tuple[int, int]],
     mentions: Sequence[Mention],
     sections: Sequence[tuple[int, int, bool]],
 ) -> set[int]:
@@ -201,7 +202,7 @@ def _unclaimed_positions(
         index
         for section_start, section_end, question in sections
         for index in by_start[bisect_left(begins, section_start) : bisect_left(begins, section_end)]
-        if not (question and _in_question(text, sentence_spans, mentions[index]))
+        if not (question and _in_question(text, spans, mentions[index]))
     }
 
 
@@ -209,9 +210,9 @@ def _sections_of(text: str) -> list[tuple[int, int, bool]]:
     return unclaimed_sections(text) if _HEADING_MARK.search(text) else []
 
 
-def _in_question(text: str, sentence_spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
+def _in_question(text: str, spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
     """Whether the sentence of a mention is a question. Such a sentence is read together with its answer."""
-    start, end = sentence_spans[bisect_right(sentence_spans, mention.start, key=itemgetter(0)) - 1]
+    start, end = spans[bisect_right(spans, mention.start, key=itemgetter(0)) - 1]
     return mention.start < end and "?" in text[start:end]
 
 

@@ -172,7 +172,7 @@ class Parse:
         return frozenset((m.entity, side) for m, sides in pairs if m.label != "concept" for side in sides)
 
 
-def claimed(
+def parse_with_unclaimed(
     text: str, mentions: Sequence[Mention], edges: Iterable[tuple[int, str, int]], unclaimed: Set[int]
 ) -> Parse:
     """A parse whose mentions at the positions `unclaimed` are kept apart, without their relations."""

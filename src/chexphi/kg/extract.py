@@ -18,7 +18,7 @@ from chexphi import atomic, ranges
 from chexphi.files import LINE_ADVICE
 from chexphi.graph.open import open_extractor
 from chexphi.graph.records import from_row
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.graph.types import Graph
 from chexphi.kg import engines
 from chexphi.kg.audit import audit as audit_pairs
@@ -133,7 +133,7 @@ def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> di
     resident = open_extractor(extractor, **options)
     resident.parse([rows[0][1]])
     texts = list(dict.fromkeys(text for _, text in rows[1:])) or [rows[0][1]]
-    count = len(dict.fromkeys(text[a:b] for text in texts for a, b in sentences(text)))
+    count = len(dict.fromkeys(text[a:b] for text in texts for a, b in sentence_spans(text)))
     start = time.perf_counter()
     resident.parse(texts)
     seconds = time.perf_counter() - start

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from chexphi.files import read_json
-from chexphi.graph.radgraph import LEVELS, f1, published_f1, read
+from chexphi.graph.radgraph import LEVELS, f1, parse_annotation, published_f1
 from chexphi.kg.tables import texts_compared
 from chexphi.schema import InputError, shown
 
@@ -56,7 +56,7 @@ def _check_annotation(row: Annotation) -> None:
         raise InputError(
             "not an annotation of RadGraph: it has no entities; save what RadGraph returned with json.dump"
         )
-    read(row)
+    parse_annotation(row)
 
 
 def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
     keys = [key for key in references if key in predictions]
     if not keys:
         raise InputError(f"{reference} and {prediction} share no report: they are of other texts")
-    parses = [(read(predictions[key]), read(references[key])) for key in keys]
+    parses = [(parse_annotation(predictions[key]), parse_annotation(references[key])) for key in keys]
     any_case = {level: sum(f1(*pair, level) for pair in parses) / len(keys) for level in LEVELS}
     published = {
         level: sum(published_f1(predictions[key], references[key], level) for key in keys) / len(keys)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from chexphi import prompts
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.graph.types import Extractor
 
 Row = dict[str, Any]
@@ -78,7 +78,7 @@ class ConstantSearch:
 
     def composed(self, start: str, answer: str, pool: Sequence[str]) -> str:
         """A reasoning found step by step: a sentence is added or dropped as long as that pays more."""
-        reasoning_sentences = [start[begin:end] for begin, end in sentences(start)]
+        reasoning_sentences = [start[begin:end] for begin, end in sentence_spans(start)]
         best_total = self.total(prompts.render(" ".join(reasoning_sentences), answer), self.sample)
         while True:
             changes = [
@@ -155,7 +155,7 @@ def _answers(answers: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _frequent_sentences(reasonings: Sequence[str]) -> list[str]:
-    counts = Counter(text[start:end] for text in reasonings for start, end in sentences(text))
+    counts = Counter(text[start:end] for text in reasonings for start, end in sentence_spans(text))
     return [sentence for sentence, _ in counts.most_common(_FREQUENT)]
 
 

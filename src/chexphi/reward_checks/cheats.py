@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from chexphi.graph.claims import OPPOSITE
 from chexphi.graph.lexicon.spans import term_lines
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.graph.types import Extractor, Mention, Parse
 
 _SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "LUL": "RUL", "LLL": "RLL"}
@@ -74,7 +74,7 @@ def every_finding(*, denied: bool) -> str:
 
 def richest_sentence(text: str, extractor: Extractor) -> str:
     """The sentence of a text with the largest graph: alone it earns the largest part of the text's reward."""
-    sentence_texts = [text[start:end] for start, end in sentences(text)] or [text]
+    sentence_texts = [text[start:end] for start, end in sentence_spans(text)] or [text]
     graphs = extractor.extract(sentence_texts)
     sizes = [len(graph.entities) + len(graph.relations) for graph in graphs]
     return sentence_texts[sizes.index(max(sizes))]
@@ -92,7 +92,7 @@ def flip_polarity(text: str, extractor: Extractor) -> str:
     'There is nodule and edema. No catheter is seen.'
     """
     text_pieces, end = [], 0
-    for start, stop in sentences(text):
+    for start, stop in sentence_spans(text):
         text_pieces += [text[end:start], _flip_sentence(text[start:stop], extractor)]
         end = stop
     return "".join([*text_pieces, text[end:]])

@@ -14,7 +14,7 @@ from typing import Any
 from chexphi import prompts
 from chexphi.compat import is_original
 from chexphi.graph.open import open_extractor
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.reward_checks import cheats, offline_scores
 from chexphi.reward_checks.best_constant import ConstantSearch, Earn, Line, Row, best_constant, mean
@@ -160,7 +160,7 @@ def probe(prepared: Prepared, *, seed: int = 0, step: Callable[[], None] = lambd
 
 def _constant_cheat(completion: str, count: int) -> Cheat:
     """The cheat that writes one completion for every row; its form is the length of the reasoning."""
-    size = len(sentences(prompts.reference_reasoning(completion)))
+    size = len(sentence_spans(prompts.reference_reasoning(completion)))
     form = f"{size} sentence{'s' * (size != 1)}"
     return Cheat("best constant", {form: [completion] * count}, range(count))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chexphi.graph.normalize import normalize
-from chexphi.graph.text import sentences
+from chexphi.graph.text import sentence_spans
 
 _TAG = re.compile(r"<[^<>]{0,40}>")
 _NUMBER = re.compile(r"[^\w(]*+\(?(?:\d{1,2}|[a-h])[.):\]]+\s")
@@ -38,7 +38,7 @@ def repeated(text: str, reference: str) -> float:
 @functools.lru_cache(maxsize=1024)  # a reference is compared with a whole group
 def _statements(text: str) -> Counter[str]:
     """How often each statement is made, by its words alone."""
-    clauses = (clause for start, end in sentences(text) for clause in text[start:end].split(";"))
+    clauses = (clause for start, end in sentence_spans(text) for clause in text[start:end].split(";"))
     words_of_clauses = (
         [word for word in _WORD.findall(_without_list_number(clause)) if word not in _JOINTS]
         for clause in clauses

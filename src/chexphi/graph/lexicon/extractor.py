@@ -15,7 +15,7 @@ from chexphi.graph.lexicon.relations import relate
 from chexphi.graph.lexicon.spans import label_spans
 from chexphi.graph.text import by_sentences, graphs_by_sentences
 from chexphi.graph.tokens import tokenize
-from chexphi.graph.types import Graph, Mention, Parse, claimed
+from chexphi.graph.types import Graph, Mention, Parse, parse_with_unclaimed
 
 _ABSENT_LABEL = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
@@ -71,4 +71,4 @@ def _parse(sentence: str) -> Parse:
         )
         for index, span in enumerate(spans)
     ]
-    return claimed(sentence, mentions, relate(words, spans, context.absent), context.unclaimed)
+    return parse_with_unclaimed(sentence, mentions, relate(words, spans, context.absent), context.unclaimed)
