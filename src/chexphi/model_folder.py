@@ -61,31 +61,31 @@ def _check_merges(path: Path, model: Any) -> None:
             )
 
 
-def outside(name: str) -> bool:
+def leads_outside(name: str) -> bool:
     """Whether a file's name inside a folder leads out of it.
 
-    >>> [outside(name) for name in ("model.safetensors", "onnx/model.bin", "../model.bin", "/model.bin")]
+    >>> [leads_outside(name) for name in ("model.safetensors", "onnx/model.bin", "../model.bin", "/model.bin")]
     [False, False, True, True]
     """
     path = PurePath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts
 
 
-def entries(content: Any) -> Iterator[tuple[str, Any]]:
+def nested_entries(content: Any) -> Iterator[tuple[str, Any]]:
     """Every key of an object with its value, also those of objects inside it."""
     if isinstance(content, dict):
         yield from content.items()
     below = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
     for value in below:
-        yield from entries(value)
+        yield from nested_entries(value)
 
 
 def _check_names(path: Path, content: dict[str, Any]) -> None:
-    for key, value in entries(content):
+    for key, value in nested_entries(content):
         names = value if isinstance(value, list) else [value]
         texts = [name for name in names if isinstance(name, str)]
         if key.endswith(("_file", "_files")) and key not in RECORDS:
-            for name in filter(outside, texts):
+            for name in filter(leads_outside, texts):
                 raise InputError(
                     f"{path}: {key} names {shown(name)}, which is outside the folder: only files in it are "
                     "read"
@@ -99,7 +99,7 @@ def _check_names(path: Path, content: dict[str, Any]) -> None:
 def own_code(folder: Path) -> tuple[Path, str] | None:
     """The first file of a folder that names a class of its own (`auto_map`), and that class; else None."""
     for path in (folder / name for name in SETTINGS):
-        for key, value in entries(read_object(path)) if path.is_file() else ():
+        for key, value in nested_entries(read_object(path)) if path.is_file() else ():
             if key == "auto_map" and value:
                 values = list(value.values()) if isinstance(value, dict) else [value]
                 return path, shown(values[0])

@@ -16,7 +16,7 @@ from chexphi.mining import score
 from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM
 from chexphi.models.shared_prompts import common_prefix, read_prompts
 from chexphi.models.shared_prompts.sharing import SharedPrompts
-from chexphi.models.stage import films_together, open_batches
+from chexphi.models.stage import films_together, unfinished_batches
 from chexphi.schema import Example
 
 FILMS = ("a", "b", "a", "c", "ba", "b", "a", "a", "ba", "c", "b", "ba", "a")
@@ -154,5 +154,5 @@ def test_films_together_keeps_all_and_the_order_within() -> None:
     examples = [Example(str(i), tuple(names), "?", ("yes",)) for i, names in enumerate([*FILMS, ""])]
     order = [int(example.id) for example in films_together(examples)]
     assert order == [0, 2, 6, 7, 12, 1, 5, 10, 3, 9, 4, 8, 11, 13]
-    [(start, batch)] = open_batches(films_together(examples), {str(i) for i in order[5:]}, 5)
+    [(start, batch)] = unfinished_batches(films_together(examples), {str(i) for i in order[5:]}, 5)
     assert (start, [int(example.id) for example in batch]) == (0, order[:5])

@@ -47,7 +47,7 @@ def policy_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
     """A small policy whose LoRA already changes something, so that all of it has gradients."""
     folder = tmp_path_factory.mktemp("by_hand") / "model"
     shutil.copytree(tiny_model_dir, folder)
-    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=True)
+    model = adapter.with_new_lora(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=True)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

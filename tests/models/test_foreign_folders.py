@@ -62,7 +62,7 @@ def adapters(sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("adapters")
     for kind, source in sources.items():
         model, processor = policy.load(source)
-        model = adapter.fresh(model, targets=model.lora_targets, rank=2, alpha=4, with_head=True)
+        model = adapter.with_new_lora(model, targets=model.lora_targets, rank=2, alpha=4, with_head=True)
         model.save_pretrained(folder / kind)
         processor.save_pretrained(folder / kind)
     return {kind: folder / kind for kind in sources}

@@ -36,7 +36,7 @@ def policy(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
     folder = tmp_path_factory.mktemp("policy") / "model"
     shutil.copytree(tiny_model_dir, folder)
-    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
+    model = adapter.with_new_lora(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
     model.save_pretrained(folder / "vision-lora")
     return folder
 

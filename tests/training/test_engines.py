@@ -228,7 +228,7 @@ def untied(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def add_adapter(folder: Path) -> None:
-    model = adapter.fresh(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
+    model = adapter.with_new_lora(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
     draw(model)
     model.save_pretrained(str(folder / policy.VISION_ADAPTER))
 

@@ -32,7 +32,7 @@ def lora_base(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(tiny_model_dir, folder)
     model, _ = phi4.load(folder)
     assert model.config.tie_word_embeddings
-    model = adapter.fresh(model, targets=TARGETS, rank=4, alpha=8, with_head=False)
+    model = adapter.with_new_lora(model, targets=TARGETS, rank=4, alpha=8, with_head=False)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
@@ -272,12 +272,12 @@ def test_what_learns_is_said_in_few_lines(lora_base: Path) -> None:
     assert found["share"] == pytest.approx(
         (lora + head) / (sum(p.numel() for p in whole.parameters()) + lora + head)
     )
-    lines = trainable.lines(found)
+    lines = trainable.summary_lines(found)
     assert len(lines) == 1 + 8 + 1
     assert "model.layers.*.mlp.down_proj.lora_A.weight (layers 0 to 3)" in lines
 
 
 def test_that_all_learns_is_one_line(lora_base: Path) -> None:
     model = trainable.prepare(phi4.load(lora_base)[0], "all", targets="", rank=1, alpha=1)
-    (line,) = trainable.lines(trainable.summary(model))
+    (line,) = trainable.summary_lines(trainable.summary(model))
     assert line.endswith("learn, 100.00% of the model")

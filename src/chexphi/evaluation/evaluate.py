@@ -31,7 +31,14 @@ from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.models.generate import generate
-from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
+from chexphi.models.stage import (
+    MODEL_RANGES,
+    ModelFields,
+    begin,
+    check_run,
+    films_together,
+    unfinished_batches,
+)
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError, Prediction
@@ -127,7 +134,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     lines = jsonl.JsonLines(processes.own_part(predictions_path))
     # samples depend on the batch they are drawn in, so their batches do not change
     ordered_examples = examples if recipe.answer_samples else films_together(examples)
-    batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
+    batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film_loader = FilmLoader(root, processor.prepare_film)
     progress = track(

@@ -121,7 +121,7 @@ def _finished_count(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: 
         raise InputError(
             f"{out} exists: go on with --resume, replace it with --overwrite, or choose another --out"
         )
-    jsonl.repair(out)
+    jsonl.drop_torn_line(out)
     keys = [str(row.get("doc_key")) for row in jsonl.read(out)]
     if keys != [key for key, _ in rows[: len(keys)]]:
         raise InputError(f"{out} holds graphs of other texts: choose another --out")

@@ -50,7 +50,7 @@ def read_config(base: Path) -> Phi4MultimodalConfig:
         return Phi4MultimodalConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
 
 
-def blank(
+def blank_policy(
     config: Phi4MultimodalConfig,
     *,
     dtype: str,
@@ -91,7 +91,7 @@ def blank(
         )
         model.tie_weights()
         if own_head:
-            model = adapter.fresh(model, with_head=True, **lora)
+            model = adapter.with_new_lora(model, with_head=True, **lora)
             for name, parameter in model.named_parameters():
                 if f".{adapter.NAME}." in name:
                     parameter.data = parameter.data.float()  # the type that it is trained and saved in

@@ -85,7 +85,7 @@ def embeds_of(
     """Embeddings of all tokens, those of films from the vision tower, (rows, length, hidden).
 
     Args:
-        model: As `blank_model.blank` returns it.
+        model: As `blank_model.blank_policy` returns it.
         step: The sizes of the step.
         pixels: Of the rows' films, (films, crops, 3, side, side).
         rows: Of the batch.

@@ -63,7 +63,7 @@ def plan(settings: MemorySettings) -> dict[str, Any]:
     Raises:
         InputError: For a model folder that cannot be read, or a pattern that matches no parameter.
     """
-    model, mode = blank_model.blank(
+    model, mode = blank_model.blank_policy(
         model_config(settings.model),
         dtype=settings.dtype,
         attention=settings.attention,

@@ -49,7 +49,7 @@ def generation(model: Any, step: StepShape, *, autocast: bool) -> PhaseMemory:
     The logits of each token are copied in fp32, scaled, and turned into probabilities.
 
     Args:
-        model: As `blank_model.blank` returns it.
+        model: As `blank_model.blank_policy` returns it.
         step: The sizes of the step.
         autocast: Whether the model's own `forward` casts; that of an adapter's base does not.
     """
@@ -98,7 +98,7 @@ def scoring(model: Any, step: StepShape, *, frozen: bool) -> PhaseMemory:
     """A pass without gradients over a micro-batch: that of the reference, or of the old policy.
 
     Args:
-        model: As `blank_model.blank` returns it.
+        model: As `blank_model.blank_policy` returns it.
         step: The sizes of the step.
         frozen: Whether nothing learns in the model of this pass, as in a reference that is a whole model.
             Autocast keeps the casts of weights that learn until the end of a pass, and no other casts.

@@ -16,7 +16,14 @@ from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import MODEL_RANGES, ModelFields, begin, check_run, films_together, open_batches
+from chexphi.models.stage import (
+    MODEL_RANGES,
+    ModelFields,
+    begin,
+    check_run,
+    films_together,
+    unfinished_batches,
+)
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
@@ -108,7 +115,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     film_loader = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
     # samples depend on the batch they are drawn in, so their batches do not change
     ordered_examples = examples if recipe.samples > 1 else films_together(examples)
-    batches = processes.share(open_batches(ordered_examples, done_ids, recipe.batch_size))
+    batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
     progress = track(
         with_films(batches, film_loader),
         "mine score",

@@ -163,14 +163,14 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
         for file in sorted(folder.glob("*.safetensors")):
             tensors |= load_file(file)
     # PEFT's own loading needs an lm_head that the adapter may not have yet, and rounds to the base's type
-    state = {inside(name): value for name, value in tensors.items()}
+    state = {name_in_model(name): value for name, value in tensors.items()}
     result = model.load_state_dict(state, strict=False, assign=True)
     assert not result.unexpected_keys, "checked above"
     model.set_adapter(NAME, inference_mode=True)
     return model
 
 
-def fresh(base: Any, *, targets: str, rank: int, alpha: int, with_head: bool) -> Any:
+def with_new_lora(base: Any, *, targets: str, rank: int, alpha: int, with_head: bool) -> Any:
     """The base with a new adapter that changes nothing yet (B is zero)."""
     config = LoraConfig(
         r=rank,
@@ -189,7 +189,7 @@ def _wrapped(base: Any, config: LoraConfig) -> Any:
         return get_peft_model(base, config, adapter_name=NAME, autocast_adapter_dtype=False)
 
 
-def inside(name: str) -> str:
+def name_in_model(name: str) -> str:
     """The name in the model of a tensor with this name in the adapter's file."""
     if _LORA.fullmatch(name):
         return name.removesuffix("weight") + f"{NAME}.weight"

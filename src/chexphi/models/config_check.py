@@ -14,7 +14,7 @@ import torch
 from transformers.initialization import no_init_weights
 
 from chexphi.files import read_object
-from chexphi.model_folder import entries, reading
+from chexphi.model_folder import nested_entries, reading
 from chexphi.models.tensor_headers import Header
 from chexphi.schema import InputError, shown
 
@@ -38,7 +38,7 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         InputError: If they do, or if no such model can be built.
     """
     config_file = folder / "config.json"
-    for key, value in entries(read_object(config_file)):
+    for key, value in nested_entries(read_object(config_file)):
         if key in REPEATED and isinstance(value, int) and value > len(tensors):
             raise InputError(
                 f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule
 from chexphi.models import adapter
 
 
-def ready(model: Any) -> None:
+def prepare_head(model: Any) -> None:
     """Let FSDP gather `lm_head`, and average its gradient, when TRL's fused head reads it.
 
     The weight that an adapter's `lm_head` replaces is removed: no pass reads it, and FSDP refuses a tensor

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from chexphi import prompts
-from chexphi.models.longrope import check_length, divided
+from chexphi.models.longrope import check_length, split_at_limit
 from chexphi.models.shared_prompts import read_prompts
 from chexphi.models.shared_prompts.kv_cache import HeldPrompts, RowGroups
 from chexphi.models.shared_prompts.prefill import prepare_decoding_cache
@@ -193,7 +193,7 @@ def generate(
         prompts, inputs = read_prompts.encode(model, processor, questions, images)
         answer = functools.partial(generate, model, processor, seed=seed, **settings)
         lengths = inputs["attention_mask"].sum(1)
-        if (completions := divided(model.config, lengths, answer, questions, images)) is not None:
+        if (completions := split_at_limit(model.config, lengths, answer, questions, images)) is not None:
             return completions
         check_length(model.config, inputs["input_ids"].shape[1], max_new_tokens)
         stop = torch.tensor(end_ids, device=model.device)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chexphi.models.longrope import divided, limit_of
+from chexphi.models.longrope import limit_of, split_at_limit
 from chexphi.models.shared_prompts import read_prompts
 from chexphi.models.shared_prompts.common_prefix import saves_enough
 from chexphi.models.shared_prompts.row_inputs import TOKEN_TYPES
@@ -44,7 +44,8 @@ def sequence_logprobs(
         targets = Targets.padded(token_ids, prompt_of_row, inputs["input_ids"].device)
         lengths = inputs["attention_mask"].sum(1)[targets.prompt_of_row] + targets.mask.sum(1)
         score = functools.partial(sequence_logprobs, model, processor)
-        if (logprobs := divided(model.config, lengths, score, questions, images, continuations)) is not None:
+        logprobs = split_at_limit(model.config, lengths, score, questions, images, continuations)
+        if logprobs is not None:
             return logprobs
         per_token_logprobs = _target_logprobs(model, inputs, targets, longest=int(lengths.max()))
         return (per_token_logprobs * targets.mask).sum(1).tolist()

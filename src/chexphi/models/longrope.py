@@ -40,7 +40,7 @@ def check_length(config: Any, prompt_length: int, new_tokens: int) -> None:
         )
 
 
-def divided(
+def split_at_limit(
     config: Any, lengths: Tensor, compute: Callable[..., list[Result]], *columns: Sequence[Any]
 ) -> list[Result] | None:
     """Results of the rows, with those within the limit and those beyond it computed in two batches.

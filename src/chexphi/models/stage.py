@@ -157,7 +157,7 @@ def begin(
     elif not learning:  # the next batches have questions about the same films
         model.tower.features = FeatureCache()
     if learning:
-        for line in trainable.lines(extra["trainable"]):
+        for line in trainable.summary_lines(extra["trainable"]):
             logger.info(line)
     openmp.share_cpus()
     return model, processor
@@ -177,7 +177,7 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
     learning = recipe if isinstance(recipe, LearningFields) else None
     what_learns = trainable.setting(learning.trainable) if learning else None
     attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
-    with zero.whole(trainer):
+    with zero.whole_weights(trainer):
         model, processor = policy.load(
             recipe.model,
             dtype=recipe.dtype,
@@ -220,7 +220,7 @@ def films_together(examples: Sequence[Example]) -> list[Example]:
     return [example for rows in examples_of_films.values() for example in rows]
 
 
-def open_batches(
+def unfinished_batches(
     examples: Sequence[Example], finished_ids: Container[str], size: int
 ) -> list[tuple[int, Sequence[Example]]]:
     """(number of its first example, batch) of each batch that has an unfinished example.

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from chexphi.files import parse_json, read_object
-from chexphi.model_folder import outside
+from chexphi.model_folder import leads_outside
 from chexphi.schema import InputError, shown
 
 INDEX = "model.safetensors.index.json"
@@ -99,7 +99,7 @@ def _check_index(folder: Path, headers: dict[str, Header]) -> None:
     if not isinstance(listed, dict) or not listed:
         raise InputError(f"{index} is not an index of weights (it has no weight_map): copy it again")
     for name, file in listed.items():
-        if not isinstance(file, str) or outside(file) or "/" in file:
+        if not isinstance(file, str) or leads_outside(file) or "/" in file:
             raise InputError(
                 f"{index} names {shown(file)} for {shown(name)}, and only files in its folder are read: copy "
                 "it again"

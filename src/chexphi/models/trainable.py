@@ -70,7 +70,7 @@ def prepare(model: Any, what_learns: str, *, targets: str, rank: int, alpha: int
     if by_adapter(what_learns):
         with_head = trains_head(what_learns)
         if not hasattr(model, "peft_config"):
-            model = adapter.fresh(model, targets=targets, rank=rank, alpha=alpha, with_head=with_head)
+            model = adapter.with_new_lora(model, targets=targets, rank=rank, alpha=alpha, with_head=with_head)
         model.set_adapter(adapter.NAME)
         pattern = r"\.lora_[AB]\." if not with_head else r"\.lora_[AB]\.|lm_head\.modules_to_save\."
         names = [name for name in _names(model) if re.search(pattern, name) and f".{adapter.NAME}." in name]
@@ -141,7 +141,7 @@ def summary(model: Any) -> dict[str, Any]:
     }
 
 
-def lines(summarised: Mapping[str, Any]) -> list[str]:
+def summary_lines(summarised: Mapping[str, Any]) -> list[str]:
     """A `summary` as lines to read: one for each kind of tensor with the range of its layers.
 
     If everything learns, the first line is all.

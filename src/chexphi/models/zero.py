@@ -12,7 +12,7 @@ from chexphi.models import adapter
 
 
 @contextmanager
-def whole(trainer: Any) -> Iterator[None]:
+def whole_weights(trainer: Any) -> Iterator[None]:
     """A context in which loaded models have whole tensors; without it transformers shards them at once.
 
     Checks and adapters read shapes and values. DeepSpeed shards the model when the training begins.

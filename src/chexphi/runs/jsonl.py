@@ -27,7 +27,7 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        repair(path)
+        drop_torn_line(path)
         # half of a surrogate pair does not exist in UTF-8: it becomes its JSON escape
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
@@ -46,7 +46,7 @@ class JsonLines:
             self._file.close()
 
 
-def repair(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
     """Remove an incomplete last line, which a killed process leaves."""
     if not path.exists():
         return
@@ -84,7 +84,7 @@ def join_parts(path: Path, ids: Sequence[str] = ()) -> None:
         if processes.is_main():
             JsonLines(path).close()
             for part_path in processes.parts_of(path):
-                repair(part_path)
+                drop_torn_line(part_path)
                 _append(path, part_path.read_bytes())
                 part_path.unlink()
             if ids:

@@ -96,7 +96,7 @@ def _connected() -> bool:
     return count() > 1 and torch is not None and torch.distributed.is_initialized()
 
 
-def gathered(value: T) -> list[T]:
+def gather(value: T) -> list[T]:
     """The values of all processes, in the order of their ranks; all of them have to call this."""
     if not _connected():
         return [value]
@@ -120,7 +120,7 @@ def fail_together() -> Iterator[None]:
     except Exception as error:
         problem = error
     code = 2 if isinstance(problem, InputError | OSError) else 1
-    codes = gathered(code if problem else 0)
+    codes = gather(code if problem else 0)
     if not any(codes):
         return
     first_failed = next(number for number, code in enumerate(codes) if code)
@@ -137,7 +137,7 @@ def barrier() -> None:
         pass
 
 
-def share(items: list[T]) -> list[T]:
+def own_share(items: list[T]) -> list[T]:
     """This process's share: every N-th item, for N processes."""
     return items[rank() :: count()]
 

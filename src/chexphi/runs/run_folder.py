@@ -40,10 +40,10 @@ BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part"
 
 def default_folder(name: str, above: Path = Path("runs")) -> Path:
     """`runs/<timestamp>_<name>`; all processes of a run use the time of the main one."""
-    return above / processes.gathered(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
+    return above / processes.gather(f"{datetime.datetime.now():%Y%m%d-%H%M%S}_{name}")[0]
 
 
-def goes_on(out: Path, resume: Resume) -> bool:
+def resumes_run(out: Path, resume: Resume) -> bool:
     """Whether there is a run to go on with.
 
     Raises:
@@ -69,7 +69,7 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
         raise InputError("--resume and --overwrite exclude each other: choose one")
     if out.exists() and not out.is_dir():
         raise InputError(f"output folder {out} is a file: choose another --out")
-    going_on = goes_on(out, resume)
+    going_on = resumes_run(out, resume)
     atomic.check_place(out)
     if not out.exists():
         return

@@ -151,7 +151,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         )
         return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
     hashes = {file: run_folder.sha256(Path(file)) for file in recipe.configs}
-    if run_folder.goes_on(folder, recipe.resume):
+    if run_folder.resumes_run(folder, recipe.resume):
         check_same_settings(folder, recipe, hashes)
     with redirect_stdout(sys.stderr):  # where Ray would print the messages of its machines
         engine = open_engine(recipe)

@@ -176,7 +176,7 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
         run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
         stands, going_on = (
             standing(out) if recipe.resume else Standing(),
-            run_folder.goes_on(out, recipe.resume),
+            run_folder.resumes_run(out, recipe.resume),
         )
         if (checkpoint := stands.checkpoint) and args.sync_ref_model:
             raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")

@@ -89,7 +89,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
         run = check_run(recipe, out, data=data, trainer=args)
         stands, going_on = (
             standing(out) if recipe.resume else Standing(),
-            run_folder.goes_on(out, recipe.resume),
+            run_folder.resumes_run(out, recipe.resume),
         )
     checkpoint, root = stands.checkpoint, image_root_of(data, recipe.image_root)
     if stands.finished:

@@ -135,7 +135,7 @@ def test_export_then_import_is_the_native_policy_bit_for_bit(
     native = tmp_path / "native"
     shutil.copytree(tiny_folder, native)
     if adapters:
-        model = adapter.fresh(phi4.load(native)[0], targets=TARGETS, rank=3, alpha=5, with_head=False)
+        model = adapter.with_new_lora(phi4.load(native)[0], targets=TARGETS, rank=3, alpha=5, with_head=False)
         model.save_pretrained(str(native / "vision-lora"))
     export(native, tmp_path / "original")
     convert(tmp_path / "original", tmp_path / "again")

@@ -199,7 +199,7 @@ class Tower:
         return features
 
 
-def rows(values: Tensor, numbers: list[int]) -> Tensor:
+def select_rows(values: Tensor, numbers: list[int]) -> Tensor:
     """Some rows (numbers, ...) of a tensor (rows, ...), in ascending order; the tensor itself if all."""
     return values if len(numbers) == len(values) else values[numbers]
 

@@ -33,7 +33,8 @@ class SiglipVisionModel(film_features.Tower, siglip.SiglipVisionModel):
         def encode(numbers: list[int]) -> Sequence[Tensor]:
             with self.encoding():
                 forward = super(SiglipVisionModel, self).forward
-                return forward(film_features.rows(pixel_values, numbers), **kwargs).last_hidden_state.unbind()
+                films = film_features.select_rows(pixel_values, numbers)
+                return forward(films, **kwargs).last_hidden_state.unbind()
 
         features = torch.stack(list(self.read([pixel_values], encode)))
         return BaseModelOutputWithPooling(last_hidden_state=features)

@@ -88,8 +88,8 @@ class _ImageEmbedding(film_features.Tower, native.Phi4MultimodalImageEmbedding):
             return self.encode(img_embeds, None)
 
         def encode(numbers: list[int]) -> Sequence[Tensor]:
-            crops, mask = film_features.rows(img_embeds, numbers), film_features.rows(attention_mask, numbers)
-            return self.encode(crops, mask).unbind()
+            crops = film_features.select_rows(img_embeds, numbers)
+            return self.encode(crops, film_features.select_rows(attention_mask, numbers)).unbind()
 
         return torch.stack(list(self.read([img_embeds, attention_mask], encode)))
 

@@ -48,7 +48,7 @@ class _Tower(film_features.Tower):
 
         def encode_films(numbers: list[int]) -> Sequence[Tensor]:
             with self.encoding():
-                film_grids = film_features.rows(grid_thw, numbers)
+                film_grids = film_features.select_rows(grid_thw, numbers)
                 pixels = hidden_states
                 if len(numbers) < len(grids):
                     pixels = torch.cat([patches[number] for number in numbers])

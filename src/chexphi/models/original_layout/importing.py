@@ -56,7 +56,7 @@ def convert(
     )
     config = to_native(original, image_token=image, audio_token=audio, ends=ends)
     ranks = _ranks(original)
-    with pickles.readable(source, target, allow=allow_pickle) as weights:
+    with pickles.as_safetensors(source, target, allow=allow_pickle) as weights:
         tensors = tensor_headers.read(weights)
         plan = make_plan(tensors, native_shapes(config), ranks)
         config["tie_word_embeddings"] = _tied(original, tensors, weights)

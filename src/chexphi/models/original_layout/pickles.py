@@ -16,7 +16,7 @@ from chexphi.schema import InputError
 
 
 @contextmanager
-def readable(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
+def as_safetensors(source: Path, target: Path, *, allow: bool) -> Iterator[Path]:
     """A folder with the source's weights as safetensors: the source itself, or copies of its pickles.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.files import read_object
-from chexphi.model_folder import outside
+from chexphi.model_folder import leads_outside
 from chexphi.schema import MAX_SHOWN, InputError, shown
 from chexphi.training.recovery import saved_state
 
@@ -67,7 +67,7 @@ def marker(folder: Path) -> dict[str, Any] | str:
     if not _is_marker(found):
         return f"its {MARKER} is damaged"
     for name, size in found["files"].items():
-        if outside(name):
+        if leads_outside(name):
             return f"its {MARKER} names {shown(name)}, which is outside it"
         path = folder / name
         if not os.path.isfile(path):  # also of a name that no disk takes

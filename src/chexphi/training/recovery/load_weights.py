@@ -82,7 +82,7 @@ def _adapted(model: Any) -> bool:
 
 def _name(model: Any, name: str) -> str:
     """What the model calls a tensor of the checkpoint."""
-    return adapter.inside(name) if _adapted(model) else name
+    return adapter.name_in_model(name) if _adapted(model) else name
 
 
 def _tensors(model: Any) -> dict[str, Tensor]:

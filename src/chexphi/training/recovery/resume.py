@@ -104,7 +104,7 @@ class Recovering(Trainer):
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         if self.is_fsdp_enabled:
-            fsdp.ready(self.model)
+            fsdp.prepare_head(self.model)
         return super()._prepare_for_training(*args, **kwargs)
 
     def _run_epoch(self, **arguments: Any) -> None:
