@@ -92,7 +92,7 @@ check: .venv/.installed docs
 	@touch $@
 
 notebook: .venv/.notebook
-	$(BIN)/jupyter execute --timeout=180 examples/quickstart.ipynb
+	$(BIN)/python .ci/notebook.py
 
 # Built from the pages and the docstrings; nothing is fetched.
 docs: .venv/.installed

@@ -56,7 +56,7 @@ NOT_IN_API = {"chexphi.__main__", "chexphi.integrations.ms_swift"}
 CODE = re.compile(r"(``.+?``|`[^`\n]+(?:\n[^`\n]+)?`)", re.S)
 """Code in backticks, which a docstring may wrap once."""
 MARK = re.compile(r"(?<!\w)(\*\w(?:[^*\n]*\w)?\*)(?!\w)|((?<!^)(?<!\n)\*|[|\\]|_(?!\w))")
-"""An *emphasised* word, or what reStructuredText alone reads as a mark. A `*` that begins a line is a list's."""
+"""An *emphasised* word, or what only reStructuredText reads as a mark. A `*` that begins a line is a list."""
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.S | re.M)
 
 
