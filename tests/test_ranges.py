@@ -20,7 +20,7 @@ from chexphi.ranges import COUNT, FINITE, NOT_NEGATIVE, POSITIVE, SEED, SHARE, R
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
 from chexphi.sweep import run as sweep
-from chexphi.training.grpo import GRPORecipe
+from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight.number_ranges import GRPO, GRPO_RUN, SFT, SFT_RUN, TRANSFORMERS
 from chexphi.training.sft import SFTRecipe
 

@@ -36,7 +36,7 @@ RECIPES = {
     "demo": ("chexphi.demo.demo:DemoRecipe", None),
     "study": ("chexphi.demo.study:StudyRecipe", None),
     "sft": ("chexphi.training.sft:SFTRecipe", "SFTConfig"),
-    "grpo": ("chexphi.training.grpo:GRPORecipe", "GRPOConfig"),
+    "grpo": ("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"),
     "sweep": ("chexphi.sweep.run:SweepRecipe", None),
     "mine score": ("chexphi.mining.score:MineScoreRecipe", None),
     "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),

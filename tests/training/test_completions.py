@@ -25,7 +25,7 @@ from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
 from chexphi.training import completions, grpo, policy_pass
-from chexphi.training.completions import logged, read
+from chexphi.training.completions import is_logged, read
 
 FLAGS = [
     "--learning_rate=1e-4", "--per_device_train_batch_size=4", "--gradient_accumulation_steps=2",
@@ -152,7 +152,7 @@ def test_every_nth_generation_is_logged(every: int, accumulation: int, parts: in
     period = parts * times
     steps = [m // accumulation for m in range(60 * accumulation) if m % period == 0]  # TRL's rule
     generating = sorted(set(steps))
-    chosen = [s for s in generating if logged(s, every, accumulation=accumulation, period=period)]
+    chosen = [s for s in generating if is_logged(s, every, accumulation=accumulation, period=period)]
     assert chosen == generating[::every]
 
 

@@ -359,7 +359,7 @@ def test_a_folded_copy_is_sent_and_the_base_stays_bit_for_bit(untied: Path) -> N
     draw(model, seed=1)
     model.get_base_model().lm_head.modules_to_save["default"].weight.data += 0.5
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    found = dict(vllm_engines.folded(model))
+    found = dict(vllm_engines.folded_tensors(model))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     plain = phi4.load(untied, dtype="bfloat16")[0]
     assert found.keys() == dict(plain.named_parameters()).keys()
@@ -376,7 +376,7 @@ def test_a_folded_copy_is_sent_and_the_base_stays_bit_for_bit(untied: Path) -> N
 
 
 def test_what_trl_does_instead_is_why(untied: Path) -> None:
-    """TRL's own walk moves a bf16 base and names the reference's head; if this fails, `folded` may go."""
+    """TRL's own walk moves a bf16 base and names the reference's head; if this fails, ours may go."""
     model = policy.load(untied, dtype="bfloat16", with_head=True)[0]
     model.add_adapter("ref", model.peft_config["default"])
     draw(model)
@@ -390,8 +390,8 @@ def test_what_trl_does_instead_is_why(untied: Path) -> None:
 
 def test_names_are_mapped_for_phi4_alone() -> None:
     pair = [("model.embed_tokens_extend.image_embed.sub_img_feature_extensor", torch.zeros(1))]
-    assert [name for name, _ in vllm_engines.renamed(iter(pair), "qwen2_5_vl")] == [pair[0][0]]
-    phi4_names = [name for name, _ in vllm_engines.renamed(iter(pair), "phi4_multimodal")]
+    assert [name for name, _ in vllm_engines.with_vllm_names(iter(pair), "qwen2_5_vl")] == [pair[0][0]]
+    phi4_names = [name for name, _ in vllm_engines.with_vllm_names(iter(pair), "phi4_multimodal")]
     assert phi4_names == ["model.embed_tokens_extend.image_embed.sub_GN"]
 
 
@@ -401,12 +401,13 @@ def test_names_are_mapped_for_phi4_alone() -> None:
 )
 def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, bool]], cut: int) -> None:
     sampled, own, mask = (torch.tensor(column).reshape(-1, 1) for column in zip(*rows, strict=True))
-    sums = vllm_engines.tally(sampled, own, mask.long())
+    sums = vllm_engines.difference_sums(sampled, own, mask.long())
     apart = [abs(float(a) - float(b)) for a, b, m in zip(sampled, own, mask, strict=True) if m]
     expected = [len(apart), 0, sum(d > vllm_engines.OUTLIER for d in apart), math.fsum(apart)]
     assert sums.tolist() == pytest.approx(expected)
     parts = (
-        vllm_engines.tally(sampled[part], own[part], mask[part]) for part in (slice(cut), slice(cut, None))
+        vllm_engines.difference_sums(sampled[part], own[part], mask[part])
+        for part in (slice(cut), slice(cut, None))
     )
     assert sum(parts).tolist() == pytest.approx(expected)
 
@@ -430,7 +431,7 @@ def test_padding_and_infinities() -> None:
     sampled = torch.tensor([[-1.0, float("nan"), 7.0], [-2.0, -float("inf"), -1.0]])
     own = torch.tensor([[-1.25, -1.0, float("nan")], [-1.0, -1.0, -1.0]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert vllm_engines.tally(sampled, own, mask).tolist() == [5, 2, 1, 1.25]
+    assert vllm_engines.difference_sums(sampled, own, mask).tolist() == [5, 2, 1, 1.25]
 
 
 @pytest.mark.parametrize(
@@ -448,7 +449,7 @@ def test_padding_and_infinities() -> None:
     ],
 )
 def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
-    found = vllm_engines.malformed(ids, logprobs)
+    found = vllm_engines.why_malformed(ids, logprobs)
     assert (message is None and found is None) or (message is not None and found and message in found)
 
 

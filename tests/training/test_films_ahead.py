@@ -22,7 +22,7 @@ from chexphi.data.images import load_image
 from chexphi.models.families.processor import FilmsOnce
 from chexphi.schema import InputError
 from chexphi.training import grpo, sft
-from chexphi.training.late_collator import Later
+from chexphi.training.late_collator import LateCollator
 
 FLAGS = [
     "--learning_rate=1e-2", "--per_device_train_batch_size=4", "--gradient_accumulation_steps=2",
@@ -68,7 +68,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it was: films opened where a batch is read, every row's processed, no collator around TRL's."""
     monkeypatch.setattr(FilmLoader, "__call__", lambda own, ref: load_image(ref, own._root))
     monkeypatch.setattr(FilmsOnce, "_process_images", ProcessorMixin._process_images)
-    monkeypatch.setattr(sft, "Later", lambda collate: collate)
+    monkeypatch.setattr(sft, "LateCollator", lambda collate: collate)
 
 
 def length(completions: Any, completion_ids: list[list[int]], **columns: Any) -> list[float]:
@@ -154,6 +154,6 @@ def test_a_batch_is_put_together_when_its_step_begins() -> None:
         called.append(rows)
         return torch.tensor(rows)
 
-    batches = list(DataLoader(range(4), batch_size=2, collate_fn=Later(collate)))
+    batches = list(DataLoader(range(4), batch_size=2, collate_fn=LateCollator(collate)))
     assert not called
     assert [batch.to("cpu").tolist() for batch in batches] == [[0, 1], [2, 3]] == called

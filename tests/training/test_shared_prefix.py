@@ -14,7 +14,7 @@ from chexphi.data.read import read_examples
 from chexphi.models import policy
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, shared_prompts
+from chexphi.training import completions, grpo, micro_batches, shared_prompts
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -225,7 +225,7 @@ def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
 @pytest.mark.parametrize("seed", range(3))
 def test_completions_of_a_prompt_stay_together(seed: int) -> None:
     order = torch.randperm(24, generator=torch.Generator().manual_seed(seed)).tolist()
-    rows = shared_prompts.keep_groups_together(order, 4)
+    rows = micro_batches.keep_groups_together(order, 4)
     assert sorted(rows) == sorted(order)
     assert all(len({row // 4 for row in rows[i : i + 4]}) == 1 for i in range(0, 24, 4))
-    assert shared_prompts.keep_groups_together(order, 1) == order
+    assert micro_batches.keep_groups_together(order, 1) == order

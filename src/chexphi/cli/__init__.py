@@ -74,7 +74,7 @@ def sft(context: typer.Context) -> None:
 @app.command(context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
     """Train a policy with the answer reward and the graph reward."""
-    argv, as_json = recipe_argv(context, "chexphi.training.grpo:GRPORecipe", "GRPOConfig")
+    argv, as_json = recipe_argv(context, "chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig")
     with STOP:
         from chexphi.training import grpo as stage
 

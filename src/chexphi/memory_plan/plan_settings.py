@@ -21,8 +21,8 @@ from chexphi.models.families import phi4
 from chexphi.models.families.phi4_processor import check_crops
 from chexphi.ranges import COUNT, POSITIVE, Range
 from chexphi.schema import InputError, shown
-from chexphi.training.grpo import DEFAULTS as GRPO_DEFAULTS
-from chexphi.training.grpo import GRPORecipe
+from chexphi.training.grpo_recipe import DEFAULTS as GRPO_DEFAULTS
+from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight.number_ranges import GRPO_RUN, SFT_RUN
 from chexphi.training.sft import DEFAULTS as SFT_DEFAULTS
 from chexphi.training.sft import SFTRecipe

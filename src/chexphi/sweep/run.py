@@ -30,7 +30,7 @@ from chexphi.sweep.engines import Engine, Local, OnRay
 from chexphi.sweep.grid import Trial
 from chexphi.sweep.loop import Record, Run, run_all, write_summary
 from chexphi.training import grpo
-from chexphi.training.grpo import GRPORecipe
+from chexphi.training.grpo_recipe import GRPORecipe
 
 KINDS = (GRPORecipe, GRPOConfig)
 FIXED_FIELDS = ("configs", "model", "data", "settings")

@@ -22,7 +22,7 @@ def folder_of(sweep: Path, name: str) -> Path | None:
 
 def is_finished(folder: Path) -> bool:
     """Whether a run is finished, as `grpo --resume auto` itself decides."""
-    return checkpoints.standing(folder).finished
+    return checkpoints.progress_of(folder).finished
 
 
 def should_retry(code: int, *, tries_left: int) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chexphi.prompts import text_of
+from chexphi.rewards.combine import weighted_sum
 from chexphi.runs import jsonl
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import Completion, InputError
@@ -41,36 +43,69 @@ def _completion(row: dict[str, Any]) -> Completion:
     return Completion(**{**row, **{key: tuple(row[key]) for key in sequences}})
 
 
+def sampled_row(
+    step: int,
+    row: Mapping[str, Any],
+    token_ids: list[int],
+    *,
+    names: Sequence[str],
+    rewards: Sequence[float],
+    weights: Sequence[float],
+    advantage: float,
+) -> dict[str, Any]:
+    """A completion as the trainer knows it before its log-probabilities, for `CompletionLog.begin`.
+
+    Args:
+        step: The optimizer step that it is sampled for.
+        row: `id`, `prompt` and, if the prompt opens the reasoning, `opened_think`.
+        token_ids: Of the completion, without padding.
+        names: Of the rewards.
+        rewards: NaN for a reward that does not apply.
+        weights: One a reward.
+        advantage: As TRL computed it.
+    """
+    return {
+        "step": step,
+        "id": str(row["id"]),
+        "prompt": text_of(row["prompt"]),
+        "token_ids": token_ids,
+        "rewards": rewards_of(str(row["id"]), names, rewards),
+        "total": weighted_sum(rewards, weights),
+        "advantage": advantage,
+        "opened_think": row.get("opened_think", False),
+    }
+
+
 def finish(
-    row: Mapping[str, Any], tokenizer: Any, word: Callable[[int], str], ends: Container[int]
+    row: Mapping[str, Any], tokenizer: Any, word: Callable[[int], str], end_ids: Container[int]
 ) -> Completion:
-    """The record of a sampled row, which knows all but what its ids say.
+    """The record of a sampled row, with its text and whether it was truncated.
 
     Args:
         row: The fields of `Completion` that the trainer knows.
         tokenizer: The policy's.
         word: The text of one id.
-        ends: Ids that end a completion.
+        end_ids: Ids that end a completion.
     """
     ids = tuple(row["token_ids"])
     return Completion(
         **{**row, "token_ids": ids, "per_token_logps": tuple(row["per_token_logps"])},
         completion=tokenizer.decode(ids, skip_special_tokens=True),
         raw_completion_tokens=tuple(map(word, ids)),
-        truncated=not ids or ids[-1] not in ends,
+        truncated=not ids or ids[-1] not in end_ids,
     )
 
 
 def not_finite(name: str, value: float, step: int, rows: Iterable[str]) -> FloatingPointError:
     """The error that stops a run, with the ids of the rows it came from."""
-    found = ", ".join(dict.fromkeys(rows))
+    row_ids = ", ".join(dict.fromkeys(rows))
     return FloatingPointError(
-        f"{name} is {value} at step {step} in row {found}: the run stops, the last checkpoint is kept"
+        f"{name} is {value} at step {step} in row {row_ids}: the run stops, the last checkpoint is kept"
     )
 
 
 def rewards_of(row: str, names: Sequence[str], values: Sequence[float]) -> dict[str, float | None]:
-    """One completion's rewards by name; None for NaN, which is TRL's word for a reward that does not apply.
+    """One completion's rewards by name; None for NaN, which in TRL is a reward that does not apply.
 
     Raises:
         FloatingPointError: If one is infinite; `row` is named.
@@ -81,30 +116,30 @@ def rewards_of(row: str, names: Sequence[str], values: Sequence[float]) -> dict[
     return {name: None if math.isnan(value) else value for name, value in zip(names, values, strict=True)}
 
 
-def logged(step: int, every: int, *, accumulation: int, period: int) -> bool:
+def is_logged(step: int, log_every: int, *, accumulation: int, period: int) -> bool:
     """Whether a step's completions are written: of the steps that sample, the first and each N-th after.
 
     A function of the step alone, so that a resumed run writes the steps that an unbroken one does.
 
     Args:
         step: Optimizer steps done before.
-        every: N; of the steps at which completions are generated.
+        log_every: N; of the steps at which completions are generated.
         accumulation: Micro-batches of an optimizer step.
         period: Micro-batches from one generation to the next.
 
-    >>> [step + 1 for step in range(12) if logged(step, 2, accumulation=2, period=4)]
+    >>> [step + 1 for step in range(12) if is_logged(step, 2, accumulation=2, period=4)]
     [1, 4, 5, 8, 9, 12]
     """
-    return min(step, math.ceil(step * accumulation / period)) % every == 0
+    return min(step, math.ceil(step * accumulation / period)) % log_every == 0
 
 
 class CompletionLog:
     """The rows of a generation, which wait for their log-probabilities and are written once all have them.
 
     Args:
-        lines: Where they go.
+        lines: The file.
         tokenizer: The policy's.
-        ends: Ids that end a completion.
+        end_ids: Ids that end a completion.
         gather: Joins the rows of all processes, in their order.
         main: Whether this process writes.
     """
@@ -113,27 +148,27 @@ class CompletionLog:
         self,
         lines: JsonLines,
         tokenizer: Any,
-        ends: Container[int],
+        end_ids: Container[int],
         *,
         gather: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
         main: bool,
     ) -> None:
-        self._lines, self._tokenizer, self._ends = lines, tokenizer, ends
+        self._lines, self._tokenizer, self._end_ids = lines, tokenizer, end_ids
         self._gather, self._main = gather, main
         self._word = functools.cache(lambda token: tokenizer.decode([token]))
         self._rows: list[dict[str, Any]] = []
-        self._waiting: set[int] = set()
+        self._waiting_rows: set[int] = set()
         self.on = True
         """Whether this generation is written; what is not finite stops the run all the same."""
 
     def begin(self, rows: list[dict[str, Any]]) -> None:
-        self._rows, self._waiting = rows, set(range(len(rows)))
+        self._rows, self._waiting_rows = rows, set(range(len(rows)))
 
     def ids(self, rows: Tensor) -> list[str]:
         return [self._rows[index]["id"] for index in rows.tolist()]
 
     def waits_for(self, rows: Tensor) -> bool:
-        return not self._waiting.isdisjoint(rows.tolist())
+        return not self._waiting_rows.isdisjoint(rows.tolist())
 
     def keep(self, rows: Tensor, logps: Tensor) -> None:
         """Join log-probabilities (rows, tokens) with their rows; write the batch once it is complete.
@@ -145,14 +180,14 @@ class CompletionLog:
             row = self._rows[index]
             row["per_token_logps"] = values[: len(row["token_ids"])]
             if not math.isfinite(sum(row["per_token_logps"])):
-                bad = next(value for value in row["per_token_logps"] if not math.isfinite(value))
-                raise not_finite("a log-probability", bad, row["step"], [row["id"]])
-        self._waiting.difference_update(rows.tolist())
-        if self.on and not self._waiting:
+                value = next(value for value in row["per_token_logps"] if not math.isfinite(value))
+                raise not_finite("a log-probability", value, row["step"], [row["id"]])
+        self._waiting_rows.difference_update(rows.tolist())
+        if self.on and not self._waiting_rows:
             self.write(self._gather(self._rows))
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write these rows, if this generation's are written and this is the process that does it."""
+        """Write these rows, if this generation is written and this process writes."""
         if self.on and self._main:
-            found = (finish(row, self._tokenizer, self._word, self._ends) for row in rows)
-            self._lines.write(*(line.to_dict() for line in found))
+            records = (finish(row, self._tokenizer, self._word, self._end_ids) for row in rows)
+            self._lines.write(*(record.to_dict() for record in records))

@@ -1,4 +1,4 @@
-"""Examples as the conversational image datasets that TRL's trainers read; films are opened when needed."""
+"""Examples as the conversational image datasets that TRL's trainers read; films are opened on demand."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def sft_target(example: Example, *, strip_tags: bool) -> str:
 
 
 def _with_films(rows: list[dict[str, Any]], root: Path, prepare: Callable[[Film], object] | None) -> Dataset:
-    """The rows with `images` as films, and `question` as the prompt, when they are asked for.
+    """The rows with `images` as films, and `question` as the prompt, when they are read.
 
-    The texts lie in the table and not in the transform, all of which `datasets` would pickle for its
-    fingerprint.
+    The texts are in the table and not in the transform, because `datasets` pickles the whole transform for
+    its fingerprint.
     """
     film = FilmLoader(root, prepare)
 
@@ -95,9 +95,9 @@ def check_targets(examples: Sequence[Example], processor: Any, *, strip_tags: bo
 def check_lengths(
     examples: Sequence[Example], root: Path, processor: Any, max_length: int, *, strip_tags: bool = False
 ) -> None:
-    """Refuse an example of which TRL would cut the end, in silence, to keep to `max_length` tokens.
+    """Refuse an example whose end TRL would cut silently, to keep to `max_length` tokens.
 
-    No film is decoded: as many tokens are counted as a blank one of its size has.
+    No film is decoded: its tokens are counted on a blank film of its size.
 
     Raises:
         InputError: For the first such example, with its tokens.
@@ -121,15 +121,15 @@ def check_lengths(
 def check_prompts(
     examples: Sequence[Example], root: Path, model: Any, processor: Any, new_tokens: int
 ) -> None:
-    """Refuse a prompt from which `new_tokens` more lead beyond what the model's positions are made for.
+    """Refuse a prompt that with `new_tokens` more is longer than the model's positions allow.
 
-    No film is decoded, as in `check_lengths`.
+    No film is decoded: its tokens are counted on a blank film of its size.
 
     Raises:
         InputError: For the first such example, with its tokens.
     """
     config = model.config.get_text_config()
-    most, turn = config.max_position_embeddings, longrope.limit_of(config)
+    max_positions, switch = config.max_position_embeddings, longrope.limit_of(config)
     film_tokens = functools.cache(functools.partial(_film_tokens, processor))
     for example in examples:
         text = processor.apply_chat_template(
@@ -137,10 +137,10 @@ def check_prompts(
         )
         count = len(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
         count += sum(film_tokens(*film_size(name, root)) for name in example.images)
-        if count + new_tokens > most:
-            problem = f"pass the {most} positions that the model has"
-        elif turn is not None and count <= turn < count + new_tokens:
-            problem = f"cross the {turn} positions at which the model changes its position factors"
+        if count + new_tokens > max_positions:
+            problem = f"pass the {max_positions} positions that the model has"
+        elif switch is not None and count <= switch < count + new_tokens:
+            problem = f"cross the {switch} positions at which the model changes its position factors"
         else:
             continue
         raise InputError(
@@ -166,10 +166,10 @@ def grpo_dataset(
     *,
     opened_think: bool = False,
 ) -> Dataset:
-    """Columns `prompt`, `images`, `solution`, `answer`, `id`, `opened_think`: what the rewards need, no more.
+    """Columns `prompt`, `images`, `solution`, `answer`, `id`, `opened_think`: only what rewards need.
 
-    With `prepare`, threads begin with the films of a batch as soon as it is read, which is a step before it
-    is trained on.
+    With `prepare`, threads start on the films of a batch as soon as it is read, one step before it is trained
+    on.
     """
     rows = [
         {

@@ -1,7 +1,7 @@
-"""What stops a GRPO run and what it is warned of, from its metrics so far.
+"""Warnings about a GRPO run, from its metrics so far.
 
-Each check is a pure function of the rows of `metrics.jsonl` that returns a sentence or None; the callback
-says each of them once, in the log and in `diagnostics.jsonl`. The limits are our choice.
+Each check is a pure function of the rows of `metrics.jsonl` that returns a sentence or None. The callback
+gives each warning once, in the log and in `diagnostics.jsonl`. The limits are our choice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -23,49 +23,60 @@ logger = logging.getLogger(__name__)
 Row = Mapping[str, Any]
 
 WINDOW = 10
-"""Rows that are averaged at the beginning of a run and at its end."""
-ZERO_SPREAD = 5
-"""Rows in a row in which no group has a spread of rewards."""
-TRUNCATED = 5
-"""Rows in a row in which `max_completion_length` ends every completion."""
+"""Rows that are averaged at the start of a run, and again at its end."""
+ZERO_SPREAD_ROWS = 5
+"""Consecutive rows in which no group has a spread of rewards."""
+TRUNCATED_ROWS = 5
+"""Consecutive rows in which `max_completion_length` ends every completion."""
 MASKED = "masked"
 """Set in the rows of a run with `mask_truncated_completions`."""
 SUMMARY = "train_runtime"
-"""What only the last row of a run has, which is of no step."""
+"""A key that only the last row of a run has, which belongs to no step."""
 KL_ROWS = 3
 """Rows that are averaged for the KL, which moves fast."""
-CHANGE = 0.05
-"""Least change of a reward or of F1 that counts, and beyond three standard errors of the windows' means."""
+MIN_CHANGE = 0.05
+"""A change of a reward or of F1 counts from here on, if it is also above three standard errors."""
 
 
-def _windows(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]] | None:
-    """The first and the last rows' values; None while the two windows would overlap or one has none."""
+class _Windows(NamedTuple):
+    """The finite values of a metric in the first rows of a run and in its latest."""
+
+    start: list[float]
+    end: list[float]
+
+    @property
+    def means(self) -> tuple[float, float]:
+        return statistics.fmean(self.start), statistics.fmean(self.end)
+
+
+def _windows(rows: Sequence[Row], key: str) -> _Windows | None:
+    """The windows of a metric; None while they would overlap, or one has fewer than two values."""
     if len(rows) < 2 * WINDOW:
         return None
-    first, last = (
-        [row[key] for row in part if math.isfinite(row.get(key, math.nan))]
-        for part in (rows[:WINDOW], rows[-WINDOW:])
+    start, end = (
+        [row[key] for row in window if math.isfinite(row.get(key, math.nan))]
+        for window in (rows[:WINDOW], rows[-WINDOW:])
     )
-    return (first, last) if len(first) > 1 and len(last) > 1 else None
+    return _Windows(start, end) if len(start) > 1 and len(end) > 1 else None
 
 
-def _change(windows: tuple[list[float], list[float]]) -> float:
+def _change(windows: _Windows) -> float:
     """Difference of the windows' means; 0 if it is small or within their noise (Welch, three errors)."""
-    first, last = windows
-    difference = statistics.fmean(last) - statistics.fmean(first)
-    error = math.sqrt(sum(statistics.variance(part) / len(part) for part in windows))
-    return difference if abs(difference) >= CHANGE and abs(difference) > 3 * error else 0.0
+    start_mean, end_mean = windows.means
+    difference = end_mean - start_mean
+    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in windows))
+    return difference if abs(difference) >= MIN_CHANGE and abs(difference) > 3 * error else 0.0
 
 
 def entropy_collapse(rows: Sequence[Row]) -> str | None:
     """Entropy below a tenth of its beginning."""
     if (windows := _windows(rows, "entropy")) is None:
         return None
-    first, last = map(statistics.fmean, windows)
-    if last >= first / 10:
+    start, end = windows.means
+    if end >= start / 10:
         return None
     return (
-        f"the policy's entropy fell from {first:.3g} to {last:.3g} nats a token: completions of a prompt "
+        f"the policy's entropy fell from {start:.3g} to {end:.3g} nats a token: completions of a prompt "
         "become the same; raise temperature, beta or epsilon_high, or lower the learning rate"
     )
 
@@ -74,11 +85,11 @@ def length_drift(rows: Sequence[Row]) -> str | None:
     """Completions twice or half as long as at the beginning."""
     if (windows := _windows(rows, "completions/mean_length")) is None:
         return None
-    first, last = map(statistics.fmean, windows)
-    if first / 2 <= last <= first * 2:
+    start, end = windows.means
+    if start / 2 <= end <= start * 2:
         return None
     return (
-        f"completions went from {first:.0f} to {last:.0f} tokens on average: read some in completions.jsonl, "
+        f"completions went from {start:.0f} to {end:.0f} tokens on average: read some in completions.jsonl, "
         "and see whether a reward pays for length"
     )
 
@@ -88,56 +99,62 @@ def reward_saturation(rows: Sequence[Row]) -> str | None:
     names = [
         key for key in (rows[-1] if rows else ()) if key.startswith("rewards/") and key.endswith("/mean")
     ]
-    full = []
+    saturated = []
     for name in names:
-        windows = _windows(rows, name)
-        spread = _windows(rows, name.removesuffix("mean") + "std")
-        if windows and spread and all(0.98 <= value <= 1 for value in windows[1]) and max(spread[1]) < 0.2:
-            full.append(name.split("/")[1])
-    if not full:
+        means = _windows(rows, name)
+        deviations = _windows(rows, name.removesuffix("mean") + "std")
+        if means is None or deviations is None:
+            continue
+        if all(0.98 <= mean <= 1 for mean in means.end) and max(deviations.end) < 0.2:
+            saturated.append(name.split("/")[1])
+    if not saturated:
         return None
-    return f"nearly all completions earn the whole of {', '.join(full)}: choose harder examples, or stop here"
+    rewards = ", ".join(saturated)
+    return f"nearly all completions earn the whole of {rewards}: choose harder examples, or stop here"
 
 
 def zero_spread(rows: Sequence[Row]) -> str | None:
     """Steps that teach nothing, because in no group one completion earns more than another."""
-    last = rows[-ZERO_SPREAD:]
-    empty = [row.get("dynamic/groups_spread", 1 - row.get("frac_reward_zero_std", 0)) <= 0 for row in last]
-    if len(last) < ZERO_SPREAD or not all(empty):
+    latest_rows = rows[-ZERO_SPREAD_ROWS:]
+    no_spread = [
+        row.get("dynamic/groups_spread", 1 - row.get("frac_reward_zero_std", 0)) <= 0 for row in latest_rows
+    ]
+    if len(latest_rows) < ZERO_SPREAD_ROWS or not all(no_spread):
         return None
     return (
-        f"no group had a spread of rewards for {ZERO_SPREAD} logged steps: nothing is learned; choose other "
-        "examples, raise num_generations or temperature, or use dynamic_sample"
+        f"no group had a spread of rewards for {ZERO_SPREAD_ROWS} logged steps: nothing is learned; choose "
+        "other examples, raise num_generations or temperature, or use dynamic_sample"
     )
 
 
 def all_truncated(rows: Sequence[Row]) -> str | None:
-    """Every completion is as long as it may be: none comes to its end."""
-    last = rows[-TRUNCATED:]
-    if len(last) < TRUNCATED or not all(row.get("completions/clipped_ratio", 0) >= 1 for row in last):
+    """Every completion is as long as it may be: none reaches its end."""
+    latest_rows = rows[-TRUNCATED_ROWS:]
+    all_cut = all(row.get("completions/clipped_ratio", 0) >= 1 for row in latest_rows)
+    if len(latest_rows) < TRUNCATED_ROWS or not all_cut:
         return None
-    learned = (
+    consequence = (
         "nothing is learned, for mask_truncated_completions leaves them all out; "
-        if last[-1].get(MASKED)
+        if latest_rows[-1].get(MASKED)
         else ""
     )
     return (
-        f"max_completion_length cut every completion for {TRUNCATED} logged steps, none came to its end: "
-        f"{learned}raise max_completion_length, or begin with a policy that ends its answers"
+        f"max_completion_length cut every completion for {TRUNCATED_ROWS} logged steps, none reached its "
+        f"end: {consequence}raise max_completion_length, or begin with a policy that ends its answers"
     )
 
 
 def kl_blow_up(rows: Sequence[Row]) -> str | None:
-    """KL to the reference above 1 nat a token, or ten times what it just was."""
+    """KL to the reference above 1 nat a token, or ten times its recent mean."""
     if len(rows) < KL_ROWS or not all("kl" in row for row in rows[-KL_ROWS:]):
         return None
-    now = statistics.fmean(row["kl"] for row in rows[-KL_ROWS:])
-    before = [row["kl"] for row in rows[-KL_ROWS - WINDOW : -KL_ROWS] if "kl" in row]
-    jump = len(before) == WINDOW and now > max(0.1, 10 * statistics.fmean(before))
-    if now <= 1 and not jump:
+    kl = statistics.fmean(row["kl"] for row in rows[-KL_ROWS:])
+    earlier_kls = [row["kl"] for row in rows[-KL_ROWS - WINDOW : -KL_ROWS] if "kl" in row]
+    jumps = len(earlier_kls) == WINDOW and kl > max(0.1, 10 * statistics.fmean(earlier_kls))
+    if kl <= 1 and not jumps:
         return None
     return (
-        f"the KL to the reference policy is {now:.3g} nats a token: the policy leaves it; lower the learning "
+        f"the KL to the reference policy is {kl:.3g} nats a token: the policy leaves it; lower the learning "
         "rate or raise beta"
     )
 
@@ -148,22 +165,23 @@ def wrong_reason(rows: Sequence[Row]) -> str | None:
     graphs = _windows([{"f1": value} if (value := graph_f1(row)) is not None else {} for row in rows], "f1")
     if not answers or not graphs or _change(answers) <= 0 or _change(graphs) >= 0:
         return None
-    (a, b), (c, d) = (map(statistics.fmean, windows) for windows in (answers, graphs))
+    answer_start, answer_end = answers.means
+    f1_start, f1_end = graphs.means
     return (
-        f"right for the wrong reason: the answer reward rose from {a:.2f} to {b:.2f} while the reasoning's "
-        f"graph F1 fell from {c:.2f} to {d:.2f}; give the graph reward more weight, or combine them so that "
-        "one needs the other"
+        f"right for the wrong reason: the answer reward rose from {answer_start:.2f} to {answer_end:.2f} "
+        f"while the reasoning's graph F1 fell from {f1_start:.2f} to {f1_end:.2f}; give the graph reward "
+        "more weight, or combine them so that one needs the other"
     )
 
 
 def graph_f1(row: Row) -> float | None:
-    """Mean of entity and relation F1 of a row's completions; the graph reward where they are missing."""
-    found = []
-    for part in ("entity", "relation"):
-        precision, recall = row.get(f"graph/{part}_precision"), row.get(f"graph/{part}_recall")
+    """Mean of entity and relation F1 of a row's completions; the graph reward if they are missing."""
+    f1s = []
+    for kind in ("entity", "relation"):
+        precision, recall = row.get(f"graph/{kind}_precision"), row.get(f"graph/{kind}_recall")
         if precision is not None and recall is not None:
-            found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
-    return statistics.fmean(found) if found else row.get("rewards/external_kg_jac/mean")
+            f1s.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+    return statistics.fmean(f1s) if f1s else row.get("rewards/external_kg_jac/mean")
 
 
 CHECKS: tuple[Callable[[Sequence[Row]], str | None], ...] = (
@@ -173,18 +191,18 @@ CHECKS: tuple[Callable[[Sequence[Row]], str | None], ...] = (
 
 
 def warnings(rows: Sequence[Row]) -> dict[str, str]:
-    """What is to be said of a run after these rows of its metrics, by the name of the check."""
-    return {check.__name__: said for check in CHECKS if (said := check(rows)) is not None}
+    """The warnings about a run after these rows of its metrics, by the name of the check."""
+    return {check.__name__: message for check in CHECKS if (message := check(rows)) is not None}
 
 
 class Diagnostics(TrainerCallback):
-    """Says each warning once, in the log and as a line of `diagnostics.jsonl`; a resumed run goes on."""
+    """Gives each warning once, in the log and as a line of `diagnostics.jsonl`, also in a resumed run."""
 
     def __init__(self, run: Path) -> None:
         metrics, path = run / "metrics.jsonl", run / "diagnostics.jsonl"
         rows = jsonl.read(metrics, nan=True) if metrics.is_file() else ()
         self._rows: list[Row] = [row for row in rows if SUMMARY not in row]
-        self._said = {row["kind"] for row in jsonl.read(path, nan=True)} if path.is_file() else set()
+        self._warned_kinds = {row["kind"] for row in jsonl.read(path, nan=True)} if path.is_file() else set()
         self.lines = JsonLines(path)
 
     def on_log(
@@ -200,7 +218,7 @@ class Diagnostics(TrainerCallback):
         values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         self._rows.append(values | {MASKED: getattr(args, "mask_truncated_completions", False)})
         for kind, message in warnings(self._rows).items():
-            if kind not in self._said:
-                self._said.add(kind)
+            if kind not in self._warned_kinds:
+                self._warned_kinds.add(kind)
                 logger.warning("step %d: %s", state.global_step, message)
                 self.lines.write({"step": state.global_step, "kind": kind, "message": message})

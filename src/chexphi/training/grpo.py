@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ from chexphi.compat import is_original
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, trainable
-from chexphi.models.stage import LearningFields, begin, check_run
+from chexphi.models.stage import Checked, begin, check_run
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.runs import jsonl, processes, run_folder
-from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
 from chexphi.training import vllm_engines
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
@@ -34,71 +33,18 @@ from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.dynamic_sampling import spread_rule
 from chexphi.training.dynamic_sampling.resampling_trainer import ResamplingGRPOTrainer
 from chexphi.training.dynamic_sampling.sampling_state import SamplingState
+from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.preflight import refused, unscorable
 from chexphi.training.preflight.number_ranges import GRPO_RUN
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.recovery import load_weights
-from chexphi.training.recovery.checkpoints import Checkpoint, Standing, standing
+from chexphi.training.recovery.checkpoints import Checkpoint, RunProgress, progress_of
 from chexphi.training.recovery.resume import cut_logs, finish
 
 logger = logging.getLogger(__name__)
 
 LOGS = ("completions.jsonl", "metrics.jsonl", "diagnostics.jsonl")
-
-
-@dataclass(frozen=True)
-class GRPORecipe(settings.RewardFields, LearningFields):
-    """Train a policy on what its reasoning says, not only on its answer."""
-
-    data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
-    pools: list[str] = field(
-        default_factory=list,
-        metadata={"help": "more files like --data, mixed with it; each may write its answer first or last"},
-    )
-    image_root: str | None = field(
-        default=None, metadata={"help": "folder of the images (default: beside the data)"}
-    )
-    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
-    limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
-    dynamic_sample: bool = field(
-        default=False,
-        metadata={"help": "replace groups without a spread of rewards by groups of other prompts"},
-    )
-    max_resample_times: int = field(
-        default=4, metadata={"help": "with dynamic_sample: most rounds of other prompts a batch"}
-    )
-    log_every: int = field(
-        default=1,
-        metadata={
-            "help": "of the steps at which completions are generated, log the first and each N-th after"
-        },
-    )
-    share_prefix: bool = field(
-        default=True, metadata={"help": "read each distinct prompt once for its completions"}
-    )
-    unscorable: str = field(
-        default="leave_out",
-        metadata={"help": "examples that none of the rewards can score: leave_out (counted) or refuse"},
-    )
-    logp_difference: float = field(
-        default=0.05,
-        metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
-    )
-    logp_outliers: float = field(
-        default=0.05, metadata={"help": f"and the largest share of tokens beyond {vllm_engines.OUTLIER}"}
-    )
-    resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
-
-
-DEFAULTS: dict[str, Any] = {
-    "log_completions": False,  # TRL would print patient text
-    "log_multimodal": False,  # and gather films, on which a process without any does not join in
-    "report_to": "none",
-    "use_bias_correction_kl": False,  # on in TRL 1.16; changes gradients whenever beta != 0
-    "gradient_checkpointing": False,
-    "logging_steps": 1,
-}
 
 
 def parse(argv: Sequence[str]) -> tuple[GRPORecipe, GRPOConfig]:
@@ -124,7 +70,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
     if args.use_vllm:
-        vllm_engines.check(args, _limits(recipe))
+        vllm_engines.check(args, recipe.vllm_limits)
         vllm_engines.check_policy(
             args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model))
         )
@@ -148,17 +94,57 @@ def read_pools(recipe: GRPORecipe) -> list[Example]:
     """The examples of every file, whose films lie in one folder; TRL shuffles them.
 
     Raises:
-        InputError: If a file is bad, or an id stands in two of them.
+        InputError: If a file is bad, or an id is in two of them.
     """
     root = image_root_of(Path(recipe.data), recipe.image_root)
     files = [Path(name) for name in (recipe.data, *recipe.pools)]
     pools = [read_examples(file, image_root=root, limit=recipe.limit) for file in files]
-    seen: dict[str, Path] = {}
+    file_of_id: dict[str, Path] = {}
     for file, pool in zip(files, pools, strict=True):
         for example in pool:
-            if (first := seen.setdefault(example.id, file)) is not file:
-                raise InputError(f"grpo: id {example.id!r} stands in {first} and in {file}: make ids unique")
+            if (earlier_file := file_of_id.setdefault(example.id, file)) is not file:
+                raise InputError(
+                    f"grpo: id {example.id!r} is in {earlier_file} and in {file}: make ids unique"
+                )
     return [example for pool in pools for example in pool]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStage:
+    """What is known of a stage before its model is loaded."""
+
+    run: Checked
+    examples: list[Example]
+    """Those that a reward can score."""
+    image_root: Path
+    extractor: Extractor
+    progress: RunProgress
+    resumes: bool
+    """Whether the folder has a run that is resumed."""
+
+
+def check_stage(recipe: GRPORecipe, args: GRPOConfig) -> CheckedStage:
+    """Check settings, data and folders; nothing is written.
+
+    Raises:
+        InputError: For what cannot be used.
+    """
+    data, out = Path(recipe.data), Path(args.output_dir)
+    if not recipe.model or not recipe.data:
+        raise InputError("grpo needs --model and --data: give both, in the config or as flags")
+    examples = read_pools(recipe)
+    check(recipe, args, examples)
+    run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
+    progress = progress_of(out) if recipe.resume else RunProgress()
+    if progress.checkpoint and args.sync_ref_model:
+        raise InputError(
+            "grpo: sync_ref_model moves a reference that no checkpoint has: start from the beginning"
+        )
+    extractor = by_name.extractor_of(recipe)
+    examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
+    check_count(recipe, args, len(examples))
+    resumes = run_folder.resumes_run(out, recipe.resume)
+    return CheckedStage(run, examples, image_root_of(data, recipe.image_root), extractor, progress, resumes)
 
 
 def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
@@ -167,45 +153,35 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    data, out = Path(recipe.data), Path(args.output_dir)
+    out = Path(args.output_dir)
     with processes.fail_together():
-        if not recipe.model or not recipe.data:
-            raise InputError("grpo needs --model and --data: give both, in the config or as flags")
-        examples, root = read_pools(recipe), image_root_of(data, recipe.image_root)
-        check(recipe, args, examples)
-        run = check_run(recipe, out, data=data, trainer=args, pools=recipe.pools)
-        stands, going_on = (
-            standing(out) if recipe.resume else Standing(),
-            run_folder.resumes_run(out, recipe.resume),
-        )
-        if (checkpoint := stands.checkpoint) and args.sync_ref_model:
-            raise InputError("grpo: sync_ref_model moves a reference that no checkpoint has: begin anew")
-        extractor = by_name.extractor_of(recipe)
-        examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
-        check_count(recipe, args, len(examples))
-    if stands.finished:
+        stage = check_stage(recipe, args)
+    examples, checkpoint = stage.examples, stage.progress.checkpoint
+    if stage.progress.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
     def check_fit(model: Any, processor: Any) -> None:
-        check_prompts(examples, root, model, processor, args.max_completion_length or 1)
+        check_prompts(examples, stage.image_root, model, processor, args.max_completion_length or 1)
         if checkpoint:
             load_weights.check(model, checkpoint.path)
 
     model, processor = begin(
-        recipe, run, stage="grpo", seed=args.seed, examples=len(examples), check_fit=check_fit
+        recipe, stage.run, stage="grpo", seed=args.seed, examples=len(examples), check_fit=check_fit
     )
-    explained = refused.explained(out, "grpo", resumed=going_on)
-    with explained as made, opened_logs(out, stands, cut=bool(recipe.resume)) as (completions, callbacks):
-        rewards = reward_functions(recipe, extractor, model.generation_config.eos_token_id, args)
+    with (
+        refused.explained(out, "grpo", resumed=stage.resumes) as trainers,
+        opened_logs(out, stage.progress, resumes=bool(recipe.resume)) as (completions, callbacks),
+    ):
+        rewards = reward_functions(recipe, stage.extractor, model.generation_config.eos_token_id, args)
         opened_think = opens_think(processor, **(args.chat_template_kwargs or {}))
-        dataset = grpo_dataset(examples, root, processor.prepare_film, opened_think=opened_think)
+        dataset = grpo_dataset(examples, stage.image_root, processor.prepare_film, opened_think=opened_think)
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
         )  # fmt: skip
-        made.append(trainer)
-        if left_out := run.facts.get("unscorable"):
+        trainers.append(trainer)
+        if left_out := stage.run.facts.get("unscorable"):
             logger.warning(
                 "%d examples that no reward can score are left out: manifest.json names them", len(left_out)
             )
@@ -218,43 +194,45 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
 
 @contextmanager
 def opened_logs(
-    out: Path, stands: Standing, *, cut: bool
+    out: Path, progress: RunProgress, *, resumes: bool
 ) -> Iterator[tuple[jsonl.JsonLines, list[TrainerCallback]]]:
-    """The run's completions, and what writes its metrics and diagnostics; `cut` back where a run goes on."""
-    if cut:
-        cut_logs(out, stands, LOGS)
+    """The run's completions, and the callbacks that write its metrics and diagnostics.
+
+    Args:
+        out: The run folder.
+        progress: How far the run has come.
+        resumes: Whether it is resumed: then its logs are cut back to its checkpoint.
+    """
+    if resumes:
+        cut_logs(out, progress, LOGS)
     completions, metrics = (jsonl.JsonLines(jsonl.own_log(out / name)) for name in LOGS[:2])
     diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:
         yield completions, [MetricsLog(metrics), *diagnostics]
     finally:
-        for lines in (completions, metrics, *(one.lines for one in diagnostics)):
+        for lines in (completions, metrics, *(callback.lines for callback in diagnostics)):
             lines.close()
 
 
 def make_trainer(
-    recipe: GRPORecipe, args: GRPOConfig, checkpoint: Checkpoint | None, **parts: Any
+    recipe: GRPORecipe, args: GRPOConfig, checkpoint: Checkpoint | None, **arguments: Any
 ) -> LoggedGRPOTrainer:
-    """The trainer of these parts, with or without dynamic sampling."""
-    parts |= {
+    """The trainer, with or without dynamic sampling; `arguments` are more of its own."""
+    arguments |= {
         "args": args,
         "log_every": recipe.log_every,
-        "limits": _limits(recipe),
+        "limits": recipe.vllm_limits,
         "share_prefix": recipe.share_prefix,
         "refuse_unscorable": recipe.unscorable == "refuse",
         "epochs_done": checkpoint.epochs if checkpoint else 0,
         "logs": [Path(args.output_dir) / name for name in LOGS],
     }
     if not recipe.dynamic_sample:
-        return LoggedGRPOTrainer(**parts)
-    prompts = len(parts["train_dataset"])
+        return LoggedGRPOTrainer(**arguments)
+    prompts = len(arguments["train_dataset"])
     state = SamplingState.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
     rule = spread_rule.make_rule(recipe.max_resample_times, original=is_original(recipe.compat))
-    return ResamplingGRPOTrainer(rule=rule, sampling_state=state, **parts)
-
-
-def _limits(recipe: GRPORecipe) -> vllm_engines.Limits:
-    return vllm_engines.Limits(recipe.logp_difference, recipe.logp_outliers)
+    return ResamplingGRPOTrainer(rule=rule, sampling_state=state, **arguments)
 
 
 def reward_functions(

@@ -1,15 +1,18 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-Nothing of the algorithm is changed. Six methods are wrapped, each calls TRL's own:
-`_generate_and_score_completions` (forgets the last films, numbers the rows and keeps what was sampled),
-`_get_per_token_logps_and_entropies` (reads the policy's log-probabilities off the pass that runs
-anyway, each distinct prompt read once), `compute_loss` (knows which rows a micro-batch holds: TRL shuffles
-them), `_prepare_inputs` (keeps the completions of a prompt in one micro-batch), `_get_train_sampler` and
-`_run_epoch` (find a resumed run's order, and its place in it). With vLLM the pass is compared with what vLLM
-says of its samples (`vllm_engines`).
+The algorithm is not changed. Six methods are wrapped, and each calls TRL's own:
 
-TRL loads the reference policy anew by the name of its class in transformers, which would be one that
-does not take TRL's inputs: it is copied from the policy here instead.
+* `_generate_and_score_completions` forgets the last films, numbers the rows and keeps what was sampled.
+* `_get_per_token_logps_and_entropies` reads the policy's log-probabilities off the pass that runs anyway, and
+  each distinct prompt once.
+* `compute_loss` knows which rows a micro-batch holds, because TRL shuffles them.
+* `_prepare_inputs` keeps the completions of a prompt in one micro-batch.
+* `_get_train_sampler` and `_run_epoch` find the order of a resumed run, and its step in it.
+
+With vLLM the log-probabilities of the first pass are compared with vLLM's (`vllm_engines`).
+
+TRL loads the reference policy again by the name of its class in transformers, which does not take TRL's
+inputs: here it is copied from the policy instead.
 """
 
 from __future__ import annotations
@@ -26,26 +29,18 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOConfig
-from trl.models import prepare_deepspeed
-from trl.trainer.utils import (
-    add_fused_lm_head,
-    split_pixel_values_by_grid,
-    split_tensor_dict,
-    unsplit_pixel_values_by_grid,
-)
 
 from chexphi.models import adapter, trainable
 from chexphi.models.shared_prompts.sharing import SharedPrompts
-from chexphi.prompts import text_of
-from chexphi.rewards.combine import weighted_sum
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import loss_mask, shared_prompts, vllm_engines
-from chexphi.training.completions import CompletionLog, logged, not_finite, rewards_of
+from chexphi.training import loss_mask, micro_batches, shared_prompts, vllm_engines
+from chexphi.training.completions import CompletionLog, is_logged, not_finite, sampled_row
 from chexphi.training.policy_pass import PolicyPass
 from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.preflight.unscorable import SkipsUnscorable
 from chexphi.training.recovery.resume import Recovering
+from chexphi.training.reference import prepare as prepare_reference
 from chexphi.training.shared_prompts import LogProbabilities
 
 logger = logging.getLogger(__name__)
@@ -59,11 +54,11 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
     Args:
         model: The policy.
         completions: Where the lines go; only the main process writes.
-        log_every: N, of which one in N generations is written.
-        limits: Up to where vLLM's log-probabilities and the trainer's are the same.
-        share_prefix: Whether the completions of a prompt share its pass where they can.
-        epochs_done: Passes over the data that lie before the checkpoint a run goes on from.
-        logs: Of the run, whose lengths belong to a checkpoint.
+        log_every: N; one in N generations is written.
+        limits: Largest disagreement with vLLM that still counts as the same policy.
+        share_prefix: Whether prompts may be read once for all their completions.
+        epochs_done: Passes over the data before the checkpoint that a run resumes from.
+        logs: The run's logs, whose lengths belong to a checkpoint.
         args: As for `trl.GRPOTrainer`, like all other arguments.
     """
 
@@ -80,10 +75,10 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         logs: Sequence[Path] = (),
         **kwargs: Any,
     ) -> None:
-        adapted, beta = hasattr(model, "peft_config"), args.beta
+        has_adapter, beta = hasattr(model, "peft_config"), args.beta
         self._learning = trainable.learning(model)
-        reference = copy.deepcopy(model) if beta and not adapted else None
-        if not adapted:
+        reference = copy.deepcopy(model) if beta and not has_adapter else None
+        if not has_adapter:
             args.beta = 0.0  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
         args.beta = self.beta = beta
@@ -91,7 +86,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
         self._step_films = shared_prompts.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
-            self._take_reference(reference)
+            self.ref_model = prepare_reference(reference, self)
         elif beta:
             adapter.copy_to_reference(self.model)
             adapter.save_alone(self.model)
@@ -100,8 +95,13 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         self._buffered_inputs: list[dict[str, Any]] | None = None
         self._limits = (limits or vllm_engines.Limits()) if args.use_vllm else None
         self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
-        main, tokenizer = self.accelerator.is_main_process, self.processing_class.tokenizer
-        self._log = CompletionLog(completions, tokenizer, self.eos_token_ids, gather=gather_object, main=main)
+        self._log = CompletionLog(
+            completions,
+            self.processing_class.tokenizer,
+            self.eos_token_ids,
+            gather=gather_object,
+            main=self.accelerator.is_main_process,
+        )
         self._epochs_done, self.recovery_logs = epochs_done, logs
         self._policy_pass: PolicyPass | None = None
         # our own `loss_mask` in place of TRL's, which no pass would read
@@ -109,30 +109,18 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler = super()._get_train_sampler(dataset)
-        for _ in range(self._epochs_done if sampler.shuffle else 0):  # it would begin with the first again
+        for _ in range(self._epochs_done if sampler.shuffle else 0):  # it would draw the first order again
             torch.randperm(sampler.num_samples, generator=sampler.generator)
         return sampler
 
     def _run_epoch(self, **arguments: Any) -> None:
-        if arguments["epoch"] == arguments["epochs_trained"]:  # TRL does not count what was before
+        if arguments["epoch"] == arguments["epochs_trained"]:  # TRL does not count earlier steps
             batches, epochs = arguments["steps_in_epoch"], arguments["epochs_trained"]
             self._step: int = epochs * batches + arguments["steps_trained_in_current_epoch"]
         super()._run_epoch(**arguments)
 
     def _at_boundary(self) -> bool:
         return self._step % self._period == 0
-
-    def _take_reference(self, reference: Any) -> None:
-        """A whole model as the reference policy."""
-        size = sum(parameter.nbytes for parameter in reference.parameters())
-        logger.warning("beta is %g: the reference policy is a second model of %.1f GB", self.beta, size / 1e9)
-        reference.requires_grad_(False)
-        cast = self.args.cast_lm_head_to_fp32
-        add_fused_lm_head(reference, temperature=self.temperature, cast_lm_head_to_fp32=cast)
-        if self.is_deepspeed_enabled:
-            self.ref_model = prepare_deepspeed(reference, self.accelerator)
-        else:
-            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._step_films is not None:
@@ -142,16 +130,16 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
             self.use_vllm and self.vllm_importance_sampling_correction
         )
         step = self.state.global_step
-        self._log.on = logged(step, self._log_every, accumulation=accumulation, period=period)
+        self._log.on = is_logged(step, self._log_every, accumulation=accumulation, period=period)
         with self._watch_policy_pass(is_policy_read and self.model.training) as policy_pass:
             output = super()._generate_and_score_completions(inputs)
         self._compare_with_vllm(policy_pass, output)
         # a reference pass leaves the whole adapter with gradients, what is frozen in it included
         trainable.freeze_all_but(self.accelerator.unwrap_model(self.model), self._learning)
         if self._mask_truncated:
-            ends = [*self.eos_token_ids, self._tokenizer.pad_token_id]  # TRL's
-            cut = loss_mask.truncated(output["completion_ids"], output["completion_mask"], ends)
-            loss_mask.leave_out(output, cut, self.accelerator.gather)
+            end_ids = [*self.eos_token_ids, self._tokenizer.pad_token_id]  # TRL's
+            truncated = loss_mask.truncated(output["completion_ids"], output["completion_mask"], end_ids)
+            loss_mask.leave_out(output, truncated, self.accelerator.gather)
         if self.model.training:
             self._log.begin(self._sampled(inputs, output["completion_ids"], output["completion_mask"]))
             output[ROW] = torch.arange(len(inputs))
@@ -162,27 +150,20 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if not (self._sharing.in_training and self.model.training and self.args.steps_per_generation > 1):
             return super()._prepare_inputs(generation_batch)
-        # as TRL's, but for the order: it would scatter the completions of a prompt over micro-batches
-        parts = self.args.steps_per_generation
-        if self._buffered_inputs is None or self._step % (parts * self.num_iterations) == 0:
-            batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
-            order = shared_prompts.keep_groups_together(
-                torch.randperm(len(batch["prompt_ids"])).tolist(), self.num_generations
-            )
-            split = split_tensor_dict(
-                {name: shared_prompts.reorder_rows(value, order) for name, value in batch.items()}, parts
-            )
-            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split]
-        return self._buffered_inputs[self._step % parts]
+        count = self.args.steps_per_generation
+        if self._buffered_inputs is None or self._step % (count * self.num_iterations) == 0:
+            batch = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = micro_batches.split(batch, self.num_generations, count)
+        return self._buffered_inputs[self._step % count]
 
     @contextmanager
-    def _watch_policy_pass(self, wanted: bool) -> Iterator[PolicyPass]:
-        """What TRL's first pass inside gives; if it is not wanted, nothing is kept of it.
+    def _watch_policy_pass(self, keep_logps: bool) -> Iterator[PolicyPass]:
+        """TRL's first pass inside, with its log-probabilities if they are to be kept.
 
         A generation that is not written needs no more than to know whether its log-probabilities are finite.
         """
         policy_pass = PolicyPass(at_temperature_one=self.temperature != 1 and self._log.on)
-        self._policy_pass = policy_pass if wanted else None
+        self._policy_pass = policy_pass if keep_logps else None
         try:
             yield policy_pass
         finally:
@@ -226,7 +207,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
             return
         limits, self._limits = self._limits, None
         vllm_logps, mask = batch["sampling_per_token_logps"], batch["completion_mask"]
-        sums = vllm_engines.tally(vllm_logps, policy_pass.sampled_logps, mask)
+        sums = vllm_engines.difference_sums(vllm_logps, policy_pass.sampled_logps, mask)
         sums = self.accelerator.reduce(sums, "sum")
         if problem := vllm_engines.disagreement(sums, limits):
             raise InputError(problem)
@@ -245,23 +226,25 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         return adapter.unwrapped(self.accelerator.unwrap_model(self.model))
 
     def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
-        """What is known of each local row before its log-probabilities are."""
-        first = self.accelerator.process_index * len(inputs)
-        here = slice(first, first + len(inputs))
-        columns = [list(self._logs["rewards"][name])[here] for name in self.reward_func_names]
-        weights, advantages = self.reward_weights.tolist(), list(self._logs["advantages"])[here]
-        rows = []
-        for i, (row, values) in enumerate(zip(inputs, zip(*columns, strict=True), strict=True)):
-            rows.append(
-                {
-                    "step": self.state.global_step + 1,
-                    "id": str(row["id"]),
-                    "prompt": text_of(row["prompt"]),
-                    "token_ids": ids[i, mask[i].bool()].tolist(),
-                    "rewards": rewards_of(str(row["id"]), self.reward_func_names, values),
-                    "total": weighted_sum(values, weights),
-                    "advantage": advantages[i],
-                    "opened_think": row.get("opened_think", False),
-                }
+        """Each row of this process with its rewards, before its log-probabilities are known.
+
+        Args:
+            inputs: Rows of the data.
+            ids: Of the completions, (rows, length).
+            mask: 1 for tokens and 0 for padding, (rows, length).
+        """
+        local_rows = slice(start := self.accelerator.process_index * len(inputs), start + len(inputs))
+        columns = [list(self._logs["rewards"][name])[local_rows] for name in self.reward_func_names]
+        weights, advantages = self.reward_weights.tolist(), list(self._logs["advantages"])[local_rows]
+        return [
+            sampled_row(
+                self.state.global_step + 1,
+                row,
+                ids[i, mask[i].bool()].tolist(),
+                names=self.reward_func_names,
+                rewards=rewards,
+                weights=weights,
+                advantage=advantages[i],
             )
-        return rows
+            for i, (row, rewards) in enumerate(zip(inputs, zip(*columns, strict=True), strict=True))
+        ]

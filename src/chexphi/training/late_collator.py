@@ -1,4 +1,4 @@
-"""Batches put together when they are needed, not when they are read: films are on their way meanwhile."""
+"""Batches that are collated when they are needed, not when they are read: films are processed meanwhile."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch.utils.data import get_worker_info
 from chexphi.schema import InputError
 
 
-class Later:
-    """A collator around another one.
+class LateCollator:
+    """A collator that calls another one late.
 
-    accelerate reads a batch one step ahead and calls `to` on it when its step begins: there the inner
-    collator is called, in the main thread, as a tokenizer is not made for two. In a worker of torch's
-    DataLoader it is called at once, and an `InputError` waits for `to`: torch would wrap its traceback.
+    accelerate reads a batch one step ahead and calls `to` on it when its step begins. Only then is the other
+    collator called, in the main thread, because two threads must not use one tokenizer. In a worker of
+    torch's DataLoader it is called at once. There an `InputError` waits for `to`, because torch would wrap
+    its traceback.
     """
 
     def __init__(self, collate: Callable[[Any], Any]) -> None:
@@ -25,14 +26,16 @@ class Later:
 
     def __call__(self, rows: Any) -> Any:
         if get_worker_info() is None:
-            return _Coming(functools.partial(self._collate, rows))
+            return DeferredBatch(functools.partial(self._collate, rows))
         try:
             return self._collate(rows)
         except InputError as error:
-            return _Coming(functools.partial(_fail, error))
+            return DeferredBatch(functools.partial(_fail, error))
 
 
-class _Coming:
+class DeferredBatch:
+    """A batch that is made when accelerate moves it to its device."""
+
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
 

@@ -31,21 +31,21 @@ class PolicyPass:
     """At temperature 1 if that was wanted, fp32 (rows, length); None until the pass has run."""
 
     def run(
-        self, read: Callable[[], LogProbabilities], causal: Any, completion_ids: Tensor
+        self, read_batch: Callable[[], LogProbabilities], causal: Any, completion_ids: Tensor
     ) -> LogProbabilities:
         """Run the pass and keep its log-probabilities.
 
         Args:
-            read: The pass.
+            read_batch: Runs the pass.
             causal: The causal model, without PEFT around it.
             completion_ids: (rows, length).
         """
         if not self.at_temperature_one:
-            result = read()
+            result = read_batch()
             self.logps = self.sampled_logps = result.logps.detach().float()
             return result
         with hidden_states(causal) as states_by_batch:
-            result = read()
+            result = read_batch()
         self.sampled_logps = result.logps.detach().float()
         states = completion_states(states_by_batch, result.packed_batches, completion_ids.shape[1])
         self.logps = logps_at_temperature_one(states, causal.get_output_embeddings(), completion_ids)

@@ -1,4 +1,4 @@
-"""What both trainers write while they run: one line of `metrics.jsonl` a log step, and a progress bar."""
+"""What both trainers write while they run: a line of `metrics.jsonl` at each log step, and a progress bar."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from chexphi.runs.jsonl import JsonLines
 class MetricsLog(TrainerCallback):
     """Append each set of logged metrics as one JSON line with its step; stop on a loss that is not finite.
 
-    The last line also has `cpu_seconds` of the training: other work on the machine does not lengthen them.
+    The last line also has `cpu_seconds`, the CPU time of the training, which other work does not lengthen.
     """
 
     def __init__(self, lines: JsonLines) -> None:
         self.lines = lines
-        self._began = 0.0
+        self._start_seconds = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._began = time.process_time()
+        self._start_seconds = time.process_time()
 
     def on_log(
         self,
@@ -49,7 +49,7 @@ class MetricsLog(TrainerCallback):
                     f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept"
                 )
         if "train_runtime" in values:
-            values["cpu_seconds"] = round(time.process_time() - self._began, 3)
+            values["cpu_seconds"] = round(time.process_time() - self._start_seconds, 3)
         if state.is_world_process_zero:
             self.lines.write({"step": state.global_step, **values})
 
@@ -58,7 +58,7 @@ class Bar(ProgressCallback):
     """The Trainer's bar on standard error, without its log lines on standard output."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Nothing: `metrics.jsonl` has them."""
+        """Do nothing: `metrics.jsonl` has the lines."""
 
 
 def quiet(trainer: Trainer) -> None:

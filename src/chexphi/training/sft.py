@@ -16,18 +16,18 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models.stage import LearningFields, begin, check_run
+from chexphi.models.stage import Checked, LearningFields, begin, check_run
 from chexphi.runs import jsonl, processes, run_folder
 from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
-from chexphi.training.late_collator import Later
+from chexphi.training.late_collator import LateCollator
 from chexphi.training.preflight import refused
 from chexphi.training.preflight.number_ranges import SFT_RUN
 from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.progress import MetricsLog, quiet
 from chexphi.training.recovery import load_weights
-from chexphi.training.recovery.checkpoints import Standing, standing
+from chexphi.training.recovery.checkpoints import RunProgress, progress_of
 from chexphi.training.recovery.resume import Recovering, cut_logs, finish
 
 logger = logging.getLogger(__name__)
@@ -67,13 +67,40 @@ def read(recipe: SFTRecipe) -> list[Example]:
 
 
 class RecoveringSFTTrainer(Recovering, KeptHere, SFTTrainer):
-    """TRL's, which saves what it can go on from, and goes on counting tokens."""
+    """TRL's trainer, which can resume from what it saves, and then continues to count tokens."""
 
     def _run_epoch(self, **arguments: Any) -> None:
-        if arguments["epoch"] == arguments["epochs_trained"]:  # what is saved is logged first
-            counted = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
-            self._total_train_tokens = int(counted[-1]) if counted else 0
+        if arguments["epoch"] == arguments["epochs_trained"]:  # a save is logged first
+            token_counts = [row["num_tokens"] for row in self.state.log_history if "num_tokens" in row]
+            self._total_train_tokens = int(token_counts[-1]) if token_counts else 0
         super()._run_epoch(**arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStage:
+    """What is known of a stage before its model is loaded."""
+
+    run: Checked
+    examples: list[Example]
+    image_root: Path
+    progress: RunProgress
+    resumes: bool
+    """Whether the folder has a run that is resumed."""
+
+
+def check_stage(recipe: SFTRecipe, args: SFTConfig) -> CheckedStage:
+    """Check settings, data and folders; nothing is written.
+
+    Raises:
+        InputError: For what cannot be used.
+    """
+    data, out = Path(recipe.data), Path(args.output_dir)
+    refused.check(args, "sft")
+    examples = read(recipe)
+    run = check_run(recipe, out, data=data, trainer=args)
+    progress = progress_of(out) if recipe.resume else RunProgress()
+    resumes = run_folder.resumes_run(out, recipe.resume)
+    return CheckedStage(run, examples, image_root_of(data, recipe.image_root), progress, resumes)
 
 
 def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
@@ -82,17 +109,11 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
     Raises:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
-    data, out = Path(recipe.data), Path(args.output_dir)
+    out = Path(args.output_dir)
     with processes.fail_together():
-        refused.check(args, "sft")
-        examples = read(recipe)
-        run = check_run(recipe, out, data=data, trainer=args)
-        stands, going_on = (
-            standing(out) if recipe.resume else Standing(),
-            run_folder.resumes_run(out, recipe.resume),
-        )
-    checkpoint, root = stands.checkpoint, image_root_of(data, recipe.image_root)
-    if stands.finished:
+        stage = check_stage(recipe, args)
+    examples, root, checkpoint = stage.examples, stage.image_root, stage.progress.checkpoint
+    if stage.progress.finished:
         logger.warning("the run in %s is finished: nothing is left to do", out)
         return out
 
@@ -104,11 +125,11 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
             load_weights.check(model, checkpoint.path)
 
     model, processor = begin(
-        recipe, run, stage="sft", seed=args.seed, examples=len(examples), check_fit=check_fit
+        recipe, stage.run, stage="sft", seed=args.seed, examples=len(examples), check_fit=check_fit
     )
-    with refused.explained(out, "sft", resumed=going_on) as made:
+    with refused.explained(out, "sft", resumed=stage.resumes) as trainers:
         if recipe.resume:
-            cut_logs(out, stands, ["metrics.jsonl"])
+            cut_logs(out, stage.progress, ["metrics.jsonl"])
         lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
         dataset = sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags)
         trainer = RecoveringSFTTrainer(
@@ -118,9 +139,9 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
             processing_class=processor,
             callbacks=[MetricsLog(lines)],
         )
-        made.append(trainer)
+        trainers.append(trainer)
         trainer.recovery_logs = [out / "metrics.jsonl"]
-        trainer.data_collator = Later(trainer.data_collator)
+        trainer.data_collator = LateCollator(trainer.data_collator)
         logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
         quiet(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
@@ -130,7 +151,7 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
 
 
 DEFAULTS: dict[str, Any] = {
-    "max_length": None,  # TRL's 1,024 would cut a large film's tokens and the answer behind them
+    "max_length": None,  # TRL's 1,024 would cut a large film's tokens and the answer after them
     "completion_only_loss": True,
     "remove_unused_columns": False,  # the rows are made when they are read
     "report_to": "none",

@@ -92,8 +92,10 @@ class Reader:
                 num_images=num_images, **inputs,
             )  # fmt: skip
             return LogProbabilities(logps, entropies, [], expert_loss)
-        whole = _Batch(input_ids, attention_mask, logits_to_keep, film_counts, films, inputs_set)
-        results = [self._read_batch(model, batch, compute_entropy) for batch in whole.split(batch_size)]
+        batch = _Batch(input_ids, attention_mask, logits_to_keep, film_counts, films, inputs_set)
+        results = [
+            self._read_batch(model, micro_batch, compute_entropy) for micro_batch in batch.split(batch_size)
+        ]
         all_logps, all_entropies, packed = (list(column) for column in zip(*results, strict=True))
         return LogProbabilities(
             torch.cat(all_logps), torch.cat(all_entropies) if compute_entropy else None, packed
@@ -206,25 +208,6 @@ def _pack(causal: PolicyModel, batch: _Batch) -> tuple[PackedRows | None, dict[s
         bidirectional=causal.both_ways(prompts),
     )
     return packed, films
-
-
-def keep_groups_together(order: Sequence[int], group_size: int) -> list[int]:
-    """Rows in this order, but the rows of a prompt one after the other where the first of them is.
-
-    >>> keep_groups_together([4, 1, 5, 0, 2, 3], 2)
-    [4, 5, 1, 0, 2, 3]
-    """
-    rows_by_group: dict[int, list[int]] = {}
-    for row in order:
-        rows_by_group.setdefault(row // group_size, []).append(row)
-    return [row for rows in rows_by_group.values() for row in rows]
-
-
-def reorder_rows(column: Any, order: list[int]) -> Any:
-    """The rows of a column of TRL's batch in this order; a column without rows stays as it is."""
-    if column is None or (isinstance(column, Tensor) and column.ndim == 0):
-        return column
-    return column[order] if isinstance(column, Tensor) else [column[i] for i in order]
 
 
 def keep_films(causal: Any, reference: Any, *, sharded: bool) -> FeatureCache | None:

@@ -1,10 +1,10 @@
-"""Samples from vLLM: what must hold before a run, what vLLM's copy of the policy gets, whether both agree.
+"""Samples from vLLM: checks before a run, the weights that vLLM gets, and whether both engines agree.
 
 TRL drives vLLM (`use_vllm`, `vllm_mode` and its other `vllm_*` settings, all untouched). Added here:
 
 * Weights. TRL 1.16 folds the adapter into the base's own tensors, sends them, and takes it out again: in bf16
-  the base is another one after every step, and with it the reference. It also sends the `lm_head` of the
-  adapter `ref`, a name that no engine knows. Here a folded copy is sent, one tensor at a time.
+  that changes the base, and with it the reference, at every step. It also sends the `lm_head` of the adapter
+  `ref`, a name that no engine knows. Here a folded copy is sent, one tensor at a time.
 * Names. vLLM reads Phi-4-multimodal in the original layout only (pull request 30049 removed the native one in
   0.13), so the policy's tensors get the original's names.
 * Agreement. The log-probabilities of the first batch, as vLLM sampled it, against the trainer's own.
@@ -30,12 +30,12 @@ from chexphi.schema import InputError
 
 MODES = ("colocate", "server")
 OUTLIER = 0.5
-"""A token whose log-probabilities are further apart than this counts as an outlier."""
+"""A token whose log-probabilities differ by more than this counts as an outlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Up to where the log-probabilities of two engines are the same."""
+    """Largest disagreement with vLLM that still counts as the same policy."""
 
     difference: float = 0.05
     """Mean of |difference| over the sampled tokens, in nats; rounding to bf16 alone gives about 0.01."""
@@ -66,16 +66,16 @@ def check(args: GRPOConfig, limits: Limits) -> None:
 
 
 def installed() -> bool:
-    """Whether vLLM is."""
+    """Whether vLLM is installed."""
     return importlib.util.find_spec("vllm") is not None
 
 
-def check_policy(args: GRPOConfig, asked: str, folders: PolicyFolders) -> None:
+def check_policy(args: GRPOConfig, what_learns: str, folders: PolicyFolders) -> None:
     """Refuse, before the model is loaded, a policy that vLLM would refuse later or get wrong silently.
 
     Args:
         args: TRL's config.
-        asked: What learns, as `trainable.prepare` takes it.
+        what_learns: The setting `trainable`, as `trainable.prepare` takes it.
         folders: Of the policy.
 
     Raises:
@@ -88,8 +88,8 @@ def check_policy(args: GRPOConfig, asked: str, folders: PolicyFolders) -> None:
         )
     config = read_object(folders.adapter / adapter.CONFIG) if folders.adapter else {}
     saved = config.get("modules_to_save")
-    apart = asked not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
-    if apart and read_object(folders.base / "config.json").get("tie_word_embeddings", True):
+    trains_head = what_learns not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
+    if trains_head and read_object(folders.base / "config.json").get("tie_word_embeddings", True):
         raise InputError(
             f"vLLM keeps lm_head and the input embedding of {folders.base} as one tensor (its config.json "
             "ties them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
@@ -98,42 +98,47 @@ def check_policy(args: GRPOConfig, asked: str, folders: PolicyFolders) -> None:
 
 
 def attach(generation: Any) -> None:
-    """Let TRL's `VLLMGeneration` send weights as above, sample no placeholder and check what comes back."""
-    model, theirs, sample = generation.model, generation._iter_named_params, generation.generate
-    adapted = hasattr(model, "peft_config")
-    base = model.get_base_model() if adapted else model
+    """Let TRL's `VLLMGeneration` send a folded copy, sample no placeholder and check what vLLM returns."""
+    model, native_parameters, native_generate = (
+        generation.model,
+        generation._iter_named_params,
+        generation.generate,
+    )
+    has_adapter = hasattr(model, "peft_config")
+    base = model.get_base_model() if has_adapter else model
 
     def named_parameters() -> Iterator[tuple[str, Tensor]]:
-        if adapted and not generation._dist.is_fsdp:  # FSDP's shards are gathered by TRL's own walk
+        if has_adapter and not generation._dist.is_fsdp:  # FSDP's shards are gathered by TRL's own walk
             with generation._dist.gather_params(list(model.parameters())):
-                yield from renamed(folded(model), base.config.model_type)
+                yield from with_vllm_names(folded_tensors(model), base.config.model_type)
         else:
-            yield from renamed(theirs(), base.config.model_type)
+            yield from with_vllm_names(native_parameters(), base.config.model_type)
 
     def generate(*args: Any, **kwargs: Any) -> Any:
-        found = sample(*args, **kwargs)
-        if problem := malformed(found[1], found[2]):
+        output = native_generate(*args, **kwargs)
+        _, completion_ids, logprobs, *_ = output
+        if problem := why_malformed(completion_ids, logprobs):
             raise InputError(problem)
-        return found
+        return output
 
     generation._iter_named_params, generation.generate = named_parameters, generate
     forbidden = dict.fromkeys(base.placeholder_ids, -100.0)
     generation.generation_kwargs = {"logit_bias": forbidden} | generation.generation_kwargs
 
 
-def folded(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a `PeftModel` as they are with `default` folded in; the model is left as it is.
+def folded_tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a `PeftModel` with the adapter `default` folded in; the model does not change.
 
     Sums are made in fp32 and rounded once to the base's type.
     """
     modules = dict(model.named_modules())
     for name, parameter in model.named_parameters():
         native = name.removeprefix(PREFIX)
-        module, saved, rest = native.partition(".modules_to_save.")
-        if saved:
-            which, _, last = rest.partition(".")
-            if which == adapter.NAME:
-                yield f"{module}.{last}", parameter.data
+        module, is_saved_module, adapter_path = native.partition(".modules_to_save.")
+        if is_saved_module:
+            adapter_name, _, tensor_name = adapter_path.partition(".")
+            if adapter_name == adapter.NAME:
+                yield f"{module}.{tensor_name}", parameter.data
         elif native.endswith(".base_layer.weight"):
             delta = modules[name.removesuffix(".base_layer.weight")].get_delta_weight(adapter.NAME)
             total = parameter.data.float() + delta.detach().float()
@@ -142,14 +147,17 @@ def folded(model: Any) -> Iterator[tuple[str, Tensor]]:
             yield native.replace(".base_layer.", "."), parameter.data
 
 
-def renamed(tensors: Iterator[tuple[str, Tensor]], kind: str) -> Iterator[tuple[str, Tensor]]:
+def with_vllm_names(tensors: Iterator[tuple[str, Tensor]], kind: str) -> Iterator[tuple[str, Tensor]]:
     """The tensors under the names that vLLM reads from the disk for this `model_type`."""
     for name, tensor in tensors:
         yield (tensor_names.original(name, adapted=False) if kind == "phi4_multimodal" else name), tensor
 
 
-def malformed(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[Any]] | None) -> str | None:
-    """What is wrong with the lengths of what was sampled: TRL would pad a short row with zeros."""
+def why_malformed(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[Any]] | None) -> str | None:
+    """What is wrong with the lengths of completions and log-probabilities; None if nothing is.
+
+    TRL would fill a row that is too short with zeros.
+    """
     if logprobs is None or len(logprobs) != len(ids):
         return (
             f"vLLM returned log-probabilities for {len(logprobs or ())} of {len(ids)} completions: {_REMEDY}"
@@ -166,26 +174,32 @@ def malformed(ids: Sequence[Sequence[int]], logprobs: Sequence[Sequence[Any]] | 
 _REMEDY = "use a vLLM that TRL supports (0.22 to 0.31)"
 
 
-def tally(sampled: Tensor, own: Tensor, mask: Tensor) -> Tensor:
-    """What `disagreement` reads, as sums that add up over processes.
+def difference_sums(vllm_logps: Tensor, trainer_logps: Tensor, mask: Tensor) -> Tensor:
+    """Sums over tokens for `disagreement`, which can be added over processes.
 
     Args:
-        sampled: vLLM's log-probabilities, (rows, tokens), NaN where it gave none.
-        own: The trainer's at the same temperature.
-        mask: 1 where a token was sampled.
+        vllm_logps: vLLM's log-probabilities, (rows, length), NaN where it gave none.
+        trainer_logps: The trainer's at the same temperature, (rows, length).
+        mask: 1 where a token was sampled, (rows, length).
 
     Returns:
         fp64 (4,): tokens, those without a finite value in one of the two, outliers, the sum of |difference|.
     """
-    apart = (sampled.double() - own.double()).abs()[mask.bool()]
-    finite = apart.isfinite()
-    apart = apart[finite]
-    counts = (torch.ones_like(finite).sum(), (~finite).sum(), (apart > OUTLIER).sum(), apart.sum())
-    return torch.stack([count.double() for count in counts])
+    differences = (vllm_logps.double() - trainer_logps.double()).abs()[mask.bool()]
+    is_finite = differences.isfinite()
+    differences = differences[is_finite]
+    tokens, missing = torch.ones_like(is_finite).sum(), (~is_finite).sum()
+    sums = (tokens, missing, (differences > OUTLIER).sum(), differences.sum())
+    return torch.stack([value.double() for value in sums])
 
 
 def disagreement(sums: Tensor, limits: Limits) -> str | None:
-    """One sentence if the two engines are not the same policy, None if they are."""
+    """One sentence if the two engines are not the same policy, None if they are.
+
+    Args:
+        sums: Of `difference_sums`, (4,).
+        limits: The largest disagreement that is accepted.
+    """
     tokens, missing, outliers, total = sums.tolist()
     if missing or not tokens:
         return (

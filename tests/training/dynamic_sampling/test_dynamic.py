@@ -119,7 +119,7 @@ def test_draws_go_on_after_a_checkpoint_and_pass_over_all(prompts: int, seed: in
     found = [draws.take(number, tried) for number, tried in steps]
     for number, tried in steps[:stop]:
         again.take(number, tried)
-    resumed = PromptDraws(prompts, seed, again.taken)
+    resumed = PromptDraws(prompts, seed, again.draws_taken)
     assert [resumed.take(number, tried) for number, tried in steps[stop:]] == found[stop:]
     for (number, tried), drawn in zip(steps, found, strict=True):
         assert len(drawn) == len(set(drawn)) == min(number, prompts - len(tried))

@@ -16,7 +16,7 @@ from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.rewards import by_name
 from chexphi.schema import Example, InputError
 from chexphi.training import completions, grpo
-from chexphi.training.grpo import GRPORecipe
+from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight import unscorable
 from chexphi.training.preflight.unscorable import Watch
 

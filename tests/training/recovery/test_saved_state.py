@@ -203,7 +203,7 @@ def test_where_dynamic_sampling_was_is_read_or_named(run: Path, name: str) -> No
     callbacks = {name: STATE["stateful_callbacks"]["SamplingState"]}
     (folder / "trainer_state.json").write_text(json.dumps(STATE | {"stateful_callbacks": callbacks}))
     sampling = SamplingState.begin(10, 0, folder)
-    assert (sampling.draws.taken, sampling.outcomes.counts) == (3, {"a": [2, 1, 0.5]})
+    assert (sampling.draws.draws_taken, sampling.outcomes.counts) == (3, {"a": [2, 1, 0.5]})
     for part in ({}, {name: []}, {name: {"attributes": {"taken": "3", "outcomes": {}}}}):
         (folder / "trainer_state.json").write_text(json.dumps(STATE | {"stateful_callbacks": part}))
         with pytest.raises(InputError, match="does not say where dynamic sampling was"):

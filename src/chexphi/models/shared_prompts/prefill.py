@@ -87,7 +87,7 @@ def _repeats_inputs(inputs: Mapping[str, Any], prompts: DistinctPrompts) -> bool
 def expand_to_rows(
     model: Any,
     output: Any,
-    read: PromptsToRead | None,
+    prompts_read: PromptsToRead | None,
     config: Any,
     inputs: dict[str, Any],
     sharing: SharedPrompts,
@@ -99,27 +99,27 @@ def expand_to_rows(
     Args:
         model: The policy.
         output: Of the forward that read the prompts; its logits are (prompts, tokens, vocabulary).
-        read: The prompts that were read; None if every row was.
+        prompts_read: The prompts that were read; None if every row was.
         config: Of this generation.
         inputs: The model's inputs for the forwards that follow; held prompts are added to them.
         sharing: Whether the model shares prompts.
     """
     cache = output.cache
-    if read is not None:
-        output.logits = output.logits[read.prompts.prompt_of_row]
+    if prompts_read is not None:
+        output.logits = output.logits[prompts_read.prompts.prompt_of_row]
     is_ours = type(cache) is DynamicCache and not (
         cache.offloading or getattr(cache, "_is_user_defined", False)
     )
     if is_ours and not config.return_dict_in_generate:
         is_sampled = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
-        mask = None if read is None else read.inputs.get("attention_mask")
-        groups = None if read is None else read.groups
+        mask = None if prompts_read is None else prompts_read.inputs.get("attention_mask")
+        groups = None if prompts_read is None else prompts_read.groups
         held_prompts = prepare_decoding_cache(
             model, cache, mask, groups, config.max_length, sharing, one_token_a_row=is_sampled
         )
         inputs.update({} if held_prompts is None else {"held_prompts": held_prompts})
-    elif read is not None:
-        cache.batch_select_indices(read.prompts.prompt_of_row)
+    elif prompts_read is not None:
+        cache.batch_select_indices(prompts_read.prompts.prompt_of_row)
     return output
 
 

@@ -81,7 +81,7 @@ def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
     for film, sample in enumerate(samples.cpu().numpy()):
         candidates = candidates_by_sample.setdefault(sample.tobytes(), [])
         values = values_by_film[film]
-        equals = (other for other in candidates if all(map(torch.equal, values, values_by_film[other])))
+        equals = (i for i in candidates if all(map(torch.equal, values, values_by_film[i])))
         first_films.append(next(equals, film))
         if first_films[-1] == film:
             candidates.append(film)

@@ -27,7 +27,6 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.trainer.utils import nanstd
 
 from chexphi.prompts import text_of
-from chexphi.rewards.combine import weighted_sum
 from chexphi.training import loss_mask
 from chexphi.training.completions import rewards_of
 from chexphi.training.dynamic_sampling import spread_rule
@@ -86,8 +85,8 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
             )
         self._log_own_prompts(group_count)
         in_batch = set(self._groups.numbers(batch.groups))
-        unread = [number for number in range(len(self._groups.samples)) if number not in in_batch]
-        self._log.write([self._line(number) | NO_PASS for number in unread])
+        not_in_batch = [number for number in range(len(self._groups.samples)) if number not in in_batch]
+        self._log.write([self._line(number) | NO_PASS for number in not_in_batch])
         left_out = ~torch.tensor(replay.trained, device=output["completion_mask"].device)
         loss_mask.leave_out(output, left_out, self.accelerator.gather)
         return output
@@ -136,8 +135,8 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         rewards = super()._calculate_rewards(inputs, prompts, texts, ids).tolist()
         columns = zip(inputs, prompt_ids, ids, texts, logps or [None] * len(inputs), strict=True)
         samples = [
-            Sample(str(row["id"]), text_of(row["prompt"]), row.get("opened_think", False), *columns_of_row)
-            for row, *columns_of_row in columns
+            Sample(str(row["id"]), text_of(row["prompt"]), row.get("opened_think", False), *sampled)
+            for row, *sampled in columns
         ]
         samples = gather_object(samples)
         for sample, values in zip(samples, rewards, strict=True):
@@ -149,13 +148,13 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         """What TRL gets of the chosen batch, of which `row_count` rows are this process's."""
         numbers = self._groups.numbers(batch.groups)
         trained = [is_trained for is_trained in batch.trained for _ in range(self.num_generations)]
-        own = slice(start := self.accelerator.process_index * row_count, start + row_count)
+        local_rows = slice(start := self.accelerator.process_index * row_count, start + row_count)
         rewards = torch.tensor(
             [self._groups.rewards[number] for number in numbers], device=self.accelerator.device
         )
         rewards[~torch.tensor(trained)] = torch.nan  # what TRL takes for "no reward"
-        samples = [self._groups.samples[number] for number in numbers[own]]
-        return Replay(samples, rewards, numbers[own], trained[own])
+        samples = [self._groups.samples[number] for number in numbers[local_rows]]
+        return Replay(samples, rewards, numbers[local_rows], trained[local_rows])
 
     @contextmanager
     def _replaying(self, replay: Replay) -> Iterator[None]:
@@ -195,8 +194,8 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
         """Log the cost, remember what became of each prompt, and warn if the batch is short."""
         groups, group_count = self._groups, len(batch.groups)
         means = groups.mean_totals
-        spread = [self._rule.spreads(value) for value in groups.spreads]
-        for id, is_spread, mean in zip(groups.ids, spread, means, strict=True):
+        is_spread_group = [self._rule.spreads(spread) for spread in groups.spreads]
+        for id, is_spread, mean in zip(groups.ids, is_spread_group, means, strict=True):
             self._sampling_state.outcomes.add(id, is_spread, mean)
         trained_means = [
             means[group] for group, is_trained in zip(batch.groups, batch.trained, strict=True) if is_trained
@@ -206,14 +205,14 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
             "extra_completions": len(groups.samples) - group_count * self.num_generations,
             "seconds": round(seconds, 3),
             "groups_trained": len(trained_means),
-            "groups_spread": sum(spread),
+            "groups_spread": sum(is_spread_group),
             "reward_trained": statistics.fmean(trained_means) if trained_means else math.nan,
         }.items():
             self._metrics["train"][f"dynamic/{name}"].append(value)
-        if sum(spread) < group_count and self.accelerator.is_main_process:
+        if sum(is_spread_group) < group_count and self.accelerator.is_main_process:
             logger.warning(
                 "step %d: %d of %d groups have a spread of rewards after %d rounds of other prompts; %s",
-                self.state.global_step + 1, sum(spread), group_count, rounds,
+                self.state.global_step + 1, sum(is_spread_group), group_count, rounds,
                 "its own batch is trained on" if self._rule.original else "these alone are trained on",
             )  # fmt: skip
 
@@ -232,17 +231,7 @@ class ResamplingGRPOTrainer(LoggedGRPOTrainer):
 
     def _line(self, number: int) -> dict[str, Any]:
         """A sample as a row for completions.jsonl."""
-        sample, rewards = self._groups.samples[number], self._groups.rewards[number]
-        return {
-            "step": self.state.global_step + 1,
-            "id": sample.id,
-            "prompt": sample.prompt,
-            "token_ids": sample.completion_ids,
-            "rewards": rewards_of(sample.id, self.reward_func_names, rewards),
-            "total": weighted_sum(rewards, self.reward_weights.tolist()),
-            "advantage": 0.0,
-            "opened_think": sample.opened_think,
-        }
+        return self._groups.row(number, self.state.global_step + 1, self.reward_func_names)
 
     def _sampled(self, inputs: list[dict[str, Any]], ids: Tensor, mask: Tensor) -> list[dict[str, Any]]:
         """Each local row without its log-probabilities; rows that only fill the batch as they were scored."""

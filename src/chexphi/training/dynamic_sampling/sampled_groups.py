@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from chexphi.rewards.combine import weighted_sum
+from chexphi.training.completions import sampled_row
 from chexphi.training.dynamic_sampling import spread_rule
 
 
@@ -63,6 +64,19 @@ class SampledGroups:
     def numbers(self, groups: Sequence[int]) -> list[int]:
         """The numbers of the samples of some groups."""
         return [group * self.group_size + i for group in groups for i in range(self.group_size)]
+
+    def row(self, number: int, step: int, reward_names: Sequence[str]) -> dict[str, Any]:
+        """A sample as a row for completions.jsonl; no advantage moves the policy."""
+        sample = self.samples[number]
+        return sampled_row(
+            step,
+            {"id": sample.id, "prompt": sample.prompt, "opened_think": sample.opened_think},
+            sample.completion_ids,
+            names=reward_names,
+            rewards=self.rewards[number],
+            weights=self.weights,
+            advantage=0.0,
+        )
 
     @property
     def _starts(self) -> range:

@@ -41,7 +41,7 @@ class SamplingState(TrainerCallback, ExportableState):
         self.outcomes = outcomes
 
     def state(self) -> dict[str, Any]:
-        return {"args": {}, "attributes": {"taken": self.draws.taken, "outcomes": self.outcomes.counts}}
+        return {"args": {}, "attributes": {"taken": self.draws.draws_taken, "outcomes": self.outcomes.counts}}
 
     @classmethod
     def begin(cls, prompts: int, seed: int, checkpoint: Path | None) -> SamplingState:

@@ -81,10 +81,10 @@ def choose_batch(spreads: Sequence[float], size: int, rule: Rule) -> Batch:
     The first groups that spread; where they are fewer, the batch is filled with groups that do not, which
     are not trained on.
     """
-    spread_groups = [group for group, spread in enumerate(spreads) if rule.spreads(spread)][:size]
+    spread_groups = [group for group, group_spread in enumerate(spreads) if rule.spreads(group_spread)][:size]
     if len(spread_groups) < size and rule.original:
         return Batch(tuple(range(size)), (True,) * size)
-    flat_groups = [group for group, spread in enumerate(spreads) if not rule.spreads(spread)]
+    flat_groups = [group for group, group_spread in enumerate(spreads) if not rule.spreads(group_spread)]
     groups = spread_groups + flat_groups[: size - len(spread_groups)]
     return Batch(tuple(groups), tuple(i < len(spread_groups) for i in range(size)))
 
@@ -107,12 +107,12 @@ def groups_to_sample(spreads: Sequence[float], size: int, rule: Rule) -> int:
 class PromptDraws:
     """Draws prompts in shuffled passes over the data; each step continues where the one before stopped.
 
-    `taken`, the number of draws so far, is all that a checkpoint needs.
+    A checkpoint needs `draws_taken` alone, the number of draws so far.
     """
 
     prompts: int
     seed: int
-    taken: int = 0
+    draws_taken: int = 0
     _order: tuple[int, list[int]] = field(default=(-1, []), repr=False)
     """The number of the current pass over the data, and its order."""
 
@@ -120,8 +120,8 @@ class PromptDraws:
         """Up to `number` prompts outside of `excluded`, none twice; fewer if there are no more."""
         drawn_prompts: list[int] = []
         while len(drawn_prompts) < number and len({*excluded, *drawn_prompts}) < self.prompts:
-            prompt = self._draw(self.taken)
-            self.taken += 1
+            prompt = self._draw(self.draws_taken)
+            self.draws_taken += 1
             if prompt not in excluded and prompt not in drawn_prompts:
                 drawn_prompts.append(prompt)
         return drawn_prompts
@@ -141,9 +141,9 @@ class PromptOutcomes:
 
     counts: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, id: str, spread: bool, reward: float) -> None:
+    def add(self, id: str, is_spread: bool, reward: float) -> None:
         groups, spread_groups, rewards = self.counts.get(id, (0, 0, 0.0))
-        self.counts[id] = [groups + 1, spread_groups + spread, rewards + reward]
+        self.counts[id] = [groups + 1, spread_groups + is_spread, rewards + reward]
 
     def never_spread(self) -> list[dict[str, Any]]:
         """The prompts none of whose groups spread, with their groups and mean reward, lowest first."""

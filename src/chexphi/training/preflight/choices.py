@@ -1,4 +1,4 @@
-"""Texts of TRL's configs that have to be among known ones, and what some settings need to be installed."""
+"""Settings of TRL's configs with a fixed list of values, and settings that need something else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MAPPINGS = (
 
 
 def check(args: Any, verb: str) -> None:
-    """Refuse a text that is unknown, and what this machine does not have.
+    """Refuse an unknown value, and a setting that needs what this machine lacks.
 
     Args:
         args: TRL's config.
@@ -57,9 +57,9 @@ def check(args: Any, verb: str) -> None:
     Raises:
         InputError: For the first such setting.
     """
-    for name, known in (GRPO_CHOICES if verb == "grpo" else SFT_CHOICES).items():
-        if (value := getattr(args, name, None)) is not None and value not in known:
-            raise InputError(f"{verb}: {name} is {shown(value)}: use one of {', '.join(known)}")
+    for name, choices in (GRPO_CHOICES if verb == "grpo" else SFT_CHOICES).items():
+        if (value := getattr(args, name, None)) is not None and value not in choices:
+            raise InputError(f"{verb}: {name} is {shown(value)}: use one of {', '.join(choices)}")
     for name in MAPPINGS:
         if isinstance(value := getattr(args, name, None), str):
             raise InputError(f"{verb}: {name} is {shown(value)}: give a mapping")
@@ -68,10 +68,10 @@ def check(args: Any, verb: str) -> None:
         raise InputError(
             f"{verb}: chat_template_path {shown(template)} does not exist: correct it, or leave it out"
         )
-    _check_beside(args, verb)
+    _check_requirements(args, verb)
 
 
-def _check_beside(args: Any, verb: str) -> None:
+def _check_requirements(args: Any, verb: str) -> None:
     """Refuse what needs a library, a GPU or another setting that is not there."""
     if getattr(args, "activation_offloading", False) and not torch.cuda.is_available():
         raise InputError(

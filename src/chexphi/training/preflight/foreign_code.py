@@ -1,4 +1,4 @@
-"""Settings of TRL's config with which a library would run the code of somebody's folder."""
+"""Settings of TRL's config that would make a library run code from a model's folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from chexphi.schema import InputError, shown
 
 TEMPLATES = (".jinja", ".j2")
-"""What a file with a chat template ends in; TRL reads a tokenizer from anything else."""
+"""Endings of a file with a chat template; TRL reads a tokenizer from anything else."""
 
 
 def check(args: Any, verb: str) -> None:
-    """Refuse them; the model's own folder is loaded without code whatever they say.
+    """Refuse them. The model's own folder is always loaded without its code.
 
     Args:
         args: TRL's config.
@@ -22,8 +22,8 @@ def check(args: Any, verb: str) -> None:
         InputError: For the first such setting.
     """
     init = getattr(args, "model_init_kwargs", None)
-    within = init.get("trust_remote_code") if isinstance(init, dict) else False
-    if getattr(args, "trust_remote_code", False) or within:
+    in_model_kwargs = init.get("trust_remote_code") if isinstance(init, dict) else False
+    if getattr(args, "trust_remote_code", False) or in_model_kwargs:
         raise InputError(
             f"{verb}: trust_remote_code is true, and code of a model's folder is not run: leave it out"
         )

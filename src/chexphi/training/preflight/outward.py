@@ -1,7 +1,7 @@
-"""What would carry a run's texts or files away: settings that are refused, and what TRL does unasked.
+"""What would send a run's texts or files away: settings that are refused, and what TRL does by itself.
 
 A run's folder holds patients' texts (`completions.jsonl`, `predictions.jsonl`), so nothing uploads it. A
-tracker that `report_to` names gets figures and TRL's settings, no text.
+tracker that `report_to` names gets figures and TRL's settings, but no text.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ FOLDER_UPLOADS = {
     "dagshub": ("HF_DAGSHUB_LOG_ARTIFACTS", ("1", "true", "yes", "on")),
     "dvclive": ("HF_DVCLIVE_LOG_MODEL", ("all",)),
 }
-"""Trackers of which a variable of the environment makes transformers hand over the whole run folder."""
+"""Tracker -> environment variable, and its values that make transformers upload the whole run folder."""
 TELEMETRY = "HF_HUB_DISABLE_TELEMETRY"
 _FALSE = ("0", "false", "no", "off")
 
 
 def check(args: Any, verb: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse settings that would print patients' texts or send them to somebody else.
+    """Refuse settings that would print patients' texts or send them away.
 
     Args:
         args: TRL's config.
         verb: Of the stage, for the message.
-        environment: Where trackers find what they upload.
+        environment: The environment variables, which trackers read.
 
     Raises:
-        InputError: For the first such setting; values are not shown, one of them is a password.
+        InputError: For the first such setting; values are not shown, because one of them is a password.
     """
     if name := next((name for name in HUB if getattr(args, name, None)), None):
         raise InputError(
@@ -69,7 +69,7 @@ def _check_tracker(tracker: str, args: Any, verb: str, environment: Mapping[str,
 
 
 class KeptHere(Trainer):
-    """Before a trainer of TRL's among a class's bases: it says nothing about itself, and writes no card.
+    """Mixed into a trainer before TRL's class: it sends nothing about itself, and writes no model card.
 
     It does not matter whether TRL was imported before this package: its own variable, which is read at that
     moment, is not needed.
@@ -81,9 +81,9 @@ class KeptHere(Trainer):
         super().__init__(*arguments, args=args, **kwargs)
 
     def _send_telemetry(self) -> None:
-        """Send what TRL would send to the hub, only where the user turned that on: the variable is 0."""
+        """Send what TRL would send to the hub only if the user turned that on (the variable is 0)."""
         if os.environ.get(TELEMETRY, "").lower() in _FALSE:
             super()._send_telemetry()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: TRL would write a card of a model with no name into every run's folder."""
+        """Do nothing: TRL would write the card of a model without a name into every run's folder."""

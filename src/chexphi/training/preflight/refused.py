@@ -1,4 +1,4 @@
-"""Settings of TRL's config that cannot train: found before the model loads, or in the first step."""
+"""Settings of TRL's config that cannot train: refused before the model loads, or in the first step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
 
 
 def check(args: Any, verb: str) -> None:
-    """Refuse what the Trainer would refuse once the model has loaded.
+    """Refuse what the Trainer would refuse after the model is loaded.
 
     Args:
         args: TRL's config.
@@ -55,34 +55,34 @@ def check(args: Any, verb: str) -> None:
 
 @contextmanager
 def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]:
-    """Around making a trainer and training: what a library refuses until the first step ends is one sentence.
+    """A trainer is made and trains inside: a library's refusal before the first step ends is one sentence.
 
-    The run has nothing yet, so its folder goes, and the corrected command finds it free. Whatever ends a run
-    before its first step has ended, a run that it was to replace is put back.
+    The run has no result yet, so its folder is removed, and the corrected command can use it. Whatever ends a
+    run before the end of its first step, the run that it should replace is put back.
 
     Args:
         out: The run's folder.
         verb: Of the stage, for the message.
-        resumed: Whether it goes on with a run that was there: then the error stays, and the folder.
+        resumed: Whether a run is resumed there: then the error and the folder stay as they are.
 
     Yields:
-        A list that takes the trainer once it is made.
+        A list to which the trainer is added once it is made.
 
     Raises:
         InputError: In place of the library's error.
     """
-    made: list[Trainer] = []
+    trainers: list[Trainer] = []
     try:
-        yield made
+        yield trainers
     except Exception as error:
-        begun = resumed or any(trainer.state.global_step for trainer in made)
+        has_trained = resumed or any(trainer.state.global_step for trainer in trainers)
         refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
         main = processes.is_main()
         if main and not resumed and replaced_run.put_back(out):
             logger.warning("the run that was in %s before is put back", out)
-        elif main and refused and not begun:
+        elif main and refused and not has_trained:
             shutil.rmtree(out, ignore_errors=True)
-        if begun or not refused:
+        if has_trained or not refused:
             raise
         text = " ".join(str(error).split())
         raise InputError(f"{verb}: these settings cannot train: {type(error).__name__}: {text}") from error

@@ -1,7 +1,7 @@
-"""What libraries make of a run's settings before it begins, made once on a single number.
+"""An optimiser, its schedule and a generation config made from a run's settings on a model of one weight.
 
-An optimiser, its schedule and the settings of generation: names, arguments and libraries that are refused are
-refused here, before a model is loaded or a folder is made.
+What a library refuses (a name, an argument, a missing package) is so refused before a model is loaded or a
+folder is made.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ from chexphi.schema import InputError, shown
 from chexphi.training.preflight.number_ranges import GRPO
 
 LAYERWISE = ("galore", "apollo", "lomo", "adalomo")
-"""Beginnings of the names of optimisers that look for their layers in the model itself."""
+"""First parts of the names of optimisers that look for their layers in the model itself."""
 SAMPLING = {name: GRPO[name] for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")}
 STEPS = 100
-"""Of a run whose number of steps its data decide."""
+"""Steps of a schedule where the number of steps depends on the data."""
 
 
 def check(args: Any, verb: str) -> None:
-    """Refuse settings of which a library makes no optimiser, no schedule or no generation.
+    """Refuse settings from which a library cannot make an optimiser, a schedule or a generation config.
 
     Args:
         args: TRL's config.
         verb: Of the stage, for the message.
 
     Raises:
-        InputError: With what the library says.
+        InputError: With the library's message.
     """
     try:
         optimizer = _optimizer(args)
     except Exception as error:
         names = "optim, optim_args, optim_target_modules or adam_*"
-        raise InputError(f"{verb}: no optimiser can be made ({_said(error)}): correct {names}") from error
+        raise InputError(f"{verb}: no optimiser can be made ({_message(error)}): correct {names}") from error
     try:
         _schedule(args, optimizer)
     except Exception as error:
         names = "lr_scheduler_type, lr_scheduler_kwargs or warmup_steps"
-        raise InputError(f"{verb}: no schedule can be made ({_said(error)}): correct {names}") from error
+        raise InputError(f"{verb}: no schedule can be made ({_message(error)}): correct {names}") from error
     if getattr(args, "generation_kwargs", None) and not args.use_vllm:
         _check_generation(args.generation_kwargs, verb)
 
 
 def _optimizer(args: Any) -> torch.optim.Optimizer:
-    one = torch.nn.Linear(1, 1)
-    plain = torch.optim.SGD(one.parameters(), lr=args.learning_rate)
+    model = torch.nn.Linear(1, 1)
+    stand_in = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
     try:
-        kind, arguments = Trainer.get_optimizer_cls_and_kwargs(args, one)
+        kind, arguments = Trainer.get_optimizer_cls_and_kwargs(args, model)
     except ValueError:
         if str(args.optim.value).startswith(LAYERWISE) and args.optim_target_modules:
-            return plain  # its library is there, and the layers are not in this model
+            return stand_in  # its library is installed, and this model lacks the layers
         raise
     if not isinstance(kind, type) or not issubclass(kind, torch.optim.Optimizer):
-        return plain
-    own = {
+        return stand_in
+    arguments = {
         name: value for name, value in arguments.items() if name not in ("params", "model", "optimizer_dict")
     }
-    return kind([{"params": list(one.parameters()), "weight_decay": args.weight_decay}], **own)
+    return kind([{"params": list(model.parameters()), "weight_decay": args.weight_decay}], **arguments)
 
 
 def _schedule(args: Any, optimizer: torch.optim.Optimizer) -> None:
@@ -81,18 +81,20 @@ def _schedule(args: Any, optimizer: torch.optim.Optimizer) -> None:
 
 def _check_generation(arguments: dict[str, Any], verb: str) -> None:
     ranges.check(arguments, SAMPLING, f"{verb}: generation_kwargs")
-    known = GenerationConfig().to_dict()
-    if unknown := next((name for name in arguments if name not in known), None):
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "leave it out"
+    valid_keys = GenerationConfig().to_dict()
+    if unknown := next((name for name in arguments if name not in valid_keys), None):
+        similar_keys = difflib.get_close_matches(unknown, valid_keys, n=1)
+        hint = f"did you mean {similar_keys[0]}?" if similar_keys else "leave it out"
         raise InputError(f"{verb}: generation_kwargs has the unknown key {shown(unknown)}: {hint}")
     try:
         GenerationConfig(**{"do_sample": True, **arguments}).validate(strict=True)
     except Exception as error:
-        raise InputError(f"{verb}: generation_kwargs cannot be used ({_said(error)}): correct it") from error
+        raise InputError(
+            f"{verb}: generation_kwargs cannot be used ({_message(error)}): correct it"
+        ) from error
 
 
-def _said(error: Exception) -> str:
-    """What a library says, in one line."""
+def _message(error: Exception) -> str:
+    """A library's error in one line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 300 else f"{text[:300]}…"

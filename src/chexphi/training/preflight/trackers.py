@@ -1,4 +1,4 @@
-"""`report_to`: whether each tracker that a run reports to can be had, before anything is loaded."""
+"""`report_to`: whether each tracker that a run reports to is installed, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRACKERS = {
     "trackio": (native.is_trackio_available, "trackio"),
     "wandb": (native.is_wandb_available, "wandb"),
 }
-"""What transformers looks for before it makes a tracker, and what pip calls its library."""
+"""Tracker -> how transformers checks that it is installed, and the package that pip installs."""
 
 
 def check(report_to: Sequence[str]) -> None:
@@ -38,8 +38,8 @@ def check(report_to: Sequence[str]) -> None:
     """
     for name in report_to:
         if name not in TRACKERS:
-            known = f"use none, all or a list of {', '.join(TRACKERS)}"
-            hint = "use it alone" if name in ("all", "none") else known
+            choices = f"use none, all or a list of {', '.join(TRACKERS)}"
+            hint = "use it alone" if name in ("all", "none") else choices
             raise InputError(f"report_to names {shown(name)}: {hint}")
         is_available, package = TRACKERS[name]
         if is_available():

@@ -1,8 +1,8 @@
-"""Rows that no reward can score: left out before training, or refused, and never shown to TRL.
+"""Rows that no reward can score: left out before training, or refused, and never passed to TRL.
 
 Where all rewards of a row are None, TRL prints the whole row: question, reference, answer and completion.
-What our own rewards and RadEval's cannot score is known from the reference alone, before training. A reward
-of the user's is only known once it is asked: there the row is skipped, or the run stops.
+Whether our own rewards and RadEval's can score a row depends on its reference alone, so it is known before
+training. A reward of the user's own has to be called: then the row is skipped, or the run stops.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 CHOICES = ("leave_out", "refuse")
 ALWAYS = {FORMAT, "think_format_reward", *PENALTIES}
-"""Rewards that every row has."""
+"""Rewards that have a value for every row."""
 
 
 class Fields(Protocol):
-    """What is read of a recipe."""
+    """The fields of a recipe that are read here."""
 
     @property
     def rewards(self) -> list[str]: ...
@@ -44,7 +44,7 @@ class Fields(Protocol):
 
 
 def check(fields: Fields) -> None:
-    """Refuse another choice.
+    """Refuse a value that is not a choice.
 
     Raises:
         InputError: For it.
@@ -54,10 +54,10 @@ def check(fields: Fields) -> None:
 
 
 def find(fields: RewardFields, extractor: Extractor, examples: Sequence[Example]) -> list[Example]:
-    """The examples that none of the rewards can score, as far as that is known without a completion.
+    """The examples that none of the rewards can score, where that is known without a completion.
 
-    Each reward is asked what an empty completion earns: None means that the reference cannot be scored. The
-    answer is asked for first, for it is the cheapest; an example that has one is not asked about again.
+    Each reward scores an empty completion: None means that the reference cannot be scored. The reward of the
+    answer comes first, because it is the cheapest; an example that it can score is not given to the others.
     """
     library = [name for name in fields.rewards if name.startswith("radeval:")]
     ours = [name for name in (ACCURACY, *library, GRAPH) if name in fields.rewards]
@@ -98,7 +98,7 @@ def leave_out(
 
 
 class Watch:
-    """The rewards of a run, which never hands TRL a row without any: it takes 0 for the last one's None.
+    """The rewards of a run. TRL never gets a row without any: there it gets 0 instead of the last None.
 
     Args:
         functions: The rewards, as TRL takes them.
@@ -110,47 +110,48 @@ class Watch:
         self.functions = [_Watched(self, function) for function in functions]
         self.unscored: list[bool] = []
         """Of each row of the last batch: whether no reward has a value for it."""
-        self._told = False
+        self._has_warned = False
 
-    def seen(
+    def checked(
         self, function: _Watched, values: list[float | None], columns: Mapping[str, Any]
     ) -> list[float | None]:
-        """What TRL gets of a reward's values."""
+        """The values of a reward that TRL gets."""
         missing = [value is None for value in values]
         if function is self.functions[0]:
             self.unscored = missing
         else:
-            both = zip(self.unscored, missing, strict=True)
-            self.unscored = [before and now for before, now in both]
+            self.unscored = [
+                unscored and is_missing for unscored, is_missing in zip(self.unscored, missing, strict=True)
+            ]
         if function is not self.functions[-1] or not any(self.unscored):
             return values
-        self._tell(row_name(self.unscored.index(True), columns))
+        self._warn(row_name(self.unscored.index(True), columns))
         return [0.0 if unscored else value for value, unscored in zip(values, self.unscored, strict=True)]
 
-    def _tell(self, row: str) -> None:
+    def _warn(self, row: str) -> None:
         if self.refuse:
             raise InputError(
                 f"grpo: no reward has a value for {row}: remove it from the data, or use "
                 "--unscorable leave_out"
             )
-        if not self._told:
+        if not self._has_warned:
             logger.warning("no reward has a value for %s: it and others like it are not trained on", row)
-        self._told = True
+        self._has_warned = True
 
 
 class _Watched:
-    """One of them under its own name."""
+    """A reward under its own name, whose values the watch checks."""
 
     def __init__(self, watch: Watch, function: Callable[..., Any]) -> None:
         self.__name__ = function.__name__
         self._watch, self._function = watch, function
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        return self._watch.seen(self, self._function(completions=completions, **columns), columns)
+        return self._watch.checked(self, self._function(completions=completions, **columns), columns)
 
 
 class SkipsUnscorable(GRPOTrainer):
-    """Among a class's bases before TRL's trainer: rows without any reward are skipped, and not printed.
+    """Mixed into a trainer before TRL's class: rows without any reward are skipped, and not printed.
 
     Args:
         reward_funcs: The rewards, or the only one.
@@ -168,5 +169,5 @@ class SkipsUnscorable(GRPOTrainer):
     ) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         unscored = torch.tensor(self._watch.unscored, device=rewards.device)
-        rewards[self.accelerator.gather(unscored)] = torch.nan  # TRL's word for a reward that is missing
+        rewards[self.accelerator.gather(unscored)] = torch.nan  # for TRL, a reward that does not apply
         return rewards

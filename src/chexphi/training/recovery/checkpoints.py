@@ -1,7 +1,7 @@
 """Checkpoints on disk: when one is complete, which is the newest, and which may go.
 
-The Trainer writes a checkpoint file by file. `complete.json` is written behind the last of them, once they
-are on the disk, with the size of each: what a kill, a full disk or a copy cut short does not agree with it.
+The Trainer writes a checkpoint file by file. `complete.json` is written after the last of them, once they are
+on the disk, with the size of each: after a kill, a full disk or an interrupted copy the sizes do not agree.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ MARKER = "complete.json"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A complete checkpoint folder and where the run stood when it was taken."""
+    """A complete checkpoint folder, and how far the run had come when it was taken."""
 
     path: Path
     step: int
     epochs: int = 0
     """Whole passes over the data before it."""
-    last: bool = False
-    """Whether the training ends with it."""
+    ends_training: bool = False
+    """Whether no step is left to train after it."""
     logs: Mapping[str, int] = field(default_factory=dict)
     """Bytes of each of the run's logs."""
 
 
 def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bool = False) -> None:
-    """Say that a folder is complete, after all that it says is on the disk."""
+    """Mark a folder as complete, after all its files are on the disk."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER]
     present = [path for path in logs if path.is_file()]
     for path in (*files, *present, *{file.parent for file in files}):
@@ -57,127 +57,132 @@ def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bo
 
 
 def marker(folder: Path) -> dict[str, Any] | str:
-    """What `complete.json` says, if the folder agrees with it; otherwise why it does not."""
+    """The content of `complete.json` if the folder agrees with it; otherwise why it does not."""
     if not (folder / MARKER).is_file():
         return f"it has no {MARKER}: it was not written to its end"
     try:
-        found = read_object(folder / MARKER)
+        content = read_object(folder / MARKER)
     except InputError:
         return f"its {MARKER} is damaged"
-    if not _is_marker(found):
+    if not _is_marker(content):
         return f"its {MARKER} is damaged"
-    for name, size in found["files"].items():
+    for name, size in content["files"].items():
         if leads_outside(name):
             return f"its {MARKER} names {shown(name)}, which is outside it"
         path = folder / name
         if not os.path.isfile(path):  # also of a name that no disk takes
             return f"its {name[:MAX_SHOWN]} is missing"
-        if (there := path.stat().st_size) != size:
-            return f"its {name} has {there:,} bytes of {size:,}"
-    return found
+        if (actual_size := path.stat().st_size) != size:
+            return f"its {name} has {actual_size:,} bytes of {size:,}"
+    return content
 
 
-def _is_marker(found: dict[str, Any]) -> bool:
-    """Whether it says all that `mark` writes."""
-    step, parts = found.get("step"), (found.get("files"), found.get("logs"))
-    if type(step) is not int or step < 0 or type(found.get("weights_only")) is not bool:
+def _is_marker(content: dict[str, Any]) -> bool:
+    """Whether it has all that `mark` writes."""
+    step, size_tables = content.get("step"), (content.get("files"), content.get("logs"))
+    if type(step) is not int or step < 0 or type(content.get("weights_only")) is not bool:
         return False
     return all(
-        isinstance(part, dict) and all(type(size) is int and size >= 0 for size in part.values())
-        for part in parts
+        isinstance(sizes, dict) and all(type(size) is int and size >= 0 for size in sizes.values())
+        for sizes in size_tables
     )
 
 
 def read(folder: Path) -> Checkpoint | str:
-    """A checkpoint to go on from, or why the folder is none, by its marker and the Trainer's state."""
-    found = marker(folder)
-    if isinstance(found, str):
-        return found
-    if found["weights_only"]:
+    """A checkpoint to resume from, or why the folder is not one, by its marker and the Trainer's state."""
+    content = marker(folder)
+    if isinstance(content, str):
+        return content
+    if content["weights_only"]:
         return "it holds weights alone (save_only_model)"
     state = saved_state.trainer_state(folder)
     if isinstance(state, str):
         return state
-    epochs, last = math.floor(state.get("epoch") or 0), found["step"] >= state["max_steps"]
-    return Checkpoint(folder, found["step"], epochs, last, found["logs"])
+    step, epochs = content["step"], math.floor(state.get("epoch") or 0)
+    return Checkpoint(folder, step, epochs, step >= state["max_steps"], content["logs"])
 
 
 def _folders(run: Path) -> list[tuple[int, Path]]:
     """The checkpoints of a run with their steps, newest first."""
-    found = [(path.name.removeprefix("checkpoint-"), path) for path in run.glob("checkpoint-*")]
-    return sorted(((int(step), path) for step, path in found if step.isdecimal()), reverse=True)
+    steps = [(path.name.removeprefix("checkpoint-"), path) for path in run.glob("checkpoint-*")]
+    return sorted(((int(step), path) for step, path in steps if step.isdecimal()), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a run has come: as one that was not begun, unless `standing` says more."""
+class RunProgress:
+    """How far a run has come; by default, it has not begun."""
 
     checkpoint: Checkpoint | None = None
-    """The one to go on from."""
+    """The one to resume from."""
     skipped: Sequence[str] = ()
     """A line for each newer one that is not complete."""
     finished: bool = False
     """Whether its policy is saved, and no training is left to do."""
 
 
-def standing(run: Path) -> Standing:
+def progress_of(run: Path) -> RunProgress:
     """How far the run in a folder has come."""
     checkpoint, skipped = newest(run)
-    saved = isinstance(marker(run / "model"), dict)
-    return Standing(checkpoint, skipped, saved and (checkpoint is None or checkpoint.last))
+    is_saved = isinstance(marker(run / "model"), dict)
+    return RunProgress(checkpoint, skipped, is_saved and (checkpoint is None or checkpoint.ends_training))
 
 
 def newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest complete checkpoint, and a line for each newer one that is not."""
     skipped: list[str] = []
     for _, path in _folders(run):
-        found = read(path)
-        if isinstance(found, Checkpoint):
+        checkpoint = read(path)
+        if isinstance(checkpoint, str):
+            reason = checkpoint
+        else:
             names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-            if (why := saved_state.why_unreadable(path, names)) is None:
-                return found, skipped
-            found = why
-        skipped.append(f"{path.name} is skipped: {found}")
+            problem = saved_state.why_unreadable(path, names)
+            if problem is None:
+                return checkpoint, skipped
+            reason = problem
+        skipped.append(f"{path.name} is skipped: {reason}")
     return None, skipped
 
 
-def superfluous(found: Iterable[tuple[int, bool]], limit: int | None, keep: int | None = None) -> list[int]:
+def superfluous(
+    checkpoints: Iterable[tuple[int, bool]], limit: int | None, best_step: int | None = None
+) -> list[int]:
     """Steps of the checkpoints that may go once a new one is complete.
 
     Args:
-        found: Step of each, and whether it is complete.
+        checkpoints: Step of each, and whether it is complete.
         limit: How many complete ones stay; None or 0 is all.
-        keep: Step of one that stays whatever its age.
+        best_step: Step of the best one, which stays whatever its age.
 
     >>> superfluous([(2, True), (4, True), (6, False), (8, True)], 2)
     [2, 6]
     """
     if not limit:
         return []
-    rows = sorted(found)
-    complete = [step for step, whole in rows if whole]
-    stay = {*complete[-limit:], keep}
-    return [step for step, _ in rows if step not in stay] if complete else []
+    rows = sorted(checkpoints)
+    complete_steps = [step for step, is_complete in rows if is_complete]
+    staying_steps = {*complete_steps[-limit:], best_step}
+    return [step for step, _ in rows if step not in staying_steps] if complete_steps else []
 
 
 def rotate(run: Path, limit: int | None, best: str | None = None) -> None:
-    """Remove what `superfluous` names, each beginning with its marker."""
-    found = dict(_folders(run))
-    whole = [(step, (path / MARKER).is_file()) for step, path in found.items()]
-    keep = next((step for step, path in found.items() if best and path == Path(best)), None)
-    for step in superfluous(whole, limit, keep):
-        remove(found[step])
+    """Remove the checkpoints that `superfluous` names, the marker of each first."""
+    folders = dict(_folders(run))
+    checkpoints = [(step, (path / MARKER).is_file()) for step, path in folders.items()]
+    best_step = next((step for step, path in folders.items() if best and path == Path(best)), None)
+    for step in superfluous(checkpoints, limit, best_step):
+        remove(folders[step])
 
 
 def remove(folder: Path) -> None:
-    """Delete a checkpoint; half deleted it does not pass for one."""
+    """Delete a checkpoint; half deleted, it does not count as one."""
     (folder / MARKER).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
-    """Around what writes a folder: a disk that is full, or not ours to write, is one sentence.
+    """Writes a folder inside: a disk that is full, or that we may not write to, is one sentence.
 
     Raises:
         InputError: For that; what was written so far is removed.
@@ -189,6 +194,6 @@ def written(folder: Path) -> Iterator[None]:
             raise
         remove(folder)
         raise InputError(
-            f"{folder} cannot be written ({reason}): make room, then go on with --resume auto from the "
+            f"{folder} cannot be written ({reason}): make room, then resume with --resume auto from the "
             "checkpoint before it"
         ) from error

@@ -1,4 +1,4 @@
-"""Whether what a trainer trains is finite: looked at before any of it is saved."""
+"""Whether the trained tensors are finite: checked before any of them is saved."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ def check(trainer: Trainer) -> None:
     """Stop before a trained tensor with NaN or infinity is written, on all processes together.
 
     Raises:
-        FloatingPointError: If a process holds one; the first is named where it is.
+        FloatingPointError: If a process holds one; that process names the first it has.
     """
     trained = [
-        (name, own_part(value)) for name, value in trainer.model.named_parameters() if value.requires_grad
+        (name, local_tensor(value)) for name, value in trainer.model.named_parameters() if value.requires_grad
     ]
-    named = [name for name, value in trained if value.numel() and not bool(torch.isfinite(value).all())]
-    found = len(named)
+    bad_names = [name for name, value in trained if value.numel() and not bool(torch.isfinite(value).all())]
+    count = len(bad_names)
     if trainer.accelerator.num_processes > 1:
-        counted = torch.tensor(float(found), device=trainer.accelerator.device)
-        found = int(trainer.accelerator.reduce(counted, "sum").item())
-    if found:
-        which = named[0] if named else "a tensor of another process"
+        local_count = torch.tensor(float(count), device=trainer.accelerator.device)
+        count = int(trainer.accelerator.reduce(local_count, "sum").item())
+    if count:
+        name = bad_names[0] if bad_names else "a tensor of another process"
         raise FloatingPointError(
-            f"{which} is not finite after step {trainer.state.global_step}: nothing is saved, the last "
+            f"{name} is not finite after step {trainer.state.global_step}: nothing is saved, the last "
             "checkpoint is kept; lower learning_rate or weight_decay"
         )
 
 
-def own_part(value: Any) -> Tensor:
-    """What this process holds of a tensor that FSDP2 or ZeRO-3 has spread over all."""
+def local_tensor(value: Any) -> Tensor:
+    """What this process holds of a tensor that FSDP2 or ZeRO-3 splits between processes."""
     if hasattr(value, "to_local"):
         return value.to_local()
     return getattr(value, "ds_tensor", value).detach()

@@ -1,8 +1,8 @@
-"""A run that goes on where it stopped: what both trainers save, when, and how they take it up.
+"""A run that resumes where it stopped: what both trainers save, when, and how they load it.
 
-transformers saves whenever a step is a multiple of `save_steps`. Between two generations that leaves out the
-completions at hand, so a save that falls there is put off to the next boundary. A checkpoint counts once it
-is complete (`checkpoints`), and only then may older ones go.
+transformers saves whenever a step is a multiple of `save_steps`. Between two generations a checkpoint would
+lack the completions in memory, so such a save is delayed to the next boundary. A checkpoint counts once it is
+complete (`checkpoints`), and only then may older ones go.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from chexphi.models import fsdp
 from chexphi.runs import jsonl, processes, replaced_run
 from chexphi.runs.stop import STOP, PreemptedError
 from chexphi.training.recovery import checkpoints, finite, load_weights
-from chexphi.training.recovery.checkpoints import Standing
+from chexphi.training.recovery.checkpoints import RunProgress
 
 logger = logging.getLogger(__name__)
 
 
-def due(asked: bool, *, boundary: bool, last: bool) -> tuple[bool, bool]:
-    """Whether to save now, and whether to come back to it at the next step.
+def due(requested: bool, *, at_boundary: bool, is_last_step: bool) -> tuple[bool, bool]:
+    """Whether to save now, and whether to delay the save to a later step.
 
     Args:
-        asked: Whether a save falls on this step, was put off, or is wanted by who stops the run.
-        boundary: Whether the next step begins with new completions.
-        last: Whether there is no next step.
+        requested: Whether a save falls on this step, was delayed, or is needed because the run is stopped.
+        at_boundary: Whether the next step begins with new completions.
+        is_last_step: Whether there is no next step.
 
-    >>> due(True, boundary=False, last=False)
+    >>> due(True, at_boundary=False, is_last_step=False)
     (False, True)
     """
-    now = asked and (boundary or last)
-    return now, asked and not now
+    saves = requested and (at_boundary or is_last_step)
+    return saves, requested and not saves
 
 
-def cut_logs(out: Path, stands: Standing, names: Sequence[str]) -> None:
-    """Say where a resumed run goes on, and cut its logs back to there."""
-    for line in stands.skipped:
+def cut_logs(out: Path, progress: RunProgress, names: Sequence[str]) -> None:
+    """Log where a resumed run goes on, and cut its logs back to there."""
+    for line in progress.skipped:
         logger.warning(line)
-    if (checkpoint := stands.checkpoint) is None:
-        logger.warning("%s has no complete checkpoint: the run begins anew", out)
+    if (checkpoint := progress.checkpoint) is None:
+        logger.warning("no complete checkpoint in %s: starting from the beginning", out)
     else:
         logger.info("the run goes on from %s", checkpoint.path)
     for name in names if processes.is_main() else ():
@@ -55,16 +55,16 @@ def cut_logs(out: Path, stands: Standing, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def completed(trainer: Trainer, folder: Path, **said: Any) -> Iterator[None]:
-    """Around what writes a folder on all processes: it is marked as complete behind the last of them.
+def completed(trainer: Trainer, folder: Path, **marks: Any) -> Iterator[None]:
+    """All processes write a folder inside; it is marked as complete once the last of them has.
 
     Args:
-        trainer: Whose it is.
+        trainer: It trains the policy that is written.
         folder: What a killed run left there is removed first.
-        said: For `checkpoints.mark`.
+        marks: For `checkpoints.mark`.
 
     Raises:
-        FloatingPointError: If what is trained is not finite; nothing is touched.
+        FloatingPointError: If a trained tensor is not finite; then nothing is written.
     """
     finite.check(trainer)
     if trainer.args.should_save:
@@ -74,15 +74,15 @@ def completed(trainer: Trainer, folder: Path, **said: Any) -> Iterator[None]:
         yield
         trainer.accelerator.wait_for_everyone()
         if trainer.args.should_save:
-            checkpoints.mark(folder, trainer.state.global_step, **said)
+            checkpoints.mark(folder, trainer.state.global_step, **marks)
     trainer.accelerator.wait_for_everyone()  # a launcher ends all processes once one has ended
 
 
 def finish(trainer: Trainer, folder: Path) -> None:
-    """Save the trained policy, an adapter or the whole model, and say that it is complete.
+    """Save the trained policy, an adapter or the whole model, and mark it as complete.
 
-    It is what a user shares: a pickle of the run's settings and PEFT's card, both with paths of this
-    machine, are not left in it.
+    Users share this folder, so a pickle of the run's settings and PEFT's card, both with paths of this
+    machine, are removed from it.
     """
     with completed(trainer, folder):
         trainer.save_model(str(folder))
@@ -92,14 +92,14 @@ def finish(trainer: Trainer, folder: Path) -> None:
 
 
 class Recovering(Trainer):
-    """Before a trainer among a class's bases: saves that are complete or do not count, and stopping."""
+    """Mixed into a trainer before TRL's class: saves that are complete or do not count, and stopping."""
 
     recovery_logs: Sequence[Path] = ()
     """The run's logs, whose lengths belong to a checkpoint."""
-    _put_off = False
+    _save_is_delayed = False
 
     def _at_boundary(self) -> bool:
-        """Whether nothing of the steps so far is needed by the next one but what a checkpoint holds."""
+        """Whether the next step needs nothing from the steps so far but what a checkpoint holds."""
         return True
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
@@ -114,20 +114,22 @@ class Recovering(Trainer):
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         stopping = self._is_stopping()
-        last = self.state.global_step >= self.state.max_steps
-        asked = self.control.should_save or self._put_off or stopping
-        saving, self._put_off = due(asked, boundary=self._at_boundary(), last=last)
+        is_last_step = self.state.global_step >= self.state.max_steps
+        requested = self.control.should_save or self._save_is_delayed or stopping
+        saving, self._save_is_delayed = due(
+            requested, at_boundary=self._at_boundary(), is_last_step=is_last_step
+        )
         self.control.should_save = saving
         if stopping:
-            self.args.save_only_model = False  # a run that is to go on needs the rest, too
-        if saving:  # what is saved is looked at first: the last checkpoint is a good one
+            self.args.save_only_model = False  # to resume, a run needs more than its weights
+        if saving:  # the log refuses values that are not finite: the last checkpoint is a good one
             self.control.should_log = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
         if self.args.should_save:
             replaced_run.drop(Path(self.args.output_dir))
         if stopping and saving:
-            said = (STOP.signal_name or "a signal", self.state.global_step)
-            logger.warning("%s: saved at step %d, --resume auto goes on", *said)
+            signal, step = STOP.signal_name or "a signal", self.state.global_step
+            logger.warning("%s: saved at step %d, --resume auto goes on", signal, step)
             raise PreemptedError
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -142,16 +144,16 @@ class Recovering(Trainer):
         """Whether any process was asked to stop; all of them see it at the same step."""
         if self.accelerator.num_processes == 1:
             return bool(STOP.signal_name)
-        asked = torch.tensor(float(bool(STOP.signal_name)), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(asked, "sum").item())
+        local_stop = torch.tensor(float(bool(STOP.signal_name)), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(local_stop, "sum").item())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         run = Path(self._get_output_dir(trial=trial))
         folder = run / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         limit, self.args.save_total_limit = self.args.save_total_limit, None  # not before it is complete
-        said = {"logs": self.recovery_logs, "weights_only": self.args.save_only_model}
+        marks = {"logs": self.recovery_logs, "weights_only": self.args.save_only_model}
         try:
-            with completed(self, folder, **said):
+            with completed(self, folder, **marks):
                 super()._save_checkpoint(model, trial)
         finally:
             self.args.save_total_limit = limit

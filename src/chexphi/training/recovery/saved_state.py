@@ -1,8 +1,7 @@
-"""Whether a checkpoint's files hold what a run goes on from beside the weights, before they are loaded.
+"""Whether a checkpoint's files have what a run needs beside the weights, before they are loaded.
 
-transformers loads the optimiser, the schedule and the random states with torch's reader of tensors, which
-runs no code, and ends with a traceback at anything else. Only the structure is read here: tensors stay on
-the disk.
+transformers loads the optimiser, the schedule and the random states with torch's reader of tensors. That runs
+no code, and ends with a traceback at anything else. Only the structure is read here: tensors stay on disk.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ KINDS: Mapping[str, Any] = {
     "log_history": list,
     "stateful_callbacks": dict,
 }
-"""What of the Trainer's state may be left out, and its type otherwise."""
+"""Entries of the Trainer's state that may be missing, and their types."""
 KEYS: Mapping[str, frozenset[str]] = {
     "optimizer.pt": frozenset({"state", "param_groups"}),
     "scheduler.pt": frozenset({"last_epoch"}),
     "rng_state": frozenset({"python", "numpy", "cpu"}),
 }
-"""Beginning of a file's name -> what it holds at least."""
-IN_PARTS = ("global_step", "optimizer_", "optimizer.bin", "pytorch_model_fsdp")
-"""Names begin so where DeepSpeed or FSDP keep the optimiser; those files are theirs to read."""
+"""Start of a file's name -> keys that it must have."""
+SHARDED = ("global_step", "optimizer_", "optimizer.bin", "pytorch_model_fsdp")
+"""Names begin so where DeepSpeed or FSDP save the optimiser; they check those files themselves."""
 
 
 UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, OSError, EOFError),
     *(ValueError, KeyError, TypeError, AttributeError, IndexError),
 )
-"""What torch raises for a file that is not one of tensors."""
+"""What torch raises for a file that it did not write."""
 
 
 def trainer_state(folder: Path) -> dict[str, Any] | str:
@@ -64,19 +63,19 @@ def trainer_state(folder: Path) -> dict[str, Any] | str:
 
 
 def why_unreadable(folder: Path, names: list[str]) -> str | None:
-    """Why a run cannot go on from a checkpoint's files; None if it can.
+    """Why a run cannot resume from a checkpoint's files; None if it can.
 
     Args:
         folder: The checkpoint.
         names: Of its files, relative to it.
     """
-    in_parts = any(name.startswith(IN_PARTS) for name in names)
+    is_sharded = any(name.startswith(SHARDED) for name in names)
     for start, keys in KEYS.items():
         files = [name for name in names if name.startswith(start)]
-        if not files and not in_parts:
+        if not files and not is_sharded:
             return f"it has no {start}"
-        for why in filter(None, (_why_no_state(folder / name, keys) for name in files)):
-            return why
+        for problem in filter(None, (_why_no_state(folder / name, keys) for name in files)):
+            return problem
     try:
         if any(folder.glob("*.safetensors")):
             tensor_headers.read(folder)
@@ -86,8 +85,8 @@ def why_unreadable(folder: Path, names: list[str]) -> str | None:
 
 
 def _why_no_state(path: Path, keys: frozenset[str]) -> str | None:
-    """Why torch's reader of tensors would not take a file, or the Trainer what is in it."""
-    import torch  # who only asks whether a run is finished need not wait for it
+    """Why torch cannot read a file, or the Trainer cannot use its content; None if they can."""
+    import torch  # slow to import, and not needed to see whether a run is finished
     from transformers.trainer_pt_utils import safe_globals
 
     load: Callable[..., Any] = torch.load

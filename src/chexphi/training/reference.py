@@ -1,0 +1,27 @@
+"""The reference policy of a run that trains a whole model: a frozen copy of the policy."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from trl import GRPOTrainer
+from trl.models import prepare_deepspeed
+from trl.trainer.utils import add_fused_lm_head
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(reference: Any, trainer: GRPOTrainer) -> Any:
+    """The copy, frozen and made ready for the trainer's passes without gradients."""
+    gigabytes = sum(parameter.nbytes for parameter in reference.parameters()) / 1e9
+    logger.warning("beta is %g: the reference policy is a second model of %.1f GB", trainer.beta, gigabytes)
+    reference.requires_grad_(False)
+    add_fused_lm_head(
+        reference,
+        temperature=trainer.temperature,
+        cast_lm_head_to_fp32=trainer.args.cast_lm_head_to_fp32,
+    )
+    if trainer.is_deepspeed_enabled:
+        return prepare_deepspeed(reference, trainer.accelerator)
+    return trainer.accelerator.prepare_model(reference, evaluation_mode=True)
