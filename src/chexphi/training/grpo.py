@@ -1,8 +1,8 @@
 """Group-relative policy optimisation on an answer reward and a graph reward: `chexphi grpo`.
 
-TRL's GRPOTrainer with the two rewards of CheXPO-v2 (arXiv 2512.17213), each a function of its own:
-their names, weights and metrics stay TRL's. TRL 1.16 cuts no prompt (it has no `max_prompt_length`), and a
-completion that `max_completion_length` ends is marked `truncated` in the log.
+TRL's GRPOTrainer with the two rewards of CheXPO-v2 (arXiv 2512.17213) as two functions, so that their names,
+weights and metrics are TRL's. TRL 1.16 cuts no prompt (it has no `max_prompt_length`), and a completion that
+`max_completion_length` ends is marked `truncated` in the log.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def check_count(recipe: GRPORecipe, args: GRPOConfig, count: int) -> None:
 
 
 def read_pools(recipe: GRPORecipe) -> list[Example]:
-    """The examples of every file, whose films lie in one folder; TRL shuffles them.
+    """The examples of every file, whose films are in one folder; TRL shuffles them.
 
     Raises:
         InputError: If a file is bad, or an id is in two of them.
@@ -102,10 +102,8 @@ def read_pools(recipe: GRPORecipe) -> list[Example]:
     file_of_id: dict[str, Path] = {}
     for file, pool in zip(files, pools, strict=True):
         for example in pool:
-            if (earlier_file := file_of_id.setdefault(example.id, file)) is not file:
-                raise InputError(
-                    f"grpo: id {example.id!r} is in {earlier_file} and in {file}: make ids unique"
-                )
+            if (first_file := file_of_id.setdefault(example.id, file)) is not file:
+                raise InputError(f"grpo: id {example.id!r} is in {first_file} and in {file}: make ids unique")
     return [example for pool in pools for example in pool]
 
 

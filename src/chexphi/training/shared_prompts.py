@@ -76,23 +76,13 @@ class Reader:
             inputs: Of films and tokens, and whatever else TRL passes.
         """
         film_counts = num_images or [0] * len(input_ids)
-        inputs_set = {
-            name: value for name, value in inputs.items() if value is not None and value is not False
-        }
-        inputs_set = {
-            name: value
-            for name, value in inputs_set.items()
-            if name not in self.causal.film_inputs or len(value)
-        }
-        films = self.causal.single_films(inputs_set)
-        understood = inputs_set.keys() <= {*TOKEN_TYPES, *self.causal.film_inputs}
-        if not understood or any(len(values) != sum(film_counts) for values in films.values()):
+        batch = self._batch_of(input_ids, attention_mask, logits_to_keep, film_counts, inputs)
+        if batch is None:
             logps, entropies, expert_loss = self.plain_pass(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
                 num_images=num_images, **inputs,
             )  # fmt: skip
             return LogProbabilities(logps, entropies, [], expert_loss)
-        batch = _Batch(input_ids, attention_mask, logits_to_keep, film_counts, films, inputs_set)
         results = [
             self._read_batch(model, micro_batch, compute_entropy) for micro_batch in batch.split(batch_size)
         ]
@@ -100,6 +90,26 @@ class Reader:
         return LogProbabilities(
             torch.cat(all_logps), torch.cat(all_entropies) if compute_entropy else None, packed
         )
+
+    def _batch_of(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        completion_length: int,
+        film_counts: list[int],
+        inputs: Mapping[str, Any],
+    ) -> _Batch | None:
+        """The rows with their films; None if TRL passes something that is not understood here."""
+        film_inputs = self.causal.film_inputs
+        inputs_set = {
+            name: value for name, value in inputs.items() if value is not None and value is not False
+        }
+        tensors = {name: value for name, value in inputs_set.items() if name not in film_inputs or len(value)}
+        films = self.causal.single_films(tensors)
+        understood = tensors.keys() <= {*TOKEN_TYPES, *film_inputs}
+        if not understood or any(len(values) != sum(film_counts) for values in films.values()):
+            return None
+        return _Batch(input_ids, attention_mask, completion_length, film_counts, films, tensors)
 
     def _read_batch(
         self, model: Any, batch: _Batch, compute_entropy: bool
@@ -137,18 +147,18 @@ class _Batch:
     """Films of each row."""
     single_films: Mapping[str, Sequence[Tensor]]
     """The inputs that belong to films, one tensor a film."""
-    other_inputs: Mapping[str, Any]
-    """The same inputs as one tensor each, from which no film is copied, and token types (rows, ...)."""
+    tensors: Mapping[str, Any]
+    """The same inputs as one tensor each for all films, and token types, int (rows, prompt + length)."""
 
     @property
     def film_inputs(self) -> dict[str, Tensor]:
         """One tensor for all films of the batch; empty without films."""
-        return {name: self.other_inputs[name] for name in self.single_films if any(self.film_counts)}
+        return {name: self.tensors[name] for name in self.single_films if any(self.film_counts)}
 
     @property
     def token_types(self) -> dict[str, Tensor]:
         """int (rows, prompt + length) each."""
-        return {name: self.other_inputs[name] for name in TOKEN_TYPES if name in self.other_inputs}
+        return {name: self.tensors[name] for name in TOKEN_TYPES if name in self.tensors}
 
     def split(self, size: int | None) -> list[_Batch]:
         """The rows in batches of at most `size`; None is one batch."""
@@ -158,9 +168,9 @@ class _Batch:
         for start in range(0, len(self.input_ids), size):
             rows = slice(start, start + size)
             numbers = slice(first_film[start], first_film[min(start + size, len(self.input_ids))])
-            inputs = {name: values[rows] for name, values in self.token_types.items()}
+            tensors = {name: values[rows] for name, values in self.token_types.items()}
             for name, films in self.single_films.items():
-                inputs[name] = _view_of_films(self.other_inputs[name], films, numbers)
+                tensors[name] = _view_of_films(self.tensors[name], films, numbers)
             batches.append(
                 _Batch(
                     self.input_ids[rows],
@@ -168,7 +178,7 @@ class _Batch:
                     self.completion_length,
                     self.film_counts[rows],
                     {name: films[numbers] for name, films in self.single_films.items()},
-                    inputs,
+                    tensors,
                 )
             )
         return batches

@@ -18,7 +18,7 @@ from chexphi.schema import Example, InputError
 from chexphi.training import completions, grpo
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight import unscorable
-from chexphi.training.preflight.unscorable import Watch
+from chexphi.training.preflight.unscorable import RewardWatch
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=2", "--save_strategy=no",
@@ -118,7 +118,7 @@ def reward(*values: float | None) -> Callable[..., list[float | None]]:
 def test_trl_never_gets_a_row_without_a_number(
     columns: list[list[float | None]], handed_over: list[list[float | None]], unscored: list[bool]
 ) -> None:
-    watch = Watch([reward(*values) for values in columns])
+    watch = RewardWatch([reward(*values) for values in columns])
     for _ in range(2):  # the second batch forgets the first
         found = [function(completions=[""] * len(unscored)) for function in watch.functions]
         assert found == handed_over
@@ -203,11 +203,13 @@ def test_the_log_of_trl_is_what_would_have_had_the_row(
 ) -> None:  # fmt: skip
     """Without the watch it prints it: the tests above can fail."""
 
-    def seen(self: Watch, function: Any, values: list[float | None], columns: Any) -> list[float | None]:
+    def checked(
+        self: RewardWatch, function: Any, values: list[float | None], columns: Any
+    ) -> list[float | None]:
         self.unscored = [False] * len(values)
         return values
 
-    monkeypatch.setattr(Watch, "seen", seen)
+    monkeypatch.setattr(RewardWatch, "checked", checked)
     with caplog.at_level(logging.WARNING):
         run(tiny_model_dir, mixed, tmp_path / "run", "--rewards", "test_unscorable:seldom", "--max_steps=6")
     assert "All reward functions returned None" in caplog.text

@@ -72,14 +72,15 @@ def pack(
     last_token_mask = attention_mask[:, :1] * 0 + 1
     completion_mask[packed_row, slot] = torch.cat([last_token_mask, attention_mask[:, end:-1]], 1).bool()
     labels[packed_row, slot] = input_ids[:, end:].masked_fill(attention_mask[:, end:] == 0, -100)
+    prompt_columns = slice(start, end - 1)
+    if bidirectional is not None:
+        bidirectional = bidirectional[:, prompt_columns, prompt_columns]
+    prompt_mask = attention_mask[first_rows, prompt_columns].bool()
+    layout = make_layout(prompt_mask, completion_mask, window=window, bidirectional=bidirectional)
     completion_positions = positions[..., -1:] + torch.arange(completion_length, device=positions.device)
     prompt_labels = labels.new_full((len(first_rows), end - 1 - start), -100)
-    if bidirectional is not None:
-        bidirectional = bidirectional[:, start : end - 1, start : end - 1]
-    prompt_mask = attention_mask[first_rows, start : end - 1].bool()
-    layout = make_layout(prompt_mask, completion_mask, window=window, bidirectional=bidirectional)
     inputs = {
-        "input_ids": torch.cat([input_ids[first_rows, start : end - 1], ids.flatten(1)], 1),
+        "input_ids": torch.cat([input_ids[first_rows, prompt_columns], ids.flatten(1)], 1),
         "attention_mask": layout.masks[None][0],
         "position_ids": torch.cat([positions[..., start:-1], completion_positions.tile(completions)], -1),
         "shift_labels": torch.cat([prompt_labels, labels.flatten(1)], 1),

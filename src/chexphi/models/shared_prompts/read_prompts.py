@@ -134,15 +134,51 @@ def _read_in_two(model: Any, inputs: dict[str, Tensor], positions: Tensor, prefi
         positions: Of the whole prompts, (..., rows, length).
         prefixes: At least one of them is shared.
     """
-    ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    first_rows, lengths, prefix_of_row = (torch.tensor(values, device=ids.device) for values in prefixes)
-    length, row_start = ids.shape[1], (1 - mask).sum(1)
-    prefix_end = row_start + lengths[prefix_of_row]
-    remainder_width = int((length - prefix_end).max())
-    # the columns of each prefix in the batch, aligned at its end: (prefixes, longest prefix)
-    prefix_width = int(lengths.max())
-    columns = prefix_end[first_rows][:, None] - prefix_width + torch.arange(prefix_width, device=ids.device)
-    prefix_mask = (columns >= row_start[first_rows][:, None]).long()
+    ids = inputs["input_ids"]
+    prefix_of_row = torch.tensor(prefixes.prefix_of_row, device=ids.device)
+    prefix_end = _prefix_ends(inputs["attention_mask"], prefixes)
+    prefix_inputs = _inputs_of_prefixes(model, inputs, positions, prefix_end, prefixes)
+    output = model(**prefix_inputs, use_cache=True, logits_to_keep=1)
+    output.cache.batch_select_indices(prefix_of_row)
+    width = int((ids.shape[1] - prefix_end).max())  # of the longest remainder
+    is_remainder = torch.arange(ids.shape[1] - width, ids.shape[1], device=ids.device) >= prefix_end[:, None]
+    mask = torch.cat([prefix_inputs["attention_mask"][prefix_of_row], is_remainder.long()], dim=1)
+    output = model(
+        input_ids=ids[:, -width:],
+        attention_mask=mask,
+        position_ids=positions[..., -width:],
+        cache=output.cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return PromptsRead(output.cache, output.logits[:, -1], mask, positions[..., -1:])
+
+
+def _prefix_ends(mask: Tensor, prefixes: Prefixes) -> Tensor:
+    """The column of the batch after each row's prefix, int (rows,), for a mask (rows, length)."""
+    lengths = torch.tensor(
+        [prefixes.lengths[number] for number in prefixes.prefix_of_row], device=mask.device
+    )
+    return (1 - mask).sum(1) + lengths
+
+
+def _inputs_of_prefixes(
+    model: Any, inputs: dict[str, Tensor], positions: Tensor, prefix_end: Tensor, prefixes: Prefixes
+) -> dict[str, Any]:
+    """The model's inputs for the prefixes alone, padded on the left: (prefixes, longest prefix).
+
+    Args:
+        model: The policy.
+        inputs: Of the whole prompts, (rows, length).
+        positions: Of the whole prompts, (..., rows, length).
+        prefix_end: The column after each row's prefix, (rows,).
+        prefixes: The prefixes.
+    """
+    mask = inputs["attention_mask"]
+    first_rows = torch.tensor(prefixes.first_rows, device=mask.device)
+    width = max(prefixes.lengths)
+    columns = prefix_end[first_rows][:, None] - width + torch.arange(width, device=mask.device)
+    prefix_mask = (columns >= (1 - mask).sum(1)[first_rows][:, None]).long()
     columns = columns.clamp(min=0)
     prefix_inputs = inputs_of_rows(model, inputs, first_rows)
     prefix_inputs |= {
@@ -151,21 +187,5 @@ def _read_in_two(model: Any, inputs: dict[str, Tensor], positions: Tensor, prefi
         if name not in model.film_inputs
     }
     prefix_positions = positions[..., first_rows, :]
-    output = model(
-        **prefix_inputs | {"attention_mask": prefix_mask},
-        position_ids=prefix_positions.gather(-1, columns.expand(*prefix_positions.shape[:-1], -1)),
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    output.cache.batch_select_indices(prefix_of_row)
-    is_remainder = torch.arange(length - remainder_width, length, device=ids.device) >= prefix_end[:, None]
-    mask = torch.cat([prefix_mask[prefix_of_row], is_remainder.long()], dim=1)
-    output = model(
-        input_ids=ids[:, -remainder_width:],
-        attention_mask=mask,
-        position_ids=positions[..., -remainder_width:],
-        cache=output.cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return PromptsRead(output.cache, output.logits[:, -1], mask, positions[..., -1:])
+    prefix_positions = prefix_positions.gather(-1, columns.expand(*prefix_positions.shape[:-1], -1))
+    return prefix_inputs | {"attention_mask": prefix_mask, "position_ids": prefix_positions}

@@ -12,10 +12,10 @@ from chexphi.models.shared_prompts.dropout import has_dropout
 
 @dataclass(frozen=True, slots=True)
 class SharedPrompts:
-    """Made once for a policy; what reads prompts asks it, and nothing else decides for a whole model.
+    """Whether a policy shares prompts, or why not; made once, and asked by all that reads prompts.
 
-    It lies on the model as `prompt_sharing`, because the library's `generate` hands a model nothing of ours.
-    Whether sharing is exact and worth it for one batch is decided where that batch is read.
+    The model has it as `prompt_sharing`, because the library's `generate` passes nothing of ours on. Whether
+    sharing is exact and worth it for one batch is decided where that batch is read.
     """
 
     why_not: str | None = None

@@ -55,10 +55,11 @@ def check(args: Any, verb: str) -> None:
 
 @contextmanager
 def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]:
-    """A trainer is made and trains inside: a library's refusal before the first step ends is one sentence.
+    """For a block that makes a trainer and trains: a library's refusal becomes one sentence.
 
-    The run has no result yet, so its folder is removed, and the corrected command can use it. Whatever ends a
-    run before the end of its first step, the run that it should replace is put back.
+    This holds until the first step ends; later errors stay as they are. Until then a run has no result, so
+    its folder is removed and the corrected command can use it. Whatever ends a run that early, the run that
+    it should replace is put back.
 
     Args:
         out: The run's folder.

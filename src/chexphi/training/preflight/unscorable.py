@@ -97,7 +97,7 @@ def leave_out(
     return [example for example in examples if example.id not in ids]
 
 
-class Watch:
+class RewardWatch:
     """The rewards of a run. TRL never gets a row without any: there it gets 0 instead of the last None.
 
     Args:
@@ -142,7 +142,7 @@ class Watch:
 class _Watched:
     """A reward under its own name, whose values the watch checks."""
 
-    def __init__(self, watch: Watch, function: Callable[..., Any]) -> None:
+    def __init__(self, watch: RewardWatch, function: Callable[..., Any]) -> None:
         self.__name__ = function.__name__
         self._watch, self._function = watch, function
 
@@ -161,7 +161,7 @@ class SkipsUnscorable(GRPOTrainer):
 
     def __init__(self, *args: Any, reward_funcs: Any, refuse_unscorable: bool = False, **kwargs: Any) -> None:
         functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
-        self._watch = Watch(functions, refuse=refuse_unscorable)
+        self._watch = RewardWatch(functions, refuse=refuse_unscorable)
         super().__init__(*args, reward_funcs=self._watch.functions, **kwargs)
 
     def _calculate_rewards(

@@ -1,1 +1,1 @@
-"""Checkpoints that are complete or do not count, and runs that go on from them."""
+"""Checkpoints that are complete or do not count, and runs that resume from them."""

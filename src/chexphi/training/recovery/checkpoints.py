@@ -182,7 +182,7 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
-    """Writes a folder inside: a disk that is full, or that we may not write to, is one sentence.
+    """For a block that writes a folder: a full disk, or one that we may not write to, becomes one sentence.
 
     Raises:
         InputError: For that; what was written so far is removed.

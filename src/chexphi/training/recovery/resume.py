@@ -43,7 +43,7 @@ def due(requested: bool, *, at_boundary: bool, is_last_step: bool) -> tuple[bool
 
 
 def cut_logs(out: Path, progress: RunProgress, names: Sequence[str]) -> None:
-    """Log where a resumed run goes on, and cut its logs back to there."""
+    """Log where a run resumes, and cut its logs back to there."""
     for line in progress.skipped:
         logger.warning(line)
     if (checkpoint := progress.checkpoint) is None:
@@ -56,7 +56,7 @@ def cut_logs(out: Path, progress: RunProgress, names: Sequence[str]) -> None:
 
 @contextmanager
 def completed(trainer: Trainer, folder: Path, **marks: Any) -> Iterator[None]:
-    """All processes write a folder inside; it is marked as complete once the last of them has.
+    """For a block in which all processes write a folder: afterwards the folder is marked as complete.
 
     Args:
         trainer: It trains the policy that is written.
