@@ -22,7 +22,7 @@ from chexphi.compat import is_original
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy, trainable
-from chexphi.models.stage import Checked, begin, check_run
+from chexphi.models.stage import CheckedRun, begin, check_run
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.runs import jsonl, processes, run_folder
@@ -111,7 +111,7 @@ def read_pools(recipe: GRPORecipe) -> list[Example]:
 class CheckedStage:
     """What is known of a stage before its model is loaded."""
 
-    run: Checked
+    run: CheckedRun
     examples: list[Example]
     """Those that a reward can score."""
     image_root: Path

@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models.stage import Checked, LearningFields, begin, check_run
+from chexphi.models.stage import CheckedRun, LearningFields, begin, check_run
 from chexphi.runs import jsonl, processes, run_folder
 from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
@@ -80,7 +80,7 @@ class RecoveringSFTTrainer(Recovering, KeptHere, SFTTrainer):
 class CheckedStage:
     """What is known of a stage before its model is loaded."""
 
-    run: Checked
+    run: CheckedRun
     examples: list[Example]
     image_root: Path
     progress: RunProgress
