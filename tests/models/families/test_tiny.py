@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_families
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,6 +112,14 @@ def test_the_seed_decides_every_byte_in_any_process(tmp_path: Path) -> None:
     assert digest(tmp_path / "a") == digest(tmp_path / "c")
     weights = "model.safetensors"
     assert digest(tmp_path / "a")[weights] != digest(tmp_path / "b")[weights]
+
+
+@pytest.mark.parametrize("family", tiny_families.BUILDERS)
+def test_the_seed_decides_the_weights_of_every_family(family: str, tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        tiny_families.BUILDERS[family](tmp_path / name, lexicon(20), seed=seed)
+    weights = {name: digest(tmp_path / name)["model.safetensors"] for name in "abc"}
+    assert weights["a"] == weights["b"] != weights["c"]
 
 
 def test_weights_are_drawn_by_fan_in(tiny_folder: Path) -> None:

@@ -120,7 +120,7 @@ def initialise(model: nn.Module, *, seed: int) -> None:
     with torch.no_grad():
         for name, module in model.named_modules():
             module_name = name.rpartition(".")[2]
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 std = module.weight[0].numel() ** -0.5 * (0.5 if module_name in outputs else 1.0)
                 module.weight.normal_(0, std, generator=generator)
                 if module.bias is not None:
