@@ -58,7 +58,7 @@ def check(
     if not located and not errors:
         errors.append(InputError(f"dataset {path} is empty: give a file with at least one row"))
     examples = [example for _, example in located]
-    explanations = _parsed(examples)
+    explanations = _parse_explanations(examples)
     earned = pay(examples) if pay else None
     return {
         "file": str(path),
@@ -112,28 +112,28 @@ def figures(examples: Sequence[Example], explanations: Sequence[prompts.Parsed |
         "patients": len({example.subject_id for example in examples if example.subject_id}),
         "rows_without_patient": sum(not example.subject_id for example in examples),
         "images": len({ref for example in examples for ref in example.images}),
-        "kinds": _counts(example.kind for example in examples),
-        "question_types": _counts(example.question_type or "none" for example in examples),
-        "answer_types": _counts(example.answer_type or "none" for example in examples),
-        "splits": _counts(example.split or "none" for example in examples),
-        "films_per_question": _counts(str(len(example.images)) for example in examples),
-        "explanations": _counts(map(_status, explanations)),
+        "kinds": _count_values(example.kind for example in examples),
+        "question_types": _count_values(example.question_type or "none" for example in examples),
+        "answer_types": _count_values(example.answer_type or "none" for example in examples),
+        "splits": _count_values(example.split or "none" for example in examples),
+        "films_per_question": _count_values(str(len(example.images)) for example in examples),
+        "explanations": _count_values(map(_status_of, explanations)),
         "with_graph": sum(example.graph is not None for example in examples),
         "with_scene": sum(example.scene is not None for example in examples),
         "majority": publish.majorities(examples),
     }
 
 
-def _counts(values: Any) -> dict[str, int]:
+def _count_values(values: Any) -> dict[str, int]:
     return dict(Counter(map(publish.shown_name, values)).most_common(MAX_NAMES))
 
 
-def _parsed(examples: Sequence[Example]) -> list[prompts.Parsed | None]:
+def _parse_explanations(examples: Sequence[Example]) -> list[prompts.Parsed | None]:
     """The explanation of each row, parsed like a completion; None where there is none."""
     return [prompts.parse(example.explanation) if example.explanation else None for example in examples]
 
 
-def _status(parsed: prompts.Parsed | None) -> str:
+def _status_of(parsed: prompts.Parsed | None) -> str:
     return parsed.status.value if parsed else "none"
 
 
@@ -146,7 +146,7 @@ def _contradicts(example: Example, parsed: prompts.Parsed | None) -> bool:
 
 def warnings(examples: Sequence[Example], explanations: Sequence[prompts.Parsed | None]) -> list[str]:
     """Sentences about what does not stop a run, but is probably a mistake."""
-    statuses = Counter(map(_status, explanations))
+    statuses = Counter(map(_status_of, explanations))
     sentences = [
         f"{count} explanations are malformed ({status}): SFT would teach that form"
         for status, count in sorted(statuses.items())

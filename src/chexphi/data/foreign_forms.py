@@ -152,7 +152,7 @@ def _films_in_turns(messages: Any) -> bool:
     return any(item.get("image") or item.get("image_url") or item.get("path") for item in items)
 
 
-def embedded(images: Any) -> str:
+def advice_on_embedded(images: Any) -> str:
     """What to do about a film inside a row, as in Hugging Face's datasets; empty if the row has its name.
 
     `{"bytes": …, "path": …}` is how `datasets` keeps an `Image` column in Parquet.

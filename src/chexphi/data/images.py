@@ -36,8 +36,8 @@ def load_image(ref: str, root: Path) -> Image.Image:
             `decoders.max_pixels()` or `references.MAX_FILE_BYTES`.
     """
     with open_file(ref, root) as file:
-        film, turn = _open(file, ref)
-        return _decode(film, turn, file, ref)
+        film, turn = _open_film(file, ref)
+        return _decode_film(film, turn, file, ref)
 
 
 def film_size(ref: str, root: Path) -> tuple[int, int]:
@@ -47,8 +47,8 @@ def film_size(ref: str, root: Path) -> tuple[int, int]:
         InputError: As `load_image`, except for damage after the header.
     """
     with open_file(ref, root) as file:
-        film, turn = _open(file, ref)
-        with _decoding(ref):
+        film, turn = _open_film(file, ref)
+        with _report_damage(ref):
             width, height = orientation.stored_size(film)
             if turn is None and png_chunks.has_late_metadata(file):
                 film.load()
@@ -70,13 +70,13 @@ def check_image(ref: str, root: Path, *, thorough: bool = True) -> None:
         InputError: As `load_image`.
     """
     with open_file(ref, root) as file:
-        film, turn = _open(file, ref)
-        ended, size = _ending(file, film.format)
+        film, turn = _open_film(file, ref)
+        ended, size = _read_ending(file, film.format)
         if thorough or not ended or size <= SMALL_BYTES:
-            _decode(film, turn, file, ref)
+            _decode_film(film, turn, file, ref)
 
 
-def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
+def _open_film(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
     """The film with its header read, ready to be loaded, and its orientation.
 
     The orientation is None for a PNG, where it may follow the pixels.
@@ -87,7 +87,7 @@ def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
         raise _too_large(ref) from None
     except Exception:
         raise _not_an_image(file, ref) from None
-    with _decoding(ref):
+    with _report_damage(ref):
         reason = pixels.reason_to_refuse(film)
     if reason:
         raise InputError(f"image {shown_reference(ref)} {reason}")
@@ -99,9 +99,9 @@ def _open(file: BinaryIO, ref: str) -> tuple[ImageFile.ImageFile, int | None]:
     return film, turn
 
 
-def _decode(film: ImageFile.ImageFile, turn: int | None, file: BinaryIO, ref: str) -> Image.Image:
+def _decode_film(film: ImageFile.ImageFile, turn: int | None, file: BinaryIO, ref: str) -> Image.Image:
     """The film as `load_image` returns it."""
-    with _decoding(ref):
+    with _report_damage(ref):
         if film.format == "PNG":
             png_chunks.check_chunks(file)
         deep_colour = pixels.deep_colour(film)
@@ -109,12 +109,12 @@ def _decode(film: ImageFile.ImageFile, turn: int | None, file: BinaryIO, ref: st
     if reason := pixels.reason_levels_are_lost(film, deep=deep_colour):
         raise InputError(f"image {shown_reference(ref)} {reason}")
     turn = 1 if film.format == "TIFF" else turn or _orientation(film, ref)
-    with _decoding(ref):
+    with _report_damage(ref):
         return pixels.to_rgb(film, turn)
 
 
 @contextmanager
-def _decoding(ref: str) -> Iterator[None]:
+def _report_damage(ref: str) -> Iterator[None]:
     """Say that a film is damaged where Pillow fails.
 
     Pillow raises no fixed set of types: its readers trust what they read, and a wrong byte becomes a KeyError
@@ -154,7 +154,7 @@ def _too_large(ref: str) -> InputError:
     )
 
 
-def _ending(file: BinaryIO, image_format: str | None) -> tuple[bool, int]:
+def _read_ending(file: BinaryIO, image_format: str | None) -> tuple[bool, int]:
     """Whether a file ends with the end mark of its format, and its size; its position does not change."""
     offset = file.tell()
     size = file.seek(0, os.SEEK_END)

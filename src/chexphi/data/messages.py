@@ -26,7 +26,7 @@ def text_of_turn(messages: Any, role: str) -> str:
     for number, turn in enumerate(messages, 1):
         if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
             raise ValueError(f"field messages, turn {number} has no role: {_TURN}")
-        text = _text(turn.get("content"), number)
+        text = _text_of_content(turn.get("content"), number)
         if turn["role"] == role:
             texts.append(text)
     if len(texts) > 1:
@@ -39,7 +39,7 @@ def text_of_turn(messages: Any, role: str) -> str:
     return str(cells.repaired("messages", texts[0]))
 
 
-def _text(content: Any, number: int) -> str:
+def _text_of_content(content: Any, number: int) -> str:
     """The text of a turn's content, which is a text or a list of typed parts."""
     if content is None or isinstance(content, str):
         return content or ""

@@ -70,11 +70,11 @@ def _rows(batch: Any, name: str, rows_before: int) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except (ValueError, OverflowError, LookupError):  # not UTF-8, an impossible time
-        raise _damaged(batch, name, rows_before) from None
+        raise _damage_error(batch, name, rows_before) from None
     return rows
 
 
-def _damaged(batch: Any, name: str, rows_before: int) -> InputError:
+def _damage_error(batch: Any, name: str, rows_before: int) -> InputError:
     """The error about the first value that cannot be read."""
     for index in range(batch.num_rows):
         for column in batch.schema.names:

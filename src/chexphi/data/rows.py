@@ -106,7 +106,7 @@ def name_row(location: str, raw: Any) -> str:
     return f"{location} (id {shown(row_id)})" if has_id else location
 
 
-def _validated(raw: Any, location: str) -> tuple[Row, dict[str, Any]]:
+def _validate(raw: Any, location: str) -> tuple[Row, dict[str, Any]]:
     """The text fields, and `scene` and `graph`."""
     if not isinstance(raw, Mapping):
         raise InputError(f"{location} is not an object: write one JSON object a row")
@@ -116,7 +116,7 @@ def _validated(raw: Any, location: str) -> tuple[Row, dict[str, Any]]:
             "scene": drawn_fields.read_scenes(folded.get("scene")),
             "graph": drawn_fields.read_graph(folded.get("graph")),
         }
-        if advice := foreign_forms.embedded(folded["images"]):
+        if advice := foreign_forms.advice_on_embedded(folded["images"]):
             raise ValueError(f"field images is not the name of a file: {advice}")
         if folded["images"] is None:
             del folded["images"]
@@ -178,7 +178,7 @@ def to_example(raw: Any, *, location: str, default_id: str, stem: str, root: Pat
     Raises:
         InputError: If the row has no question, answer or image, or a field of the wrong type.
     """
-    row, scene_and_graph = _validated(raw, location)
+    row, scene_and_graph = _validate(raw, location)
     location = name_row(location, raw)
     if not row.question:
         advice = foreign_forms.hint(raw, "question") or "add `question`, or a user turn in `messages`"

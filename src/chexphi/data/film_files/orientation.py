@@ -91,36 +91,36 @@ def _orientation_of_tags(file: BinaryIO) -> int | None:
     """
     offset = file.tell()
     file.seek(0)
-    head = _exactly(file, 8)
+    head = _read_exactly(file, 8)
     order = _ORDERS.get(head[:2])
     if order is None or not {_CLASSIC, _BIG} & set(head[2:4]):
         raise ValueError("this is not a TIFF header")
     is_big = _BIG in head[2:4]
     count_form, entry_form = ("Q", "HHQ8s") if is_big else ("H", "HHL4s")
-    start = _unpacked(file, order + "Q")[0] if is_big else struct.unpack(order + "L", head[4:])[0]
+    start = _read_struct(file, order + "Q")[0] if is_big else struct.unpack(order + "L", head[4:])[0]
     file.seek(min(start, sys.maxsize))
-    (count,) = _unpacked(file, order + count_form)
+    (count,) = _read_struct(file, order + count_form)
     for _ in range(count):
-        tag, kind, number, data = _unpacked(file, order + entry_form)
+        tag, kind, number, data = _read_struct(file, order + entry_form)
         if tag == _TAG:
             file.seek(offset)
-            return _integer(order, kind, number, data)
+            return _integer_value(order, kind, number, data)
     file.seek(offset)
     return None
 
 
-def _integer(order: str, kind: int, count: int, data: bytes) -> int:
+def _integer_value(order: str, kind: int, count: int, data: bytes) -> int:
     if count != 1 or kind not in _INTEGERS:
         raise ValueError("the orientation is not one integer")
     form = order + _INTEGERS[kind]
     return int(struct.unpack(form, data[: struct.calcsize(form)])[0])
 
 
-def _unpacked(file: BinaryIO, form: str) -> tuple[Any, ...]:
-    return struct.unpack(form, _exactly(file, struct.calcsize(form)))
+def _read_struct(file: BinaryIO, form: str) -> tuple[Any, ...]:
+    return struct.unpack(form, _read_exactly(file, struct.calcsize(form)))
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
         raise ValueError("the tags end too early")

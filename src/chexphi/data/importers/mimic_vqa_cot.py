@@ -45,7 +45,7 @@ def annotation_files(src: Path, *, split: str | None = None) -> tuple[dict[str, 
         InputError: If `src` holds no annotations, or none of that split.
     """
     if src.is_file():
-        return {_name(src, src.parent): src}, image_root_of(src)
+        return {_annotation_name(src, src.parent): src}, image_root_of(src)
     top = src / "annotations" if (src / "annotations").is_dir() else src
     annotation_paths = sorted(
         path for path in top.rglob("*") if path.suffix.lower() in forms.FORMS and path.is_file()
@@ -54,14 +54,16 @@ def annotation_files(src: Path, *, split: str | None = None) -> tuple[dict[str, 
         raise InputError(
             f"{src} holds no annotations: give the folder with annotations/ and images/, or a file"
         )
-    files = {_name(path, top): path for path in annotation_paths}
-    splits = sorted({_split(name) for name in files})
+    files = {_annotation_name(path, top): path for path in annotation_paths}
+    splits = sorted({_split_of(name) for name in files})
     if split is not None and split not in splits:
         raise InputError(f"{src} has no split {shown(split)}: use one of {', '.join(filter(None, splits))}")
-    return {name: path for name, path in files.items() if split in (None, _split(name))}, image_root_of(top)
+    return {name: path for name, path in files.items() if split in (None, _split_of(name))}, image_root_of(
+        top
+    )
 
 
-def _name(path: Path, top: Path) -> str:
+def _annotation_name(path: Path, top: Path) -> str:
     """The file's path below `annotations`, without suffix: the same whichever folder the user gave."""
     folder_names = path.absolute().with_suffix("").parts
     if "annotations" in folder_names[:-1]:
@@ -70,7 +72,7 @@ def _name(path: Path, top: Path) -> str:
     return path.relative_to(top).with_suffix("").as_posix()
 
 
-def _split(name: str) -> str:
+def _split_of(name: str) -> str:
     return name.rpartition("/")[0]
 
 
@@ -89,7 +91,7 @@ def _below_root(ref: str, root: Path) -> str:
     )
 
 
-def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
+def _with_relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
     row = dict(raw)
     for field in cells.IMAGES:
         value = row.get(field)
@@ -100,7 +102,7 @@ def _relative_images(raw: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return row
 
 
-def _tagged(explanation: str, answer: tuple[str, ...]) -> str:
+def _with_tags(explanation: str, answer: tuple[str, ...]) -> str:
     """The explanation with both tags. Text without tags is the reasoning; a missing answer is the row's."""
     if not explanation.strip():
         return ""
@@ -145,7 +147,7 @@ def read_file(
     for number, (location, raw) in enumerate(forms.raw_rows(path), 1):
         if limit is not None and number > limit:
             break
-        row = _relative_images(raw, root) if isinstance(raw, Mapping) else raw
+        row = _with_relative_images(raw, root) if isinstance(raw, Mapping) else raw
         if empty_answer != "refuse" and isinstance(row, Mapping) and has_empty_answer(row):
             if empty_answer == "skip":
                 if left_out is not None:
@@ -159,10 +161,10 @@ def read_file(
         yield dataclasses.replace(
             example,
             id=f"{name}/{example.id}{suffix}",
-            explanation=_tagged(example.explanation, example.answer),
+            explanation=_with_tags(example.explanation, example.answer),
             subject_id=example.subject_id or _id_from_paths(example.images, _PATIENT),
             study_id=example.study_id or _id_from_paths(example.images, _STUDY),
-            split=example.split or _split(name),
+            split=example.split or _split_of(name),
         )
     for sentence in repairs.sentences():
         logger.warning(sentence)

@@ -34,12 +34,12 @@ _ASK_GENDER = ("Is the patient male or female?", "Is this the chest of a male or
 _SAY_GENDER = ("The patient is {}.", "This is the chest of a {} patient.")
 
 
-def _capital(text: str) -> str:
+def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def _say(rng: random.Random, frames: Sequence[str], phrase: str) -> str:
-    return _capital(rng.choice(frames).format(phrase))
+    return _capitalized(rng.choice(frames).format(phrase))
 
 
 def describe(rng: random.Random, findings: Sequence[str], *, also: bool = False) -> list[str]:

@@ -104,12 +104,12 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
             or a line with too few values, or names a film twice. The message names the line.
     """
     path = find_table(src)
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = header
-        names = _names(header, path)
-        films = [_film(row, names, f"{path}, line {reader.line_num}") for row in reader]
+        names = _column_names(header, path)
+        films = [_film_of_row(row, names, f"{path}, line {reader.line_num}") for row in reader]
     except csv.Error as error:
         location = f"{path}, line {reader.reader.line_num}"
         raise InputError(f"{location} is not CSV ({error}): repair its quotes") from None
@@ -120,12 +120,12 @@ def read_table(src: Path, *, seed: int = 0) -> Table:
         raise InputError(f"{path} names a film twice ({shown(commonest_image)}): keep one line a film")
     published = names is PUBLISHED
     if published:
-        films = _split(films, _test_list(path.parent), seed)
+        films = _with_drawn_split(films, _read_test_list(path.parent), seed)
     _refuse_leaks(films, path)
     return Table(path, films, published)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     """A file's text.
 
     Raises:
@@ -139,7 +139,7 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
 
 
-def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
+def _column_names(header: Sequence[str], path: Path) -> Mapping[str, str]:
     """The table's columns by our names.
 
     Raises:
@@ -156,7 +156,7 @@ def _names(header: Sequence[str], path: Path) -> Mapping[str, str]:
     return names
 
 
-def _film(row: Mapping[str, str | None], names: Mapping[str, str], location: str) -> Film:
+def _film_of_row(row: Mapping[str, str | None], names: Mapping[str, str], location: str) -> Film:
     extra_cells: Any = row.get(None, ())  # type: ignore[call-overload]
     if any(cell.strip() for cell in extra_cells):
         raise InputError(f"{location} has more cells than the first line has columns: correct the line")
@@ -182,13 +182,13 @@ def _film(row: Mapping[str, str | None], names: Mapping[str, str], location: str
     return Film(values["image"], values.get("split", ""), patient, values["gender"], values["view"], findings)
 
 
-def _test_list(folder: Path) -> frozenset[str]:
+def _read_test_list(folder: Path) -> frozenset[str]:
     """The films of the published test split; none if there is no list."""
     path = folder / TEST_LIST
-    return frozenset(_text(path).split()) if path.is_file() else frozenset()
+    return frozenset(_read_text(path).split()) if path.is_file() else frozenset()
 
 
-def _split(films: Sequence[Film], test: frozenset[str], seed: int) -> list[Film]:
+def _with_drawn_split(films: Sequence[Film], test: frozenset[str], seed: int) -> list[Film]:
     """The films with the published test split, and a drawn share of the other patients for validation."""
     patients = sorted({film.patient for film in films if film.image not in test})
     random.Random(seed).shuffle(patients)

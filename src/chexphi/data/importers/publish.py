@@ -53,7 +53,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(shown_name, names[:MAX_LISTED])) + ", …" * (len(names) > MAX_LISTED)
 
 
-def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
+def first_of_each_split(examples: Sequence[Example], limit: int | None) -> list[Example]:
     """The first `limit` examples of each split.
 
     Raises:
@@ -186,11 +186,11 @@ def majorities(
     """
     answers: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for example in examples if train is None else train:
-        answers[example.question_type][_key(example)] += 1
+        answers[example.question_type][_answer_key(example)] += 1
     majority = {name: min(counts, key=lambda key: (-counts[key], key)) for name, counts in answers.items()}
     groups: dict[str, list[bool]] = defaultdict(list)
     for example in examples:
-        groups[example.question_type].append(_key(example) == majority.get(example.question_type))
+        groups[example.question_type].append(_answer_key(example) == majority.get(example.question_type))
     right = [hit for hits in groups.values() for hit in hits]
     figures: dict[str, dict[str, Any]] = {
         "all": {"rows": len(right), "accuracy": sum(right) / max(1, len(right))}
@@ -206,5 +206,5 @@ def shown_name(text: str) -> str:
     return text if len(text) <= MAX_NAME else f"a text of {len(text)} characters"
 
 
-def _key(example: Example) -> tuple[str, ...]:
+def _answer_key(example: Example) -> tuple[str, ...]:
     return tuple(sorted(answer.casefold() for answer in example.answer))

@@ -94,16 +94,16 @@ def statement(question: str, answer: str) -> str:
     if location:
         anatomy = re.sub(r"^(?:in |at |on )?(?:the )?", "", answer, flags=re.IGNORECASE)
         link = "" if _ADJECTIVE.fullmatch(anatomy) else "in the "
-        return _sentence(f"{location['what']} {location['verb'].lower()} {link}{_lower(anatomy)}")
-    return _sentence(f"the answer is {_lower(answer)}")
+        return _sentence(f"{location['what']} {location['verb'].lower()} {link}{_lower_first(anatomy)}")
+    return _sentence(f"the answer is {_lower_first(answer)}")
 
 
-def _lower(text: str) -> str:
+def _lower_first(text: str) -> str:
     """The text as written within a sentence; abbreviations keep their capitals."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def _semantic(answer_type: str, answer: str) -> str:
+def _semantic_type(answer_type: str, answer: str) -> str:
     if answer_type == "open":
         return "query"
     return "verify" if answer.lower() in ("yes", "no") else "choose"
@@ -122,7 +122,7 @@ def to_example(row: Mapping[str, Any], subject: str, split: str) -> Example:
         answer=(answer,),
         explanation=prompts.render(statement(question, answer), answer),
         kind="basic",
-        semantic_type=_semantic(answer_type, answer),
+        semantic_type=_semantic_type(answer_type, answer),
         question_type=QUESTION_TYPES.get(code, code.lower()),
         answer_type=answer_type,
         subject_id=subject,
@@ -172,7 +172,7 @@ def convert(
         examples_with_films = publish.without_missing_films(examples, source.image_root)
         left_out["the film is missing"] = len(examples) - len(examples_with_films)
         examples = examples_with_films
-    files = publish.by_split(out, publish.limited(examples, limit), split=split)
+    files = publish.by_split(out, publish.first_of_each_split(examples, limit), split=split)
     summary = publish.publish(files, source.image_root)
     written_examples = [example for examples_of_file in files.values() for example in examples_of_file]
     left_out["beyond --limit, or of another split"] = len(examples) - len(written_examples)

@@ -48,7 +48,7 @@ class Source:
     """Rows that are not in `rows`, by reason."""
 
 
-def _find(src: Path) -> Path:
+def _find_file(src: Path) -> Path:
     candidates = [path for name in FILES for path in sorted(src.glob(name))] if src.is_dir() else [src]
     if candidates and candidates[0].is_file() and candidates[0].suffix.lower() == ".json":
         return candidates[0]
@@ -59,7 +59,7 @@ def _find(src: Path) -> Path:
     )
 
 
-def _parsed(file: Path) -> list[Any]:
+def _read_rows(file: Path) -> list[Any]:
     rows = read_json(file, advice="download it again", nan=True)  # NaN: an empty cell
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{file} is empty: it must hold an array of rows")
@@ -77,12 +77,12 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
     Raises:
         InputError: If the file is missing, broken or empty, or a row about the chest lacks a field.
     """
-    file = _find(src)
+    file = _find_file(src)
     default_root = next(
         (file.parent / name for name in FOLDERS if (file.parent / name).is_dir()), file.parent
     )
     root = default_root if image_root is None else image_root_of(file, image_root)
-    rows, left_out = _parsed(file), Counter[str]()
+    rows, left_out = _read_rows(file), Counter[str]()
     chest_rows = []
     for number, row in enumerate(rows, 1):
         organ = _organ(row, f"{file}, row {number}")
@@ -91,7 +91,7 @@ def read_source(src: Path, *, image_root: Path | None = None, empty_answer: str 
         elif empty_answer == "skip" and isinstance(row, dict) and has_empty_answer(row):
             left_out["the answer is empty"] += 1
         else:
-            chest_rows.append(_row(row, f"{file}, row {number}", empty_answer))
+            chest_rows.append(_checked_row(row, f"{file}, row {number}", empty_answer))
     if len({row["qid"] for row in chest_rows}) < len(chest_rows):
         raise InputError(f"{file} holds a qid twice: keep one row a question")
     return Source(chest_rows, root, len(rows), dict(left_out))
@@ -105,7 +105,7 @@ def _organ(row: Any, location: str) -> str:
     return organ.strip() if isinstance(organ, str) and organ.strip() else ORGAN
 
 
-def _row(row: Any, location: str, empty_answer: str) -> dict[str, Any]:
+def _checked_row(row: Any, location: str, empty_answer: str) -> dict[str, Any]:
     """The row with its required fields as texts without blanks around them.
 
     Raises:
@@ -152,7 +152,7 @@ def splits_of(
     """The split of each patient, and whether it was drawn because the file's own splits share a patient."""
     splits_of_subject: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        splits_of_subject[subjects[row["image_name"]]].add(_own_split(row))
+        splits_of_subject[subjects[row["image_name"]]].add(_split_of_row(row))
     if all(len(splits) == 1 for splits in splits_of_subject.values()):
         return {subject: next(iter(splits)) for subject, splits in splits_of_subject.items()}, False
     order = sorted(splits_of_subject)
@@ -163,7 +163,7 @@ def splits_of(
     }, True
 
 
-def _own_split(row: Mapping[str, Any]) -> str:
+def _split_of_row(row: Mapping[str, Any]) -> str:
     """The row's `split`; the published file marks its test questions by `test_…` in `phrase_type`."""
     if cells.is_missing("split", row.get("split")):
         return "test" if str(row.get("phrase_type", "")).startswith("test") else "train"

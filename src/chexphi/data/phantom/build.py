@@ -125,16 +125,16 @@ def build(
     Raises:
         InputError: If `out` holds files already or cannot be written, or a number is out of range.
     """
-    _check(out, size, counts, workers, overwrite=overwrite)
+    _check_arguments(out, size, counts, workers, overwrite=overwrite)
     files: dict[str, list[dict[str, Any]]] = {}
     films: dict[str, Film] = {}
     for subset in _SUBSETS:
         for patient, qa, number in _examples(subset, getattr(counts, subset.name), seed):
             row = _row(subset, patient, qa, number)
-            files.setdefault(_file(subset, row), []).append(row)
+            files.setdefault(_file_name(subset, row), []).append(row)
             films |= _films(patient, qa)
     if "pool/train.json" in files:
-        files |= _uniform(files["pool/train.json"], seed)
+        files |= _uniform_samples(files["pool/train.json"], seed)
     settings = {"size": size, "seed": seed, "counts": dataclasses.asdict(counts)}
     with atomic.whole_folder(out) as folder:
         disk.draw_films(films, folder / "images", size, workers=workers, progress=progress)
@@ -145,7 +145,7 @@ def build(
     return {name: len(rows) for name, rows in files.items()}
 
 
-def _check(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool) -> None:
+def _check_arguments(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool) -> None:
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"film size {size} is out of range: use {MIN_SIZE} to {MAX_SIZE} pixels")
     ranges.check(dataclasses.asdict(counts), dict.fromkeys(dataclasses.asdict(counts), EXAMPLES), "phantom")
@@ -157,13 +157,13 @@ def _check(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool
     atomic.check_place(out.absolute().parent)
 
 
-def _file(subset: _Subset, row: dict[str, Any]) -> str:
+def _file_name(subset: _Subset, row: dict[str, Any]) -> str:
     if subset.name == "test":
         return f"eval/test_{row['kind']}_vqa.json"
     return "valid/valid.json" if subset.name == "valid" else f"{subset.name}/train.json"
 
 
-def _uniform(pool: Sequence[dict[str, Any]], seed: int) -> dict[str, list[dict[str, Any]]]:
+def _uniform_samples(pool: Sequence[dict[str, Any]], seed: int) -> dict[str, list[dict[str, Any]]]:
     """Samples of the pool, each containing the smaller ones; the whole pool if it is smaller than all."""
     order = random.Random(f"{seed}/uniform").sample(list(pool), len(pool))
     sizes = [n for n in UNIFORM if n <= len(pool)] or [len(pool)]

@@ -38,15 +38,15 @@ def draw_films(
                 initargs=(signal.SIGINT, signal.SIG_IGN),
             )
             stack.callback(pool.shutdown, cancel_futures=True)
-            results = pool.map(_draw, tasks, chunksize=64)
+            results = pool.map(_draw_film, tasks, chunksize=64)
         else:
-            results = map(_draw, tasks)
+            results = map(_draw_film, tasks)
         for film_count, _ in enumerate(results, 1):
             if progress:
                 progress(film_count, len(tasks))
 
 
-def _draw(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
+def _draw_film(task: tuple[Path, Scene, tuple[str, str] | None, int]) -> None:
     path, scene, box, size = task
     boxes = [zone_box(*box, scene.build)] if box else []
     render(scene, size, boxes=boxes).save(path, "PNG", compress_level=1)

@@ -45,9 +45,9 @@ def render(scene: Scene, size: int, *, boxes: Sequence[Box] = ()) -> Image.Image
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"film size {size} is out of range: use {MIN_SIZE} to {MAX_SIZE} pixels")
     scale = 2 if size < 192 else 1
-    film = _film(scene, Frame.of(scene.build, size, scale=scale))
+    film = _grey_values(scene, Frame.of(scene.build, size, scale=scale))
     film = film.reshape(size, scale, size, scale).mean(axis=(1, 3))
-    image = Image.fromarray(_develop(film, scene))
+    image = Image.fromarray(_expose(film, scene))
     _draw_marker(image, scene.build)
     pen = ImageDraw.Draw(image)
     for x0, y0, x1, y1 in boxes:
@@ -89,13 +89,13 @@ def contact_sheet(path: Path, *, size: int = 128, seed: int = 0, n: int = 24) ->
     sheet.save(path, "PNG")
 
 
-def _film(scene: Scene, frame: Frame) -> Plane:
+def _grey_values(scene: Scene, frame: Frame) -> Plane:
     """(size, size) grey values before exposure and noise: the chest, then the findings on it."""
     chest = anatomy.chest(frame)
     core = np.maximum(anatomy.heart(frame, heart_ratio(scene)), anatomy.mediastinum(frame))
     air = chest * (1 - core)
     film = _chest(frame, air, core)
-    markings = 0.11 * _blurred(anatomy.vessels(frame), 0.004) * air
+    markings = 0.11 * _blur(anatomy.vessels(frame), 0.004) * air
     for finding in scene.findings:
         if finding.name == "pneumothorax":
             film, markings = _pneumothorax(film, markings, frame, finding, air)
@@ -136,7 +136,7 @@ def _solid(frame: Frame) -> Plane:
     return 0.24 + (SOLID_GREY - 0.24 + 0.06 * frame.build.fat) * thick
 
 
-def _spot(finding: Finding, build: Build) -> Point:
+def _location_in_zone(finding: Finding, build: Build) -> Point:
     """The point in its zone where a finding lies: the same on all films of a patient."""
     rng = random.Random(f"{build.seed}/{'/'.join(finding.key)}")
     index = ("upper", "mid", "lower").index(finding.zone)
@@ -149,7 +149,7 @@ def _spot(finding: Finding, build: Build) -> Point:
 
 def _opacity(film: Plane, frame: Frame, finding: Finding, lung: Plane) -> Plane:
     """(size, size) the film with a soft cloud."""
-    at = _spot(finding, frame.build)
+    at = _location_in_zone(finding, frame.build)
     radius = 0.055 + 0.03 * finding.severity
     rng = np.random.default_rng(frame.build.seed)
     grain = Image.fromarray(rng.random((14, 14), dtype=np.float32))
@@ -160,7 +160,7 @@ def _opacity(film: Plane, frame: Frame, finding: Finding, lung: Plane) -> Plane:
 
 def _nodule(film: Plane, frame: Frame, finding: Finding) -> Plane:
     """(size, size) the film with a small round density with a clear border."""
-    x, y = _spot(finding, frame.build)
+    x, y = _location_in_zone(finding, frame.build)
     radius = 0.026 + 0.014 * finding.severity
     disc = edge(radius - np.hypot(frame.x - x, frame.y - y), 0.012)
     return film + (0.86 - film) * 0.9 * disc
@@ -193,13 +193,13 @@ def _pneumothorax(
     return film * (1 - 0.55 * gap) + 0.30 * line, markings * (1 - gap)
 
 
-def _blurred(plane: Plane, radius: float) -> Plane:
+def _blur(plane: Plane, radius: float) -> Plane:
     """(size, size) the plane blurred by a box of `radius`, in fractions of the image."""
     image = Image.fromarray((plane * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(radius * len(plane)))
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def _develop(film: Plane, scene: Scene) -> np.ndarray:
+def _expose(film: Plane, scene: Scene) -> np.ndarray:
     """(size, size) 8-bit grey levels of the film after exposure and noise."""
     rng = np.random.default_rng(scene.seed)
     film = np.clip(film, 0, 1) ** (1 - 0.15 * scene.build.exposure)

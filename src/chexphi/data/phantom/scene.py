@@ -170,7 +170,7 @@ def sample_build(rng: random.Random) -> Build:
 def sample_scene(rng: random.Random, build: Build) -> Scene:
     """Draw a first film: each finding with its prior probability, 0 to 4 of them."""
     while True:
-        findings = _add(rng, (), scale=1.0)
+        findings = _add_findings(rng, (), scale=1.0)
         if len(findings) <= MAX_FINDINGS:
             return Scene(findings, build, rng.getrandbits(31))
 
@@ -180,12 +180,12 @@ def evolve(rng: random.Random, scene: Scene) -> Scene:
     while True:
         persisting = tuple(_aged(rng, finding) for finding in scene.findings if rng.random() < PERSISTENCE)
         resolved_keys = {finding.key for finding in scene.findings} - {finding.key for finding in persisting}
-        findings = _add(rng, persisting, scale=1 - PERSISTENCE, excluded=resolved_keys)
+        findings = _add_findings(rng, persisting, scale=1 - PERSISTENCE, excluded=resolved_keys)
         if len(findings) <= MAX_FINDINGS:
             return Scene(findings, _repositioned(rng, scene.build), rng.getrandbits(31))
 
 
-def _add(
+def _add_findings(
     rng: random.Random,
     previous: tuple[Finding, ...],
     *,
@@ -201,7 +201,9 @@ def _add(
         chance = prior * scale
         while rng.random() < chance:
             free_locations = [
-                p for p in LOCATIONS[name] if (name, *p) not in occupied_keys and _free(name, *p, findings)
+                p
+                for p in LOCATIONS[name]
+                if (name, *p) not in occupied_keys and _has_room(name, *p, findings)
             ]
             if not free_locations:
                 break
@@ -211,15 +213,15 @@ def _add(
     return tuple(findings)
 
 
-def _free(name: str, side: str, zone: str, findings: list[Finding]) -> bool:
+def _has_room(name: str, side: str, zone: str, findings: list[Finding]) -> bool:
     """Whether a finding can be added: single findings stay single, and none in the lungs hides another."""
     if sum(finding.name == name for finding in findings) >= (2 if name in SECOND_PRIOR else 1):
         return False
-    area = _area(name, side, zone)
-    return area is None or area not in [_area(*finding.key) for finding in findings]
+    area = _lung_area(name, side, zone)
+    return area is None or area not in [_lung_area(*finding.key) for finding in findings]
 
 
-def _area(name: str, side: str, zone: str) -> tuple[str, str] | None:
+def _lung_area(name: str, side: str, zone: str) -> tuple[str, str] | None:
     """The side and zone of the lungs that a finding fills; `None` for devices and the heart."""
     if name in DEVICES or name == "cardiomegaly":
         return None

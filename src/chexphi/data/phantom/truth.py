@@ -45,11 +45,11 @@ def scene_match(predicted: Graph, scenes: Sequence[Scene]) -> Counts:
     for name in FINDINGS:
         drawn_findings = [finding for finding in current.findings if finding.name == name]
         claimed, denied = _claim(predicted, name, present=True), _claim(predicted, name, present=False)
-        right = 0 if claimed is None else sum(_fits(finding, claimed) for finding in drawn_findings)
+        right = 0 if claimed is None else sum(_is_at(finding, claimed) for finding in drawn_findings)
         tp, fn = tp + right, fn + len(drawn_findings) - right
         if claimed is not None and not right:
             fp += 1
-        wrongly = denied is not None and any(_fits(finding, denied) for finding in drawn_findings)
+        wrongly = denied is not None and any(_is_at(finding, denied) for finding in drawn_findings)
         if wrongly and not (right and denied):
             fp += 1
     return Counts(tp, fp, fn)
@@ -76,7 +76,7 @@ def _locations(concept: str) -> list[Location]:
     return [(side, zone) for side in sides for zone in zones if side or zone]
 
 
-def _fits(finding: Finding, locations: frozenset[Location]) -> bool:
+def _is_at(finding: Finding, locations: frozenset[Location]) -> bool:
     """Whether the finding is at one of the locations; without any named location it is."""
     zone = finding.zone or _IMPLIED_ZONE.get(finding.name, "")
     sides, zones = ("", finding.side), ("", zone)
