@@ -35,7 +35,7 @@ def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
     for arm, source in {"sft_continued": "sft/train.json", "sft_references": "hard_uniform/12.json"}.items():
         settings = yaml.safe_load((seed / f"{arm}.yaml").read_text())
         assert settings["data"].endswith(source)
-        assert settings["max_steps"] == study.same_time(seed)
+        assert settings["max_steps"] == study.sft_steps_in_time_of_grpo(seed)
         assert settings["model"] == str(seed / "sft" / "model")
     assert "not a medical device" in (seed / "report.html").read_text().lower()
 
@@ -45,7 +45,7 @@ def test_controls_take_as_long_as_grpo(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         rows = [{"step": 1, "loss": 0.5}, {"step": step, "train_runtime": 1.0, "cpu_seconds": seconds}]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert study.same_time(tmp_path) == 1250  # 250 s of steps that take 0.2 s
+    assert study.sft_steps_in_time_of_grpo(tmp_path) == 1250  # 250 s of steps that take 0.2 s
 
 
 @pytest.mark.parametrize("seeds", [[], [0, 0]])

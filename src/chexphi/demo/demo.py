@@ -160,10 +160,10 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
             ]
         )
         runner.run_all([test_stage(arm, run / "model") for arm, run in zip(ARMS, trained, strict=True)])
-    return finish(out, runner)
+    return write_results(out, runner)
 
 
-def finish(out: Path, runner: Runner) -> dict[str, Any]:
+def write_results(out: Path, runner: Runner) -> dict[str, Any]:
     """Print the table, write `results.json` and `report.html`."""
     folders = {arm: out / evaluation_of(arm) for arm in (START, *ARMS)}
     summaries = {arm: read_object(folder / "summary.json") for arm, folder in folders.items()}

@@ -96,7 +96,7 @@ def evaluations(
     ]
 
 
-def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
+def run_seed(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     """Run every stage of one seed; all seeds share the worker slots of `runner`."""
     name, annotations = root.name, root / "data" / "annotations"
     pool = annotations / "pool" / "train.json"
@@ -121,7 +121,7 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
         ]
     )
     sources = dict(zip(CONTROLS, (annotations / "sft" / "train.json", mined), strict=True))
-    steps = same_time(root)
+    steps = sft_steps_in_time_of_grpo(root)
     runner.run_all(
         [
             sft_stage(f"{name}/{arm}", policy, source, steps=steps, rate=1e-3, seed=seed)
@@ -132,25 +132,25 @@ def loop(runner: Runner, root: Path, settings: Settings, *, seed: int) -> None:
     runner.run_all(evaluations(root, "eval", models, settings, seed=seed))
 
 
-def same_time(root: Path) -> int:
+def sft_steps_in_time_of_grpo(root: Path) -> int:
     """SFT steps that take as many CPU seconds, with one thread, as GRPO with both rewards took."""
-    grpo, sft = runtime(root / GRAPH_ARM), runtime(root / START)
+    grpo, sft = training_figures(root / GRAPH_ARM), training_figures(root / START)
     return max(1, round(grpo["cpu_seconds"] / sft["cpu_seconds"] * sft["step"]))
 
 
-def runtime(run: Path) -> dict[str, float]:
+def training_figures(run: Path) -> dict[str, float]:
     """The trainer's line with steps and seconds at the end of training."""
     return next(row for row in jsonl.read(run / "metrics.jsonl", nan=True) if "train_runtime" in row)
 
 
-def figures(root: Path, *, seed: int) -> dict[str, Any]:
+def figures_of_seed(root: Path, *, seed: int) -> dict[str, Any]:
     """The arms of one seed, their paired differences, and whether SFT was on its plateau."""
     arms = {arm: read_object(root / evaluation_of(arm) / "summary.json") for arm in (START, *STUDY_ARMS)}
     pairs = {
         f"{b} - {a}": compare(root / evaluation_of(a), root / evaluation_of(b), seed=seed) for a, b in PAIRS
     }
     plateau = compare(root / f"valid_{EARLY}", root / f"valid_{START}", seed=seed)
-    seconds = {arm: runtime(root / arm)["train_runtime"] for arm in ("sight", START, *STUDY_ARMS)}
+    seconds = {arm: training_figures(root / arm)["train_runtime"] for arm in ("sight", START, *STUDY_ARMS)}
     return {"arms": arms, "pairs": pairs, "plateau": plateau, "seconds": seconds}
 
 
@@ -170,10 +170,10 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
         loops = []
         for seed, folder in folders.items():  # a seed trains while the films of the next one are drawn
             demo.prepare(runner, folder, settings, seed=seed, workers=recipe.workers)
-            loops.append(pool.submit(loop, runner, folder, settings, seed=seed))
+            loops.append(pool.submit(run_seed, runner, folder, settings, seed=seed))
         for future in as_completed(loops):
             future.result()
-    seeds = {str(seed): figures(folder, seed=seed) for seed, folder in folders.items()}
+    seeds = {str(seed): figures_of_seed(folder, seed=seed) for seed, folder in folders.items()}
     for folder, seed_figures in zip(folders.values(), seeds.values(), strict=True):
         terminal.console().rule(folder.name)
         terminal.console().print(

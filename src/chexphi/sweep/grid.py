@@ -132,10 +132,10 @@ def label_of(values: Mapping[str, Any]) -> str:
     return " ".join(map(as_text, values.values()))
 
 
-def fill(path: str, values: Mapping[str, Any]) -> str:
+def fill_placeholders(path: str, values: Mapping[str, Any]) -> str:
     """A path with its `{names}` replaced by values.
 
-    >>> fill("data/{policy}/{size}.json", {"policy": "uniform", "size": 1000})
+    >>> fill_placeholders("data/{policy}/{size}.json", {"policy": "uniform", "size": 1000})
     'data/uniform/1000.json'
     """
     for key in PLACEHOLDER.findall(path):
@@ -143,10 +143,10 @@ def fill(path: str, values: Mapping[str, Any]) -> str:
     return path
 
 
-def flags(settings: Mapping[str, Any]) -> list[str]:
+def to_flags(settings: Mapping[str, Any]) -> list[str]:
     """Settings as arguments of a command line.
 
-    >>> flags({"beta": 0.5, "rewards": ["a", "b"], "dynamic_sample": True})
+    >>> to_flags({"beta": 0.5, "rewards": ["a", "b"], "dynamic_sample": True})
     ['--beta', '0.5', '--rewards', 'a', 'b', '--dynamic_sample', 'true']
     """
     words: list[str] = []
@@ -189,10 +189,10 @@ def trials(
             raise InputError(
                 f"sweep: the folder of a run would be {name}, {problem}: sweep over other values"
             )
-        path = {"data": fill(data, values)} if data else {}
+        path = {"data": fill_placeholders(data, values)} if data else {}
         own_settings = {key: value for key, value in values.items() if key in setting_names}
         words = [word for file in configs for word in ("--config", file)]
         trials_by_name[name] = Trial(
-            name, values, (*words, *flags({**common_settings, **path, **own_settings}))
+            name, values, (*words, *to_flags({**common_settings, **path, **own_settings}))
         )
     return list(trials_by_name.values())
