@@ -158,9 +158,8 @@ def evaluate(extractor: Extractor, rows: Sequence[AnnotatedSentence]) -> Scores:
 
 def _add_sentence(scores: Scores, row: AnnotatedSentence, parse: Parse) -> Scores:
     span_of_index = [span_of_mention(row.tokens, mention) for mention in parse.mentions]
-    unclaimed_spans = (
-        span_of_mention(row.tokens, mention) for mention in parse.unclaimed
-    )  # labels are of words, not of claims
+    # words have a label, whether they are claimed or not
+    unclaimed_spans = (span_of_mention(row.tokens, mention) for mention in parse.unclaimed)
     spans = {span for span in (*span_of_index, *unclaimed_spans) if span}
     relations = {
         (head, kind, tail)

@@ -73,26 +73,12 @@ def on_ray(
         ModuleNotFoundError: If Ray is not installed (extra `ray`).
     """
     import ray
-    import ray.data
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unless asked
     started_ray = not ray.is_initialized()
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        resources = ray.cluster_resources()
-        unit = "GPU" if resources.get("GPU") and extractor != "lexicon" else "CPU"
-        context = ray.data.DataContext.get_current()
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        graphs = ray.data.from_items([{"row": json.dumps(row)} for row in rows]).map_batches(
-            _Actor,
-            fn_constructor_args=(_absolute(extractor), options),
-            batch_size=CHUNK,
-            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(resources[unit]))),
-            num_gpus=int(unit == "GPU"),
-        )
-        for batch in graphs.iter_batches(batch_size=CHUNK):
+        for batch in _ray_batches(rows, extractor, options, workers):
             lines = [json.loads(line) for line in batch["line"]]
             if refused := [line["refused"] for line in lines if "refused" in line]:
                 raise InputError(refused[0])
@@ -100,6 +86,29 @@ def on_ray(
     finally:
         if started_ray:
             ray.shutdown()
+
+
+def _ray_batches(
+    rows: Sequence[Row], extractor: str, options: Options, workers: int | None
+) -> Iterator[dict[str, Any]]:
+    """Batches with a column `line`, in the order of the rows."""
+    import ray
+    import ray.data
+
+    resources = ray.cluster_resources()
+    unit = "GPU" if resources.get("GPU") and extractor != "lexicon" else "CPU"
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    graphs = ray.data.from_items([{"row": json.dumps(row)} for row in rows]).map_batches(
+        _Actor,
+        fn_constructor_args=(_absolute(extractor), options),
+        batch_size=CHUNK,
+        compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(resources[unit]))),
+        num_gpus=int(unit == "GPU"),
+    )
+    yield from graphs.iter_batches(batch_size=CHUNK)
 
 
 def _absolute(extractor: str) -> str:

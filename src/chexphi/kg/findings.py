@@ -77,20 +77,17 @@ def _mentions_of_findings(parse: Parse) -> Iterator[tuple[str, Mention]]:
     linked, modified = _links(parse)
     for index, mention in enumerate(parse.mentions):
         if mention.label.startswith("disorder"):
-            linked_text = " ".join(
-                parse.mentions[position].text for position in sorted(linked[index] - {index})
-            )
+            linked_mentions = (parse.mentions[position] for position in sorted(linked[index] - {index}))
+            linked_text = " ".join(linked_mention.text for linked_mention in linked_mentions)
             for name, words in _WORDS.items():
-                if re.search(words, mention.text) and not re.search(
-                    _EXCLUDING_WORDS.get(name, r"(?!)"), linked_text
-                ):
+                excluded = re.search(_EXCLUDING_WORDS.get(name, r"(?!)"), linked_text)
+                if re.search(words, mention.text) and not excluded:
                     yield name, mention
     for head, kind, tail in parse.edges:
         rules = {"located_at": _WORDS_WITH_PLACE, "modify": _QUALITIES}.get(kind, {})
-        for name, (words, tail_words) in rules.items():
-            if re.search(words, parse.mentions[head].text) and re.search(
-                tail_words, _end(parse, tail, modified)
-            ):
+        for name, (head_words, tail_words) in rules.items():
+            tail_text = _tail_text(parse, tail, modified)
+            if re.search(head_words, parse.mentions[head].text) and re.search(tail_words, tail_text):
                 yield name, parse.mentions[head]
 
 
@@ -106,7 +103,7 @@ def _links(parse: Parse) -> tuple[Mapping[int, Set[int]], Mapping[int, int]]:
     return linked, modified
 
 
-def _end(parse: Parse, tail: int, modified: Mapping[int, int]) -> str:
+def _tail_text(parse: Parse, tail: int, modified: Mapping[int, int]) -> str:
     """The text of a relation's tail. If that is an attribute (`borderline in size`), the text of its noun."""
     is_quality = parse.mentions[tail].label == "concept"
     return parse.mentions[modified.get(tail, tail) if is_quality else tail].text

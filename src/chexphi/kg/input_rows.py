@@ -115,7 +115,7 @@ def _json(
     ):
         return "JSON", iter([("row 1", content_value)])
     kind = f"object without {_or(text_fields)}" if isinstance(content_value, dict) else "value"
-    raise InputError(f"{name} holds one JSON {kind}: give an array of objects, or an object a line")
+    raise InputError(f"{name} holds one JSON {kind}: give an array of objects, or one object per line")
 
 
 def _is_object(line: bytes) -> bool:

@@ -199,8 +199,8 @@ def _side_counts(parse: Parse, code: Sequence[str]) -> Counts:
     graph_sides = [sides for sides in graph_sides if sides]
     if coded_side is None or not graph_sides:
         return Counts()
-    is_right = coded_side in graph_sides or frozenset().union(*graph_sides) == coded_side
-    return Counts(tp=is_right, fn=not is_right)
+    is_correct = coded_side in graph_sides or frozenset().union(*graph_sides) == coded_side
+    return Counts(tp=is_correct, fn=not is_correct)
 
 
 def _sides(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
@@ -210,9 +210,8 @@ def _sides(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
         if kind == "modify" and tail in edge
         for word in re.split(r"[ -]", parse.mentions[head].text)
     }
-    if words & {"bilateral", "bilaterally", "both"} or any(
-        re.search(r"\bbi(bas|ap)", parse.mentions[index].text) for index in edge
-    ):
+    names_both = any(re.search(r"\bbi(bas|ap)", parse.mentions[index].text) for index in edge)
+    if names_both or words & {"bilateral", "bilaterally", "both"}:
         return _BOTH_SIDES
     return frozenset(words & _BOTH_SIDES)
 
@@ -236,6 +235,6 @@ def _placement_counts(parse: Parse, codes: Sequence[Sequence[str]]) -> Counts:
             name.lower() for code in finding_codes for name in code[1:] if name.lower() in anatomy_patterns
         ]
         if coded_regions:
-            is_right = any(anatomy_patterns[name].search(region_text) for name in coded_regions)
-            counts += Counts(tp=is_right, fp=not is_right)
+            is_correct = any(anatomy_patterns[name].search(region_text) for name in coded_regions)
+            counts += Counts(tp=is_correct, fp=not is_correct)
     return counts

@@ -97,7 +97,7 @@ def _batches(
     """The batches of each network, by its folder."""
     related = [row for row in rows if row.relations is not None]
     if not related:
-        raise InputError("no sentence has relations: add data that has, or drawn sentences with --drawn")
+        raise InputError("no sentence has relations: add data with relations, or sentences with --drawn")
     marks = marker_ids(vocabulary, settings.markers, None)
     return {
         ENTITY: entity_batches(rows, vocabulary, settings.batch_tokens, epoch_rngs(settings)),

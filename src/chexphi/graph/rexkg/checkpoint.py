@@ -106,26 +106,33 @@ def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]
             f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has "
             f"{len(weights)} tensors: take all files from the same model"
         )
-    with reading(folder, "a BERT"), torch.device("meta"):  # its sizes are compared before they take memory
-        expected = {
+    with reading(folder, "a BERT"), torch.device("meta"):  # compare sizes before they take memory
+        expected_shapes = {
             name: tuple(value.shape) for name, value in build(folder, config, weights).state_dict().items()
         }
-    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    _check_shapes(folder, weights, expected_shapes)
+    with reading(folder, "a BERT"):
+        model = build(folder, config, weights)
+        model.load_state_dict(weights)
+    return model.eval()
+
+
+def _check_shapes(
+    folder: Path, weights: Mapping[str, Tensor], expected_shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    missing = sorted(expected_shapes.keys() - weights.keys())
+    unknown = sorted(weights.keys() - expected_shapes.keys())
     if missing or unknown:
         problem, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
         raise InputError(
             f"{folder / WEIGHTS} {problem} {name}: is it a checkpoint of the {folder.name} model?"
         )
-    for name, shape in expected.items():
+    for name, shape in expected_shapes.items():
         if tuple(weights[name].shape) != shape:
             raise InputError(
-                f"{folder / WEIGHTS} has {name} of shape {tuple(weights[name].shape)}, and {shape} follows "
+                f"{folder / WEIGHTS} has {name} of shape {tuple(weights[name].shape)}, but {shape} follows "
                 "from config.json and the other weights: take all files from the same model"
             )
-    with reading(folder, "a BERT"):
-        model = build(folder, config, weights)
-        model.load_state_dict(weights)
-    return model.eval()
 
 
 def _entity(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> EntityModel:
@@ -152,7 +159,7 @@ def _matrix(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int
 def _check_labels(folder: Path, label_count: int, labels: tuple[str, ...]) -> None:
     if label_count != len(labels):
         raise InputError(
-            f"{folder / WEIGHTS} tells {label_count} labels apart, and {len(labels)} are needed "
+            f"{folder / WEIGHTS} has {label_count} labels, and {len(labels)} are needed "
             f"({', '.join(labels)}): take a model trained on this scheme"
         )
 
@@ -199,7 +206,7 @@ def _relation_tokenizer(root: Path) -> Path:
     ]
     if len(tokenizer_folders) > 1:
         names = ", ".join(sorted(path.name for path in tokenizer_folders))
-        raise InputError(f"{root} has several tokenizer folders ({names}): keep the relation model's alone")
+        raise InputError(f"{root} has several tokenizer folders ({names}): keep only the relation model's")
     return tokenizer_folders[0] if tokenizer_folders else root / RELATION
 
 

@@ -41,7 +41,7 @@ Relations = Literal["exact", "approximate", "mixed"]
 Pairs = Literal["all", "scheme"]
 
 MIN_MARGIN = 0.7
-"""In mixed mode, a pair is read again alone if its best label leads the next one by less probability."""
+"""In mixed mode, a pair is read again alone if its best label leads the next one by a smaller margin."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
