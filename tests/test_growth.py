@@ -51,8 +51,8 @@ SLOW_ONCE = (
 """Frame and unit of texts over which a parser once took long, and two more."""
 EVERY = (*SLOW_ONCE, *((frame, unit) for unit in UNITS for frame in FRAMES))
 CACHED = (
-    prompts._parse, text.sentence_spans, extractor._parse, spans._guess, tokens._split_contraction, normalize,
-    _labels, clinical._meanings_of, phrases.phrase, repetitions._statements,
+    prompts._parse, text.sentence_spans, extractor._parse, spans._guess_label, tokens._split_contraction,
+    normalize, _labels, clinical._meanings_of, phrases.phrase, repetitions._statements,
 )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class DiskCache:
     def __init__(self, path: Path, *, limit: int = 1 << 30) -> None:
         self.path, self.limit = path, limit
         self._local = threading.local()
-        with self._usable():
+        with self._explain_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._open().close()
 
@@ -69,13 +69,13 @@ class DiskCache:
             chunk = keys[start : start + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(chunk))
             query = f"SELECT key, value FROM parses WHERE key IN ({marks})"
-            with self._usable():
+            with self._explain_errors():
                 values |= dict(self._connection.execute(query, chunk))
         return values
 
     def put(self, values: Mapping[bytes, str]) -> None:
         """Add all values or none; a key that the file has keeps its value."""
-        with self._usable(), self._connection as connection:
+        with self._explain_errors(), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR IGNORE INTO parses (key, value) VALUES (?, ?)", values.items())
             while self._bytes() > self.limit:  # a tenth at once, so that not every new entry deletes
@@ -85,7 +85,7 @@ class DiskCache:
                 )
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def _explain_errors(self) -> Iterator[None]:
         """Turns the errors of a damaged file, a full disk or missing rights into one sentence."""
         try:
             yield

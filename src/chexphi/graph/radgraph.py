@@ -70,10 +70,10 @@ def f1(predicted: Parse, reference: Parse, level: Level = "partial") -> float:
         level: `simple` compares words and labels of entities. `partial` also compares whether an entity has a
             relation, and `complete` its relations with the words they point to.
     """
-    return Counts.of(_items(predicted, level), _items(reference, level)).f1
+    return Counts.of(_items_in_any_case(predicted, level), _items_in_any_case(reference, level)).f1
 
 
-def _items(parse: Parse, level: Level) -> set[tuple[Any, ...]]:
+def _items_in_any_case(parse: Parse, level: Level) -> set[tuple[Any, ...]]:
     items: set[tuple[Any, ...]] = set()
     for index, mention in enumerate(parse.mentions):
         entity = (mention.text, mention.label, mention.uncertain, mention.denied)

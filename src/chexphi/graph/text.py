@@ -59,8 +59,8 @@ def _split_overlong(text: str, start: int, end: int) -> Iterator[tuple[int, int]
     while (longest_end := _longest_end(text, start, end)) < end:
         split_at = max(text.rfind(" ", start + 1, longest_end), text.rfind("\n", start + 1, longest_end))
         split_at = split_at if split_at > start else longest_end
-        yield _stripped(text, start, split_at)
-        start, _ = _stripped(text, split_at, end)
+        yield _strip_span(text, start, split_at)
+        start, _ = _strip_span(text, split_at, end)
     if start < end:
         yield start, end
 
@@ -94,9 +94,9 @@ def _split_at_ends(text: str) -> Iterator[tuple[int, int]]:
             and layout.goes_on(boundary.start())
         ):
             continue
-        yield _stripped(text, start, boundary.end() if boundary["stop"] else boundary.start())
+        yield _strip_span(text, start, boundary.end() if boundary["stop"] else boundary.start())
         start = boundary.end()
-    yield _stripped(text, start, len(text))
+    yield _strip_span(text, start, len(text))
 
 
 def _is_not_an_end(text: str, boundary: re.Match[str], text_before: str) -> bool:
@@ -123,7 +123,7 @@ def _is_abbreviation(text: str, point: int, text_after_start: int) -> bool:
     return abbreviation in ABBREVIATIONS or dotted
 
 
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def _strip_span(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():

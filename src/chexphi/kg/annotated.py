@@ -74,7 +74,7 @@ def read_annotated(path: Path) -> list[AnnotatedSentence]:
     lines = json_lines(path, advice="give JSON lines with tokens and entities")
     for number, (location, row) in enumerate(lines, 1):
         try:
-            rows += _rows(row, str(number))
+            rows += _sentences_of_row(row, str(number))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             raise InputError(
                 f"{location} is not an annotated sentence: give JSON lines with tokens and entities, or the "
@@ -85,7 +85,7 @@ def read_annotated(path: Path) -> list[AnnotatedSentence]:
     return rows
 
 
-def _rows(row: Mapping[str, Any], number: str) -> Iterator[AnnotatedSentence]:
+def _sentences_of_row(row: Mapping[str, Any], number: str) -> Iterator[AnnotatedSentence]:
     if "sentences" not in row:
         group = str(row.get("patient", row.get("id", number)))
         yield annotate(

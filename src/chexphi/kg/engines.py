@@ -34,9 +34,9 @@ Lines = list[dict[str, Any]]
 
 def in_this_process(rows: Sequence[Row], extractor: str, options: Options) -> Iterator[Lines]:
     """Lines of the rows, extracted in this process."""
-    resident = _resident(extractor, tuple(sorted(options.items())))
+    resident = _open_once(extractor, tuple(sorted(options.items())))
     for chunk in _chunks(rows):
-        yield _lines(resident, chunk, seed=is_original(options.get("compat", "default")))
+        yield _lines_of_rows(resident, chunk, seed=is_original(options.get("compat", "default")))
 
 
 def in_processes(rows: Sequence[Row], extractor: str, options: Options, workers: int) -> Iterator[Lines]:
@@ -103,7 +103,7 @@ def _ray_batches(
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     graphs = ray.data.from_items([{"row": json.dumps(row)} for row in rows]).map_batches(
         _Actor,
-        fn_constructor_args=(_absolute(extractor), options),
+        fn_constructor_args=(_with_absolute_path(extractor), options),
         batch_size=CHUNK,
         compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(resources[unit]))),
         num_gpus=int(unit == "GPU"),
@@ -111,7 +111,7 @@ def _ray_batches(
     yield from graphs.iter_batches(batch_size=CHUNK)
 
 
-def _absolute(extractor: str) -> str:
+def _with_absolute_path(extractor: str) -> str:
     """The extractor with an absolute path, because the processes of a cluster start in another folder."""
     kind, _, folder = extractor.partition(":")
     return f"{kind}:{Path(folder).resolve()}" if kind == "rexkg" else extractor
@@ -136,7 +136,7 @@ def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
 
 
-def _lines(resident: Any, rows: Sequence[Row], *, seed: bool) -> Lines:
+def _lines_of_rows(resident: Any, rows: Sequence[Row], *, seed: bool) -> Lines:
     texts = [text for _, text in rows]
     if seed:
         graphs = resident.extract_seed(texts)
@@ -145,6 +145,6 @@ def _lines(resident: Any, rows: Sequence[Row], *, seed: bool) -> Lines:
 
 
 @cache
-def _resident(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
+def _open_once(extractor: str, options: tuple[tuple[str, Any], ...]) -> Any:
     """The extractor of this process, opened once."""
     return open_extractor(extractor, **dict(options))

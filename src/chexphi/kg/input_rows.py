@@ -80,41 +80,41 @@ def rows_of(
         InputError: If JSON is broken or has no rows, or a table has none of the columns.
     """
     if content.startswith(_PARQUET) or ending == ".parquet":
-        return "Parquet", _parquet(name, content)
+        return "Parquet", _parquet_rows(name, content)
     if content.lstrip()[:1] in (b"{", b"[") or ending == ".json":
-        json_rows = _json(name, content, ending, text_fields)
+        json_rows = _json_rows(name, content, ending, text_fields)
         if json_rows is not None:
             return json_rows
     if ending in _LINES:
-        return "JSON lines", _lines(content)
+        return "JSON lines", _json_lines(content)
     delimiter = _delimiter(content, ending, text_fields)
     if delimiter is None:
         return None
-    return "table", _table(name, _decoded(name, content), delimiter, text_fields)
+    return "table", _table_rows(name, _decode(name, content), delimiter, text_fields)
 
 
-def _json(
+def _json_rows(
     name: str, content: bytes, ending: str, text_fields: Sequence[str]
 ) -> tuple[str, Iterator[SourceRow]] | None:
     if ending in _LINES and content.lstrip().startswith(b"{"):
-        return "JSON lines", _lines(content)
+        return "JSON lines", _json_lines(content)
     text = ", or name it .txt if it is a text" if ending == ".json" else ""
     try:
         content_value = parse_json(content, name, advice=f"repair it{text}", nan=True)
     except InputError:
         if ending in _LINES or _is_object(content.lstrip().partition(b"\n")[0]):
-            return "JSON lines", _lines(content)
+            return "JSON lines", _json_lines(content)
         if ending != ".json" and not _JSON_START.match(content.lstrip()[:80].decode("latin-1")):
             return None
-        _decoded(name, content)
+        _decode(name, content)
         raise
     if isinstance(content_value, list):
-        return "JSON", ((f"row {at}", _item(item)) for at, item in enumerate(content_value, 1))
+        return "JSON", ((f"row {at}", _json_item(item)) for at, item in enumerate(content_value, 1))
     if isinstance(content_value, dict) and any(
         str(key).strip().lower() in text_fields for key in content_value
     ):
         return "JSON", iter([("row 1", content_value)])
-    kind = f"object without {_or(text_fields)}" if isinstance(content_value, dict) else "value"
+    kind = f"object without {_joined_by_or(text_fields)}" if isinstance(content_value, dict) else "value"
     raise InputError(f"{name} holds one JSON {kind}: give an array of objects, or one object per line")
 
 
@@ -125,19 +125,19 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _item(item: Any) -> dict[str, Any] | str:
+def _json_item(item: Any) -> dict[str, Any] | str:
     if isinstance(item, str):
         return {"text": item}
     return item if isinstance(item, dict) else "not a JSON object; repair the row"
 
 
-def _lines(content: bytes) -> Iterator[SourceRow]:
+def _json_lines(content: bytes) -> Iterator[SourceRow]:
     for number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
-            yield f"line {number}", _line(line)
+            yield f"line {number}", _json_line(line)
 
 
-def _line(line: bytes) -> dict[str, Any] | str:
+def _json_line(line: bytes) -> dict[str, Any] | str:
     try:
         line.decode()
         row = parse_json(line, "the line", advice="repair it", nan=True)
@@ -148,7 +148,7 @@ def _line(line: bytes) -> dict[str, Any] | str:
     return row if isinstance(row, dict) else "not a JSON object; repair the line"
 
 
-def _decoded(name: str, content: bytes) -> str:
+def _decode(name: str, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -160,19 +160,19 @@ def _delimiter(content: bytes, ending: str, text_fields: Sequence[str]) -> str |
     """What separates the cells of a table; None if it is not a table."""
     header = re.split(rb"[\r\n]", content.lstrip()[:10_000], maxsplit=1)[0].decode("utf-8", "replace")
     for delimiter in ",;\t|":
-        names = _names(header, delimiter)
+        names = _header_names(header, delimiter)
         is_table = ending in _TABLES or (len(names) > 1 and all(map(_NAME.fullmatch, names)))
         if is_table and any(name.lower() in text_fields for name in names):
             return delimiter
     return _TABLES.get(ending)
 
 
-def _names(line: str, delimiter: str) -> list[str]:
+def _header_names(line: str, delimiter: str) -> list[str]:
     cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     return [cell.strip() for cell in cells]
 
 
-def _table(name: str, text: str, delimiter: str, text_fields: Sequence[str]) -> Iterator[SourceRow]:
+def _table_rows(name: str, text: str, delimiter: str, text_fields: Sequence[str]) -> Iterator[SourceRow]:
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
@@ -183,7 +183,7 @@ def _table(name: str, text: str, delimiter: str, text_fields: Sequence[str]) -> 
         for cells in reader:
             if any(map(str.strip, cells)):
                 if names:
-                    yield f"line {line}", _cells(names, cells)
+                    yield f"line {line}", _table_row(names, cells)
                 else:
                     names = [cell.strip() for cell in cells]
                     _check_names(name, names, text_fields)
@@ -197,7 +197,7 @@ def _check_names(name: str, names: list[str], text_fields: Sequence[str]) -> Non
     columns = ", ".join(names) if all(map(_NAME.fullmatch, names)) else "not printed: they may be a text"
     if not any(column in text_fields for column in lower_names):
         raise InputError(
-            f"{name} has no column {_or(text_fields)}: name the one with the text with --field "
+            f"{name} has no column {_joined_by_or(text_fields)}: name the one with the text with --field "
             f"(its columns: {columns})"
         )
     twice = next((column for column, count in Counter(lower_names).items() if column and count > 1), None)
@@ -205,15 +205,15 @@ def _check_names(name: str, names: list[str], text_fields: Sequence[str]) -> Non
         raise InputError(f"{name} has the column {shown(twice)} twice: rename one")
 
 
-def _or(text_fields: Sequence[str]) -> str:
+def _joined_by_or(text_fields: Sequence[str]) -> str:
     return ", ".join(text_fields[:-1]) + " or " * (len(text_fields) > 1) + text_fields[-1]
 
 
-def _cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:
+def _table_row(names: list[str], cells: list[str]) -> dict[str, Any] | str:
     if len(cells) != len(names):
         return f"{len(cells)} cells under {len(names)} columns; put texts with separators in quotes"
     return {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=True)}
 
 
-def _parquet(name: str, content: bytes) -> Iterator[SourceRow]:
+def _parquet_rows(name: str, content: bytes) -> Iterator[SourceRow]:
     return ((f"row {number}", row) for number, row in parquet.read(content, name, flat_only=True))

@@ -79,7 +79,7 @@ def read_texts(
         InputError: If a source is missing or cannot be read, a row is bad, two texts have the same key, or
             there are no texts.
     """
-    reader = _Reader(field, one_per_line, skip_bad, verbatim, single_source=len(sources) == 1)
+    reader = _TextReader(field, one_per_line, skip_bad, verbatim, single_source=len(sources) == 1)
     stems = Counter(Path(source).stem for source in sources)
     for source in map(str, sources):
         stem = Path(source).stem
@@ -89,7 +89,7 @@ def read_texts(
     return Texts(list(reader.rows.items()), reader.bad_rows, tuple(reader.notes))
 
 
-class _Reader:
+class _TextReader:
     """Reads one source after another. Keys are unique over all sources."""
 
     def __init__(
@@ -104,17 +104,17 @@ class _Reader:
     def read(self, source: str, key: str) -> None:
         path = Path(source)
         if source == "-":
-            self._content("standard input", sys.stdin.buffer.read(), "", "1")
+            self._read_content("standard input", sys.stdin.buffer.read(), "", "1")
         elif path.is_dir():
-            self._folder(path)
+            self._read_folder(path)
         elif path.is_file():
-            self._content(source, path.read_bytes(), path.suffix.lower(), key)
+            self._read_content(source, path.read_bytes(), path.suffix.lower(), key)
         else:
             raise InputError(
                 f"{source} is not a file: name files of texts, a folder of them, or - for standard input"
             )
 
-    def _folder(self, folder: Path) -> None:
+    def _read_folder(self, folder: Path) -> None:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         texts = [path for path in files if path.suffix.lower() in ENDINGS]
         if not texts:
@@ -122,12 +122,14 @@ class _Reader:
         self.single_source = False
         for path in texts:
             key = path.relative_to(folder).with_suffix("").as_posix()
-            self._content(str(path), path.read_bytes(), path.suffix.lower(), key, add_note=False)
+            self._read_content(str(path), path.read_bytes(), path.suffix.lower(), key, add_note=False)
         other_count = len(files) - len(texts)
         other_files = f"; {other_count} files of other endings are not read" if other_count else ""
         self.notes.append(f"{folder}: {len(texts)} files, {self._text_form('one text each')}{other_files}")
 
-    def _content(self, name: str, content: bytes, ending: str, key: str, *, add_note: bool = True) -> None:
+    def _read_content(
+        self, name: str, content: bytes, ending: str, key: str, *, add_note: bool = True
+    ) -> None:
         content = content.removeprefix(codecs.BOM_UTF8)
         try:
             check_readable(name, content, ending)
@@ -139,11 +141,13 @@ class _Reader:
         text_fields = (self.field.lower(),) if self.field else FIELDS
         source_rows = rows_of(name, content, ending, text_fields)
         if source_rows is not None:
-            self._rows(name, *source_rows, prefix="" if self.single_source else f"{key}:", add_note=add_note)
+            self._read_rows(
+                name, *source_rows, prefix="" if self.single_source else f"{key}:", add_note=add_note
+            )
         elif self.field:
             raise InputError(f"{name} is plain text and has no field {shown(self.field)}: leave --field out")
         else:
-            self._text(name, content, key)
+            self._read_plain_text(name, content, key)
             if add_note:
                 self.notes.append(f"{name}: read as {self._text_form('one text')}")
 
@@ -152,7 +156,7 @@ class _Reader:
             "one text a line" if self.one_per_line else f"{whole_file} (with --one-per-line: a text a line)"
         )
 
-    def _text(self, name: str, content: bytes, key: str) -> None:
+    def _read_plain_text(self, name: str, content: bytes, key: str) -> None:
         lines = enumerate(content.split(b"\n"), 1) if self.one_per_line else [(0, content)]
         for number, line_bytes in lines:
             location = f"{name}, line {number}" if number else name
@@ -164,9 +168,11 @@ class _Reader:
                 continue
             if text.strip():
                 line_key = str(number) if self.single_source else f"{key}:{number}"
-                self._add(location, line_key if number else key, text if self.verbatim else _plain(text))
+                self._add(
+                    location, line_key if number else key, text if self.verbatim else _unix_line_ends(text)
+                )
 
-    def _rows(
+    def _read_rows(
         self, name: str, kind: str, source_rows: Iterator[SourceRow], *, prefix: str, add_note: bool
     ) -> None:
         text_rows, fields = self._text_rows(name, source_rows)
@@ -233,7 +239,7 @@ class _Reader:
         self.rows[key] = text
 
 
-def _plain(text: str) -> str:
+def _unix_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

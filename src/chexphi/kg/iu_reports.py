@@ -49,7 +49,7 @@ class Report:
     """Each code: its heading, then its qualifiers."""
 
 
-def _files(folder: Path) -> list[Path]:
+def _report_files(folder: Path) -> list[Path]:
     """The reports of the published folder, or of the folder above it."""
     inside = folder / "ecgen-radiology"
     return sorted((inside if inside.is_dir() else folder).glob("*.xml"))
@@ -57,7 +57,7 @@ def _files(folder: Path) -> list[Path]:
 
 def is_iu(folder: Path) -> bool:
     """Whether the folder has IU reports."""
-    return folder.is_dir() and bool(_files(folder))
+    return folder.is_dir() and bool(_report_files(folder))
 
 
 def read_reports(folder: Path) -> list[Report]:
@@ -68,9 +68,9 @@ def read_reports(folder: Path) -> list[Report]:
     Raises:
         InputError: If a report or the table cannot be read, or no report has codes.
     """
-    reports = [_report(path) for path in _files(folder)]
+    reports = [_read_report(path) for path in _report_files(folder)]
     if (folder / GOLD).is_file():
-        gold = _gold(folder / GOLD)
+        gold = _read_gold(folder / GOLD)
         reports_and_rows = [(report, gold[report.key]) for report in reports if report.key in gold]
         reports = [
             replace(report, present=frozenset(name for name in FINDINGS if row[name] == "1"))
@@ -83,7 +83,7 @@ def read_reports(folder: Path) -> list[Report]:
     return reports
 
 
-def _gold(path: Path) -> dict[str, dict[str, str]]:
+def _read_gold(path: Path) -> dict[str, dict[str, str]]:
     """The rows of `findings14_gold.csv` by the number of their report."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -102,17 +102,17 @@ def _has_codes(codes: Sequence[Sequence[str]]) -> bool:
     return any(code[0] not in ("", "No Indexing") for code in codes)
 
 
-def _present(codes: Sequence[Sequence[str]]) -> frozenset[str]:
+def _present_findings(codes: Sequence[Sequence[str]]) -> frozenset[str]:
     """Those of the 14 findings that a code names."""
     code_paths = ["/".join(code).lower() for code in codes]
     return frozenset(
         name
         for name in FINDINGS
-        if any(_codes()["presence"][name.lower()].fullmatch(code) for code in code_paths)
+        if any(_code_patterns()["presence"][name.lower()].fullmatch(code) for code in code_paths)
     )
 
 
-def _report(path: Path) -> Report:
+def _read_report(path: Path) -> Report:
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
@@ -121,7 +121,9 @@ def _report(path: Path) -> Report:
         section.text or "" for section in root.iter("AbstractText") if section.get("Label") in SECTIONS
     ]
     codes = [tuple(word.strip() for word in (code.text or "").split("/")) for code in root.iter("major")]
-    return Report(path.stem.removeprefix("CXR"), "\n\n".join(section_texts), _present(codes), tuple(codes))
+    return Report(
+        path.stem.removeprefix("CXR"), "\n\n".join(section_texts), _present_findings(codes), tuple(codes)
+    )
 
 
 def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
         for name in FINDINGS:
             presence[name] += Counts.of(present_findings & {name}, report.present & {name})
         for code in report.codes:
-            for pair in _pairs(code):
+            for pair in _pairs_of_code(code):
                 edges = list(_matching_edges(parse, pair))
                 pair_counts += Counts(tp=bool(edges), fn=not edges)
             side_counts += _side_counts(parse, code)
@@ -152,7 +154,7 @@ def evaluate(extractor: Extractor, reports: Sequence[Report]) -> dict[str, Any]:
 
 
 @cache
-def _codes() -> dict[str, dict[str, re.Pattern[str]]]:
+def _code_patterns() -> dict[str, dict[str, re.Pattern[str]]]:
     text = resources.files("chexphi.kg").joinpath("iu_codes.yaml").read_text(encoding="utf-8")
     return {
         group: {name.lower(): re.compile(words, re.IGNORECASE) for name, words in rows.items()}
@@ -160,11 +162,11 @@ def _codes() -> dict[str, dict[str, re.Pattern[str]]]:
     }
 
 
-def _pairs(code: Sequence[str]) -> Iterator[Pair]:
+def _pairs_of_code(code: Sequence[str]) -> Iterator[Pair]:
     """(finding, anatomy) pairs of a code. `Opacity/lung/base`: opacity in the lung and in the base;
     `Aorta/tortuous`: tortuous aorta."""
     names = [name.lower() for name in code]
-    finding_patterns, anatomy_patterns = _codes()["findings"], _codes()["anatomy"]
+    finding_patterns, anatomy_patterns = _code_patterns()["findings"], _code_patterns()["anatomy"]
     if names[0] in finding_patterns:
         yield from ((names[0], name) for name in names[1:] if name in anatomy_patterns)
     elif names[0] in anatomy_patterns:
@@ -173,7 +175,10 @@ def _pairs(code: Sequence[str]) -> Iterator[Pair]:
 
 def _matching_edges(parse: Parse, pair: Pair) -> Iterator[tuple[int, int]]:
     """(head, tail) of the relations between the finding and the anatomy of a pair, or what qualifies it."""
-    finding_pattern, anatomy_pattern = _codes()["findings"][pair[0]], _codes()["anatomy"][pair[1]]
+    finding_pattern, anatomy_pattern = (
+        _code_patterns()["findings"][pair[0]],
+        _code_patterns()["anatomy"][pair[1]],
+    )
     for head, kind, tail in parse.edges:
         if (
             kind == "suggestive_of"
@@ -195,7 +200,9 @@ def _linked(parse: Parse, index: int) -> list[int]:
 def _side_counts(parse: Parse, code: Sequence[str]) -> Counts:
     """If a code and the graph both name a side of a pair: whether a mention has the side of the code."""
     coded_side = next((_SIDES[name] for name in code if name in _SIDES), None)
-    graph_sides = [_sides(parse, edge) for pair in _pairs(code) for edge in _matching_edges(parse, pair)]
+    graph_sides = [
+        _sides_of_edge(parse, edge) for pair in _pairs_of_code(code) for edge in _matching_edges(parse, pair)
+    ]
     graph_sides = [sides for sides in graph_sides if sides]
     if coded_side is None or not graph_sides:
         return Counts()
@@ -203,7 +210,7 @@ def _side_counts(parse: Parse, code: Sequence[str]) -> Counts:
     return Counts(tp=is_correct, fn=not is_correct)
 
 
-def _sides(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
+def _sides_of_edge(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
     words = {
         word
         for head, kind, tail in parse.edges
@@ -218,7 +225,7 @@ def _sides(parse: Parse, edge: tuple[int, int]) -> frozenset[str]:
 
 def _placement_counts(parse: Parse, codes: Sequence[Sequence[str]]) -> Counts:
     """Of the regions that the graph gives to a coded finding, how many a code of the finding names."""
-    finding_patterns, anatomy_patterns = _codes()["findings"], _codes()["anatomy"]
+    finding_patterns, anatomy_patterns = _code_patterns()["findings"], _code_patterns()["anatomy"]
     coded = [code for code in codes if code[0].lower() in finding_patterns]
     counts = Counts()
     for head, kind, tail in parse.edges:

@@ -70,7 +70,7 @@ def main(
         InputError: If the encoder or a setting cannot be used. Nothing is written then.
     """
     ranges.check(dataclasses.asdict(settings), RANGES, "kg train")
-    config, tokenizer = _encoder(encoder)
+    config, tokenizer = _load_encoder(encoder)
     vocabulary = Vocabulary(tokenizer)
     batches = _batches(rows, vocabulary, settings)
     out = run_folder.open_run(out, resume=resume, overwrite=overwrite)
@@ -144,7 +144,7 @@ def _write_tokenizers(out: Path, tokenizer: Any, markers: Markers) -> None:
         )
 
 
-def _encoder(folder: Path) -> tuple[BertConfig, Any]:
+def _load_encoder(folder: Path) -> tuple[BertConfig, Any]:
     if not (folder / "config.json").is_file():
         raise InputError(f"encoder {folder} is not a model folder: it has no config.json")
     if not (folder / WEIGHTS).is_file():

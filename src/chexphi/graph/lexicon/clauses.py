@@ -71,10 +71,12 @@ def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
         next_word = tokens[at + 1] if at + 1 < len(tokens) else ""
         if word in CLAUSE_ENDS or (word in BE and next_word in _PREDICATES_OF_PRESENT):
             return at
-        if at > start and (word in _SINCE_WORDS or _known_context(tokens, at) or _is_conclusion(tokens, at)):
+        if at > start and (
+            word in _SINCE_WORDS or _starts_known_context(tokens, at) or _is_conclusion(tokens, at)
+        ):
             return at
         if word == "and" or word in _BREAK_MARKS:
-            if _new_statement(tokens, start, at, has_verb=has_verb, has_or=has_or):
+            if _starts_statement(tokens, start, at, has_verb=has_verb, has_or=has_or):
                 return at
             if _device_after_disorder(tokens, spans, start, at):
                 return at
@@ -108,7 +110,7 @@ def _device_after_disorder(tokens: Sequence[str], spans: Sequence[Span], start: 
     )
 
 
-def _known_context(tokens: Sequence[str], at: int) -> bool:
+def _starts_known_context(tokens: Sequence[str], at: int) -> bool:
     """Whether what follows is known: `in this patient`, `s/p`, `status post`, `to explain`."""
     next_words = tuple(tokens[at : at + 3])
     return (
@@ -119,7 +121,7 @@ def _known_context(tokens: Sequence[str], at: int) -> bool:
     )
 
 
-def _new_statement(tokens: Sequence[str], start: int, at: int, *, has_verb: bool, has_or: bool) -> bool:
+def _starts_statement(tokens: Sequence[str], start: int, at: int, *, has_verb: bool, has_or: bool) -> bool:
     """Whether the comma, dash, bracket or `and` at `at` ends the statement of the word at `start`."""
     part_start = at + 1
     while part_start < len(tokens) and tokens[part_start] in ("and", "with", ">"):
@@ -186,7 +188,7 @@ def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
         if word == "," and (
             _follows_statement(tokens, spans, index, at)
             or _follows_predicate(tokens, spans, index, at)
-            or _new_subject(tokens, spans, index, at)
+            or _starts_subject(tokens, spans, index, at)
         ):
             return index
     return 0
@@ -213,7 +215,7 @@ def _follows_statement(tokens: Sequence[str], spans: Sequence[Span], comma: int,
     )
 
 
-def _new_subject(tokens: Sequence[str], spans: Sequence[Span], comma: int, end: int) -> bool:
+def _starts_subject(tokens: Sequence[str], spans: Sequence[Span], comma: int, end: int) -> bool:
     """Whether a subject with its article follows the comma: `an opacity, the hilum is not visible`."""
     has_noun = any(comma < span.start < end for span in spans)
     return has_noun and tokens[comma + 1] in _ARTICLES and {"and", "or"}.isdisjoint(tokens[comma:end])

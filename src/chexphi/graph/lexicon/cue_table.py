@@ -57,7 +57,7 @@ def find_cues(tokens: Sequence[str], is_value: Callable[[CueMatch], bool]) -> It
     if not PASSED_OVER.isdisjoint(tokens):
         positions = [index for index, word in enumerate(tokens) if word not in PASSED_OVER]
         words = [tokens[index] for index in positions]
-    value_cues, other_cues = _tables()
+    value_cues, other_cues = _cue_tables()
     while at < len(words):
         candidates, end = value_cues.longest(words, at)
         matches = _matches_of(candidates[:1], positions, at, end) if candidates else []
@@ -73,7 +73,7 @@ def _matches_of(cues: Sequence[Cue], positions: Sequence[int], start: int, end: 
 
 
 @cache
-def _tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
+def _cue_tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
     """The cues by their words, values of labels apart from other cues: `no` is both."""
     classes: dict[str, list[str]] = {}
     value_cues: dict[tuple[str, ...], list[Cue]] = {}
@@ -85,12 +85,12 @@ def _tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
             continue
         status, scope, *words = line.split()
         table = value_cues if scope == "value" else other_cues
-        for form in dict.fromkeys(_forms(words, classes)):
+        for form in dict.fromkeys(_wordings(words, classes)):
             table.setdefault(form, []).append(Cue(status, scope, form))
     return Trie(value_cues.items()), Trie(other_cues.items())
 
 
-def _forms(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
+def _wordings(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:
     """Every form of a cue's words: classes are replaced by their members, optional words may be missing."""
     choices: list[list[str]] = []
     for word in words:

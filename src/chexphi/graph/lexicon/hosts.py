@@ -54,7 +54,7 @@ def host_findings(tokens: Sequence[str], spans: Sequence[Span], start: int, end:
         if (
             after_preposition
             or (end == phrase_end and _is_part_or_event(spans, members))
-            or _host_of_event(tokens, spans, phrase_end)
+            or _event_or_part_follows(tokens, spans, phrase_end)
         ):
             yield from members
 
@@ -79,7 +79,7 @@ def _relates_to_host(tokens: Sequence[str], spans: Sequence[Span], preposition: 
     return after_noun or previous_word in _HAPPENS or definite
 
 
-def _host_of_event(tokens: Sequence[str], spans: Sequence[Span], end: int) -> bool:
+def _event_or_part_follows(tokens: Sequence[str], spans: Sequence[Span], end: int) -> bool:
     """Whether an event or a part follows: `lead discontinuity`, `the catheter's tip`."""
     next_words = tokens[end : end + 1]
     return not _HAPPENS.isdisjoint(next_words) or (

@@ -50,13 +50,13 @@ class _Linker:
             )
             self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in cues.BE
             self.edges |= relations_within(self.spans, phrase)
-            self._follow(phrase)
+            self._add_phrase(phrase)
         return self.edges
 
     def _link(self, heads: Sequence[int], kind: str, tails: Sequence[int]) -> None:
         self.edges |= {(head, kind, tail) for head in heads for tail in tails if head != tail}
 
-    def _follow(self, phrase: Sequence[int]) -> None:
+    def _add_phrase(self, phrase: Sequence[int]) -> None:
         """Add the relations between this noun phrase and the words before it."""
         if self.gap.has(cues.BREAK):
             self.state = DiscourseState(evidence=self.state.evidence)
@@ -101,7 +101,7 @@ class _Linker:
         else:
             self._start_finding(head)
         if self.spans[head].label == "devices_present":
-            self._carry_tip(head)
+            self._continue_at_tip(head)
 
     def _infer_finding(self, head: int) -> None:
         state, evidence = self.state, list(self.state.evidence)
@@ -149,7 +149,7 @@ class _Linker:
             repeat_relation=locate,
         )
 
-    def _carry_tip(self, head: int) -> None:
+    def _continue_at_tip(self, head: int) -> None:
         """If the phrase names the tip of a device, the words after it are about the tip."""
         regions = [tail for source, kind, tail in self.edges if source == head and kind == "located_at"]
         if tips := [region for region in regions if self.spans[region].text in cues.TIPS]:

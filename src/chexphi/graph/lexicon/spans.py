@@ -88,14 +88,14 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
     while len(labels) < len(tokens):
         at = len(labels)
         names, _ = terms.longest(tokens, at)
-        labels += names or _measure(tokens, at) or [_guess(tokens[at])]
+        labels += names or _measurement_labels(tokens, at) or [_guess_label(tokens[at])]
     for at in range(1, len(tokens) - 1):
         if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
             labels[at] = labels[at - 1]
     return labels
 
 
-def _measure(tokens: Sequence[str], at: int) -> list[str]:
+def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:
     """The labels of a measurement that starts at `at`, such as `4 x 5 cm`; empty if none does."""
     for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
         if tokens[end] in _UNITS and end > at:
@@ -106,7 +106,7 @@ def _measure(tokens: Sequence[str], at: int) -> list[str]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _guess(word: str) -> str:
+def _guess_label(word: str) -> str:
     """The label of a word that no file has: by its ending, or by the last word of a compound."""
     if len(word) < 6:
         return ""
@@ -121,16 +121,16 @@ def _guess(word: str) -> str:
 @cache
 def _terms() -> Trie[tuple[str, ...]]:
     """The terms, each with the labels of its words."""
-    return Trie(_phrases())
+    return Trie(_labelled_phrases())
 
 
-def _phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _labelled_phrases() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     for line in term_lines("mixed"):
         phrase, _, letters = line.partition(" = ")
         yield tuple(phrase.split()), tuple(_LETTERS[letter] for letter in letters.split())
     for file, name in TERM_FILES.items():
         for line in term_lines(file):
-            for words in _forms(tuple(line.split()), plural=name != "concept"):
+            for words in _singular_and_plural(tuple(line.split()), plural=name != "concept"):
                 yield words, (name,) * len(words)
 
 
@@ -142,7 +142,7 @@ def term_lines(file: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def _forms(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:
+def _singular_and_plural(words: tuple[str, ...], *, plural: bool) -> Iterable[tuple[str, ...]]:
     yield words
     last_word = words[-1]
     if plural or last_word in ("size", "volume", "change", "position", "component"):

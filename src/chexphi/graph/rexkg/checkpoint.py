@@ -63,13 +63,16 @@ def load(
     if not root.is_dir():
         raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
     with torch.random.fork_rng(devices=[]):
-        entity, relation = _model(root / ENTITY, _entity), _model(root / RELATION, _relation)
+        entity, relation = (
+            _load_model(root / ENTITY, _build_entity_model),
+            _load_model(root / RELATION, _build_relation_model),
+        )
     special_tokens_path = root / RELATION / "special_tokens.json"
     return Checkpoint(
         entity.to(target_device, torch_dtype),
         relation.to(target_device, torch_dtype),
-        _tokenizer(root / ENTITY, entity.bert.config.vocab_size),
-        _tokenizer(_relation_tokenizer(root), relation.bert.config.vocab_size),
+        _load_tokenizer(root / ENTITY, entity.bert.config.vocab_size),
+        _load_tokenizer(_relation_tokenizer_folder(root), relation.bert.config.vocab_size),
         read_object(special_tokens_path) if special_tokens_path.is_file() else None,
     )
 
@@ -98,9 +101,9 @@ def digest(folder: str | Path) -> str:
     return weights_hash.hexdigest()[:16]
 
 
-def _model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
+def _load_model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
     check(folder)
-    config, weights = _config(folder), _weights(folder)
+    config, weights = _load_config(folder), _load_weights(folder)
     if config.num_hidden_layers > len(weights):
         raise InputError(
             f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has "
@@ -135,20 +138,20 @@ def _check_shapes(
             )
 
 
-def _entity(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> EntityModel:
-    scores = _matrix(folder, weights, "ner_classifier.1.weight")
-    widths = _matrix(folder, weights, "width_embedding.weight")
+def _build_entity_model(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> EntityModel:
+    scores = _matrix_shape(folder, weights, "ner_classifier.1.weight")
+    widths = _matrix_shape(folder, weights, "width_embedding.weight")
     _check_labels(folder, scores[0], ("none", *LABELS))
     return EntityModel(config, labels=scores[0], head=scores[1], width=widths[1])
 
 
-def _relation(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> RelationModel:
-    scores = _matrix(folder, weights, "classifier.weight")
+def _build_relation_model(folder: Path, config: BertConfig, weights: Mapping[str, Tensor]) -> RelationModel:
+    scores = _matrix_shape(folder, weights, "classifier.weight")
     _check_labels(folder, scores[0], ("no_relation", *RELATION_TYPES))
     return RelationModel(config, labels=scores[0])
 
 
-def _matrix(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+def _matrix_shape(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     """(rows, columns) of a weight from which sizes of the model are read."""
     if name not in weights or weights[name].ndim != 2:
         raise InputError(f"{folder / WEIGHTS} lacks {name}: is it a checkpoint of the {folder.name} model?")
@@ -164,7 +167,7 @@ def _check_labels(folder: Path, label_count: int, labels: tuple[str, ...]) -> No
         )
 
 
-def _config(folder: Path) -> BertConfig:
+def _load_config(folder: Path) -> BertConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
@@ -177,7 +180,7 @@ def _config(folder: Path) -> BertConfig:
         return BertConfig(**values)
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
+def _load_weights(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     if not path.is_file():
         if (folder / PICKLE).is_file():
@@ -197,7 +200,7 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _TOKENIZER_FILES)
 
 
-def _relation_tokenizer(root: Path) -> Path:
+def _relation_tokenizer_folder(root: Path) -> Path:
     """`BiomedNLP/`, else the only other folder with a tokenizer, else the folder of the relation model."""
     if _has_tokenizer(root / TOKENIZER):
         return root / TOKENIZER
@@ -210,7 +213,7 @@ def _relation_tokenizer(root: Path) -> Path:
     return tokenizer_folders[0] if tokenizer_folders else root / RELATION
 
 
-def _tokenizer(folder: Path, piece_count: int) -> Any:
+def _load_tokenizer(folder: Path, piece_count: int) -> Any:
     if not _has_tokenizer(folder):
         raise InputError(
             f"no tokenizer in {folder} ({' or '.join(_TOKENIZER_FILES)}): the entity model reads that of "
