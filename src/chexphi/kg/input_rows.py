@@ -40,6 +40,8 @@ _KIND_OF_ENDING = {
     ".rtf": "rich text",
     **dict.fromkeys((".xml", ".html", ".htm", ".yaml", ".yml"), "a file with marks of its own"),
 }
+IDS = ("doc_key", "study_id", "report_id", "uid")
+"""Fields for the keys of rows without `id`. Every row of the file must have the field, each another value."""
 _PARQUET = b"PAR1"
 _LINES = (".jsonl", ".ndjson")
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -217,3 +219,15 @@ def _table_row(names: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 def _parquet_rows(name: str, content: bytes) -> Iterator[SourceRow]:
     return ((f"row {number}", row) for number, row in parquet.read(content, name, flat_only=True))
+
+
+def key_field(rows: Sequence[dict[str, Any]]) -> str | None:
+    """The field that has the keys of the rows, spelled as in the rows; None if there is none."""
+    names = {name.strip().lower(): name for row in rows for name in row}
+    if "id" in names:
+        return names["id"]
+    for name in (names[key] for key in IDS if key in names):
+        keys = [row.get(name) for row in rows]
+        if None not in keys and len(set(map(str, keys))) == len(keys):
+            return name
+    return None

@@ -17,7 +17,7 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data import cells
 from chexphi.kg.engines import Row
-from chexphi.kg.input_rows import SourceRow, check_readable, rows_of
+from chexphi.kg.input_rows import SourceRow, check_readable, key_field, rows_of
 from chexphi.schema import InputError, is_text, shown, type_shown
 
 FIELDS = (
@@ -32,8 +32,6 @@ FIELDS = (
     "impression",
 )
 """Fields for the text of a row if none is named: the first one that the row has, in upper or lower case."""
-IDS = ("doc_key", "study_id", "report_id", "uid")
-"""Fields for the keys of rows without `id`. Every row of the file must have the field, each another value."""
 ENDINGS = (".txt", ".text")
 """Files of a folder with these endings are read."""
 
@@ -176,20 +174,20 @@ class _TextReader:
         self, name: str, kind: str, source_rows: Iterator[SourceRow], *, prefix: str, add_note: bool
     ) -> None:
         text_rows, fields = self._text_rows(name, source_rows)
-        key_field = _key_field([row for _, row, _ in text_rows])
+        key_field_name = key_field([row for _, row, _ in text_rows])
         for location, row, text in text_rows:
-            key = row.get(key_field) if key_field else None
+            key = row.get(key_field_name) if key_field_name else None
             if cells.is_missing("id", key) or key == "":
                 key = f"{prefix}{location.partition(' ')[2]}"
             elif not is_text(key) and (isinstance(key, bool) or not isinstance(key, int)):
-                key = self._integer_key(f"{name}, {location}", key_field, key)
+                key = self._integer_key(f"{name}, {location}", key_field_name, key)
             if key is not None:
                 self._add(f"{name}, {location}", str(key), text)
         if silent := sum(not text.strip() for *_, text in text_rows):
             self.notes.append(f"{name}: {silent} rows have no reasoning that can be read, so no graph")
         if add_note:
             names = ", ".join(shown(field) for field, _ in fields.most_common(3))
-            keys = f"keys from {shown(key_field)}" if key_field else "keys are the rows' numbers"
+            keys = f"keys from {shown(key_field_name)}" if key_field_name else "keys are the rows' numbers"
             self.notes.append(f"{name}: {kind}, rows: {len(text_rows)}, text from {names}, {keys}")
 
     def _text_rows(
@@ -241,15 +239,3 @@ class _TextReader:
 
 def _unix_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
-
-
-def _key_field(rows: Sequence[dict[str, Any]]) -> str | None:
-    """The field that has the keys of the rows, spelled as in the rows; None if there is none."""
-    names = {name.strip().lower(): name for row in rows for name in row}
-    if "id" in names:
-        return names["id"]
-    for name in (names[key] for key in IDS if key in names):
-        keys = [row.get(name) for row in rows]
-        if None not in keys and len(set(map(str, keys))) == len(keys):
-            return name
-    return None
