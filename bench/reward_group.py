@@ -1,4 +1,4 @@
-"""What the call of both rewards takes on a group: 8 completions and 1 reference, read by the lexicon.
+"""CPU time of both rewards on a group: 8 completions and 1 reference, read by the lexicon.
 
 Reasonings of drawn films serve as completions. The lexicon reads its tables at its first text, once a
 process. After that, the first round meets every sentence for the first time and the others know them all; a
@@ -46,18 +46,18 @@ def drawn_groups() -> list[tuple[list[str], list[str]]]:
 def main() -> None:
     groups = drawn_groups()
     rewards = [AccuracyReward(), GraphReward(open_extractor("lexicon"))]
-    before = time.perf_counter()
+    before = time.process_time()
     rewards[1](["<think>A text of its own.</think><answer>no</answer>"], solution=groups[0][1][:1])
-    reading_tables = time.perf_counter() - before
+    reading_tables = time.process_time() - before
     seconds = []
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         earned = [
             reward(completions, solution=references)
             for completions, references in groups
             for reward in rewards
         ]
-        seconds.append((time.perf_counter() - begun) / GROUPS)
+        seconds.append((time.process_time() - begun) / GROUPS)
     table = Table("both rewards on a group", "ms", title=f"{GROUPS} groups of {COMPLETIONS} completions")
     table.add_row("the first text of the process, once", f"{1000 * reading_tables:.0f}")
     table.add_row("sentences met for the first time", f"{1000 * seconds[0]:.2f}")

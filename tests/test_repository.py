@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import importlib
@@ -14,6 +15,7 @@ from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import binding_names
 import grimp
 import pytest
 
@@ -245,3 +247,31 @@ def test_constraints_pin_what_pyproject_asks_for() -> None:
         name = re.match(r"[\w.-]+", requirement)
         assert name
         assert re.sub(r"[-_.]+", "-", name[0]).lower() in plain, requirement
+
+
+def test_names_say_what_they_hold() -> None:
+    counts = {path: binding_names.count(path) for path in binding_names.SRC.rglob("*.py")}
+    assert sum(bound for bound, _ in counts.values()) > 10_000
+    without_content = sum(len(names) for _, names in counts.values())
+    assert without_content < 0.02 * sum(bound for bound, _ in counts.values())
+    assert not [(path, names) for path, (bound, names) in counts.items() if len(names) > 0.05 * bound]
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("kept, place = f()", ["kept", "place"]),
+        ("kept_rows = [row for row in rows]", []),
+        ("for found in rows: pass", ["found"]),
+        ("def f(rest, *given, **said): _ = 1", ["given", "rest", "said"]),
+        ("class C:\n    whole: int\n    def f(self): self._last = self.last_row = 1", ["_last", "whole"]),
+        ("with open(path) as there: pass", ["there"]),
+        ("try: pass\nexcept ValueError as first: pass", ["first"]),
+        ("if kept := f(): g(found=kept, part=1)", ["kept"]),
+    ],
+)
+def test_what_counts_as_a_name_without_content(code: str, names: list[str]) -> None:
+    found = [
+        name for _, name in binding_names.bindings(ast.parse(code)) if binding_names.without_content(name)
+    ]
+    assert sorted(found) == names

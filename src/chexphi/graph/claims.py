@@ -6,6 +6,7 @@ side, most entities still agree. But a contradiction is worse than an omission.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Mapping, Set
 
@@ -18,17 +19,19 @@ OPPOSITE = {
     "devices_notpresent": "devices_present",
 }
 
+_NO_SIDES: frozenset[str] = frozenset()
+
 
 def claims(graph: Graph) -> frozenset[Entity]:
     """What can be contradicted: findings and devices, present or absent, and all that is on one side only."""
-    return _claims_of(graph, _sides_of(graph))
+    return _claims_of(graph.entities, graph.sides)
 
 
-def _claims_of(graph: Graph, sides_of_entity: Mapping[Entity, Set[str]]) -> frozenset[Entity]:
+@functools.lru_cache(maxsize=1024)  # a reference is compared with a whole group
+def _claims_of(entities: frozenset[Entity], sides: frozenset[tuple[Entity, str]]) -> frozenset[Entity]:
+    sides_of_entity = _sides_of(sides)
     return frozenset(
-        entity
-        for entity in graph.entities
-        if entity[1] in OPPOSITE or len(sides_of_entity.get(entity, ())) == 1
+        entity for entity in entities if entity[1] in OPPOSITE or len(sides_of_entity.get(entity, ())) == 1
     )
 
 
@@ -41,38 +44,26 @@ def contradicted(predicted: Graph, reference: Graph) -> frozenset[Entity]:
       both may speak of the same side;
     * side: the prediction claims the same entity, but only on the other side.
     """
-    reference_sides = _sides_of(reference)
-    return _contradicted_claims(predicted, reference, _claims_of(reference, reference_sides), reference_sides)
+    reference_sides, predicted_sides = _sides_of(reference.sides), _sides_of(predicted.sides)
 
+    def is_contradicted(claim: Entity) -> bool:
+        sides = reference_sides.get(claim, _NO_SIDES)
+        if _on_other_side(sides, predicted_sides.get(claim, _NO_SIDES)):
+            return True
+        denial = (claim[0], OPPOSITE.get(claim[1], ""))
+        if denial not in predicted.entities or denial in reference.entities:
+            return False
+        return _may_be_same_place(sides, predicted_sides.get(denial, _NO_SIDES))
 
-def _contradicted_claims(
-    predicted: Graph,
-    reference: Graph,
-    reference_claims: Set[Entity],
-    reference_sides: Mapping[Entity, Set[str]],
-) -> frozenset[Entity]:
-    predicted_sides = _sides_of(predicted)
-    denial_of_claim = {claim: (claim[0], OPPOSITE.get(claim[1], "")) for claim in reference_claims}
-    return frozenset(
-        claim
-        for claim, denial in denial_of_claim.items()
-        if _on_other_side(reference_sides[claim], predicted_sides[claim])
-        or (
-            denial in predicted.entities
-            and denial not in reference.entities
-            and _may_be_same_place(reference_sides[claim], predicted_sides[denial])
-        )
-    )
+    return frozenset(filter(is_contradicted, claims(reference)))
 
 
 def agreement(predicted: Graph, reference: Graph) -> float:
     """The share of the reference's claims that the prediction does not contradict; 1 without claims."""
-    reference_sides = _sides_of(reference)
-    reference_claims = _claims_of(reference, reference_sides)
+    reference_claims = claims(reference)
     if not reference_claims:
         return 1.0
-    wrong_claims = _contradicted_claims(predicted, reference, reference_claims, reference_sides)
-    return 1 - len(wrong_claims) / len(reference_claims)
+    return 1 - len(contradicted(predicted, reference)) / len(reference_claims)
 
 
 def _may_be_same_place(sides: Set[str], other_sides: Set[str]) -> bool:
@@ -83,9 +74,10 @@ def _on_other_side(sides: Set[str], other_sides: Set[str]) -> bool:
     return len(sides) == 1 and bool(other_sides) and not sides & other_sides
 
 
-def _sides_of(graph: Graph) -> Mapping[Entity, Set[str]]:
-    """The sides of every entity; an empty set where the text names no side."""
+@functools.lru_cache(maxsize=4096)
+def _sides_of(sides: frozenset[tuple[Entity, str]]) -> Mapping[Entity, Set[str]]:
+    """The sides of every entity that has one."""
     sides_of_entity: defaultdict[Entity, set[str]] = defaultdict(set)
-    for entity, side in graph.sides:
+    for entity, side in sides:
         sides_of_entity[entity].add(side)
-    return sides_of_entity
+    return dict(sides_of_entity)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Protocol
 
 from chexphi.graph.cues import words
@@ -69,11 +69,13 @@ class Graph:
         """The union of several graphs. What one of them says without doubt is not uncertain."""
         if len(graphs) == 1:
             return graphs[0]
-        certain = frozenset[Entity]().union(*(graph.entities - graph.uncertain for graph in graphs))
+        uncertain = frozenset[Entity]().union(*(graph.uncertain for graph in graphs))
+        if uncertain:
+            uncertain -= frozenset[Entity]().union(*(graph.entities - graph.uncertain for graph in graphs))
         return cls(
             frozenset[Entity]().union(*(graph.entities for graph in graphs)),
             frozenset[Relation]().union(*(graph.relations for graph in graphs)),
-            frozenset[Entity]().union(*(graph.uncertain for graph in graphs)) - certain,
+            uncertain,
             frozenset[tuple[Entity, str]]().union(*(graph.sides for graph in graphs)),
         )
 
@@ -145,15 +147,14 @@ class Parse:
     unclaimed: tuple[Mention, ...] = ()
     """What the text names but does not claim (a question, a plan, a condition). It is not in the graph."""
 
-    @cached_property
+    @functools.cached_property
     def graph(self) -> Graph:
         """The parse as sets: no positions, each entity and relation once."""
-        certain = {mention.entity for mention in self.mentions if not mention.uncertain}
-        entities = frozenset(mention.entity for mention in self.mentions)
-        triples = (
-            (self.mentions[head].entity, kind, self.mentions[tail].entity) for head, kind, tail in self.edges
-        )
-        return Graph(entities, frozenset(triples), entities - certain, self._sides())
+        entity_of = [mention.entity for mention in self.mentions]
+        certain = [entity_of[index] for index, mention in enumerate(self.mentions) if not mention.uncertain]
+        entities = frozenset(entity_of)
+        triples = frozenset((entity_of[head], kind, entity_of[tail]) for head, kind, tail in self.edges)
+        return Graph(entities, triples, entities.difference(certain), self._sides())
 
     def _sides(self) -> frozenset[tuple[Entity, str]]:
         """Sides named by a mention itself, by what modifies it, or by the place where a finding lies."""
@@ -198,6 +199,7 @@ _LOBES |= {"rll": "right", "rml": "right", "rul": "right"}
 """Words that imply a side: a lobe by its letters, the lingula."""
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _sides_in_words(text: str) -> frozenset[str]:
     words_of_text = set(text.replace("-", " ").split())
     if words_of_text & _BILATERAL:

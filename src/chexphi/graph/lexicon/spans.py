@@ -97,6 +97,8 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
 
 def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:
     """The labels of a measurement that starts at `at`, such as `4 x 5 cm`; empty if none does."""
+    if not _NUMBER.match(tokens[at]):
+        return []
     for end in range(at, min(len(tokens), at + _LONGEST_MEASURE)):
         if tokens[end] in _UNITS and end > at:
             return ["size"] * (end - at + 1)
