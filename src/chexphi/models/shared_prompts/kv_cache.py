@@ -1,8 +1,8 @@
 """Keys and values while tokens are decoded: not copied for every token, and of a prompt held once.
 
-The library's cache joins its keys and values with those of each new token, and so copies itself whole once a
-token; rows that decode on one prompt have a copy of it each, and read it. Both are more than half of what
-decoding costs where prompts are long.
+The library's cache joins its keys and values with those of each new token, and so copies itself whole at
+every token. Rows that decode on one prompt have a copy of it each, and read it. Where prompts are long, the
+two are more than half of what decoding costs.
 
 * `reserve`: the same cache with spare room in its layers. What reads it notices no difference.
 * `hold_prompts`: prompts that several rows decode on are kept apart, as `HeldPrompts`; the cache is left with

@@ -1,6 +1,6 @@
 """One prompt and its completions as one row: the prompt's tokens and films are read once.
 
-A row is `[prompt without its last token][last token, completion 1][last token, completion 2]…`: the last
+A row is `[prompt without its last token][last token, completion 1][last token, completion 2]…`. The last
 token of a prompt predicts the first token of each completion, so each completion has a copy of it in front.
 A completion attends to the prompt and to itself, and its positions continue those of the prompt. So its
 log-probabilities, and their gradients, are those of the plain row. (The idea is Prefix Grouper's, arXiv

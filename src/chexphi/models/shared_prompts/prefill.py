@@ -41,9 +41,9 @@ def distinct_prompts(
 ) -> PromptsToRead | None:
     """The prompts to read; None if the prompt of every row is read.
 
-    That is so where all prompts differ, and where sharing might change something: a cache that is not empty
-    or not the usual one, inputs that belong to neither tokens nor films, a request for hidden states or
-    attentions, a prompt read in chunks, dropout.
+    That is so where all prompts differ, and where sharing might change something: with dropout, with a cache
+    that is not empty or not the usual one, or with a prompt that is read in chunks. It is also so if hidden
+    states or attentions are requested, or an input belongs to neither tokens nor films.
 
     Args:
         model: The policy.

@@ -92,11 +92,13 @@ def read(model: Any, inputs: dict[str, Tensor], prefixes: Prefixes | None) -> Pr
 def find_prefixes(model: Any, inputs: dict[str, Tensor], *, room: int) -> Prefixes | None:
     """The prefixes to read once; None where every row is read whole.
 
-    Sharing is exact for Phi-4, Qwen2.5-VL, Qwen3-VL and Gemma 3: films are read within a prefix, where
-    Gemma's tokens of a film see each other both ways, and positions are those of the whole prompts, which
-    for Qwen's films have three dimensions. It is not exact where a layer's window is shorter than the batch,
-    because padding then pushes tokens out of it (Gemma's short layers; MedGemma sees 1,024 tokens back), nor
-    beyond LongRoPE's limit, where a prefix alone would get other factors (Phi-4).
+    Sharing is exact for Phi-4, Qwen2.5-VL, Qwen3-VL and Gemma 3. Films are read within a prefix, where
+    Gemma's tokens of a film see each other both ways. Positions are those of the whole prompts, which for
+    Qwen's films have three dimensions.
+
+    It is not exact where a layer's window is shorter than the batch, because padding then pushes tokens out
+    of it (Gemma's short layers; MedGemma sees 1,024 tokens back). Nor is it beyond LongRoPE's limit, where a
+    prefix alone would get other factors (Phi-4).
 
     Args:
         model: The policy.

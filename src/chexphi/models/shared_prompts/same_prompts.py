@@ -66,7 +66,7 @@ def same_prompts(
 def same_films(films: Sequence[Tensor | Sequence[Tensor]]) -> list[int]:
     """For every film the number of the first film that equals it in all that is given.
 
-    Candidates are found by a sample of their values and then compared in full on their device: a film is
+    Candidates are found by a sample of their values and then compared in full on their device. A film is
     large, and a GRPO batch has it as often as its prompt has completions.
 
     Args:

@@ -5,7 +5,7 @@ does a step on the chosen groups as if it had just sampled them, so that the pas
 reference read those alone. All processes take part in every round; groups are counted over all of them.
 
 Figures about completions and rewards are of the sampler's own prompts, so that they compare with those of a
-run without dynamic sampling; `dynamic/*` tells what the rounds cost and which reward is trained on.
+run without dynamic sampling. `dynamic/*` tells what the rounds cost and which reward is trained on.
 """
 
 from __future__ import annotations

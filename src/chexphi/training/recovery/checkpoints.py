@@ -1,7 +1,7 @@
 """Checkpoints on disk: when one is complete, which is the newest, and which may go.
 
 The Trainer writes a checkpoint file by file. `complete.json` is written after the last of them, once they are
-on the disk, with the size of each: after a kill, a full disk or an interrupted copy the sizes do not agree.
+on the disk, with the size of each. After a kill, a full disk or an interrupted copy the sizes do not agree.
 """
 
 from __future__ import annotations
