@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -184,6 +185,17 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             target = page.parent / link if link else page
             assert target.exists(), f"{page.name} links to {link}"
             assert not anchor or anchor in anchors_of(target), f"{page.name} links to {link}#{anchor}"
+
+
+NOW = [page for page in PAGES if page.stem not in ("CHANGELOG", "log")]
+"""Pages about the code as it is: the other two are history."""
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda page: page.name)
+def test_names_of_the_package_on_a_page_exist(page: Path) -> None:
+    names = set(re.findall(r"\bchexphi(?:\.[a-zA-Z_]\w*)+", page.read_text(encoding="utf-8")))
+    for name in names - {"chexphi.integrations.ms_swift"}:  # that one needs ms-swift
+        pkgutil.resolve_name(name)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
