@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 from accelerate.commands.launch import launch_command_parser
-from test_repository import RECIPES, ROOT, recipe_kinds
+from test_repository import ROOT, recipe_kinds
 from torch.distributed.run import get_args_parser
 
 from chexphi.cli import app
@@ -36,9 +36,11 @@ COMMAND = re.compile(
     r"(?:chexphi|make|python (?:-m chexphi|bench/|tests/)|torchrun|accelerate launch|\.ci/run|sh findings/)"
 )
 LAUNCHERS = {"torchrun": get_args_parser, "accelerate launch": launch_command_parser}
-STAGES = {verb: recipe.partition(":")[0] for verb, (recipe, _) in RECIPES.items()} | {
-    "plan": PlanFields.__module__
-}
+STAGES = {
+    "demo": "chexphi.demo.demo", "study": "chexphi.demo.study", "sft": "chexphi.training.sft",
+    "grpo": "chexphi.training.grpo", "sweep": "chexphi.sweep.run", "plan": "chexphi.memory_plan.plan",
+    "mine score": "chexphi.mining.score", "evaluate": "chexphi.evaluation.evaluate",
+}  # fmt: skip
 """The verbs whose flags are fields of a recipe, with the module that parses them."""
 UsageError = typer.BadParameter.__bases__[0]
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
