@@ -5,7 +5,7 @@
 # type. In bf16 each round trip leaves some weights one step of rounding off, and the next begins from there. A
 # trainer that sends merged weights to a sampler at every step (TRL 1.16 with vLLM does) so moves a base that is
 # meant to be frozen, and with it the reference policy that is the same base without the adapter. In fp32 the
-# same is 10,000 times less.
+# same is 70,000 times less.
 #
 # One layer and a LoRA that moves a little at each of 100 steps. Seen 2026-11-30 on Python 3.11.
 set -euo pipefail
