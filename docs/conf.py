@@ -63,7 +63,8 @@ FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.S | re.M)
 def modules_of(folder: Path) -> list[str]:
     """Dotted names of a folder's own modules."""
     package = ".".join(("chexphi", *folder.relative_to(PACKAGE).parts))
-    names = [package if path.stem == "__init__" else f"{package}.{path.stem}" for path in folder.glob("*.py")]
+    files = [path for path in folder.glob("*.py") if path.stat().st_size]  # an __init__ may be empty
+    names = [package if path.stem == "__init__" else f"{package}.{path.stem}" for path in files]
     return sorted(set(names) - NOT_IN_API)
 
 
