@@ -19,6 +19,7 @@ from chexphi.data.read import read_examples
 from chexphi.models.families import phi4
 from chexphi.schema import Completion, InputError
 from chexphi.training import completions, grpo
+from chexphi.training.recovery import checkpoints, saved_state
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=4", "--beta=0.1",
@@ -213,6 +214,30 @@ def test_a_resumed_run_goes_on_as_an_uninterrupted_one(
     assert any(row.step > step and not row.kept for row in rows_of(half))
     first, second = (phi4.load(folder / "model")[0].state_dict() for folder in (whole, half))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_of_an_older_version_is_resumed(run: Run, tmp_path: Path) -> None:
+    """Its checkpoints keep the state of dynamic sampling under another name."""
+
+    def third(place: int) -> bool:
+        return place % 3 == 0
+
+    flags = ["--save_strategy=steps", "--max_steps=2", "--save_steps=1"]
+    whole = run(tmp_path / "whole", third, *flags)
+    half = shutil.copytree(whole, tmp_path / "half")
+    shutil.rmtree(half / "checkpoint-2")
+    path, marker = (half / "checkpoint-1" / name for name in (saved_state.STATE, checkpoints.MARKER))
+    path.write_text(path.read_text().replace('"SamplingState"', '"DrawnOn"'))
+    complete = json.loads(marker.read_text())
+    complete["files"][saved_state.STATE] = path.stat().st_size
+    marker.write_text(json.dumps(complete))
+    run(half, third, *flags, "--resume=true")
+    assert (half / "completions.jsonl").read_text() == (whole / "completions.jsonl").read_text()
+    first, second = (
+        json.loads((folder / "checkpoint-2" / saved_state.STATE).read_text())["stateful_callbacks"]
+        for folder in (whole, half)
+    )
+    assert second == first
 
 
 def test_a_checkpoint_without_draws_is_refused(run: Run, tmp_path: Path) -> None:

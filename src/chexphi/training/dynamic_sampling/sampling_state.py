@@ -18,8 +18,8 @@ from chexphi.training.recovery.saved_state import STATE
 
 logger = logging.getLogger(__name__)
 
-STATE_NAMES = ("SamplingState", "DrawnOn")
-"""Under which name a checkpoint keeps the state: the class's, and that of older versions."""
+EARLIER_NAME = "DrawnOn"
+"""Under which name a checkpoint of an older version keeps the state; today it is the class's name."""
 
 
 def is_outcomes(counts: Any) -> bool:
@@ -55,6 +55,13 @@ class SamplingState(TrainerCallback, ExportableState):
             draw_count, counts = _read(checkpoint / STATE)
         return cls(PromptDraws(prompts, seed + 1, draw_count), PromptOutcomes(counts))
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Rename the entry of an older checkpoint; the Trainer only saves into an entry that is there."""
+        state.stateful_callbacks.pop(EARLIER_NAME, None)
+        state.stateful_callbacks[type(self).__name__] = self.state()
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -74,7 +81,7 @@ class SamplingState(TrainerCallback, ExportableState):
 def _read(path: Path) -> tuple[int, Any]:
     """The number of draws and the outcomes in a `trainer_state.json`, as `SamplingState.state` gave them."""
     callbacks = _entry(read_json(path, nan=True), "stateful_callbacks")
-    states = [_entry(callbacks, name) for name in STATE_NAMES]
+    states = [_entry(callbacks, name) for name in (SamplingState.__name__, EARLIER_NAME)]
     attributes = _entry(next((state for state in states if state is not None), None), "attributes")
     draw_count, counts = _entry(attributes, "taken"), _entry(attributes, "outcomes")
     if type(draw_count) is int and draw_count >= 0 and is_outcomes(counts):
