@@ -9,7 +9,11 @@ One step of group-relative policy optimisation (arXiv 2402.03300), as `configs/g
    stay near the policy that training began with (the reference).
 
 There is no critic and no trainer. `chexphi grpo` computes the same loss and gradients; a test holds the two
-together. The films are drawn, the policy is small and learns from nothing: a few minutes on two cores.
+together. The films are drawn, the policy is small and learns from nothing: two minutes of one CPU.
+
+It is made to be read. In 40 steps with the config's BETA it moves little, and 8 questions a step are noisy:
+the first 20 steps earn 0.32 for answers and 0.23 for graphs, the last 20 earn 0.40 and 0.25 (one run).
+`make demo` trains for longer and tests the result.
 
 The end of a tensor's name gives its axes: P prompts, G completions of a prompt, N = P * G of both in one axis
 (the completions of a prompt are neighbours), T tokens of a completion, V words of the vocabulary.
@@ -47,6 +51,7 @@ WEIGHTS = (1.0, 1.0)  # of the answer reward and of the graph reward
 # ... but for the sizes, which suit a small policy that learns from nothing in a few minutes.
 P, TOKENS, RATE = 8, 72, 2e-3
 SIZES = phantom.Sizes(sight=0, sft=1600, pool=400, valid=0, test=0)
+LEXICON = open_extractor("lexicon")  # reads a text as a graph
 
 
 def encode(processor: Any, examples: Sequence[Example], images: Path) -> dict[str, Tensor]:
@@ -97,7 +102,7 @@ def score(processor: Any, ids_NT: Tensor, mask_NT: Tensor, examples_N: Sequence[
         "answer": [list(example.answer) for example in examples_N],
     }
     ends = processor.tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
-    rewards = AccuracyReward(end_token_ids=ends), GraphReward(open_extractor("lexicon"), end_token_ids=ends)
+    rewards = AccuracyReward(end_token_ids=ends), GraphReward(LEXICON, end_token_ids=ends)
     # None: the reference cannot be scored. That is so for all completions of a prompt, and 0 does no harm.
     return torch.tensor([[value or 0.0 for value in reward(**columns)] for reward in rewards]).T
 
