@@ -52,7 +52,7 @@ class Engine(Protocol):
 def assign_devices(workers: int, devices: Sequence[str]) -> list[str | None]:
     """The GPU of each worker, shared evenly; None without GPUs.
 
-    >>> places(3, ["0", "1"]), places(2, [])
+    >>> assign_devices(3, ["0", "1"]), assign_devices(2, [])
     (['0', '1', '0'], [None, None])
     """
     return [devices[number % len(devices)] if devices else None for number in range(workers)]
@@ -69,8 +69,10 @@ def visible_devices() -> list[str]:
 def runs_that_fit(machine: Mapping[str, float], needs: Mapping[str, float]) -> int:
     """How many runs a machine has room for.
 
-    >>> fitting({"CPU": 8, "GPU": 2}, {"CPU": 2, "GPU": 1}), fitting({"CPU": 8}, {"CPU": 1, "GPU": 1})
-    (2, 0)
+    >>> runs_that_fit({"CPU": 8, "GPU": 2}, {"CPU": 2, "GPU": 1})
+    2
+    >>> runs_that_fit({"CPU": 8}, {"CPU": 1, "GPU": 1})
+    0
     """
     return int(min(machine.get(kind, 0) // count for kind, count in needs.items() if count))
 

@@ -28,7 +28,7 @@ def is_finished(folder: Path) -> bool:
 def should_retry(code: int, *, tries_left: int) -> bool:
     """Whether a run that failed with this exit code gets another try.
 
-    >>> [tries_again(-9, tries_left=1), tries_again(-9, tries_left=0), tries_again(2, tries_left=1)]
+    >>> [should_retry(-9, tries_left=1), should_retry(-9, tries_left=0), should_retry(2, tries_left=1)]
     [True, False, False]
     """
     return code != BAD_INPUT and tries_left > 0
