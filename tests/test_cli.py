@@ -92,6 +92,24 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
     assert any("question" in problem for problem in json.loads(done.stdout)["problems"])
 
 
+def test_data_check_shows_the_reward_check_in_one_line(small: Path, tmp_path: Path) -> None:
+    file = small / "annotations" / "pool" / "train.json"
+    plain = chexphi("data", "check", file, "--rewards", "external_r1v_acc,external_kg_jac").stdout
+    assert "\nrewards: gold earns 2.00, garbage 0.00, on 6 rows; none below, none above\n" in plain
+    assert "\nwith_graph: 6\n" in plain
+    assert "\nquestion types: " in plain
+    assert "\nmajority accuracy: " in plain
+    rows = json.loads(file.read_text())
+    for row in rows:
+        del row["graph"], row["scene"]
+    rows[0]["answer"] = ["something else"]
+    other = small / "annotations" / "pool" / "without_graphs.json"
+    other.write_text(json.dumps(rows))
+    done = chexphi("data", "check", other, "--rewards", "external_r1v_acc,external_kg_jac")
+    assert "on 6 rows; 1 below, none above" in done.stdout
+    assert "with_" not in done.stdout
+
+
 def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callable[..., Ended]) -> None:
     gold = "<think>There is a left pleural effusion.</think><answer>yes</answer>"
     rows = [

@@ -102,11 +102,12 @@ def check(
 ) -> None:
     """Read a dataset, open its films, and say what it contains and what is wrong with it."""
     from chexphi.data.check import check as stage
+    from chexphi.data.check import terminal_lines
     from chexphi.reward_checks import offline_scores
 
     pay = None if rewards is None else offline_scores.pay_of_references(rewards)
     figures = stage(file, image_root=image_root, limit=limit, pay=pay)
-    show(figures, as_json=as_json)
+    show(figures if as_json else terminal_lines(figures), as_json=as_json)
     if not as_json:
         for line in (*figures["problems"], *figures["warnings"]):
             typer.echo(line, err=True)

@@ -21,6 +21,8 @@ MAX_PROBLEMS = 20
 """Problems that are written out; all are counted."""
 MAX_NAMES = 50
 """Values of a field that figures list, the most frequent ones; our choice."""
+MAX_NAMES_IN_LINE = 8
+"""Question types that the line on the terminal names; `--json` has more of them."""
 
 
 def check(
@@ -183,3 +185,37 @@ def reward_warnings(earned: dict[str, Any]) -> list[str]:
     for name, count in sorted(earned["unscorable"].items()):
         sentences.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")
     return sentences
+
+
+def terminal_lines(figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of `check` for people: one short value for each line, in the order of the figures.
+
+    Counts of graphs and scenes are left out where there are none. Problems and warnings are sentences, and
+    not among the lines.
+    """
+    lines = {
+        name: value
+        for name, value in figures.items()
+        if not isinstance(value, dict | list) and (value or name not in ("with_graph", "with_scene"))
+    }
+    counts = list(figures["question_types"].items())
+    named = [f"{name} {count}" for name, count in counts[:MAX_NAMES_IN_LINE]]
+    if len(counts) > MAX_NAMES_IN_LINE:
+        named.append(f"{len(counts) - MAX_NAMES_IN_LINE} more (see --json)")
+    if named:
+        lines["question types"] = ", ".join(named)
+        accuracy = figures["majority"]["all"]["accuracy"]
+        lines["majority accuracy"] = f"{accuracy:.2f} (the most frequent answer of each question type)"
+    if "rewards" in figures:
+        lines["rewards"] = _rewards_line(figures["rewards"])
+    return lines
+
+
+def _rewards_line(earned: dict[str, Any]) -> str:
+    """What references and garbage earn, and how many rows earn too little or too much."""
+    gold = "nothing that can be scored" if earned["gold"] is None else f"{earned['gold']:.2f}"
+    below, above = (len(earned[key]) or "none" for key in ("below", "above"))
+    return (
+        f"gold earns {gold}, garbage {earned['garbage']:.2f}, on {earned['rows']} rows; "
+        f"{below} below, {above} above"
+    )
