@@ -17,7 +17,7 @@ from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
 from chexphi.models import policy
-from chexphi.training import completions, grpo, sft, shared_prompts
+from chexphi.training import completions, grpo, sft, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -162,9 +162,9 @@ def test_with_shared_prompts_the_run_is_the_plain_one(
 
     monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
     packed: list[int] = []
-    pack = shared_prompts.packed_rows.pack
+    pack = shared_prompt_logps.packed_rows.pack
     monkeypatch.setattr(
-        shared_prompts.packed_rows,
+        shared_prompt_logps.packed_rows,
         "pack",
         lambda *args, **how: packed.append(len(args[3].first_rows)) or pack(*args, **how),
     )

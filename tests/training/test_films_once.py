@@ -24,7 +24,7 @@ from chexphi.models import policy, trial_question
 from chexphi.models.families import phi4
 from chexphi.models.families.film_features import Tower
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, sft, shared_prompts
+from chexphi.training import completions, grpo, sft, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -125,7 +125,7 @@ def test_each_film_of_a_step_is_read_once_and_the_run_is_the_same(
     assert sum(map(len, reads)) == sum(films)  # a crop each
     assert len(reads) == len(films)
     reads.clear()
-    monkeypatch.setattr(shared_prompts, "keep_films", lambda *args, **kwargs: None)
+    monkeypatch.setattr(shared_prompt_logps, "keep_films", lambda *args, **kwargs: None)
     plain = run(grpo, tiny_model_dir, pool, tmp_path / "plain", *FLAGS, *flags)
     assert len(reads) >= 3 * len(films)  # generation, policy, reference
     assert losses(kept) == pytest.approx(losses(plain), abs=1e-6)
@@ -168,7 +168,7 @@ def test_a_tower_that_learns_reads_in_every_pass(
     out = run(grpo, tiny_model_dir, pool, tmp_path / "run", *flags)
     assert len(reads) == 6  # generation, policy and reference, of two steps
     assert sum(map(len, reads)) == 3 * sum(steps(out, pool))
-    monkeypatch.setattr(shared_prompts, "keep_films", lambda *args, **kwargs: None)
+    monkeypatch.setattr(shared_prompt_logps, "keep_films", lambda *args, **kwargs: None)
     plain = run(grpo, tiny_model_dir, pool, tmp_path / "plain", *flags)
     one, other = (policy.load(folder / "model")[0].state_dict() for folder in (out, plain))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -291,5 +291,5 @@ def test_weights_spread_over_processes_keep_nothing(tiny_model_dir: Path) -> Non
     """A process that has its films would leave the others waiting for its part of the weights."""
     causal = policy.load(tiny_model_dir)[0]
     assert isinstance(causal.tower, Tower)
-    assert shared_prompts.keep_films(causal, None, sharded=True) is None
+    assert shared_prompt_logps.keep_films(causal, None, sharded=True) is None
     assert causal.tower.features is None

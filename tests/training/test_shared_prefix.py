@@ -14,7 +14,7 @@ from chexphi.data.read import read_examples
 from chexphi.models import policy
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, micro_batches, shared_prompts
+from chexphi.training import completions, grpo, micro_batches, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -59,9 +59,9 @@ def test_the_run_is_the_plain_one(
     flags: list[str], tiny_model_dir: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed: list[int] = []
-    pack = shared_prompts.packed_rows.pack
+    pack = shared_prompt_logps.packed_rows.pack
     monkeypatch.setattr(
-        shared_prompts.packed_rows,
+        shared_prompt_logps.packed_rows,
         "pack",
         lambda *args, **how: packed.append(len(args[0]) - len(args[3].first_rows)) or pack(*args, **how),
     )
@@ -119,9 +119,9 @@ def test_prompts_are_told_apart_by_what_is_in_their_films(
     (data / "annotations").mkdir()
     (data / "annotations" / "train.json").write_text(json.dumps(every))
     packed: list[tuple[int, int]] = []
-    pack = shared_prompts.packed_rows.pack
+    pack = shared_prompt_logps.packed_rows.pack
     monkeypatch.setattr(
-        shared_prompts.packed_rows,
+        shared_prompt_logps.packed_rows,
         "pack",
         lambda *args, **how: packed.append((len(args[0]), len(args[3].first_rows))) or pack(*args, **how),
     )
@@ -216,7 +216,7 @@ def test_a_run_that_cannot_share_says_so_once_and_reads_plainly(
     shutil.copytree(tiny_model_dir, model)
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
-    monkeypatch.setattr(shared_prompts.packed_rows, "pack", None)
+    monkeypatch.setattr(shared_prompt_logps.packed_rows, "pack", None)
     flags = ["--per_device_train_batch_size=8", "--max_steps=1", "--beta=0.1"]
     said = (run(model, films, tmp_path / "out", *flags) / "train.log").read_text()
     assert said.count("prompts are not shared: the model uses dropout") == 1

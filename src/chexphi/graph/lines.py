@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chexphi.graph.cues import words
+from chexphi.graph.words import words
 
 _NEW_ITEM = re.compile(
     r"[-*\u2022\u2023\u25aa\u25cf\u00b7\u2013\u2014>]\s|\(?\d{1,2}[.)]\s?(?=[^\W\d])|\(?[a-hA-H]\)\s?"

@@ -9,8 +9,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from chexphi.graph.cues import words
 from chexphi.graph.normalize import normalize
+from chexphi.graph.words import words
 
 _TOKEN = re.compile(
     r"""<[^<>]{0,40}>                          # a tag is not a word

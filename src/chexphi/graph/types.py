@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from chexphi.graph.cues import words
+from chexphi.graph.words import words
 from chexphi.schema import shown
 
 LABELS = (

@@ -52,7 +52,7 @@ _ASSERTED: tuple[tuple[str, str], ...] = (
     (r"\bno (?:other |definite |significant |convincing |obvious |acute )?", ""),
     (r" or ", " and "),
 )
-"""Words of denial and their opposites, in the order they are tried; see `terms/context.txt`."""
+"""Words of denial and their opposites, in the order they are tried; see `terms/cues.txt`."""
 _ARTICLE = re.compile(r"\b(?:an?|the|some|any|another) $", re.IGNORECASE)
 _DENIALS = ("no ", "no evidence of ")
 

@@ -34,14 +34,14 @@ from chexphi.models import adapter, trainable
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import loss_mask, micro_batches, shared_prompts, vllm_engines
+from chexphi.training import loss_mask, micro_batches, shared_prompt_logps, vllm_engines
 from chexphi.training.completions import CompletionLog, is_logged, not_finite, sampled_row
 from chexphi.training.policy_pass import PolicyPass
 from chexphi.training.preflight.outward import KeptHere
 from chexphi.training.preflight.unscorable import SkipsUnscorable
 from chexphi.training.recovery.resume import Recovering
 from chexphi.training.reference import prepare as prepare_reference
-from chexphi.training.shared_prompts import LogProbabilities
+from chexphi.training.shared_prompt_logps import LogProbabilities
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         args.beta = self.beta = beta
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
-        self._step_films = shared_prompts.keep_films(self._causal_model(), reference, sharded=sharded)
+        self._step_films = shared_prompt_logps.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self.ref_model = prepare_reference(reference, self)
         elif beta:
@@ -175,7 +175,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
 
         def read() -> LogProbabilities:
             if self._sharing.in_training:
-                reader = shared_prompts.Reader(plain_pass, self.accelerator.autocast, causal)
+                reader = shared_prompt_logps.Reader(plain_pass, self.accelerator.autocast, causal)
                 return reader.read(model, *args, **kwargs)
             logps, entropies, expert_loss = plain_pass(model, *args, **kwargs)
             return LogProbabilities(logps, entropies, [], expert_loss)

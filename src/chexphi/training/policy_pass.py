@@ -13,7 +13,7 @@ from trl.kernels.chunked_logprob import ChunkedLogProbFunction
 from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 from chexphi.models.shared_prompts.packed_rows import PackedRows
-from chexphi.training.shared_prompts import LogProbabilities
+from chexphi.training.shared_prompt_logps import LogProbabilities
 
 VOCABULARY_TILE = 8192
 """Vocabulary entries at a time where log-probabilities are computed at temperature 1."""

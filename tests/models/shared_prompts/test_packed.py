@@ -26,7 +26,7 @@ from chexphi.models.policy import load
 from chexphi.models.shared_prompts import packed_rows, row_inputs
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.prompts import messages
-from chexphi.training import shared_prompts
+from chexphi.training import shared_prompt_logps
 
 QUESTIONS = ["Is there an opacity?", "What is seen in the left upper zone of the film?", "Is it new?"]
 
@@ -75,7 +75,7 @@ def packed_pass(
 
     causal = adapter.unwrapped(model)
     call = functools.partial(model)  # in several processes the trainer's model has nothing but a call
-    reader = shared_prompts.Reader(plain, autocast, causal)
+    reader = shared_prompt_logps.Reader(plain, autocast, causal)
     return reader.read(call, **batch, compute_entropy=True, **how)[:2]
 
 
@@ -244,7 +244,7 @@ def test_what_is_not_understood_is_left_to_trl(tiny_folder: Path, film: Any, oth
         asked.append(given)
         return torch.zeros(3, 4), None, None
 
-    reader = shared_prompts.Reader(plain, nullcontext, model.get_base_model())
+    reader = shared_prompt_logps.Reader(plain, nullcontext, model.get_base_model())
     assert reader.read(model, **given).packed_batches == []
     names = {"pixel_values", "image_sizes", "num_images", *other}
     assert [one.keys() for one in asked] == [names]

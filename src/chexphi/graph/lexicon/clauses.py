@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chexphi.graph.cues import words as _words
 from chexphi.graph.lexicon.spans import CAN_BE_ABSENT, Span
+from chexphi.graph.words import words as _words
 
 CLAUSE_ENDS = _words(
     """but while whereas although though however except excepting because ; : so despite yet unlike apart

@@ -1,4 +1,4 @@
-"""The cues of `terms/context.txt`, and where a sentence has them. Standard library only."""
+"""The cues of `terms/cues.txt`, and where a sentence has them. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from chexphi.graph.cues import words as _words
 from chexphi.graph.lexicon.spans import term_lines
 from chexphi.graph.lexicon.trie import Trie
+from chexphi.graph.words import words as _words
 
 PASSED_OVER = _words(
     """clearly definitely definitively readily reliably confidently entirely fully completely currently now
@@ -27,7 +27,7 @@ class Cue:
     status: str
     """`absent`, `uncertain`, `unclaimed`, `stated` or `plain`."""
     scope: str
-    """Which words the cue is about; the head of `terms/context.txt` lists the scopes."""
+    """Which words the cue is about; the head of `terms/cues.txt` lists the scopes."""
     words: tuple[str, ...]
 
 
@@ -78,7 +78,7 @@ def _cue_tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
     classes: dict[str, list[str]] = {}
     value_cues: dict[tuple[str, ...], list[Cue]] = {}
     other_cues: dict[tuple[str, ...], list[Cue]] = {}
-    for line in term_lines("context"):
+    for line in term_lines("cues"):
         name, equals, members = line.partition(" = ")
         if equals:
             classes[name] = members.split()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chexphi.graph.cues import words as _words
 from chexphi.graph.lexicon.phrases import noun_phrases
 from chexphi.graph.lexicon.spans import Span
+from chexphi.graph.words import words as _words
 
 _HOST_PREPOSITIONS = _words(
     """in within inside around about along near at on from by through surrounding overlying underlying

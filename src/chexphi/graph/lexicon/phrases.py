@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chexphi.graph import cues
+from chexphi.graph.lexicon.relation_words import ATTRIBUTE, JOIN, PREPOSITIONS, SIDE
 from chexphi.graph.lexicon.spans import FINDINGS, Span
 
 Edge = tuple[int, str, int]
@@ -46,13 +46,13 @@ def relations_within(spans: Sequence[Span], phrase: Sequence[int]) -> set[Edge]:
 def _qualified_by(span: Span, index: int, regions: Sequence[int], heads: Sequence[int]) -> list[int]:
     """What a qualifier in a noun phrase qualifies: side words the anatomy, other words the finding."""
     words = set(span.words)
-    if words & cues.ATTRIBUTE and regions and regions[0] < index:
+    if words & ATTRIBUTE and regions and regions[0] < index:
         return [regions[0]]
     regions_after = [region for region in regions if region > index]
     finding_after = [head for head in heads if head > index][-1:]
-    tails = (regions_after[:1] or finding_after) if words & cues.SIDE else []
+    tails = (regions_after[:1] or finding_after) if words & SIDE else []
     nouns_before = [noun for noun in [*regions, *heads] if noun < index]  # `heart enlarged`: no verb
-    return tails + ((finding_after or regions_after[-1:] or nouns_before[-1:]) if words - cues.SIDE else [])
+    return tails + ((finding_after or regions_after[-1:] or nouns_before[-1:]) if words - SIDE else [])
 
 
 _DETERMINERS = frozenset({"the", "a", "an", "its", "this", "that", "either", "each", "both"})
@@ -76,13 +76,13 @@ class Gap:
     @property
     def joins(self) -> bool:
         """The gap only joins two phrases: `, and the`."""
-        return bool(self.words) and cues.JOIN.issuperset(self.words)
+        return bool(self.words) and JOIN.issuperset(self.words)
 
     @property
     def ends_in_preposition(self) -> bool:
         """Only an article may stand between the preposition and the phrase."""
         content_words = [word for word in self.words if word not in _DETERMINERS]
-        return bool(content_words) and content_words[-1] in cues.PREPOSITIONS
+        return bool(content_words) and content_words[-1] in PREPOSITIONS
 
     def after_semicolon(self) -> Gap:
         """The words after the last semicolon, because those before it belong to another statement."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chexphi.graph import cues
+from chexphi.graph.lexicon import relation_words
 from chexphi.graph.lexicon.phrases import (
     DiscourseState,
     Edge,
@@ -48,7 +48,7 @@ class _Linker:
                 len(next_phrase) > 1
                 and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start]) in _AND
             )
-            self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in cues.BE
+            self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in relation_words.BE
             self.edges |= relations_within(self.spans, phrase)
             self._add_phrase(phrase)
         return self.edges
@@ -58,14 +58,14 @@ class _Linker:
 
     def _add_phrase(self, phrase: Sequence[int]) -> None:
         """Add the relations between this noun phrase and the words before it."""
-        if self.gap.has(cues.BREAK):
+        if self.gap.has(relation_words.BREAK):
             self.state = DiscourseState(evidence=self.state.evidence)
         self.gap = self.gap.after_semicolon()
         heads = with_labels(self.spans, phrase, *FINDINGS)
         regions = with_labels(self.spans, phrase, "anatomy")
-        if heads and self.spans[heads[-1]].text in cues.EXAMS:
+        if heads and self.spans[heads[-1]].text in relation_words.EXAMS:
             return
-        self.state.after_because |= self.gap.has(cues.REASONS)
+        self.state.after_because |= self.gap.has(relation_words.REASONS)
         if heads:
             self._add_finding(heads[-1], {word for index in phrase for word in self.spans[index].words})
             self.state.previous_kind = "finding"
@@ -73,7 +73,7 @@ class _Linker:
             self._add_region(phrase, regions[-1])
             self.state.previous_kind = "region"
         elif phrase:
-            spatial_words = [index for index in phrase if self.spans[index].text in cues.SPATIAL]
+            spatial_words = [index for index in phrase if self.spans[index].text in relation_words.SPATIAL]
             self._link(with_labels(self.spans, phrase, "size"), "modify", spatial_words)
             self._add_quality(phrase[-1])
 
@@ -81,11 +81,12 @@ class _Linker:
         state = self.state
         inferred = (
             state.inferring
-            or self.gap.has(cues.CUES)
+            or self.gap.has(relation_words.INFERENCE)
             or (state.after_because and self.gap.starts_with(","))
-            or (self.gap.words == (",",) and bool(words & cues.HEDGES))
+            or (self.gap.words == (",",) and bool(words & relation_words.HEDGES))
         )
-        if self.spans[head].text in cues.MOVES_OF_DEVICES and state.findings and self.gap.has(cues.BE):
+        is_moved = self.spans[head].text in relation_words.MOVES_OF_DEVICES
+        if is_moved and state.findings and self.gap.has(relation_words.BE):
             self._link([head], "located_at", state.findings)
         elif inferred and state.evidence:
             self._infer_finding(head)
@@ -126,8 +127,8 @@ class _Linker:
         state = self.state
         lies_in_regions = (
             state.regions_lead
-            or self.gap.has(cues.SHOWS)
-            or (self.gap.has(cues.BE) and "there" not in self.gap.words)
+            or self.gap.has(relation_words.SHOWS)
+            or (self.gap.has(relation_words.BE) and "there" not in self.gap.words)
         )
         regions = list(state.regions) if lies_in_regions and not state.findings else []
         qualifiers = [] if state.pending_side is None else [state.pending_side]
@@ -152,7 +153,7 @@ class _Linker:
     def _continue_at_tip(self, head: int) -> None:
         """If the phrase names the tip of a device, the words after it are about the tip."""
         regions = [tail for source, kind, tail in self.edges if source == head and kind == "located_at"]
-        if tips := [region for region in regions if self.spans[region].text in cues.TIPS]:
+        if tips := [region for region in regions if self.spans[region].text in relation_words.TIPS]:
             self.state.findings = tips
 
     def _add_region(self, phrase: Sequence[int], region: int) -> None:
@@ -160,9 +161,8 @@ class _Linker:
         self.gap = state.gap_before_side or self.gap
         if state.spatial is not None:
             self._link([state.spatial], "modify", [region])
-        attributes = [
-            index for index in phrase if index > region and set(self.spans[index].words) & cues.ATTRIBUTE
-        ]
+        later = [index for index in phrase if index > region]
+        attributes = [index for index in later if relation_words.ATTRIBUTE & set(self.spans[index].words)]
         if state.attribute is not None and self.gap.starts_with("of", "in"):
             self._link([state.attribute], "modify", [region])
             state.regions, state.subject = [region], [state.attribute]
@@ -187,7 +187,7 @@ class _Linker:
     def _locate_findings(self, region: int) -> None:
         state = self.state
         findings = state.findings[-1:] if self.gap.starts_with("of") else list(state.findings)
-        if self.gap.has(cues.SPARED):
+        if self.gap.has(relation_words.SPARED):
             return
 
         def locate(target: int) -> None:
@@ -195,7 +195,7 @@ class _Linker:
 
         locate(region)
         state.repeat_relation = locate
-        if self.spans[region].text in cues.TIPS:
+        if self.spans[region].text in relation_words.TIPS:
             state.findings = [region]
 
     def _start_region(self, phrase: Sequence[int], region: int, attributes: list[int]) -> None:
@@ -213,13 +213,13 @@ class _Linker:
     def _add_quality(self, index: int) -> None:
         """Handle a qualifier without a noun: a predicate, a side, an attribute, or `above`."""
         state, words = self.state, set(self.spans[index].words)
-        if words <= cues.SPATIAL:
+        if words <= relation_words.SPATIAL:
             state.spatial = index
         elif "suggestive" in words:
             state.inferring = True
-        elif words & cues.ATTRIBUTE:
+        elif words & relation_words.ATTRIBUTE:
             self._add_attribute(index)
-        elif words <= cues.SIDE and (self.shares_noun or not state.subject):
+        elif words <= relation_words.SIDE and (self.shares_noun or not state.subject):
             state.pending_side = index
             state.gap_before_side = self.gap if self.shares_noun else None
         else:
@@ -229,12 +229,12 @@ class _Linker:
                 state.attribute = index
             elif self._is_sign(index) and state.subject == state.regions:
                 state.evidence = [*state.evidence, index]
-        state.previous_kind = state.previous_kind if words <= cues.SPATIAL else "quality"
+        state.previous_kind = state.previous_kind if words <= relation_words.SPATIAL else "quality"
 
     def _is_sign(self, index: int) -> bool:
         """Whether a qualifier tells of an abnormality, as in `indistinct vessels suggest edema`."""
         span = self.spans[index]
-        return span.label == "concept" and not cues.NOT_EVIDENCE.issuperset(span.words)
+        return span.label == "concept" and not relation_words.NOT_EVIDENCE.issuperset(span.words)
 
     def _add_attribute(self, index: int) -> None:
         """In `normal in size` the quality qualifies the attribute; else the attribute waits for its noun."""
@@ -243,7 +243,7 @@ class _Linker:
             self.edges -= {(state.quality, "modify", target) for target in state.subject}
             self._link([state.quality], "modify", [index])
             self._link([index], "modify", state.subject)
-        elif self.gap.has(cues.BE):
+        elif self.gap.has(relation_words.BE):
             self._link([index], "modify", state.subject)
         else:
             state.attribute = index

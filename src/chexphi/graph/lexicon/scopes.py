@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chexphi.graph.cues import words as _words
 from chexphi.graph.lexicon import clauses
 from chexphi.graph.lexicon.cue_table import PASSED_OVER, CueMatch
 from chexphi.graph.lexicon.spans import CAN_BE_ABSENT, Span
+from chexphi.graph.words import words as _words
 
 Scope = tuple[int, int]
 """First word, one past the last word."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chexphi.graph.cues import words as _words
 from chexphi.graph.lexicon.clauses import BE
 from chexphi.graph.lexicon.spans import Span
+from chexphi.graph.words import words as _words
 
 _ASKS = _words("is are was were am do does did has have had can could will would should may might")
 _WH = _words("what where which who whose why how whether")

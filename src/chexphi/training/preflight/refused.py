@@ -15,7 +15,7 @@ from transformers import Trainer
 from chexphi import ranges
 from chexphi.runs import processes, replaced_run
 from chexphi.schema import InputError
-from chexphi.training.preflight import choices, foreign_code, outward, rehearsal, trackers
+from chexphi.training.preflight import choices, foreign_code, optimizer_trial, outward, trackers
 from chexphi.training.preflight.number_ranges import GRPO_RUN, SFT_RUN
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def check(args: Any, verb: str) -> None:
         raise InputError(f"{verb} evaluates nothing while it trains: save_strategy is no, steps or epoch")
     if args.save_strategy == "steps" and not args.save_steps:
         raise InputError(f"{verb}: save_steps is 0: use at least 1, or save_strategy no")
-    rehearsal.check(args, verb)
+    optimizer_trial.check(args, verb)
 
 
 @contextmanager

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text as a set."""
-    return frozenset(text.split())
-
+from chexphi.graph.words import words
 
 SIDE = words(
     """left right bilateral both upper lower mid middle lateral anterior posterior superior inferior
@@ -34,7 +30,7 @@ PREPOSITIONS = words(
 SHOWS = words("show shows contain contains demonstrate demonstrates reveal reveals where")
 """Between an anatomical place and the finding that lies there."""
 BE = words("""is are was were appears appear looks look remains remain seems has have been be becomes""")
-CUES = words(
+INFERENCE = words(
     """suggest suggests suggesting consistent compatible likely represent represents representing keeping
     indicates indicate indicating reflect reflects reflecting concerning suspicious worrisome so
     therefore hence thus means due typical characteristic favors may might could stands points point
