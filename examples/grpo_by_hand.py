@@ -66,7 +66,7 @@ def encode(processor: Any, examples: Sequence[Example], images: Path) -> dict[st
 
 @torch.no_grad()
 def sample(policy: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Draw a completion for each row of the inputs: ids_NT, and mask_NT, which is 0 behind its end."""
+    """Draw a completion for each row of the inputs: ids_NT, and mask_NT, which is 0 after its end."""
     ids_NT = policy.generate(
         **inputs, do_sample=True, temperature=TEMPERATURE, top_p=1.0, top_k=0, max_new_tokens=TOKENS
     )[:, inputs["input_ids"].shape[1] :]

@@ -152,6 +152,7 @@ def test_every_setting_of_a_reward_is_an_option(
     for verb in ("score", "probe"):
         text = here("rewards", verb, "--help").stdout
         names = {field.name for field in dataclasses.fields(RewardFields)}
+        assert "(default: )" not in text
         assert [name for name in names if f"--{name.replace('_', '-')}" not in text] == []
         refused = here("rewards", verb, file, "--empty", "both")
         assert refused.returncode == 2

@@ -198,6 +198,30 @@ def test_names_of_the_package_on_a_page_exist(page: Path) -> None:
         pkgutil.resolve_name(name)
 
 
+def documented_and_real_arguments(node: ast.FunctionDef | ast.ClassDef) -> tuple[set[str], set[str]]:
+    """Names under `Args:` in a docstring, and the parameters of the function or of the class's `__init__`."""
+    described = re.search(r"^Args:\n((?:    .*\n?|\n)+)", ast.get_docstring(node) or "", re.M)
+    function = node
+    if isinstance(node, ast.ClassDef):
+        initialisers = [part for part in node.body if getattr(part, "name", "") == "__init__"]
+        function = initialisers[0] if initialisers else None
+    if not described or not isinstance(function, ast.FunctionDef):
+        return set(), set()
+    parameters = {part.arg for part in ast.walk(function.args) if isinstance(part, ast.arg)}
+    return set(re.findall(r"^    (\w+):", described[1], re.M)), parameters
+
+
+def test_docstrings_name_the_arguments_that_there_are() -> None:
+    described_functions = 0
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                described, parameters = documented_and_real_arguments(node)
+                assert described <= parameters, (path, node.name)
+                described_functions += bool(described)
+    assert described_functions > 150
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert chexphi.__version__ == version

@@ -51,7 +51,7 @@ SETUPS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("words", SETUPS, ids=str)
 def test_gold_earns_the_most_and_garbage_nothing(examples: list[Example], words: dict[str, Any]) -> None:
-    """For every shipped configuration, and the answer before or behind the reasoning."""
+    """For every shipped configuration, and the answer before or after the reasoning."""
     assert CONFIGS
     assert PRESETS
     assert len({example.question_type for example in examples}) > 3

@@ -63,7 +63,8 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
     def option(field: dataclasses.Field[Any]) -> inspect.Parameter:
         name = "--" + field.name.replace("_", "-")
         words = [f"{name}/--no-{name[2:]}" if hints[field.name] is bool else name]
-        info = typer.Option(*words, help=f"{field.metadata['help']} (default: {field.default})")
+        default = f" (default: {field.default})" if field.default != "" else ""
+        info = typer.Option(*words, help=field.metadata["help"] + default)
         hint: Any = Annotated[hints[field.name] | None, info]
         return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 

@@ -51,7 +51,7 @@ def auroc(
         labels: True for positives.
         patients: The patient of each example; without it each example is its own.
         seed: Of the draws.
-        resamples: How often all patients are drawn anew; draws that hold one class only are left out.
+        resamples: How often all patients are drawn again; draws that hold one class only are left out.
 
     Returns:
         None if either class is empty.

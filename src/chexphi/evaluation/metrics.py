@@ -128,7 +128,7 @@ def _micro(name: str, items: str, meaning: str, counts_of: CountsOf) -> tuple[Me
         name: Of the counts.
         items: What is counted, for the meanings of precision and recall.
         meaning: Of F1.
-        counted: The counts of each example.
+        counts_of: The counts of each example.
     """
 
     def precision(scored: ScoredPredictions) -> Ratio:

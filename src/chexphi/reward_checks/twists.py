@@ -20,7 +20,7 @@ MEANINGS = {
     "sides swapped": "the reference with left for right and right for left",
     "another row's gold": "the reference of another row, drawn once",
     "a sentence 10 times": "the sentence of the reference that says the most, ten times; its answer",
-    "another row's reasoning": "the right answer behind the reasoning of another row",
+    "another row's reasoning": "the right answer after the reasoning of another row",
 }
 """What each cheat writes; where the reference is twisted, the right answer stays."""
 TIMES = 10

@@ -38,7 +38,7 @@ class RewardFields(GraphRule, AnswerRule):
         },
     )
     extractor: str = field(
-        default="lexicon", metadata={"help": "what reads graphs: lexicon, rexkg:FOLDER or radgraph"}
+        default="lexicon", metadata={"help": "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"}
     )
     combine: str = field(
         default="sum",
