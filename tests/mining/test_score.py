@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,35 @@ def test_an_answer_counts_wherever_it_can_be_read() -> None:
     row = score.score_samples(example, samples)
     assert row.correct == (1.0, 0.0, 1.0, 0.0)
     assert row.confidence == pytest.approx(0.36787944)
+
+
+def test_films_that_will_not_be_found_are_named(
+    pool: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scored = tmp_path / "scored.jsonl"
+    lines = [
+        {"id": example.id, "question_type": example.question_type, "kind": example.kind, "correct": [0]}
+        for example in read_examples(pool)
+    ]
+    scored.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def warned(source: Path, out: Path) -> str:
+        caplog.clear()
+        subset.main(scored, source, out, policy="uniform", number=5, seed=0)
+        return caplog.text
+
+    beside = pool.parent.parent / "hard" / "5.json"
+    images = pool.parent.parent.parent / "images"
+    assert warned(pool, beside) == ""
+    out = tmp_path / "elsewhere" / "5.json"
+    text = warned(pool, out)
+    assert f"films of {out} are not in {out.parent}" in text
+    assert f"--image_root {images}, where those of the pool are" in text
+    assert len(read_examples(out, image_root=images)) == 5  # the advice is right
+    pool_without_films = tmp_path / "lonely" / "train.json"
+    pool_without_films.parent.mkdir()
+    shutil.copy(pool, pool_without_films)
+    assert "the --image_root that the pool was scored with" in warned(pool_without_films, tmp_path / "6.json")
 
 
 def test_a_subset_of_another_pool_is_refused(tmp_path: Path, pool: Path) -> None:

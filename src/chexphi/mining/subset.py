@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from chexphi import atomic
 from chexphi.data.forms import check_form
 from chexphi.data.importers.publish import check_not_source
-from chexphi.data.read import read_examples, write_examples
+from chexphi.data.read import image_root_of, read_examples, write_examples
+from chexphi.data.references import is_film
 from chexphi.mining.select import ScoredRow, is_hard, select
 from chexphi.runs import jsonl
-from chexphi.schema import InputError
+from chexphi.schema import Example, InputError
+
+logger = logging.getLogger(__name__)
 
 
 def main(
@@ -26,6 +31,8 @@ def main(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Choose `number` examples and write them with all their fields, in the order they were drawn.
+
+    A warning says so if a later command will not find their films by itself.
 
     Args:
         scored: `scored.jsonl` of `mine score`, or its run folder.
@@ -52,7 +59,10 @@ def main(
     if strange := next((row.id for row in rows if row.id not in examples), None):
         raise InputError(f"{file}: id {strange} is not in {pool}: give the pool that was scored")
     selected_rows = select(policy, rows, number, seed=seed)
-    write_examples(out, [examples[row.id] for row in selected_rows])
+    selected_examples = [examples[row.id] for row in selected_rows]
+    write_examples(out, selected_examples)
+    if sentence := _missing_films(selected_examples, out, pool):
+        logger.warning(sentence)
     hard = sum(map(is_hard, selected_rows))
     return {
         "out": str(out),
@@ -62,6 +72,25 @@ def main(
         "hard": hard,
         "seed": seed,
     }
+
+
+def _missing_films(examples: Sequence[Example], out: Path, pool: Path) -> str | None:
+    """A sentence if a reader of `out` will not find the films of its examples without `--image_root`."""
+    refs = {ref for example in examples for ref in example.images}
+    root, pool_root = image_root_of(out), image_root_of(pool)
+    missing = [ref for ref in refs if not is_film(ref, root)]
+    if not missing:
+        return None
+    in_pool = all(is_film(ref, pool_root) for ref in missing)
+    advice = (
+        f"--image_root {pool_root.resolve()}, where those of the pool are"
+        if in_pool
+        else "the --image_root that the pool was scored with"
+    )
+    return (
+        f"{len(missing)} of the {len(refs)} films of {out} are not in {root}, where sft and grpo look for "
+        f"them: give sft and grpo {advice}"
+    )
 
 
 def select_beside(scored: Path, pool: Path, *, number: int, seed: int) -> Path:
