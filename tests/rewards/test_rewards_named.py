@@ -125,7 +125,10 @@ def test_functions_of_ones_own(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("own_reward:length", "no module own_reward"),
+        (
+            "own_reward:length",
+            r"no module own_reward in /.* or among .*: check its name, and run from the folder",
+        ),
         ("own_rewards.sub:length", r"no module own_rewards\.sub"),
         ("own_rewards:lenght", "no function 'lenght'"),
         ("own_rewards:LIMIT", "no function 'LIMIT'"),

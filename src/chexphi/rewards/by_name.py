@@ -164,7 +164,10 @@ def find_callable(name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there and lacks another one
-        raise InputError(f"reward {name}: there is no module {error.name}: check its name") from None
+        raise InputError(
+            f"reward {name}: there is no module {error.name} in {os.getcwd()} or among the installed "
+            "packages: check its name, and run from the folder that holds it"
+        ) from None
     except ValueError:
         raise InputError(f"reward {name} names no module: write package.module:callable") from None
     target: Any = module
