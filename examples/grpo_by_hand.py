@@ -15,6 +15,9 @@ It is made to be read. In 40 steps with the config's BETA it moves little, and 8
 the first 20 steps earn 0.32 for answers and 0.23 for graphs, the last 20 earn 0.40 and 0.25 (one run).
 `make demo` trains for longer and tests the result.
 
+Three numbers may follow, `python examples/grpo_by_hand.py 400 40 1`: steps of imitation before GRPO, steps of
+GRPO, and updates of the policy with the completions of a step.
+
 The end of a tensor's name gives its axes: P prompts, G completions of a prompt, N = P * G of both in one axis
 (the completions of a prompt are neighbours), T tokens of a completion, V words of the vocabulary.
 """
@@ -152,10 +155,12 @@ def imitate(policy: Any, processor: Any, examples: Sequence[Example], images: Pa
 
 def start(folder: Path, warm_up_steps: int) -> tuple[Any, Any, list[Example], Path]:
     """A small policy that writes explanations, its processor, questions to learn from and their films."""
+    print("drawing films", flush=True)
     phantom.build(folder / "films", counts=SIZES)
     parts = [read_examples(folder / f"films/annotations/{part}/train.json") for part in ("sft", "pool")]
     tiny.build(folder / "model", [text for one in parts[0] for text in (one.question, one.explanation)])
     policy, processor = phi4.load(folder / "model")
+    print(f"imitating written explanations, {warm_up_steps} steps", flush=True)
     imitate(policy, processor, parts[0], folder / "films/images", warm_up_steps)
     return policy, processor, parts[1], folder / "films/images"
 

@@ -1,8 +1,13 @@
 """A table of your own as a dataset: `python examples/your_dataset.py TABLE.csv TRAIN.json`.
 
-The table has the columns patient, film, question, reasoning and answer. A film is a path below the folder
-`images` beside TRAIN.json; several labels of an answer are separated by `;`. `chexphi data check TRAIN.json`
-tells whether all films open and whether the rewards pay the references.
+    patient,film,question,reasoning,answer
+    p1,p1/a.png,Is there an effusion?,There is a small left pleural effusion.,yes
+    p1,p1/b.png,What is seen?,There is a left effusion and a right pneumothorax.,effusion;pneumothorax
+    p2,p2/a.png,Is there an effusion?,No pleural effusion is seen.,no
+
+A film is a path below the folder `images` beside TRAIN.json; several labels of an answer are separated by
+`;`. `chexphi data check TRAIN.json --rewards external_r1v_acc,external_kg_jac` then tells whether all films
+open and whether the rewards pay the references.
 """
 
 import csv
@@ -31,4 +36,6 @@ def examples_of(table: Path) -> list[Example]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python examples/your_dataset.py TABLE.csv TRAIN.json")
     write_examples(Path(sys.argv[2]), examples_of(Path(sys.argv[1])))

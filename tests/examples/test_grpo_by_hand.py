@@ -155,10 +155,15 @@ def test_its_values_are_those_of_the_config(by_hand: ModuleType) -> None:
     assert not config["use_bias_correction_kl"]
 
 
-def test_it_runs(by_hand: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(
+    by_hand: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(by_hand, "P", 2)
     monkeypatch.setattr(by_hand, "TOKENS", 16)
     monkeypatch.setattr(by_hand, "SIZES", phantom.Sizes(sight=0, sft=32, pool=16, valid=0, test=0))
     history = by_hand.main(2, 2, updates=2)
     assert len(json.loads(json.dumps(history))) == 2
     assert all(0 <= value <= 1 for step in history for value in step)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["drawing films", "imitating written explanations, 2 steps"]
+    assert len(lines) == 4

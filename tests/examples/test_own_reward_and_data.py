@@ -54,6 +54,21 @@ def test_grpo_takes_your_reward(
     assert all("your_reward:same_sides" in row["rewards"] for row in rows)
 
 
+def test_your_dataset_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [""])
+    with pytest.raises(SystemExit, match=r"^usage: python .*your_dataset\.py TABLE\.csv TRAIN\.json$"):
+        runpy.run_path(str(ROOT / "examples" / "your_dataset.py"), run_name="__main__")
+
+
+def test_the_table_in_the_docstring_is_read(tmp_path: Path) -> None:
+    example_file = runpy.run_path(str(ROOT / "examples" / "your_dataset.py"))
+    rows = [line.strip() for line in example_file["__doc__"].splitlines() if line.startswith("    ")]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    examples = example_file["examples_of"](tmp_path / "table.csv")
+    assert [example.answer for example in examples] == [("yes",), ("effusion", "pneumothorax"), ("no",)]
+    assert [example.subject_id for example in examples] == ["p1", "p1", "p2"]
+
+
 def test_your_dataset_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "images" / "p1").mkdir(parents=True)
     Image.new("L", (64, 64), 90).save(tmp_path / "images" / "p1" / "a.png")
