@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
     "sweep", "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
-    "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin", "verl-rows",
+    "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin", "verl-rows", "kg extract",
+    "kg audit",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
