@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -91,3 +92,11 @@ def test_every_method_of_trl_that_is_said_to_be_overridden_is() -> None:
         sources = [text_of(f"src/chexphi/{file}") for file in files]
         for method in methods:
             assert all(f"def {method}(" in source for source in sources), f"{method} in {files}"
+
+
+def test_findings_can_be_executed_and_are_on_the_page_of_pitfalls() -> None:
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    assert len(scripts) >= 19
+    assert [path.name for path in scripts if not os.access(path, os.X_OK)] == []
+    page = text_of("docs/pitfalls.md")
+    assert [path.name for path in scripts if f"`findings/{path.name}`" not in page] == []
