@@ -34,8 +34,18 @@ SUMMARY = "train_runtime"
 """A key that only the last row of a run has, which belongs to no step."""
 KL_ROWS = 3
 """Rows that are averaged for the KL, which moves fast."""
-MIN_CHANGE = 0.05
-"""A change of a reward or of F1 counts from here on, if it is also above three standard errors."""
+KL_LIMIT = 1
+"""A KL above this many nats a token is a warning."""
+KL_JUMP, KL_JUMP_ABOVE = 10, 0.1
+"""So is a KL above this many times its recent mean, if it is also above this many nats a token."""
+ENTROPY_FALL = 10
+"""Entropy that has fallen by more than this factor is a warning."""
+LENGTH_FACTOR = 2
+"""Completions that have become this many times longer or shorter are a warning."""
+SATURATED_MEAN, SATURATED_STD = 0.98, 0.2
+"""A reward is saturated if every row of a window has at least this mean and less than this deviation."""
+MIN_CHANGE, MIN_CHANGE_ERRORS = 0.05, 3
+"""A change of a reward or of F1 counts from here on, if it is also above this many standard errors."""
 
 
 class _Windows(NamedTuple):
@@ -61,11 +71,12 @@ def _windows(rows: Sequence[Row], key: str) -> _Windows | None:
 
 
 def _change(windows: _Windows) -> float:
-    """Difference of the windows' means; 0 if it is small or within their noise (Welch, three errors)."""
+    """Difference of the windows' means; 0 if it is small or within their noise (Welch)."""
     start_mean, end_mean = windows.means
     difference = end_mean - start_mean
     error = math.sqrt(sum(statistics.variance(values) / len(values) for values in windows))
-    return difference if abs(difference) >= MIN_CHANGE and abs(difference) > 3 * error else 0.0
+    counts = abs(difference) >= MIN_CHANGE and abs(difference) > MIN_CHANGE_ERRORS * error
+    return difference if counts else 0.0
 
 
 def entropy_collapse(rows: Sequence[Row]) -> str | None:
@@ -73,7 +84,7 @@ def entropy_collapse(rows: Sequence[Row]) -> str | None:
     if (windows := _windows(rows, "entropy")) is None:
         return None
     start, end = windows.means
-    if end >= start / 10:
+    if end >= start / ENTROPY_FALL:
         return None
     return (
         f"the policy's entropy fell from {start:.3g} to {end:.3g} nats a token: completions of a prompt "
@@ -86,7 +97,7 @@ def length_drift(rows: Sequence[Row]) -> str | None:
     if (windows := _windows(rows, "completions/mean_length")) is None:
         return None
     start, end = windows.means
-    if start / 2 <= end <= start * 2:
+    if start / LENGTH_FACTOR <= end <= start * LENGTH_FACTOR:
         return None
     return (
         f"completions went from {start:.0f} to {end:.0f} tokens on average: read some in completions.jsonl, "
@@ -105,7 +116,7 @@ def reward_saturation(rows: Sequence[Row]) -> str | None:
         deviations = _windows(rows, name.removesuffix("mean") + "std")
         if means is None or deviations is None:
             continue
-        if all(0.98 <= mean <= 1 for mean in means.end) and max(deviations.end) < 0.2:
+        if all(SATURATED_MEAN <= mean <= 1 for mean in means.end) and max(deviations.end) < SATURATED_STD:
             saturated.append(name.split("/")[1])
     if not saturated:
         return None
@@ -150,8 +161,8 @@ def kl_blow_up(rows: Sequence[Row]) -> str | None:
         return None
     kl = statistics.fmean(row["kl"] for row in rows[-KL_ROWS:])
     earlier_kls = [row["kl"] for row in rows[-KL_ROWS - WINDOW : -KL_ROWS] if "kl" in row]
-    jumps = len(earlier_kls) == WINDOW and kl > max(0.1, 10 * statistics.fmean(earlier_kls))
-    if kl <= 1 and not jumps:
+    jumps = len(earlier_kls) == WINDOW and kl > max(KL_JUMP_ABOVE, KL_JUMP * statistics.fmean(earlier_kls))
+    if kl <= KL_LIMIT and not jumps:
         return None
     return (
         f"the KL to the reference policy is {kl:.3g} nats a token: the policy leaves it; lower the learning "
