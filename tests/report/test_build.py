@@ -240,6 +240,11 @@ def test_token_confidence_needs_one_probability_a_token() -> None:
     assert cards.tokens(by_log) == [{"text": " heart", "p": 1.0, "alpha": 0.0, "unsure": False}]
 
 
+def test_the_style_sheet_has_the_width_that_decides_what_is_enlarged() -> None:
+    style = Path(cards.__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
+    assert re.findall(r"--film-width: (\d+)px", style) == [str(cards.DISPLAY_WIDTH)]
+
+
 def test_a_film_is_embedded_small_or_missed_without_harm(films: list[str], tmp_path: Path) -> None:
     small, large = cards.embed(films[0]), cards.embed(films[2])
     assert small is not None

@@ -21,7 +21,8 @@ from chexphi.report.parts import FilmExample
 from chexphi.schema import InputError, Prediction
 
 DISPLAY_WIDTH = 256
-"""Width of a film on the page in px; smaller films are enlarged without smoothing."""
+"""Width of a film on the page in px (`--film-width` of `templates/style.css`); smaller films are enlarged
+without smoothing."""
 MAX_SIDE = 512
 """Longest side in px of a film in the page."""
 UNSURE_BELOW = 0.5
