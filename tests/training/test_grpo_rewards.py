@@ -127,6 +127,8 @@ def test_a_bad_reward_stops_the_run(
         run(tiny_model_dir, pool, tmp_path / "run", "--rewards", name)
     if kind is RewardError:
         assert str(raised.value).split("row ")[1].split()[0] in {e.id for e in read_examples(pool)}
+        last_line = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
+        assert last_line.endswith(f"ERROR chexphi: {raised.value}")
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "completions.jsonl").read_text()  # no zero in place of a reward
 
@@ -139,6 +141,7 @@ def test_a_reward_that_fails_later_leaves_the_log_and_the_last_checkpoint(
         run(tiny_model_dir, pool, out, "--rewards", "mine:third", *saving)
     ids = {example.id for example in read_examples(pool)}
     assert str(raised.value).split("row ")[1].split()[0] in ids
+    assert str(raised.value) in (out / "train.log").read_text()
     assert [row.step for row in completions.read(out / "completions.jsonl")] == [1] * 8 + [2] * 8
     assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2]
     assert {path.name for path in out.glob("checkpoint-*")} == {"checkpoint-1", "checkpoint-2"}

@@ -234,3 +234,12 @@ def log_to(out: Path) -> None:
     handler = _LogFile(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+
+
+def write_to_log(sentence: str) -> None:
+    """Write why a run ends to its `train.log` alone, because the terminal shows it when the verb ends."""
+    package = logging.getLogger("chexphi")
+    record = package.makeRecord(package.name, logging.ERROR, __file__, 0, sentence, (), None)
+    for handler in package.handlers:
+        if isinstance(handler, _LogFile):
+            handler.handle(record)

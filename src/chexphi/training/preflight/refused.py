@@ -13,7 +13,8 @@ from typing import Any
 from transformers import Trainer
 
 from chexphi import ranges
-from chexphi.runs import processes, replaced_run
+from chexphi.rewards.checked import RewardError
+from chexphi.runs import processes, replaced_run, run_folder
 from chexphi.schema import InputError
 from chexphi.training.preflight import choices, foreign_code, optimizer_trial, outward, trackers
 from chexphi.training.preflight.number_ranges import GRPO_RUN, SFT_RUN
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "numpy")
 REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
 """What these libraries raise for a setting."""
+SENTENCES = (RewardError, FloatingPointError)
+"""Errors that end a run with one sentence, which holds no text of the data."""
 RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
 
 
@@ -59,7 +62,7 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
 
     This holds until the first step ends; later errors stay as they are. Until then a run has no result, so
     its folder is removed and the corrected command can use it. Whatever ends a run that early, the run that
-    it should replace is put back.
+    it should replace is put back. The sentence of a reward that raises goes to `train.log` at any step.
 
     Args:
         out: The run's folder.
@@ -76,6 +79,8 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
     try:
         yield trainers
     except Exception as error:
+        if isinstance(error, SENTENCES):
+            run_folder.write_to_log(str(error))
         has_trained = resumed or any(trainer.state.global_step for trainer in trainers)
         refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
         main = processes.is_main()
