@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_folder_and_its_files_agree(tiny_model_dir: Path, data: Path, tmp_path
         run(tiny_model_dir, tmp_path / file.stem, "--annotation_file", file, "--img_root", data / "images")
         parts |= {row.id: row for row in read_predictions(tmp_path / file.stem)}
     assert {i: r.generated_text for i, r in parts.items()} == {i: r.generated_text for i, r in whole.items()}
+
+
+def test_the_image_root_has_two_spellings(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "alone.json"
+    shutil.copy(data / "annotations" / "eval" / "test_basic_vqa.json", file)
+    words = ["--model", "m", "--data", str(file)]
+    for flags in (["--image_root", str(data / "images")], ["--img_root", str(data / "images")]):
+        examples, _, root = evaluate.read_all(evaluate.parse([*words, *flags]))
+        assert examples
+        assert root == data / "images"
+    with pytest.raises(InputError, match="both --image_root and --img_root"):
+        evaluate.read_all(evaluate.parse([*words, "--image_root", "a", "--img_root", "b"]))
 
 
 def test_tokens_are_written_on_demand(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:

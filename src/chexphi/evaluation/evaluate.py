@@ -55,8 +55,11 @@ class EvaluateRecipe(ModelFields):
 
     data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
     annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
-    img_root: str | None = field(
+    image_root: str | None = field(
         default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
+    img_root: str | None = field(
+        default=None, metadata={"help": "the same as image_root (the original's flag)"}
     )
     out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_evaluate)"})
     limit: int | None = field(
@@ -98,19 +101,21 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     source = recipe.annotation_file or recipe.data
     if not recipe.model or not source:
         raise InputError("evaluate needs --model and --data (or --annotation_file): give both")
+    if recipe.image_root and recipe.img_root:
+        raise InputError("evaluate has both --image_root and --img_root: give one of them")
     ranges.check(vars(recipe), RANGES, "evaluate")
-    path = Path(source)
+    path, image_root = Path(source), recipe.image_root or recipe.img_root
     if not path.is_dir():
         return (
-            read_examples(path, image_root=recipe.img_root, limit=recipe.limit),
+            read_examples(path, image_root=image_root, limit=recipe.limit),
             path,
-            image_root_of(path, recipe.img_root),
+            image_root_of(path, image_root),
         )
-    files = read_folder(path, image_root=recipe.img_root, limit=recipe.limit)
+    files = read_folder(path, image_root=image_root, limit=recipe.limit)
     examples = [example for rows in files.values() for example in rows]
     if len({example.id for example in examples}) < len(examples):
         raise InputError(f"{path}: an id occurs in two of its files: make the ids unique")
-    return examples, path, image_root_of(path, recipe.img_root)
+    return examples, path, image_root_of(path, image_root)
 
 
 def main(recipe: EvaluateRecipe) -> dict[str, Any]:
