@@ -73,7 +73,7 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
             for name, saved_value, value in differences
         )
         raise InputError(
-            f"the run in {out} has other settings: {listed}: resume it with its own (its config.yaml), "
+            f"the run in {out} has other settings: {listed}: give it the values it had (its config.yaml has them), "
             "or choose another --out"
         )
 
