@@ -161,8 +161,8 @@ class _Linker:
         self.gap = state.gap_before_side or self.gap
         if state.spatial is not None:
             self._link([state.spatial], "modify", [region])
-        later = [index for index in phrase if index > region]
-        attributes = [index for index in later if relation_words.ATTRIBUTE & set(self.spans[index].words)]
+        following = [index for index in phrase if index > region]
+        attributes = [index for index in following if relation_words.ATTRIBUTE & set(self.spans[index].words)]
         if state.attribute is not None and self.gap.starts_with("of", "in"):
             self._link([state.attribute], "modify", [region])
             state.regions, state.subject = [region], [state.attribute]
