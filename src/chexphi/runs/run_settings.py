@@ -73,8 +73,8 @@ def check(out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
             for name, saved_value, value in differences
         )
         raise InputError(
-            f"the run in {out} has other settings: {listed}: give it the values it had (its config.yaml has them), "
-            "or choose another --out"
+            f"the run in {out} has other settings: {listed}: give it the values it had "
+            "(its config.yaml has them), or choose another --out"
         )
 
 

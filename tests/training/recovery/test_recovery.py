@@ -249,7 +249,7 @@ def test_another_config_is_refused_with_what_differs_and_nothing_is_touched(
     with pytest.raises(InputError) as caught:
         grpo.main(*grpo.parse([*argv[1:], *flags]))
     assert str(caught.value).startswith(
-        f"the run in {out} has other settings: beta was 0.1 and is 0.2; limit was 10 and is 9: resume it"
+        f"the run in {out} has other settings: beta was 0.1 and is 0.2; limit was 10 and is 9: give it"
     )
     assert contents(out) == before
 
