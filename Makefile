@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check docs notebook format bench findings dist clean
+.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check lint docs notebook format bench findings dist clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -15,7 +15,7 @@ help:
 	@echo "make test-gpu  what only a GPU shows"
 	@echo "make test-deepspeed  ZeRO on two CPU processes, in an environment of its own"
 	@echo "make test-swift, make test-verl  the rewards in ms-swift and veRL, each in an environment of its own"
-	@echo "make check   formatting, lint, types, import layers, and make docs"
+	@echo "make check   make lint (formatting, lint, types, import layers) and make docs"
 	@echo "make docs    the site of the docs (docs/_build/html/index.html), warnings as errors"
 	@echo "make audit   known advisories of the pinned packages, from an online database"
 	@echo "make format  apply formatting and the fixes that are safe"
@@ -81,7 +81,11 @@ test-verl: .venv-verl/.installed
 	.venv-verl/bin/python -m pip install -q --disable-pip-version-check --no-deps verl==0.9.1
 	.venv-verl/bin/python -m pytest -q --noconftest -m stack $(ARGS) tests/integrations/test_verl_runs.py
 
-check: .venv/.installed docs
+# The two take about as long, side by side.
+check: .venv/.installed
+	@$(MAKE) --no-print-directory -j 2 docs lint
+
+lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy src
