@@ -14,7 +14,7 @@ from rich.console import Console
 from chexphi import atomic
 from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
-from chexphi.rewards.checked import RewardError
+from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
@@ -214,7 +214,7 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except (FloatingPointError, RewardError) as error:
+    except STOPPED_TRAINING as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
     except OSError as error:  # a path that is a folder, is a file, or may not be read or written

@@ -21,6 +21,11 @@ class RewardError(RuntimeError):
     """
 
 
+STOPPED_TRAINING = (RewardError, FloatingPointError)
+"""Errors that stop training with one sentence, which holds no text of the data: the terminal and `train.log`
+have it. The second is for a loss, reward or weight that is not finite."""
+
+
 class CheckedReward:
     """A reward under its public name. Each value is a finite number, or None where None is allowed.
 

@@ -23,12 +23,10 @@ class Trie(Generic[Value]):
 
     def longest(self, tokens: Sequence[str], at: int) -> tuple[Value | None, int]:
         """The value of the longest phrase that starts at `at`, and one past its last word."""
-        node, value, end = self._root.get(tokens[at]), None, at
-        if node is None:  # most words start no phrase
+        node, value, end = self._root, None, at
+        if tokens[at] not in node:  # most words start no phrase
             return None, at
-        if _END in node:
-            value, end = node[_END], at + 1
-        for index in range(at + 1, len(tokens)):
+        for index in range(at, len(tokens)):
             following = node.get(tokens[index])
             if following is None:
                 break

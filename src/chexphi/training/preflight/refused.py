@@ -13,7 +13,7 @@ from typing import Any
 from transformers import Trainer
 
 from chexphi import ranges
-from chexphi.rewards.checked import RewardError
+from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, replaced_run, run_folder
 from chexphi.schema import InputError
 from chexphi.training.preflight import choices, foreign_code, optimizer_trial, outward, trackers
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "numpy")
 REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
 """What these libraries raise for a setting."""
-SENTENCES = (RewardError, FloatingPointError)
-"""Errors that end a run with one sentence, which holds no text of the data."""
 RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
 
 
@@ -79,7 +77,7 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
     try:
         yield trainers
     except Exception as error:
-        if isinstance(error, SENTENCES):
+        if isinstance(error, STOPPED_TRAINING):
             run_folder.write_to_log(str(error))
         has_trained = resumed or any(trainer.state.global_step for trainer in trainers)
         refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
