@@ -32,7 +32,14 @@ VERBS = (
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (
-    *("chexphi.schema", "chexphi.prompts", "chexphi.answers", "chexphi.rewards", "chexphi.rewards.by_name"),
+    *(
+        "chexphi",
+        "chexphi.schema",
+        "chexphi.prompts",
+        "chexphi.answers",
+        "chexphi.rewards",
+        "chexphi.rewards.by_name",
+    ),
     *("chexphi.graph", "chexphi.graph.lexicon.extractor", "chexphi.graph.match", "chexphi.graph.text"),
     *("chexphi.graph.rexkg.text", "chexphi.integrations.verl"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ from chexphi.graph.types import Extractor
 from chexphi.schema import InputError, shown
 
 
-def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **options: Any) -> Extractor:
+def open_extractor(
+    name: str = "lexicon", *, cache: str | os.PathLike[str] | None = None, **options: Any
+) -> Extractor:
     """An extractor behind a `Service`, which parses each sentence once.
+
+    >>> (graph,) = open_extractor("lexicon").extract(["There is no effusion."])
+    >>> sorted(graph.entities)
+    [('effusion', 'disorder_notpresent')]
 
     With `compat="original"` it is the extractor itself, because that one cuts texts in its own way.
 
@@ -45,4 +52,4 @@ def open_extractor(name: str = "lexicon", *, cache: Path | None = None, **option
         raise InputError(f"extractor is {shown(name)}: use lexicon, rexkg:FOLDER or radgraph")
     if is_original(options.get("compat", "default")):
         return extractor
-    return Service(extractor, disk=DiskCache(cache) if cache else None)
+    return Service(extractor, disk=DiskCache(Path(cache)) if cache else None)

@@ -20,7 +20,7 @@ from chexphi.prompts import Parsed, ParseStatus, text_of
 from chexphi.rewards import columns as batch_columns
 from chexphi.rewards import rules
 from chexphi.rewards.rules import AnswerRule, GraphRule
-from chexphi.rewards.score import accuracy, gold_answer, reasoning, score_graph
+from chexphi.rewards.score import accuracy, gold_answer, reader_of, reasoning, score_graph
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,17 @@ def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> Non
 
 
 class AccuracyReward:
-    """R_acc: 1 if the answer equals the reference as a set of labels, else 0 (paper; seed `plugin.py`)."""
+    """R_acc: 1 if the answer equals the reference as a set of labels, else 0 (paper; seed `plugin.py`).
+
+    >>> completions = ["<think>An effusion.</think><answer>yes</answer>", "yes"]
+    >>> AccuracyReward()(completions, answer=["yes", "yes"])
+    [1.0, 0.0]
+
+    Args:
+        rule: When an answer is right, and whether a malformed completion earns anything.
+        end_token_ids: Ids that end a completion. With them, and with `completion_ids` in a batch, a
+            completion that was cut off counts as malformed.
+    """
 
     __name__ = "external_r1v_acc"
 
@@ -155,18 +165,28 @@ class GraphReward:
 
     Ours on top, by default: the share of the reference's claims that are not contradicted is a factor, and a
     statement that is repeated divides the reward by the number of times.
+
+    >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
+    >>> GraphReward()([reference, "Yes."], solution=[reference, reference])
+    [1.0, 0.0]
+
+    Args:
+        extractor: What reads the graphs: `open_extractor(NAME)`; by default the lexicon.
+        rule: How two graphs are compared.
+        end_token_ids: Ids that end a completion. With them, and with `completion_ids` in a batch, a
+            completion that was cut off counts as malformed.
     """
 
     __name__ = "external_kg_jac"
 
     def __init__(
         self,
-        extractor: Extractor,
+        extractor: Extractor | None = None,
         rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
         end_token_ids: Iterable[int] = (),
     ) -> None:
         rules.check_rules(self.__name__, rule)
-        self.extractor = extractor
+        self.extractor = reader_of(extractor, self.__name__)
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}

@@ -26,7 +26,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class AnswerRule:
-    """When an answer is right; see `chexphi.rewards.score.accuracy`."""
+    """When an answer is right; see `chexphi.rewards.score.accuracy`.
+
+    >>> AnswerRule("clinical", format_gate=False)
+    AnswerRule(match='clinical', format_gate=False)
+    """
 
     match: str = field(
         default="exact",
@@ -42,7 +46,11 @@ class AnswerRule:
 
 @dataclass(frozen=True)
 class GraphRule:
-    """What the graph of a reasoning earns; see `chexphi.rewards.score.score_graph`."""
+    """What the graph of a reasoning earns; see `chexphi.rewards.score.score_graph`.
+
+    >>> GraphRule("f1", contradictions="ignore")
+    GraphRule(measure='f1', empty='skip', contradictions='ignore', repetitions='discount')
+    """
 
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     empty: str = field(

@@ -19,7 +19,7 @@ from chexphi.rewards import columns, original, rules, settings
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import AnswerRule, GraphRule
-from chexphi.schema import InputError
+from chexphi.schema import InputError, type_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,25 @@ def judge(
     )
 
 
-@functools.cache
+@functools.cache  # one a process
 def _lexicon() -> Extractor:
     return open_extractor("lexicon")
+
+
+def reader_of(extractor: Extractor | None, source: str) -> Extractor:
+    """What reads the graphs: the extractor itself, or the lexicon where it is None.
+
+    Raises:
+        InputError: If it cannot read graphs, such as a name or a rule; `source` begins the message.
+    """
+    if extractor is None:
+        return _lexicon()
+    if not callable(getattr(extractor, "extract", None)):
+        raise InputError(
+            f"{source}: its extractor is {type_shown(extractor)}: give open_extractor(NAME), or leave it out "
+            "for the lexicon"
+        )
+    return extractor
 
 
 def score(
@@ -169,6 +185,10 @@ def score(
     compat: Compat = "default",
 ) -> Score:
     """Score one completion against its own reference. Any number of threads may call it.
+
+    >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
+    >>> score("<think>No effusion is seen.</think><answer>yes</answer>", reference).parts
+    {'external_r1v_acc': 1.0, 'external_kg_jac': 0.0, 'format': 1.0}
 
     Args:
         completion: The generated text with its tags, or a conversation whose last message it is.
@@ -190,7 +210,7 @@ def score(
     rules.check_rules("score", answer_rule, graph_rule)
     ranges.check_choices("score", {"compat": canonical(compat)}, settings.CHOICES)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
-    reader = extractor or _lexicon()
+    reader = reader_of(extractor, "score")
     reference = columns.solution_text(reference, "score: the reference")
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
