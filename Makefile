@@ -3,7 +3,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check lint docs notebook format bench findings dist clean
+.PHONY: help demo study test test-slow test-faults test-fuzz test-deepspeed test-gpu test-swift test-verl audit check lint docs notebook format bench findings walkthrough dist clean
 
 help:
 	@echo "make demo    the whole loop on drawn films, one report (runs/demo)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench   measure; each script prints one table"
 	@echo "make notebook  run examples/quickstart.ipynb from top to bottom"
 	@echo "make findings  what outside libraries do that nobody would guess: run every script, from the network"
+	@echo "make walkthrough  every command of the first pages, in a fresh clone"
 	@echo "make dist    wheel and sdist, checked, and tried in an environment of their own"
 	@echo "make clean   remove .venv and caches (runs/ stays)"
 	@echo "ARGS=... passes words on: make demo ARGS=--overwrite, make test ARGS=tests/graph"
@@ -122,6 +123,10 @@ findings:
 	@changed=; for script in $(or $(ARGS),$(sort $(wildcard findings/*.sh))); do \
 		echo "== $$script"; "./$$script" || changed="$$changed $$script"; done; \
 	[ -z "$$changed" ] || { echo "failed:$$changed" >&2; exit 1; }
+
+# Needs no environment of its own: the pages' first command makes it.
+walkthrough:
+	$(PYTHON) .ci/walkthrough.py $(ARGS)
 
 .venv-dist/.installed: Makefile
 	$(PYTHON) -m venv .venv-dist
