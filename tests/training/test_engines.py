@@ -496,7 +496,7 @@ def test_a_missing_vllm_is_said_before_the_model(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_engines, "installed", lambda: False)
-    with pytest.raises(InputError, match=r"pip install 'chexphi\[vllm\]'"):
+    with pytest.raises(InputError, match=r"use_vllm needs the package vllm: pip install .*\[vllm\]'"):
         run(tmp_path / "no_such_model", films, tmp_path / "run")
 
 

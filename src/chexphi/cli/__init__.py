@@ -14,18 +14,35 @@ from rich.console import Console
 from chexphi import atomic
 from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
+from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
 app = typer.Typer(
-    help="Train and evaluate chest-radiograph models on answers and reasoning. Research use only.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def chexphi(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print it and end."),
+    ] = False,
+) -> None:
+    """Train and evaluate chest-radiograph models on answers and reasoning. Research use only."""
+
+
 app.add_typer(data.app, name="data")
 app.add_typer(mine.app, name="mine")
 app.add_typer(kg.app, name="kg")
@@ -43,7 +60,7 @@ EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 
 @app.command(context_settings=RECIPE)
 def demo(context: typer.Context) -> None:
-    """The whole loop on drawn films: data, SFT, mining, GRPO, evaluation, report."""
+    """The whole loop on drawn films, from data to a report."""
     argv, as_json = recipe_argv(context, "chexphi.demo.demo:DemoRecipe")
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import demo as stage
@@ -53,7 +70,7 @@ def demo(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def study(context: typer.Context) -> None:
-    """The demo at a size that can prove something: three seeds, control arms, intervals."""
+    """The demo with three seeds, control arms and intervals."""
     argv, as_json = recipe_argv(context, "chexphi.demo.study:StudyRecipe")
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import study as stage
@@ -73,7 +90,7 @@ def sft(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
-    """Train a policy with the answer reward and the graph reward."""
+    """Train a policy with rewards for answers and graphs."""
     argv, as_json = recipe_argv(context, "chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig")
     with STOP:
         from chexphi.training import grpo as stage
@@ -83,7 +100,7 @@ def grpo(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def sweep(context: typer.Context) -> None:
-    """Train over a grid of settings: a run of grpo each, several at a time."""
+    """Train over a grid of settings, a run of grpo each."""
     argv, as_json = recipe_argv(context, "chexphi.sweep.run:SweepRecipe")
     from chexphi.report.sweep import table
     from chexphi.sweep import run as stage
@@ -99,7 +116,7 @@ def sweep(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def evaluate(context: typer.Context) -> None:
-    """Answer every example and score answers and reasoning."""
+    """Answer every example; score answers and reasoning."""
     argv, as_json = recipe_argv(context, "chexphi.evaluation.evaluate:EvaluateRecipe")
     with STOP.keeping(ROWS_KEPT):
         from chexphi.evaluation import evaluate as stage
@@ -113,7 +130,7 @@ def evaluate(context: typer.Context) -> None:
 
 @app.command(context_settings=RECIPE)
 def plan(context: typer.Context) -> None:
-    """Say how much of a GPU's memory a run of sft or grpo needs, before there is a GPU."""
+    """How much GPU memory a run of sft or grpo needs."""
     argv, as_json = recipe_argv(context, "chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig")
     from chexphi.cli.plan import table
     from chexphi.memory_plan import plan as stage
@@ -133,7 +150,10 @@ def compare(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Paired differences of two policies on the same examples, with 95 % intervals by patient."""
+    """Paired differences of two policies, with 95 % intervals.
+
+    Both answered the same examples; the intervals are by patient.
+    """
     from chexphi.evaluation.compare import compare as compare_files
     from chexphi.evaluation.tables import table
 
@@ -148,7 +168,10 @@ def report(
     out: Out = Path("report.html"),
     as_json: Json = False,
 ) -> None:
-    """One HTML page that opens offline: figures, curves, films, reasoning and graphs."""
+    """One page of figures, curves, films, reasoning and graphs.
+
+    It is one HTML file, which opens offline.
+    """
     from chexphi.report.build import build_from_runs, check_page
 
     check_page(out)
@@ -158,7 +181,10 @@ def report(
 
 @app.command("swift-plugin")
 def swift_plugin() -> None:
-    """Print the path of the plugin for ms-swift: both rewards, for its --external_plugins."""
+    """Print the path of our plugin for ms-swift.
+
+    It has both rewards, for `swift rlhf --external_plugins`.
+    """
     from chexphi import integrations
 
     typer.echo(Path(integrations.__file__).with_name("ms_swift.py"))
@@ -208,7 +234,7 @@ def main() -> None:
         with processes.fail_together():
             launched.check_verb(sys.argv[1:])
         try:
-            app(standalone_mode=True)
+            app(standalone_mode=True, prog_name="chexphi")
         finally:
             standard_output.flush()
     except InputError as error:
@@ -231,7 +257,7 @@ def main() -> None:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        typer.echo(f"error: this verb needs {error.name}: pip install 'chexphi[{extra}]'", err=True)
+        typer.echo(f"error: this verb needs {error.name}: {install_line(extra)}", err=True)
         sys.exit(2)
     finally:
         standard_output.drop_rest()

@@ -39,7 +39,10 @@ def ask(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Ask a policy one question: its reasoning, its answer with a probability, its graph."""
+    """Ask a policy one question; see reasoning, answer, graph.
+
+    The answer comes with its probability.
+    """
     from chexphi.evaluation import ask as stage
     from chexphi.evaluation.ask_view import view
 

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def checkpoint() -> None:
-    """Look at folders of model weights, import and export the original layout, fold adapters in."""
+    """Model weights: inspect, import, export, merge."""
 
 
 @app.command("inspect")

@@ -39,7 +39,7 @@ from chexphi.schema import InputError
 if TYPE_CHECKING:
     from chexphi.kg.input_texts import Texts
 
-app = typer.Typer(help="Knowledge graphs of texts: extract, show, compare, train.", no_args_is_help=True)
+app = typer.Typer(help="Graphs of texts: extract, show, compare, train.", no_args_is_help=True)
 
 
 @app.command("extract")

@@ -10,7 +10,7 @@ import typer
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show
 from chexphi.runs.stop import ROWS_KEPT, STOP
 
-app = typer.Typer(help="Score a pool with a policy; select what to train on.", no_args_is_help=True)
+app = typer.Typer(help="Score a pool of questions; select what to train on.", no_args_is_help=True)
 
 
 @app.command("score", context_settings=RECIPE)

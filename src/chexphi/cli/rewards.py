@@ -11,9 +11,7 @@ from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options,
 from chexphi.rewards.settings import RewardFields
 from chexphi.runs import run_folder, terminal
 
-app = typer.Typer(
-    help="Rewards without a trainer: score completions, probe what cheating pays.", no_args_is_help=True
-)
+app = typer.Typer(help="Score completions; probe what cheating pays.", no_args_is_help=True)
 
 Rewards = Annotated[
     list[str] | None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from chexphi.installation import install_line
 from chexphi.schema import InputError, shown
 
 
@@ -20,7 +21,7 @@ def pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise InputError("Parquet files need pyarrow: install it with pip install 'chexphi[train]'") from None
+        raise InputError(f"Parquet files need pyarrow: {install_line('train')}") from None
     return pyarrow
 
 

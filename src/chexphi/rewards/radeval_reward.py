@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chexphi import prompts
+from chexphi.installation import install_line
 from chexphi.prompts import ParseStatus
 from chexphi.rewards.callables import parsed_batch
 from chexphi.rewards.checked import row_name
@@ -65,7 +66,7 @@ def _not_opened(name: str, error: Exception) -> str:
 
 
 def _installation() -> str:
-    command = "pip install 'chexphi[radeval]'"
+    command = install_line("radeval")
     if sys.version_info >= (3, 12):
         return command
     return f"{command} in an environment of Python 3.12 or later (before it, its medspacy needs numpy < 2)"

@@ -16,13 +16,12 @@ import logging
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from chexphi import __version__, atomic
+from chexphi import __version__, atomic, installation
 from chexphi.runs import processes, replaced_run, run_lock
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
@@ -139,14 +138,6 @@ def sha256_of(data: Path | None) -> str | None:
     return sha256(data) if data and data.is_file() else None
 
 
-def _revision() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def _versions() -> dict[str, str]:
     versions = {"chexphi": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
@@ -167,7 +158,7 @@ def write_manifest(
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": _versions(),
-        "git_revision": _revision(),
+        "git_revision": installation.revision(),
         "data": str(data) if data else None,
         "data_sha256": sha256_of(data),
         "seed": seed,

@@ -22,6 +22,7 @@ from torch import Tensor
 from trl import GRPOConfig
 
 from chexphi.files import read_object
+from chexphi.installation import install_line
 from chexphi.models import adapter
 from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout import tensor_names
@@ -50,7 +51,7 @@ def check(args: GRPOConfig, limits: Limits) -> None:
         InputError: For these, and if vLLM is not installed.
     """
     if not installed():
-        raise InputError("use_vllm needs the package vllm: pip install 'chexphi[vllm]'")
+        raise InputError(f"use_vllm needs the package vllm: {install_line('vllm')}")
     if args.vllm_mode not in MODES:
         raise InputError(f"vllm_mode is {args.vllm_mode!r}: use {' or '.join(MODES)}")
     if (args.top_p, args.top_k or 0, args.min_p or 0.0, args.repetition_penalty) != (1.0, 0, 0.0, 1.0):
