@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass
 from typing import Any
 
 import pydantic
@@ -17,17 +20,56 @@ MAX_NAME = 100
 """Characters of an unknown key that are compared with the known ones."""
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a dataclass of settings."""
+
+    name: str
+    hint: Any
+    """Its type, resolved."""
+    default: Any
+    """`dataclasses.MISSING` if a value has to be given."""
+    metadata: Mapping[str, Any]
+    """`help`, and for some `choices`, `group`, and argparse's `nargs` and `const`."""
+
+
+def described_fields(kinds: Sequence[type]) -> dict[str, Field]:
+    """The fields of dataclasses, by name, in their order."""
+    described: dict[str, Field] = {}
+    for kind in kinds:
+        hints = typing.get_type_hints(kind)
+        for field in (field for field in dataclasses.fields(kind) if field.init):
+            default = field.default if field.default_factory is MISSING else field.default_factory()
+            described[field.name] = Field(field.name, hints[field.name], default, field.metadata)
+    return described
+
+
 def fields_of(kinds: Sequence[type]) -> dict[str, Any]:
     """The types of all fields of dataclasses, by name."""
-    hints: dict[str, Any] = {}
-    for kind in kinds:
-        types = typing.get_type_hints(kind)
-        hints.update({field.name: types[field.name] for field in dataclasses.fields(kind) if field.init})
-    return hints
+    return {name: field.hint for name, field in described_fields(kinds).items()}
+
+
+def members(hint: Any) -> list[Any]:
+    """The types that a type is made of, without None: `int | None` has int alone."""
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return [kind for kind in (typing.get_args(hint) if is_union else (hint,)) if kind is not type(None)]
+
+
+def listed(text: str) -> list[str]:
+    """The values of a text in a list: divided at its commas, unless the whole text names a file or folder.
+
+    >>> listed("a, b"), listed("a"), listed("")
+    (['a', 'b'], ['a'], [])
+    """
+    if "," not in text or os.path.exists(text):
+        return [text] if text else []
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def check_values(values: dict[str, Any], kinds: Sequence[type], source: str) -> dict[str, Any]:
     """Convert each value to its field's type: "yes" is a text in YAML, and true in a field of true or false.
+
+    A text in a field of lists is `listed`.
 
     Raises:
         InputError: For an unknown key (with the most similar known one) or a value of another type.
@@ -47,6 +89,8 @@ def _converted(key: str, value: Any, hint: Any, source: str) -> Any:
     options = _options(hint)
     name = getattr(hint, "__name__", None) if not typing.get_args(hint) else str(hint).replace("typing.", "")
     message = f"{source}: {key} is {shown(value)}, which is not {name or hint}: give a value of that type"
+    if isinstance(value, str) and str not in members(hint) and list in map(typing.get_origin, members(hint)):
+        value = listed(value)
     if isinstance(value, bool) and bool not in options and not options & {Any, object, str, dict}:
         raise InputError(message)
     if _takes_numbers(options) and any(not _is_number(text) for text in _texts(value)):

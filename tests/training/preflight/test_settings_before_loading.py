@@ -60,7 +60,7 @@ BOTH: list[tuple[str, Any, str]] = [
     ("log_level", "", "log_level is '': use one of"),
     ("train_sampling_strategy", "unheard_of", "use one of random, sequential"),
     ("ddp_backend", "unheard_of", "use one of nccl"),
-    ("debug", "unheard_of", "invalid DebugOption value: 'unheard_of'"),
+    ("debug", "unheard_of", "unheard_of is not a valid DebugOption"),
     ("torch_compile_backend", "foo", "torch_compile_backend is 'foo': use one of eager, "),
     ("torch_compile_mode", "foo", "torch_compile_mode is 'foo': use one of default, "),
     ("dataloader_multiprocessing_context", "foo", "use one of fork, spawn, forkserver"),

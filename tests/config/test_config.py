@@ -27,6 +27,8 @@ class Recipe:
     resume: Resume = False
     numbers: list[float] | None = None
     level: str = field(default="a", metadata={"choices": ["a", "b"]})
+    settings: dict[str, Any] = field(default_factory=dict)
+    trackers: str | list[str] = "none"
 
 
 def parse(tmp_path: Path, yaml: str, *flags: str) -> Recipe:
@@ -51,7 +53,14 @@ def test_flags_override_yaml_in_every_spelling(tmp_path: Path) -> None:
         ("limit: 1.5", [], "limit is 1.5"),
         ("limit: true", [], "limit is True"),
         ("model: 3", [], "model is 3"),
-        ("rewards: a", [], "rewards is 'a'"),
+        ("rewards: 3", [], "rewards is 3"),
+        ("numbers: fast", [], "numbers is 'fast'"),
+        ("limit: 3", ["--numbers", "1,x"], "'1,x' is not a list of numbers"),
+        ("limit: 3", ["--no_limit"], "unknown key 'no_limit': did you mean 'limit'"),
+        ("level: c", [], "level is 'c': use one of a, b"),
+        ("limit: 3", ["--level", "c"], "level is 'c': use one of a, b"),
+        ("limit: 3", ["--settings", "[1]"], "is not a mapping: write JSON"),
+        ("limit: 3", ["--settings", "{a: 1}"], "is not JSON"),
         ("learning_rat: 1", [], "did you mean 'learning_rate'"),
         ("- a", [], "does not hold a mapping"),
         ("a: [", [], "not valid YAML"),
@@ -82,6 +91,62 @@ def test_bad_settings_are_one_sentence(tmp_path: Path, yaml: str, flags: list[st
 )
 def test_resume_is_yes_no_or_auto(tmp_path: Path, yaml: str, flags: list[str], expected: Resume) -> None:
     assert parse(tmp_path, yaml, *flags).resume is expected
+
+
+@pytest.mark.parametrize(
+    ("yaml", "flags"),
+    [
+        ("limit: 3", ["--rewards", "a", "b:c"]),
+        ("limit: 3", ["--rewards", "a,b:c"]),
+        ("limit: 3", ["--rewards=a, b:c,"]),
+        ("limit: 3", ["--rewards", "a", "--limit", "4", "--rewards", "b:c"]),
+        ("rewards: [a, 'b:c']", []),
+        ("rewards: a, b:c", []),
+        ("rewards: [z]", ["--rewards", "a,b:c"]),
+    ],
+)
+def test_a_list_has_one_meaning_in_every_spelling(tmp_path: Path, yaml: str, flags: list[str]) -> None:
+    assert parse(tmp_path, yaml, *flags).rewards == ["a", "b:c"]
+
+
+def test_numbers_of_a_list_in_every_spelling(tmp_path: Path) -> None:
+    for flags in (["--numbers", "1", "2.5"], ["--numbers=1,2.5"], ["--numbers", "1", "--numbers", "2.5"]):
+        assert parse(tmp_path, "limit: 3", *flags).numbers == [1.0, 2.5]
+    assert parse(tmp_path, "numbers: 1, 2.5").numbers == [1.0, 2.5]
+
+
+def test_a_comma_in_the_name_of_a_file_that_exists_divides_nothing(tmp_path: Path) -> None:
+    file, missing = tmp_path / "a,b.json", tmp_path / "c,d.json"
+    file.touch()
+    assert parse(tmp_path, "limit: 3", "--rewards", str(file)).rewards == [str(file)]
+    assert parse(tmp_path, f"rewards: {file}").rewards == [str(file)]
+    assert parse(tmp_path, f"rewards: ['{missing}']").rewards == [str(missing)]
+    assert parse(tmp_path, "limit: 3", "--rewards", str(missing)).rewards == [str(tmp_path / "c"), "d.json"]
+
+
+def test_one_word_is_a_text_and_several_a_list_where_a_field_takes_both(tmp_path: Path) -> None:
+    assert parse(tmp_path, "limit: 3", "--trackers", "wandb").trackers == "wandb"
+    assert parse(tmp_path, "limit: 3", "--trackers", "wandb", "mlflow").trackers == ["wandb", "mlflow"]
+
+
+def test_a_mapping_on_the_command_line_is_json(tmp_path: Path) -> None:
+    read = parse(tmp_path, "settings: {b: 2}", "--settings", '{"a": [1, null]}')
+    assert read.settings == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--overwrite"], True),
+        (["--overwrite", "on"], True),
+        (["--overwrite=F"], False),
+        (["--no_overwrite"], False),
+        (["--no-overwrite"], False),
+        (["--overwrite", "--limit", "4"], True),
+    ],
+)
+def test_a_field_of_true_or_false_as_a_flag(tmp_path: Path, flags: list[str], expected: bool) -> None:
+    assert parse(tmp_path, "overwrite: true", *flags).overwrite is expected
 
 
 def test_a_later_file_goes_over_an_earlier_one_and_flags_over_both(tmp_path: Path) -> None:

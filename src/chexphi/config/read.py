@@ -1,0 +1,139 @@
+"""Read a recipe's settings: a flat dataclass of ours beside TRL's own, from YAML and the command line.
+
+`--config FILE.yaml` gives the values. It can be repeated: a later file overrides an earlier one. `--key
+value` and `--key=value` (with `-` or `_`) override the files. Unknown keys and values of the wrong type are
+refused before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+from chexphi import ranges, yaml_files
+from chexphi.config.flags import choices_of, cut, is_negation, read_flags
+from chexphi.config.words import normalize_flags, split_configs
+from chexphi.field_values import Field, check_values, described_fields
+from chexphi.ranges import Range
+from chexphi.runs import processes, run_folder
+from chexphi.schema import InputError, shown
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file of settings.
+
+    Raises:
+        InputError: If the file is missing (the message has similar names in its folder), or its content is
+            refused by `yaml_files`.
+    """
+    if not path.exists():
+        stems = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        names = ", ".join(f"{stem}.yaml" for stem in difflib.get_close_matches(path.stem, stems) or stems)
+        hint = f"{path.parent} has {names}" if names else "check the path after --config"
+        raise InputError(f"config file {path} does not exist: {hint}")
+    return yaml_files.read_yaml(path)
+
+
+@processes.fail_together()
+def parse(
+    argv: Sequence[str],
+    *kinds: type,
+    prog: str,
+    defaults: Mapping[str, Any] | None = None,
+    number_ranges: Mapping[str, Range] | None = None,
+) -> tuple[Any, ...]:
+    """Build one instance of each dataclass from `argv` and the YAML files it names.
+
+    Args:
+        argv: The words after the verb.
+        kinds: Our recipe dataclass, then at most one TRL config.
+        prog: The verb, as `--help` shows it.
+        defaults: Our values for fields of TRL's config; YAML and flags override them.
+        number_ranges: The range of each setting that has one; NaN and infinity are refused in every setting.
+
+    Raises:
+        InputError: For anything the user has to correct; only one of several processes raises it.
+    """
+    fields = described_fields(kinds)
+    values = _values(argv, kinds, fields, prog, dict(defaults or {}))
+    settings = {name: values.get(name, field.default) for name, field in fields.items()}
+    if needed := [name for name, value in settings.items() if value is MISSING]:
+        raise InputError(f"{prog} needs --{needed[0]}: give it, in the config or as a flag")
+    ranges.check(settings, number_ranges or {}, prog.removeprefix("chexphi "))
+    try:
+        return tuple(kind(**{name: settings[name] for name in described_fields([kind])}) for kind in kinds)
+    except InputError:
+        raise
+    except Exception as error:  # of TRL's config, which checks its values in many ways
+        raise InputError(f"{prog}: {_sentence(error)}") from error
+
+
+def _values(
+    argv: Sequence[str], kinds: Sequence[type], fields: Mapping[str, Field], prog: str, values: dict[str, Any]
+) -> dict[str, Any]:
+    """These values, with those of YAML files and of flags over them.
+
+    Raises:
+        InputError: For an unknown key, a value of another type, or one that is not among the choices.
+    """
+    files, flags = split_configs(normalize_flags(argv), prog)
+    for path in files:
+        values |= check_values(read_yaml(path), kinds, str(path))
+    for name in (word[2:] for word in flags if word.startswith("--")):
+        if name not in fields and not is_negation(name, fields):
+            check_values({name: None}, kinds, prog)
+    values |= read_flags(flags, fields.values(), prog)
+    for name, value in values.items():
+        choices = choices_of(fields[name]) if isinstance(value, str) else []
+        if choices and value not in choices:
+            similar = difflib.get_close_matches(value[:100], choices, n=5) or choices
+            raise InputError(f"{prog}: {name} is {shown(value)}: use one of {cut(', '.join(similar))}")
+    return values
+
+
+def _sentence(error: Exception) -> str:
+    """A library's message about a setting, with the error's type where the text alone says little."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{shown(error.filename)} cannot be read ({error.strerror}): correct the path"
+    return cut(
+        str(error) if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {error}"
+    )
+
+
+def parse_training(
+    argv: Sequence[str],
+    recipe: type,
+    trl: type,
+    *,
+    verb: str,
+    defaults: Mapping[str, Any],
+    number_ranges: Mapping[str, Range],
+) -> tuple[Any, Any]:
+    """Read a training recipe and TRL's config; `--out` is the short name of TRL's `output_dir`.
+
+    Without a GPU the run uses fp32 on the CPU unless the settings say otherwise.
+    """
+    import torch
+
+    with processes.fail_together():
+        on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
+        processes.check(0 if on_cpu else torch.cuda.device_count())
+    # `output_dir`: TRL's default folder has the same name for all runs
+    machine_defaults = {
+        "output_dir": "",
+        "bf16": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    ours, args = parse(
+        argv,
+        recipe,
+        trl,
+        prog=f"chexphi {verb}",
+        defaults={**machine_defaults, **defaults},
+        number_ranges=number_ranges,
+    )
+    args.output_dir = str(ours.out or args.output_dir or run_folder.default_folder(verb))
+    return ours, args
