@@ -89,7 +89,8 @@ def _converted(key: str, value: Any, hint: Any, source: str) -> Any:
     options = _options(hint)
     name = getattr(hint, "__name__", None) if not typing.get_args(hint) else str(hint).replace("typing.", "")
     message = f"{source}: {key} is {shown(value)}, which is not {name or hint}: give a value of that type"
-    if isinstance(value, str) and str not in members(hint) and list in map(typing.get_origin, members(hint)):
+    kinds = members(hint)
+    if isinstance(value, str) and str not in kinds and any(typing.get_origin(kind) is list for kind in kinds):
         value = listed(value)
     if isinstance(value, bool) and bool not in options and not options & {Any, object, str, dict}:
         raise InputError(message)
