@@ -62,7 +62,7 @@ def source(extras: str, checkout: Path | None, url: Mapping[str, Any] | None, wo
     """The words after `pip install`: the package with extras, from where it was installed.
 
     Args:
-        extras: With commas between them.
+        extras: With commas between them; empty for the package alone.
         checkout: The checkout that the package runs from.
         url: Content of `direct_url.json`, if the package was copied from a folder, a file or a repository.
         working: The working folder.
@@ -73,10 +73,11 @@ def source(extras: str, checkout: Path | None, url: Mapping[str, Any] | None, wo
     >>> source("train", None, None, Path("/home/me"))
     "'chexphi[train]'"
     """
+    brackets = f"[{extras}]" if extras else ""
     if checkout is not None:
-        return f"-e '{_folder(checkout, working)}[{extras}]'"
+        return f"-e '{_folder(checkout, working)}{brackets}'"
     if url is None:
-        return f"'chexphi[{extras}]'"
+        return f"'chexphi{brackets}'"
     # pip notes the spaces of a repository as they are
     quoted_url = urllib.parse.quote(url["url"], safe="%/:@?=&+~,;")
     address = urllib.parse.urlsplit(quoted_url)
@@ -86,10 +87,10 @@ def source(extras: str, checkout: Path | None, url: Mapping[str, Any] | None, wo
         below = f"#subdirectory={url['subdirectory']}" if url.get("subdirectory") else ""
         # older versions of pip want a host here
         quoted_url = quoted_url.replace("file:///", "file://localhost/")
-        return f"'chexphi[{extras}] @ {url['vcs_info']['vcs']}+{quoted_url}@{commit}{below}'"
+        return f"'chexphi{brackets} @ {url['vcs_info']['vcs']}+{quoted_url}@{commit}{below}'"
     if address.scheme == "file":
-        return f"'{_folder(path, working)}[{extras}]'"
-    return f"'chexphi[{extras}] @ {quoted_url}'"
+        return f"'{_folder(path, working)}{brackets}'"
+    return f"'chexphi{brackets} @ {quoted_url}'"
 
 
 def _folder(folder: Path, working: Path) -> str:

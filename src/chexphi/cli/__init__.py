@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from chexphi import atomic
-from chexphi.cli import ask, checkpoint, data, kg, launched, mine, rewards, standard_output, telemetry
+from chexphi.cli import ask, checkpoint, data, doctor, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
@@ -141,6 +141,7 @@ def plan(context: typer.Context) -> None:
 
 
 app.command()(ask.ask)
+app.command()(doctor.doctor)
 
 
 @app.command()
