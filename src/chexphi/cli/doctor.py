@@ -36,17 +36,17 @@ def view(findings: dict[str, Any]) -> RenderableType:
     """The findings as tables and, at the end, a sentence for each thing that is broken."""
     ours = findings["chexphi"]
     revision = f", git revision {ours['revision'][:12]}" if ours["revision"] else ""
-    parts: list[RenderableType] = [f"chexphi {ours['version']}{revision}, Python {findings['python']}"]
-    parts += [
+    blocks: list[RenderableType] = [f"chexphi {ours['version']}{revision}, Python {findings['python']}"]
+    blocks += [
         _libraries(findings),
         _rows("\nMachine", _machine(findings)),
         _rows("\nVerbs", _verbs(findings["verbs"])),
     ]
     if findings["broken"]:
-        parts += [Text(f"broken: {sentence}", "bold red") for sentence in findings["broken"]]
+        blocks += [Text(f"broken: {sentence}", "bold red") for sentence in findings["broken"]]
     else:
-        parts.append(Text("Everything that is installed can be used.", "green"))
-    return Group(*parts)
+        blocks.append(Text("Everything that is installed can be used.", "green"))
+    return Group(*blocks)
 
 
 def _rows(title: str, rows: Iterable[tuple[str, str]]) -> Table:

@@ -15,8 +15,8 @@ from chexphi.doctor.libraries import CORE, Library, libraries
 
 def examine() -> dict[str, Any]:
     """Look at libraries, devices, codecs and verbs; installed libraries are imported in a child process."""
-    every = libraries()
-    outcomes = imports.import_each([library.module for library in every if library.installed])
+    chosen_libraries = libraries()
+    outcomes = imports.import_each([library.module for library in chosen_libraries if library.installed])
     devices = outcomes.get("torch", {}).get("devices")
     return {
         "chexphi": {
@@ -29,19 +29,19 @@ def examine() -> dict[str, Any]:
         "devices": devices,
         "codecs": machine.codecs(),
         "transfer_syntaxes": outcomes.get("pydicom", {}).get("transfer_syntaxes"),
-        "libraries": [asdict(library) | {"is_tested": library.is_tested} for library in every],
+        "libraries": [asdict(library) | {"is_tested": library.is_tested} for library in chosen_libraries],
         "verbs": {
             name: {"missing": absent, "install": install_line(absent)}
-            for name, absent in verbs.missing(every).items()
+            for name, absent in verbs.missing(chosen_libraries).items()
         },
-        "broken": broken(every, outcomes),
+        "broken": broken(chosen_libraries, outcomes),
     }
 
 
-def broken(every: Sequence[Library], outcomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def broken(chosen_libraries: Sequence[Library], outcomes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence for each library that is installed and cannot be used."""
     sentences = []
-    for library in every:
+    for library in chosen_libraries:
         if not library.installed:
             if library.extra == CORE:
                 sentences.append(f"{library.name} is not installed, and every verb needs it")
