@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from chexphi.runs import jsonl, run_folder
+from chexphi.runs import jsonl, manifest, run_folder
 from chexphi.schema import InputError
 
 
 def test_a_run_is_never_overwritten_by_accident(tmp_path: Path) -> None:
     out = run_folder.open_run(tmp_path / "run")
-    run_folder.write_manifest(out, config={"a": 1}, data=None, seed=3, stage="sft")
+    manifest.write(out, config={"a": 1}, data=None, seed=3, stage="sft")
     with pytest.raises(InputError, match="--resume"):
         run_folder.open_run(out)
     assert run_folder.open_run(out, resume=True) == out
@@ -46,10 +46,10 @@ def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
 def test_the_manifest_knows_its_data(tmp_path: Path) -> None:
     data = tmp_path / "data.json"
     data.write_text("[]")
-    run_folder.write_manifest(tmp_path, config={}, data=data, seed=0, stage="sft")
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["data_sha256"] == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
-    assert {"chexphi", "python"} <= manifest["versions"].keys()
+    manifest.write(tmp_path, config={}, data=data, seed=0, stage="sft")
+    values = json.loads((tmp_path / "manifest.json").read_text())
+    assert values["data_sha256"] == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+    assert {"chexphi", "python"} <= values["versions"].keys()
 
 
 def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:

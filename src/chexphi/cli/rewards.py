@@ -9,7 +9,7 @@ import typer
 
 from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options, show, show_table
 from chexphi.rewards.settings import RewardFields
-from chexphi.runs import run_folder, terminal
+from chexphi.runs import manifest, run_folder, terminal
 
 app = typer.Typer(help="Score completions; probe what cheating pays.", no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def probe(
     if out:
         run_folder.open_run(out, overwrite=overwrite)
         config = {setup["name"]: setup["settings"] for setup in figures["configurations"]}
-        run_folder.write_manifest(out, config=config, data=file, seed=seed, stage="probe")
+        manifest.write(out, config=config, data=file, seed=seed, stage="probe")
         run_folder.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)

@@ -15,7 +15,7 @@ from typing import Any, Self
 from chexphi import ranges
 from chexphi.demo.settings import RANGES, LoopRecipe
 from chexphi.demo.stages import Stage
-from chexphi.runs import child, run_folder, terminal
+from chexphi.runs import child, manifest, run_folder, terminal
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
 
@@ -29,7 +29,7 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
     ranges.check(vars(recipe), RANGES, name)
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder(name)
     out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
-    run_folder.write_manifest(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
+    manifest.write(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
     return Runner(out, workers=recipe.workers)
 
 

@@ -28,7 +28,7 @@ from chexphi.kg.annotated import AnnotatedSentence, evaluate
 from chexphi.kg.train_network import DEFAULTS, RANGES, TrainSettings, epoch_rngs, train_network
 from chexphi.kg.train_rows import EpochBatches, entity_batches, relation_batches
 from chexphi.ranges import SHARE
-from chexphi.runs import run_folder, terminal
+from chexphi.runs import manifest, run_folder, terminal
 from chexphi.schema import InputError, shown
 
 HEAD, WIDTH = 150, 150
@@ -74,7 +74,7 @@ def main(
     vocabulary = Vocabulary(tokenizer)
     batches = _batches(rows, vocabulary, settings)
     out = run_folder.open_run(out, resume=resume, overwrite=overwrite)
-    run_folder.write_manifest(
+    manifest.write(
         out,
         config=run_folder.yaml_values(settings) | {"encoder": str(encoder)},
         data=None,

@@ -15,7 +15,7 @@ from chexphi.models import openmp, policy, trainable, zero
 from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
 from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.ranges import COUNT, Range
-from chexphi.runs import processes, run_folder, run_settings
+from chexphi.runs import manifest, processes, run_folder, run_settings
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def begin(
     seed: int,
     examples: int,
     check_fit: Callable[[Any, Any], None] | None = None,
+    from_step: int | None = None,
 ) -> tuple[Any, Any]:
     """Load the model, then make the run folder with its settings; a bad model leaves no folder.
 
@@ -126,6 +127,7 @@ def begin(
         examples: How many examples are used.
         check_fit: Takes model and processor, and raises if the data or a checkpoint do not fit them. It is
             called before a folder is made or changed.
+        from_step: Optimiser step that the run goes on from; None in stages without steps.
 
     Returns:
         The model and its processor.
@@ -148,8 +150,15 @@ def begin(
     if processes.is_main():
         run_folder.open_run(out, resume=recipe.resume, overwrite=recipe.overwrite, keep_replaced=learning)
         run_folder.log_to(out)
-        run_folder.write_manifest(
-            out, config=run.config, data=run.data, seed=seed, stage=stage, examples=examples, **extra
+        manifest.write(
+            out,
+            config=run.config,
+            data=run.data,
+            seed=seed,
+            stage=stage,
+            from_step=from_step,
+            examples=examples,
+            **extra,
         )
     if recipe.cache_vision:
         folder = out / "features" / weights_digest(model.tower.vision)

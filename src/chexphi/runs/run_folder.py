@@ -1,8 +1,4 @@
-"""A run's folder: settings, manifest, log and metrics of one stage.
-
-It holds `config.yaml` (all settings), `manifest.json` (command, versions, revision, data hash, seed,
-machine), `train.log` and `metrics.jsonl`.
-"""
+"""A run's folder: made, locked, refused, and its log. `run_files` has what is in it."""
 
 from __future__ import annotations
 
@@ -10,30 +6,26 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
-import importlib.metadata
 import json
 import logging
-import os
-import platform
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from chexphi import __version__, atomic, installation
+from chexphi import atomic
 from chexphi.runs import processes, replaced_run, run_lock
 from chexphi.schema import InputError
-from chexphi.yaml_files import dump_yaml
 
 logger = logging.getLogger(__name__)
-
-LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "pillow")
 
 Resume = bool | Literal["auto"]
 """Whether to go on with the run in a folder; `auto` goes on if there is one, and else begins one."""
 RESUME_HELP = "go on with the run in --out; auto: or begin one"
-BEFORE_MANIFEST = {run_lock.NAME, "train.log", "config.yaml", "config.yaml.part", "manifest.json.part"}
+BEFORE_MANIFEST = {
+    run_lock.NAME, "train.log", "config.yaml", "config.yaml.part", "README.md", "README.md.part",
+    "manifest.json.part",
+}  # fmt: skip
 """Files that a run may have left that was killed at its very start."""
 
 
@@ -111,14 +103,14 @@ def open_run(
         out.mkdir(parents=True, exist_ok=True)
         run_lock.acquire(out)
     except OSError as error:
-        _remove_unbegun(out)
+        remove_unbegun(out)
         raise InputError(
             f"output folder {out} cannot be made ({error.strerror}): make room, or choose another --out"
         ) from None
     return out
 
 
-def _remove_unbegun(out: Path, *file_names: str) -> None:
+def remove_unbegun(out: Path, *file_names: str) -> None:
     """Delete a folder in which no run has begun; it stays if it holds more than these files of ours."""
     if not (out / "manifest.json").exists():
         with contextlib.suppress(OSError):
@@ -136,45 +128,6 @@ def sha256(path: Path) -> str:
 def sha256_of(data: Path | None) -> str | None:
     """For the manifest: the hash of a dataset that is a single file, else None."""
     return sha256(data) if data and data.is_file() else None
-
-
-def _versions() -> dict[str, str]:
-    versions = {"chexphi": __version__, "python": platform.python_version()}
-    for library in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[library] = importlib.metadata.version(library)
-    return versions
-
-
-def write_manifest(
-    out: Path, *, config: Mapping[str, Any], data: Path | None, seed: int, **extra: Any
-) -> None:
-    """Write `config.yaml` and `manifest.json`.
-
-    Raises:
-        InputError: If one cannot be written; a folder in which no run has begun yet is deleted.
-    """
-    manifest = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "git_revision": installation.revision(),
-        "data": str(data) if data else None,
-        "data_sha256": sha256_of(data),
-        "seed": seed,
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "processes": processes.count(),
-        **extra,
-    }
-    new_files: list[str] = []
-    try:
-        atomic_write(out / "config.yaml", dump_yaml(dict(config)))
-        new_files.append("config.yaml")
-        write_json(out / "manifest.json", manifest)
-    except InputError:
-        _remove_unbegun(out, *new_files)
-        raise
 
 
 def atomic_write(path: Path, text: str) -> None:

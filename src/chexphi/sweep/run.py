@@ -21,7 +21,7 @@ from chexphi.files import read_object
 from chexphi.models import policy
 from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
 from chexphi.report import sweep as report
-from chexphi.runs import run_folder
+from chexphi.runs import manifest, run_folder
 from chexphi.runs.stop import STOP
 from chexphi.schema import Example, InputError, shown
 from chexphi.sweep import grid as grids
@@ -158,9 +158,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         try:
             out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
             settings = run_folder.yaml_values(recipe)
-            run_folder.write_manifest(
-                out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes
-            )
+            manifest.write(out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes)
             return run_and_summarize(out, engine, open_records(out, planned, retries=recipe.retries))
         finally:
             engine.close()

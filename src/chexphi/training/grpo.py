@@ -165,8 +165,9 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             load_weights.check(model, checkpoint.path)
 
     model, processor = begin(
-        recipe, stage.run, stage="grpo", seed=args.seed, examples=len(examples), check_fit=check_fit
-    )
+        recipe, stage.run, stage="grpo", seed=args.seed, examples=len(examples),
+        from_step=stage.progress.step, check_fit=check_fit,
+    )  # fmt: skip
     with (
         refused.explained(out, "grpo", resumed=stage.resumes) as trainers,
         opened_logs(out, stage.progress, resumes=bool(recipe.resume)) as (completions, callbacks),

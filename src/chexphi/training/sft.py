@@ -125,8 +125,9 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
             load_weights.check(model, checkpoint.path)
 
     model, processor = begin(
-        recipe, stage.run, stage="sft", seed=args.seed, examples=len(examples), check_fit=check_fit
-    )
+        recipe, stage.run, stage="sft", seed=args.seed, examples=len(examples),
+        from_step=stage.progress.step, check_fit=check_fit,
+    )  # fmt: skip
     with refused.explained(out, "sft", resumed=stage.resumes) as trainers:
         if recipe.resume:
             cut_logs(out, stage.progress, ["metrics.jsonl"])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from chexphi import answers, prompts
 from chexphi.data.check import check
+from chexphi.data.importers.convert import convert as convert_form
 from chexphi.data.importers.vqa_rad import convert, statement
 from chexphi.data.read import read_examples
 from chexphi.schema import InputError
@@ -274,3 +275,17 @@ def test_one_split_of_the_real_set_in_one_file(shared_data: Path, tmp_path: Path
     assert {example.split for example in read_examples(tmp_path / "v.jsonl")} == {"valid"}
     with pytest.raises(InputError, match="no split 'test'"):
         convert(folder, tmp_path / "t.jsonl", split="test")
+
+
+def test_the_folder_says_what_it_is_and_a_file_among_others_does_not(tmp_path: Path) -> None:
+    folder = source(tmp_path, ROW)
+    outputs = (tmp_path / "out", tmp_path / "mine" / "rows.json")
+    for out in outputs:
+        convert_form("vqa-rad", folder, out)
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert all(f"`{file.name}` | 1 examples" in page for file in (tmp_path / "out").glob("*.json"))
+    assert "agreement" in page
+    assert not (tmp_path / "mine" / "README.md").exists()
+    (tmp_path / "out" / "README.md").write_text("notes")
+    convert_form("vqa-rad", folder, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "README.md").read_text() == "notes"

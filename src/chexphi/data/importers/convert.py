@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi import atomic
+from chexphi.data import folder_readme
 from chexphi.data.importers import mimic_vqa_cot, nih_labels, publish, vqa_rad
+from chexphi.runs import manifest
 from chexphi.schema import InputError, shown
 
 FORMATS = {
@@ -65,7 +70,7 @@ def convert(
         raise InputError(f"{source} does not exist: name the dataset's folder or file")
     publish.check_not_source(source, out)
     publish.check_output(out, overwrite=overwrite)
-    return FORMATS[form](
+    figures = FORMATS[form](
         source,
         out,
         image_root=image_root,
@@ -74,3 +79,13 @@ def convert(
         empty_answer=empty_answer,
         missing_films=missing_films,
     )
+    if out.is_dir() and not (out / folder_readme.NAME).exists():
+        _write_readme(form, out, figures["files"])
+    return figures
+
+
+def _write_readme(form: str, out: Path, rows: Mapping[str, int]) -> None:
+    command = shlex.join(manifest.command())
+    names = {Path(file).name: count for file, count in rows.items()}
+    page = folder_readme.imported(form, command, names, has_images=(out / "images").exists())
+    atomic.write_text(out / folder_readme.NAME, page)

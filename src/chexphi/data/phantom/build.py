@@ -10,6 +10,7 @@ out/annotations/valid/valid.json     clean references
 out/annotations/eval/test_{basic,region,compare}_vqa.json
 out/contact_sheet.png                films of this seed: each finding alone, then a sample
 out/phantom.json                     how it was made
+out/README.md                        the same for people, with the files and what they are for
 ```
 No patient is in two subsets. Training, validation and test differ in wording as well.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, ranges
+from chexphi.data import folder_readme
 from chexphi.data.phantom import disk
 from chexphi.data.phantom.disk import Film, Progress
 from chexphi.data.phantom.draw import MAX_SIZE, MIN_SIZE, contact_sheet
@@ -136,13 +138,23 @@ def build(
     if "pool/train.json" in files:
         files |= _uniform_samples(files["pool/train.json"], seed)
     settings = {"size": size, "seed": seed, "counts": dataclasses.asdict(counts)}
+    rows = {name: len(examples) for name, examples in files.items()}
     with atomic.whole_folder(out) as folder:
         disk.draw_films(films, folder / "images", size, workers=workers, progress=progress)
-        for name, rows in files.items():
-            disk.write_rows(folder / "annotations" / name, rows)
+        for name, examples in files.items():
+            disk.write_rows(folder / "annotations" / name, examples)
         contact_sheet(folder / "contact_sheet.png", size=size, seed=seed)
         (folder / "phantom.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    return {name: len(rows) for name, rows in files.items()}
+        page = folder_readme.drawn(_command(size, seed, counts), rows)
+        (folder / folder_readme.NAME).write_text(page, encoding="utf-8")
+    return rows
+
+
+def _command(size: int, seed: int, counts: Sizes) -> str:
+    """The command that draws the same dataset."""
+    flags = {"train" if name == "sft" else name: count for name, count in dataclasses.asdict(counts).items()}
+    words = [f"--{name} {value}" for name, value in (flags | {"size": size, "seed": seed}).items()]
+    return f"chexphi data phantom {' '.join(words)} --out DATA"
 
 
 def _check_arguments(out: Path, size: int, counts: Sizes, workers: int, *, overwrite: bool) -> None:

@@ -119,6 +119,11 @@ class RunProgress:
     finished: bool = False
     """Whether its policy is saved, and no training is left to do."""
 
+    @property
+    def step(self) -> int:
+        """The optimiser step that it goes on from."""
+        return self.checkpoint.step if self.checkpoint else 0
+
 
 def progress_of(run: Path) -> RunProgress:
     """How far the run in a folder has come."""
