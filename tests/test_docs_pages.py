@@ -81,6 +81,7 @@ def test_the_example_of_the_rewards_page_is_true() -> None:
     assert made["found"] == (1.0, 0.0, 1.0)
     reference = str(made["reference"])
     assert score(reference, reference).total == 2.0
+    assert f"```text\n{made['result']}\n```\n" in text_of("docs/rewards.md")
 
 
 def test_every_method_of_trl_that_is_said_to_be_overridden_is() -> None:

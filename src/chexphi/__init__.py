@@ -21,12 +21,13 @@ if TYPE_CHECKING:  # for type checkers and completion; a test holds that both br
     from chexphi.models.policy import load as load_model
     from chexphi.rewards.callables import AccuracyReward, GraphReward
     from chexphi.rewards.rules import AnswerRule, GraphRule
-    from chexphi.rewards.score import Score, score
+    from chexphi.rewards.score import score
+    from chexphi.rewards.scored import Score
     from chexphi.schema import InputError
 else:
     _MODULE_AND_NAME = {
         "score": "chexphi.rewards.score:score",
-        "Score": "chexphi.rewards.score:Score",
+        "Score": "chexphi.rewards.scored:Score",
         "AccuracyReward": "chexphi.rewards.callables:AccuracyReward",
         "GraphReward": "chexphi.rewards.callables:GraphReward",
         "AnswerRule": "chexphi.rewards.rules:AnswerRule",

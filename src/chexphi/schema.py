@@ -57,6 +57,14 @@ def type_shown(value: Any) -> str:
     )
 
 
+_CONTROL = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """The text with a blank for each control character, so that none reaches a terminal or a page."""
+    return text.translate(_CONTROL)
+
+
 def is_text(value: Any) -> TypeGuard[str]:
     """Whether a value is a text that UTF-8 can store: half of a surrogate pair cannot be stored.
 

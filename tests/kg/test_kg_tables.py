@@ -13,7 +13,8 @@ from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import LABELS, Mention, Parse
-from chexphi.kg.tables import COLOURS, GROUPS, entities_table, entity_phrase, marked_text, visible
+from chexphi.kg.tables import COLOURS, GROUPS, entities_table, entity_phrase, marked_text
+from chexphi.schema import visible
 
 DRAWN = [
     caption(rng, sample_scene(rng, sample_build(rng)), "train")[1].think

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.rewards import by_name, callables, score
+from chexphi.rewards import batch_texts, by_name, score
 from chexphi.rewards.checked import CheckedReward, RewardError
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
@@ -71,14 +71,14 @@ def test_a_column_says_that_the_prompt_opened_the_reasoning(
 
 def test_it_is_said_once_if_the_column_seems_to_be_missing(caplog: pytest.LogCaptureFixture) -> None:
     inside = GOLD.removeprefix("<think>")
-    callables._warn_opened_think.cache_clear()
+    batch_texts.warn_opened_think.cache_clear()
     values("format", [inside, GOLD], solution=[GOLD] * 2)
     assert not caplog.records
     for _ in range(2):
         assert values("format", [inside, inside], solution=[GOLD] * 2) == [0.0, 0.0]
     assert [record.message.count("opened_think") for record in caplog.records] == [1]
     caplog.clear()
-    callables._warn_opened_think.cache_clear()
+    batch_texts.warn_opened_think.cache_clear()
     assert values("format", [inside], solution=[GOLD], opened_think=[True]) == [1.0]
     assert not caplog.records
 

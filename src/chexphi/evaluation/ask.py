@@ -21,7 +21,8 @@ from chexphi.models import policy
 from chexphi.models.generate import Generation, generate
 from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
-from chexphi.rewards.score import Score, gold_answer, is_right, judge
+from chexphi.rewards.score import gold_answer, is_right, judge
+from chexphi.rewards.scored import Score
 from chexphi.schema import InputError, shown
 
 DICOM = (".dcm", ".dicom")

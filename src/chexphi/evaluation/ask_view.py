@@ -12,8 +12,9 @@ from chexphi.evaluation.ask import Comparison, Reply, answer_probability
 from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
-from chexphi.kg.tables import entities_table, entity_phrase, marked_text, visible
+from chexphi.kg.tables import entities_table, entity_phrase, marked_text
 from chexphi.prompts import ParseStatus
+from chexphi.schema import visible
 
 
 def view(reply: Reply, *, colour: bool) -> Iterator[RenderableType]:

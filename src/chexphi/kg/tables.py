@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chexphi.graph.types import Entity, Graph, Parse
+from chexphi.schema import visible
 
 COLOURS = {
     "size": "bright_black",
@@ -34,12 +35,6 @@ GROUPS = {
 """Entity labels in plain words."""
 _UNCLAIMED = "dim italic"
 """Style of what the text names but does not claim."""
-_CONTROL = {code: " " for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-
-
-def visible(text: str) -> str:
-    """The text with a blank for each control character, so that none reaches the terminal."""
-    return text.translate(_CONTROL)
 
 
 def marked_text(parse: Parse, *, colour: bool) -> Text:

@@ -17,7 +17,8 @@ from chexphi.compat import is_original
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.rewards import original, radeval_reward
-from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward, texts_of
+from chexphi.rewards.batch_texts import texts_of
+from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward
 from chexphi.rewards.checked import CheckedReward, CombinedReward
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
 from chexphi.rewards.settings import RewardFields, scheme_of

@@ -7,97 +7,20 @@ column of a wrong type is an `InputError` that names the row.
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chexphi import prompts
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Extractor, Graph
-from chexphi.prompts import Parsed, ParseStatus, text_of
+from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns as batch_columns
 from chexphi.rewards import rules
+from chexphi.rewards.batch_texts import LogMetric, log_outcomes, parsed_batch
+from chexphi.rewards.combine import Scheme
 from chexphi.rewards.rules import AnswerRule, GraphRule
-from chexphi.rewards.score import accuracy, gold_answer, reader_of, reasoning, score_graph
-
-logger = logging.getLogger(__name__)
-
-LogMetric = Callable[[str, float], None]
-
-
-def truncated(
-    completion_ids: Sequence[Sequence[int]] | None, end_token_ids: frozenset[int], count: int
-) -> list[bool]:
-    """Whether each completion hit the length limit; False where the ids or the end tokens are not known."""
-    if completion_ids is None or not end_token_ids:
-        return [False] * count
-    return [not ids or ids[-1] not in end_token_ids for ids in completion_ids]
-
-
-def texts_of(
-    completions: Sequence[Any],
-    opened_think: Sequence[bool | None] | None,
-    columns: Mapping[str, Any] | None = None,
-) -> list[str]:
-    """The text of every completion, which begins with `<think>` where its prompt ended in one.
-
-    Args:
-        completions: Texts, or conversations whose last message is the completion.
-        opened_think: The column of that name: whether a row's prompt ended in an open `<think>`
-            (`chexphi.prompts.opens_think` tells). A row without a value counts as false, as do all rows
-            without the column.
-        columns: The other columns, of which `id` names rows in messages.
-    """
-    column = batch_columns.flags("opened_think", opened_think, len(completions), columns or {})
-    return [
-        prompts.with_prompt(text_of(text), opened_think=value)
-        for text, value in zip(completions, column, strict=True)
-    ]
-
-
-def parsed_batch(
-    completions: Sequence[Any],
-    completion_ids: Sequence[Sequence[int]] | None,
-    end_token_ids: frozenset[int],
-    opened_think: Sequence[bool | None] | None = None,
-    columns: Mapping[str, Any] | None = None,
-) -> list[Parsed]:
-    """Every completion parsed; those that hit the length limit have the status `truncated`.
-
-    Raises:
-        InputError: For a completion that is neither text nor chat messages. The message names the row.
-    """
-    texts = texts_of(batch_columns.completion_texts(completions, columns or {}), opened_think, columns)
-    if completion_ids is not None:
-        completion_ids = batch_columns.column("completion_ids", completion_ids, len(texts))
-    truncation = truncated(completion_ids, end_token_ids, len(texts))
-    if texts and all(map(prompts.closes_first, texts)):
-        _warn_opened_think()
-    return [
-        prompts.parse(text, truncated=is_truncated)
-        for text, is_truncated in zip(texts, truncation, strict=True)
-    ]
-
-
-@functools.cache  # once a process
-def _warn_opened_think() -> None:
-    logger.warning(
-        "completions close <think> without opening it and count as malformed: if the chat template ends "
-        "prompts in <think>, add a column opened_think that is true in every row"
-    )
-
-
-def _log_outcomes(parsed: Sequence[Parsed], log_metric: LogMetric | None) -> None:
-    """Log the share of each malformed kind, and the mean length of the reasoning in words."""
-    if log_metric is None or not parsed:
-        return
-    kinds = Counter(completion.status for completion in parsed)
-    for kind in ParseStatus:
-        if kind is not ParseStatus.ok:
-            log_metric(f"malformed/{kind}", kinds[kind] / len(parsed))
-    log_metric("reasoning/words", sum(completion.words for completion in parsed) / len(parsed))
+from chexphi.rewards.score import accuracy, gold_answer, reader_of, reasoning, score, score_graph
+from chexphi.rewards.scored import Score
 
 
 class AccuracyReward:
@@ -153,7 +76,7 @@ class AccuracyReward:
         golds = batch_columns.answer_labels(answer, len(parsed), columns)
         solutions = [None] * len(parsed) if solution is None and answer is not None else solution
         references = batch_columns.solution_texts(solutions, len(parsed), columns)
-        _log_outcomes(parsed, log_metric)
+        log_outcomes(parsed, log_metric)
         return [
             accuracy(completion, gold_answer(reference, gold), self.rule)
             for completion, reference, gold in zip(parsed, references, golds, strict=True)
@@ -223,7 +146,7 @@ class GraphReward:
         """
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
         solutions = batch_columns.solution_texts(solution, len(parsed), columns)
-        _log_outcomes(parsed, log_metric)
+        log_outcomes(parsed, log_metric)
         rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solutions), solutions, strict=True)
         scores = [
             score_graph(
@@ -244,6 +167,16 @@ class GraphReward:
             log_metric("graph/contradicted", 1 - sum(agreements) / len(agreements) if agreements else 0.0)
         return [s.value for s in scores]
 
+    def explain(self, completion: str | Sequence[dict[str, Any]], solution: str) -> Score:
+        """The score of one completion by this reward's rule and extractor; printed, it says why.
+
+        >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
+        >>> GraphReward().explain("<think>A left effusion.</think><answer>no</answer>", reference)
+        Score(ok, accuracy 0, graph 0.167, total 0.167)
+        """
+        scheme = Scheme((self.__name__,))
+        return score(completion, solution, extractor=self.extractor, graph_rule=self.rule, scheme=scheme)
+
 
 class FormatReward:
     """1 for a well-formed completion (one reasoning, one answer, in either order), else 0."""
@@ -263,5 +196,5 @@ class FormatReward:
     ) -> list[float]:
         """Rewards of a batch, one a row; arguments and errors are those of `AccuracyReward.__call__`."""
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
-        _log_outcomes(parsed, log_metric)
+        log_outcomes(parsed, log_metric)
         return [float(completion.status is ParseStatus.ok) for completion in parsed]

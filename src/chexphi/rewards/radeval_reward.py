@@ -17,7 +17,7 @@ from typing import Any
 from chexphi import prompts
 from chexphi.installation import install_line
 from chexphi.prompts import ParseStatus
-from chexphi.rewards.callables import parsed_batch
+from chexphi.rewards.batch_texts import parsed_batch
 from chexphi.rewards.checked import row_name
 from chexphi.rewards.columns import solution_texts
 from chexphi.rewards.score import reasoning

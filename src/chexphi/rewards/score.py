@@ -16,35 +16,12 @@ from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns, original, rules, settings
-from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, Scheme
+from chexphi.rewards.combine import Scheme
+from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import AnswerRule, GraphRule
+from chexphi.rewards.scored import Score, parts_of
 from chexphi.schema import InputError, type_shown
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The parts of one completion's reward. None means *not scorable* and depends on the reference alone."""
-
-    status: ParseStatus
-    accuracy: float | None
-    graph: float | None
-    match: GraphMatch | None
-    """Counts behind `graph`; None where it was not compared."""
-    agreement: float | None
-    """Share of the reference's claims that are not contradicted; None where it was not compared."""
-    words: int
-    """Length of the reasoning."""
-    total: float | None
-
-    @property
-    def parts(self) -> dict[str, float | None]:
-        """The rewards by their public names."""
-        return _parts(self.status, self.accuracy, self.graph)
-
-
-def _parts(status: ParseStatus, accuracy: float | None, graph: float | None) -> dict[str, float | None]:
-    return {ACCURACY: accuracy, GRAPH: graph, FORMAT: float(status is ParseStatus.ok)}
 
 
 def gold_answer(solution: str, answer: Sequence[str] | None = None) -> Sequence[str] | None:
@@ -137,17 +114,25 @@ def judge(
     graph_rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     reference_reasoning: str = "",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
+    completion: str = "",
+    extractor: Extractor | None = None,
 ) -> Score:
     """Score a completion that is parsed already and whose graphs are known: nothing is extracted here.
 
-    In `reference_reasoning`, the reference's text, only repetitions are counted.
+    In `reference_reasoning`, the reference's text, only repetitions are counted. `completion` and `extractor`
+    are for the explanation alone: the text with its tags, and what finds the places of mentions.
     """
     accuracy_reward = accuracy(parsed, gold, answer_rule)
     graph = score_graph(parsed, predicted, reference, graph_rule, reference_reasoning=reference_reasoning)
-    total = _total(scheme, _parts(parsed.status, accuracy_reward, graph.value))
+    total = _total(scheme, parts_of(parsed.status, accuracy_reward, graph.value))
+    evidence = Evidence(
+        completion, parsed, gold, reference_reasoning, predicted, reference, answer_rule, graph_rule, scheme,
+        extractor,
+    )  # fmt: skip
     return Score(
-        parsed.status, accuracy_reward, graph.value, graph.match, graph.agreement, parsed.words, total
-    )
+        parsed.status, accuracy_reward, graph.value, graph.match, graph.agreement, parsed.words, total,
+        evidence,
+    )  # fmt: skip
 
 
 @functools.cache  # one a process
@@ -214,17 +199,21 @@ def score(
     reference = columns.solution_text(reference, "score: the reference")
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)
+    gold = gold_answer(reference, labels)
+    reference_reasoning = prompts.reference_reasoning(reference)
     if is_original(compat):
         accuracy_reward = original.answer_score(text, reference)
         (graph,) = original.OriginalGraphReward(reader, graph_rule.measure)([text], [reference])
-        total = _total(scheme, _parts(parsed.status, accuracy_reward, graph))
-        return Score(parsed.status, accuracy_reward, graph, None, None, parsed.words, total)
-    reference_reasoning = prompts.reference_reasoning(reference)
+        total = _total(scheme, parts_of(parsed.status, accuracy_reward, graph))
+        evidence = Evidence(
+            text, parsed, gold, reference_reasoning, Graph(), Graph(), answer_rule, graph_rule, scheme,
+            as_original=True,
+        )  # fmt: skip
+        return Score(parsed.status, accuracy_reward, graph, None, None, parsed.words, total, evidence)
     predicted, reference_graph = reader.extract([reasoning(parsed), reference_reasoning])
     return judge(
-        parsed, predicted, reference_graph, gold_answer(reference, labels),
-        answer_rule=answer_rule, graph_rule=graph_rule, reference_reasoning=reference_reasoning,
-        scheme=scheme,
+        parsed, predicted, reference_graph, gold, answer_rule=answer_rule, graph_rule=graph_rule,
+        reference_reasoning=reference_reasoning, scheme=scheme, completion=text, extractor=reader,
     )  # fmt: skip
 
 
