@@ -47,10 +47,10 @@ else:
         try:
             value = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            install_line = "pip install '.[train]' in a checkout"
-            raise ImportError(
-                f"chexphi.{name} needs {error.name}, which is not installed: {install_line}"
-            ) from error
+            from chexphi.installation import install_line
+
+            message = f"chexphi.{name} needs {error.name}, which is not installed: {install_line('train')}"
+            raise ImportError(message) from error
         globals()[name] = value
         return value
 
