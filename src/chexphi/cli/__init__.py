@@ -14,6 +14,7 @@ from rich.console import Console
 from chexphi import atomic
 from chexphi.cli import ask, checkpoint, data, doctor, kg, launched, mine, rewards, standard_output, telemetry
 from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
+from chexphi.cli.recipe_command import of_recipe
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, terminal
@@ -58,50 +59,50 @@ EXTRAS = dict.fromkeys(
 EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.demo.demo:DemoRecipe"), context_settings=RECIPE)
 def demo(context: typer.Context) -> None:
     """The whole loop on drawn films, from data to a report."""
-    argv, as_json = recipe_argv(context, "chexphi.demo.demo:DemoRecipe")
+    argv, as_json = recipe_argv(context)
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import demo as stage
 
         show(stage.main(stage.parse(argv)), as_json=as_json)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.demo.study:StudyRecipe"), context_settings=RECIPE)
 def study(context: typer.Context) -> None:
     """The demo with three seeds, control arms and intervals."""
-    argv, as_json = recipe_argv(context, "chexphi.demo.study:StudyRecipe")
+    argv, as_json = recipe_argv(context)
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import study as stage
 
         show(stage.main(stage.parse(argv)), as_json=as_json)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.training.sft:SFTRecipe", "SFTConfig"), context_settings=RECIPE)
 def sft(context: typer.Context) -> None:
     """Fine-tune a policy on explanations."""
-    argv, as_json = recipe_argv(context, "chexphi.training.sft:SFTRecipe", "SFTConfig")
+    argv, as_json = recipe_argv(context)
     with STOP:
         from chexphi.training import sft as stage
 
         show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"), context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
     """Train a policy with rewards for answers and graphs."""
-    argv, as_json = recipe_argv(context, "chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig")
+    argv, as_json = recipe_argv(context)
     with STOP:
         from chexphi.training import grpo as stage
 
         show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.sweep.run:SweepRecipe"), context_settings=RECIPE)
 def sweep(context: typer.Context) -> None:
     """Train over a grid of settings, a run of grpo each."""
-    argv, as_json = recipe_argv(context, "chexphi.sweep.run:SweepRecipe")
+    argv, as_json = recipe_argv(context)
     from chexphi.report.sweep import table
     from chexphi.sweep import run as stage
 
@@ -114,10 +115,10 @@ def sweep(context: typer.Context) -> None:
         raise typer.Exit(1)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.evaluation.evaluate:EvaluateRecipe"), context_settings=RECIPE)
 def evaluate(context: typer.Context) -> None:
     """Answer every example; score answers and reasoning."""
-    argv, as_json = recipe_argv(context, "chexphi.evaluation.evaluate:EvaluateRecipe")
+    argv, as_json = recipe_argv(context)
     with STOP.keeping(ROWS_KEPT):
         from chexphi.evaluation import evaluate as stage
         from chexphi.evaluation.tables import table
@@ -128,10 +129,12 @@ def evaluate(context: typer.Context) -> None:
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
 
 
-@app.command(context_settings=RECIPE)
+@app.command(
+    cls=of_recipe("chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig"), context_settings=RECIPE
+)
 def plan(context: typer.Context) -> None:
     """How much GPU memory a run of sft or grpo needs."""
-    argv, as_json = recipe_argv(context, "chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig")
+    argv, as_json = recipe_argv(context)
     from chexphi.cli.plan import table
     from chexphi.memory_plan import plan as stage
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, show
+from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, one_of, show
 from chexphi.runs import terminal
 
 app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
@@ -47,7 +47,14 @@ def phantom(
 
 @app.command("import")
 def import_(
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help="mimic-vqa-cot, vqa-rad or nih-labels.")],
+    form: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            autocompletion=one_of("mimic-vqa-cot", "vqa-rad", "nih-labels"),
+            help="mimic-vqa-cot, vqa-rad or nih-labels.",
+        ),
+    ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The dataset's folder or file.")],
     out: Out,
     image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
@@ -55,11 +62,17 @@ def import_(
         str,
         typer.Option(
             "--empty-answer",
+            autocompletion=one_of("refuse", "none", "skip"),
             help="An answer that is empty: refuse, none (it becomes none) or skip (left out).",
         ),
     ] = "refuse",
     missing_films: Annotated[
-        str, typer.Option("--missing-films", help="Rows whose film has no file: refuse or skip (left out).")
+        str,
+        typer.Option(
+            "--missing-films",
+            autocompletion=one_of("refuse", "skip"),
+            help="Rows whose film has no file: refuse or skip (left out).",
+        ),
     ] = "refuse",
     seed: Seed = 0,
     limit: Limit = None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chexphi.cli.options import one_of
+
 Files = Annotated[
     list[str],
     typer.Argument(
@@ -27,17 +29,35 @@ OnePerLine = Annotated[
 GraphsOut = Annotated[Path, typer.Option("--out", help="kg.jsonl, or - for standard output.")]
 CompatOption = Annotated[
     str | None,
-    typer.Option("--compat", help="rexkg: `original` writes the original's graphs, faults included."),
+    typer.Option(
+        "--compat",
+        autocompletion=one_of("original"),
+        help="rexkg: `original` writes the original's graphs, faults included.",
+    ),
 ]
 Relations = Annotated[
-    str | None, typer.Option("--relations", help="rexkg: exact, mixed (faster), approximate (fastest).")
+    str | None,
+    typer.Option(
+        "--relations",
+        autocompletion=one_of("exact", "mixed", "approximate"),
+        help="rexkg: exact, mixed (faster), approximate (fastest).",
+    ),
 ]
 Pairs = Annotated[
     str | None,
-    typer.Option("--pairs", help="rexkg: all, or scheme: those whose labels can have a relation."),
+    typer.Option(
+        "--pairs",
+        autocompletion=one_of("all", "scheme"),
+        help="rexkg: all, or scheme: those whose labels can have a relation.",
+    ),
 ]
 Engine = Annotated[
-    str, typer.Option("--engine", help="local, or ray: actors of a Ray cluster (extra `ray`).")
+    str,
+    typer.Option(
+        "--engine",
+        autocompletion=one_of("local", "ray"),
+        help="local, or ray: actors of a Ray cluster (extra `ray`).",
+    ),
 ]
 Workers = Annotated[
     int | None,

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show
+from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, one_of, recipe_argv, show
+from chexphi.cli.recipe_command import of_recipe
 from chexphi.runs.stop import ROWS_KEPT, STOP
 
 app = typer.Typer(help="Score a pool of questions; select what to train on.", no_args_is_help=True)
 
 
-@app.command("score", context_settings=RECIPE)
+@app.command("score", cls=of_recipe("chexphi.mining.score:MineScoreRecipe"), context_settings=RECIPE)
 def score(context: typer.Context) -> None:
     """Let a policy answer a pool, several times a question."""
-    argv, as_json = recipe_argv(context, "chexphi.mining.score:MineScoreRecipe")
+    argv, as_json = recipe_argv(context)
     with STOP.keeping(ROWS_KEPT):
         from chexphi.mining import score as stage
 
@@ -29,7 +30,12 @@ def select(
     pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
     out: Out,
     policy: Annotated[
-        str, typer.Option("--policy", help="hard_uniform, uniform, hard_random or random.")
+        str,
+        typer.Option(
+            "--policy",
+            autocompletion=one_of("hard_uniform", "uniform", "hard_random", "random"),
+            help="hard_uniform, uniform, hard_random or random.",
+        ),
     ] = "hard_uniform",
     number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
     seed: Seed = 0,

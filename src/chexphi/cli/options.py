@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import json
 from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
 
+from chexphi.cli.recipe_command import RecipeCommand
 from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
@@ -27,10 +27,22 @@ def not_standard_output(out: Path) -> Path:
     return out
 
 
+def one_of(*words: str) -> Callable[[], list[str]]:
+    """For `autocompletion`: the words that a shell offers; what else is allowed, the verb checks."""
+    return lambda: [*words]
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
 ]
-Extractor = Annotated[str, typer.Option("--extractor", help="lexicon, rexkg:FOLDER or radgraph[:MODEL].")]
+Extractor = Annotated[
+    str,
+    typer.Option(
+        "--extractor",
+        autocompletion=one_of("lexicon", "rexkg:", "radgraph"),
+        help="lexicon, rexkg:FOLDER or radgraph[:MODEL].",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", callback=not_standard_output, help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.maximum), help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
@@ -39,14 +51,14 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-def recipe_argv(context: typer.Context, recipe: str, trl: str | None = None) -> tuple[list[str], bool]:
+def recipe_argv(context: typer.Context) -> tuple[list[str], bool]:
     """The recipe's arguments, and whether `--json` was one of them; `--help` prints the help and ends."""
     words = list(context.args)
     if "--help" in words or "-h" in words:
         from chexphi.config import help_text
 
-        module, name = recipe.split(":")
-        typer.echo(help_text(getattr(importlib.import_module(module), name), context.command_path, trl))
+        command = cast(RecipeCommand, context.command)
+        typer.echo(help_text(command.recipe_class(), context.command_path, command.trl))
         raise typer.Exit
     return [word for word in words if word != "--json"], "--json" in words
 

@@ -1,0 +1,72 @@
+"""A verb whose flags are fields of a recipe: which recipe, and what a shell completes for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from typer.core import TyperCommand
+
+from chexphi.field_values import Field, described_fields
+
+OTHER_FLAGS = {
+    "--config": "file of settings, YAML; again for more",
+    "--json": "print one JSON object",
+    "--help": "list the settings",
+}
+"""Flags of every recipe verb that are not fields."""
+
+
+class Completion(NamedTuple):
+    """A word that a shell offers, with the attributes that typer's shells look at."""
+
+    value: str
+    help: str | None = None
+    type: str = "plain"
+
+
+class RecipeCommand(TyperCommand):
+    """Reads its own flags, so that typer knows none of them; `of_recipe` makes it."""
+
+    recipe: str
+    """`module:Class` of our dataclass."""
+    trl: str | None
+    """TRL's config whose fields are accepted, too."""
+
+    def recipe_class(self) -> type:
+        """Our dataclass, imported."""
+        module, name = self.recipe.split(":")
+        return getattr(importlib.import_module(module), name)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Flags or choices; where there are none, the shell offers files."""
+        return completions(ctx.args, incomplete, described_fields([self.recipe_class()]))
+
+
+def of_recipe(recipe: str, trl: str | None = None) -> type[RecipeCommand]:
+    """The command class of a verb whose flags are fields of `module:Class`, and of a config of TRL."""
+    return type("RecipeCommand", (RecipeCommand,), {"recipe": recipe, "trl": trl})
+
+
+def completions(words: Sequence[str], incomplete: str, fields: Mapping[str, Field]) -> list[Completion]:
+    """What can stand at the end of a command line.
+
+    Args:
+        words: The complete words after the verb.
+        incomplete: The start of the word that is being typed.
+        fields: The fields of the recipe.
+    """
+    from chexphi.config.flags import choices_of, is_switch
+
+    if incomplete.startswith("-"):
+        helps = {f"--{name}": field.metadata.get("help") for name, field in fields.items()} | OTHER_FLAGS
+        has_dashes = "-" in incomplete[2:]
+        flags = {name[:2] + name[2:].replace("_", "-") if has_dashes else name: helps[name] for name in helps}
+        return [Completion(flag, text) for flag, text in flags.items() if flag.startswith(incomplete)]
+    before = [word for word in words if word != "="][-1:]  # bash makes a word of the = in --key=value
+    field = fields.get(before[0].removeprefix("--").replace("-", "_")) if before else None
+    if field is None or not before[0].startswith("--"):
+        return []
+    choices = choices_of(field) or (["true", "false"] if is_switch(field.hint) else [])
+    return [Completion(choice) for choice in choices if choice.startswith(incomplete)]
