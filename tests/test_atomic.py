@@ -199,7 +199,7 @@ PLAIN = {
     "runs/run_lock.py": "a lock",
     "sweep/engines.py": "the log of a process",
     "sweep/loop.py": "the log of a process, within atomic.writing",
-    "kg/train.py": "a configuration and a tokenizer, within atomic.writing",
+    "kg/train_models.py": "a configuration and a tokenizer, within atomic.writing",
     "yaml_files.py": "into memory",
 }
 """Files that write under a final name, and why they may."""

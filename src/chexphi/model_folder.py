@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -31,6 +32,19 @@ MAX_REASON = 200
 """Characters of a library's own message that a sentence shows."""
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model's `config.json`.
+
+    Raises:
+        InputError: If the folder does not exist, or has none that can be read.
+    """
+    if not (folder / "config.json").is_file():
+        if not folder.exists():
+            raise InputError(f"model folder {folder} does not exist: check its path")
+        raise InputError(f"{folder} is not a model folder: it has no config.json")
+    return read_object(folder / "config.json")
+
+
 def check(folder: Path) -> None:
     """Refuse a folder whose small files are damaged, or name files or models outside it.
 
@@ -45,7 +59,13 @@ def check(folder: Path) -> None:
             if name == "tokenizer.json":
                 _check_merges(path, content.get("model"))
     if (code := own_code(folder)) is not None:
-        logger.warning("%s names code of its own, %s: it is not run, the library's class is used", *code)
+        _warn_of_code(*code)
+
+
+@cache
+def _warn_of_code(path: Path, name: str) -> None:
+    """Once in a process: a stage looks at a folder before and while the model is loaded."""
+    logger.warning("%s names code of its own, %s: it is not run, the library's class is used", path, name)
 
 
 def _check_merges(path: Path, model: Any) -> None:

@@ -16,7 +16,7 @@ from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.kg import train, train_data, train_network
 from chexphi.kg.annotated import AnnotatedSentence, annotate, evaluate
-from chexphi.kg.train_network import TrainSettings
+from chexphi.kg.train_settings import TrainSettings
 from chexphi.schema import InputError
 
 WORDS = (
@@ -95,6 +95,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     monkeypatch.setattr(train_network, "_save_state", keep)
     with pytest.raises(InputError, match="already holds a run"):
         train.main(ROWS, encoder, tmp_path / "torn", settings)
+    for changed, named in (
+        ({"rows": ROWS[1:]}, "sentences_sha256"),
+        ({"settings": TrainSettings(epochs=4, batch_tokens=40)}, "epochs was 3 and is 4"),
+    ):
+        same = {"rows": ROWS, "encoder": encoder, "out": tmp_path / "torn", "settings": settings}
+        with pytest.raises(InputError, match=named):
+            train.main(**{**same, **changed}, resume=True)
     train.main(ROWS, encoder, tmp_path / "torn", settings, resume=True)
     assert weights(tmp_path / "torn") == weights(tmp_path / "whole")
 

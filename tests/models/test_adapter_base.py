@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chexphi.models import adapter, policy
+from chexphi.models import adapter, policy, policy_folder
 from chexphi.schema import InputError
 from chexphi.training.recovery.load_weights import check
 
@@ -44,14 +44,14 @@ def test_an_adapter_names_its_base_so_that_any_folder_finds_it(
         model, _ = policy.load(folder)
         again = tmp_path / "again"
         model.save_pretrained(again)  # and what is trained from it
-        assert policy.locate(again).base == project / "MODEL"
+        assert policy_folder.locate(again).base == project / "MODEL"
 
 
 @pytest.mark.parametrize("named", ["MODEL", "../MODEL", "../../../MODEL", "./MODEL"])
 def test_a_relative_base_is_looked_for_around_the_adapter(project: Path, named: str) -> None:
     folder = project / "runs" / "sft" / "model"
     name_base(folder, named)
-    assert policy.locate(folder).base.resolve() == project / "MODEL"
+    assert policy_folder.locate(folder).base.resolve() == project / "MODEL"
 
 
 def test_the_working_folder_comes_first(
@@ -61,26 +61,26 @@ def test_the_working_folder_comes_first(
     name_base(folder, "MODEL")
     shutil.copytree(project / "MODEL", tmp_path / "here" / "MODEL")
     monkeypatch.chdir(tmp_path / "here")
-    assert policy.locate(folder).base == tmp_path / "here" / "MODEL"
+    assert policy_folder.locate(folder).base == tmp_path / "here" / "MODEL"
 
 
 def test_a_project_may_move(project: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     moved = project.rename(tmp_path / "elsewhere")
-    assert policy.locate(moved / "runs/sft/model").base == moved / "MODEL"
+    assert policy_folder.locate(moved / "runs/sft/model").base == moved / "MODEL"
     assert "does not exist any more" in caplog.text
     policy.load(moved / "runs/sft/model")
     # the whole path, in another root
     name_base(moved / "runs/sft/model", "/old/home/MODEL")
     (moved / "old" / "home").mkdir(parents=True)
     (moved / "MODEL").rename(moved / "old/home/MODEL")
-    assert policy.locate(moved / "runs/sft/model").base == moved / "old/home/MODEL"
+    assert policy_folder.locate(moved / "runs/sft/model").base == moved / "old/home/MODEL"
 
 
 def test_a_base_around_its_adapter(project: Path, tmp_path: Path) -> None:
     inside = project / "MODEL" / "vision-lora"
     shutil.copytree(project / "runs/sft/model", inside)
     renamed = (project / "MODEL").rename(tmp_path / "another name")
-    assert policy.locate(renamed / "vision-lora").base == renamed
+    assert policy_folder.locate(renamed / "vision-lora").base == renamed
 
 
 @pytest.mark.parametrize("named", ["/gone/nowhere", "nowhere", "owner/Published-Model", "", None])
@@ -88,7 +88,7 @@ def test_a_base_that_is_nowhere(project: Path, named: str | None) -> None:
     folder = project / "runs" / "sft" / "model"
     name_base(folder, named)
     with pytest.raises(InputError, match="where no model is: write the folder of the base"):
-        policy.locate(folder)
+        policy_folder.locate(folder)
 
 
 def test_a_checkpoint_that_names_the_same_base_otherwise_is_resumed(project: Path) -> None:

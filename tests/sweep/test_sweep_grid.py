@@ -134,7 +134,7 @@ def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"data": "nowhere/{policy}/{size}.json"}, "run policy-uniform_size-6: .*nowhere/uniform/6.json"),
-        ({"model": "nowhere"}, "run policy-uniform_size-6: nowhere is not a model folder"),
+        ({"model": "nowhere"}, "run policy-uniform_size-6: model folder nowhere does not exist"),
         ({"model": ""}, "grpo needs a model and data"),
         ({"grid": {"policy": ["uniform"], "size": [6, 13]}}, "run policy-uniform_size-13: .*13.json"),
         (

@@ -27,7 +27,7 @@ from peft import PeftModel
 from torch import Tensor
 from trl.generation import vllm_generation
 
-from chexphi.models import adapter, policy, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable
 from chexphi.models.families import phi4
 from chexphi.models.families.family import LAYERS
 from chexphi.models.lora_names import TARGETS
@@ -230,7 +230,7 @@ def untied(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def add_adapter(folder: Path) -> None:
     model = adapter.with_new_lora(phi4.load(folder)[0], targets=TARGETS, rank=4, alpha=8, with_head=False)
     draw(model)
-    model.save_pretrained(str(folder / policy.VISION_ADAPTER))
+    model.save_pretrained(str(folder / policy_folder.VISION_ADAPTER))
 
 
 def draw(model: Any, seed: int = 0) -> None:

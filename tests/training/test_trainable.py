@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from chexphi.models import adapter, policy, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable
 from chexphi.models.families import phi4
 from chexphi.models.lora_names import TARGETS
 from chexphi.schema import InputError
@@ -37,7 +37,7 @@ def lora_base(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
             parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
-    model.save_pretrained(str(folder / policy.VISION_ADAPTER))
+    model.save_pretrained(str(folder / policy_folder.VISION_ADAPTER))
     return folder
 
 

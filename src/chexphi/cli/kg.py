@@ -230,7 +230,7 @@ def train(
     from chexphi.kg import train as stage
     from chexphi.kg import train_data
     from chexphi.kg.tables import graph_table
-    from chexphi.kg.train_network import TrainSettings
+    from chexphi.kg.train_settings import TrainSettings
 
     rows, held_out = stage.split(train_data.read_sentences(data, limit=limit), hold_out, seed=seed)
     rows += train_data.draw_sentences(drawn, seed=seed)

@@ -10,7 +10,7 @@ from typing import Any
 from chexphi.compat import is_original
 from chexphi.graph.cache import DiskCache
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.graph.radgraph import RadgraphExtractor
+from chexphi.graph.radgraph import MODELS, RadgraphExtractor, check_model
 from chexphi.graph.service import Service
 from chexphi.graph.types import Extractor
 from chexphi.schema import InputError, shown
@@ -35,21 +35,43 @@ def open_extractor(
     Raises:
         InputError: If the name is unknown, or the extractor does not have one of the options.
     """
+    check_extractor(name, **options)
     kind, _, model = name.partition(":")
     extractor: Any
+    if kind == "rexkg":
+        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # imports torch only when needed
+        extractor = neural.RexkgExtractor(model, **options)
+    elif kind == "radgraph":
+        extractor = RadgraphExtractor(**({"model_type": model} if model else {}))
+    else:
+        extractor = LexiconExtractor()
+    if is_original(options.get("compat", "default")):
+        return extractor
+    return Service(extractor, disk=DiskCache(Path(cache)) if cache else None)
+
+
+def check_extractor(name: str, **options: Any) -> None:
+    """Refuse an extractor that cannot be opened, as far as its name, options and files tell.
+
+    Stages ask before they read a model. Nothing that takes long is imported or read.
+
+    Args:
+        name: As in `open_extractor`.
+        options: As in `open_extractor`.
+
+    Raises:
+        InputError: If the name is unknown, the extractor does not have one of the options, or its folder or
+            its library is missing.
+    """
+    kind, _, model = name.partition(":")
     if options and kind != "rexkg":
         raise InputError(
             f"extractor {name} has no option {shown(next(iter(options)))}: only rexkg:FOLDER has it"
         )
-    if kind == "lexicon" and not model:
-        extractor = LexiconExtractor()
+    if kind == "rexkg" and model:
+        importlib.import_module("chexphi.graph.rexkg.options").check(**options)
+        importlib.import_module("chexphi.graph.rexkg.files").check(Path(model))
     elif kind == "radgraph":
-        extractor = RadgraphExtractor(**({"model_type": model} if model else {}))
-    elif kind == "rexkg" and model:
-        neural = importlib.import_module("chexphi.graph.rexkg.extractor")  # imports torch only when needed
-        extractor = neural.RexkgExtractor(model, **options)
-    else:
+        check_model(model or MODELS[0])
+    elif name != "lexicon":
         raise InputError(f"extractor is {shown(name)}: use lexicon, rexkg:FOLDER or radgraph")
-    if is_original(options.get("compat", "default")):
-        return extractor
-    return Service(extractor, disk=DiskCache(Path(cache)) if cache else None)

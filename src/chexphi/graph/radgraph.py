@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -116,6 +117,18 @@ def _published_items(annotation: Mapping[str, Any], level: Level) -> set[tuple[A
     return items
 
 
+def check_model(model_type: str) -> None:
+    """Refuse a model that `RadgraphExtractor` cannot have; the library is looked for, not imported.
+
+    Raises:
+        InputError: If the model is unknown, or the library is missing.
+    """
+    if model_type not in MODELS:
+        raise InputError(f"extractor radgraph has no model {model_type!r}: use {', '.join(MODELS)}")
+    if "radgraph" not in sys.modules and importlib.util.find_spec("radgraph") is None:
+        raise InputError(f"extractor radgraph:{model_type} needs the library radgraph: {_INSTALL_ADVICE}")
+
+
 class RadgraphExtractor:
     """RadGraph with our interface; satisfies `chexphi.graph.types.Extractor`.
 
@@ -129,8 +142,7 @@ class RadgraphExtractor:
     """
 
     def __init__(self, model_type: str = MODELS[0]) -> None:
-        if model_type not in MODELS:
-            raise InputError(f"extractor radgraph has no model {model_type!r}: use {', '.join(MODELS)}")
+        check_model(model_type)
         name = f"extractor radgraph:{model_type}"
         try:
             library = importlib.import_module("radgraph")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +17,15 @@ from transformers import get_linear_schedule_with_warmup
 
 from chexphi import atomic
 from chexphi.graph.rexkg.batch import candidate_logits
-from chexphi.graph.rexkg.checkpoint import WEIGHTS
+from chexphi.graph.rexkg.files import WEIGHTS
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
-from chexphi.graph.rexkg.vocabulary import Markers
 from chexphi.kg.train_rows import EpochBatches, Example
-from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, SHARE
+from chexphi.kg.train_settings import TrainSettings
 from chexphi.runs import jsonl
 
 STATE = "training_state.pt"
 DECAY = 0.998
 """Decay per step of the moving average of the weights (our choice)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """Settings of both networks. Rates and epochs are our choice for small encoders: see docs/log.md."""
-
-    epochs: int = 6
-    batch_tokens: int = 512
-    encoder_rate: float = 1e-4
-    head_rate: float = 1e-3
-    """The published span model used 1e-5 and 5e-4, the relation model 5e-5, on far more data."""
-    warmup: float = 0.1
-    exact_share: float = 0.25
-    """Share of the rows with a single pair that each epoch of the relation network draws and adds. The other
-    rows have all pairs of a sentence, which takes an eighth of the work."""
-    markers: Markers = "unused"
-    seed: int = 0
-
-
-DEFAULTS = TrainSettings()
-RANGES = {
-    "epochs": COUNT,
-    "batch_tokens": COUNT,
-    "encoder_rate": NOT_NEGATIVE,
-    "head_rate": NOT_NEGATIVE,
-    "warmup": SHARE,
-    "exact_share": SHARE,
-    "seed": SEED,
-}
 
 
 def epoch_rngs(settings: TrainSettings) -> list[random.Random]:

@@ -16,9 +16,9 @@ from trl import GRPOConfig, SFTConfig
 from chexphi import config, model_folder
 from chexphi.files import read_object
 from chexphi.memory_plan import blank_model
-from chexphi.models import adapter, policy, trainable, trial_question
+from chexphi.models import adapter, film_sizes, policy_folder, trainable
 from chexphi.models.families import phi4
-from chexphi.models.families.phi4_processor import check_crops
+from chexphi.models.film_sizes import check_crops
 from chexphi.ranges import COUNT, POSITIVE, Range
 from chexphi.schema import InputError, shown
 from chexphi.training.grpo_recipe import DEFAULTS as GRPO_DEFAULTS
@@ -133,7 +133,7 @@ def _check(fields: PlanFields, recipe: Any, args: Any) -> None:
         raise InputError(
             f"plan: image_size is {shown(fields.image_size)}: write width x height, as 2544x3056"
         )
-    for name, choices in (("dtype", policy.DTYPES), ("attn_implementation", policy.ATTENTION)):
+    for name, choices in (("dtype", policy_folder.DTYPES), ("attn_implementation", policy_folder.ATTENTION)):
         if getattr(recipe, name) not in choices:
             raise InputError(f"plan: {name} is {shown(getattr(recipe, name))}: use {', '.join(choices)}")
     if recipe.dynamic_hd is not None:
@@ -162,7 +162,7 @@ def memory_settings(fields: PlanFields, recipe: Any, args: Any) -> MemorySetting
     """
     generates = isinstance(args, GRPOConfig)
     model = Path(recipe.model) if recipe.model else None
-    folders = policy.locate(model) if model else None
+    folders = policy_folder.locate(model) if model else None
     if folders and folders.kind != "phi4_multimodal":
         raise InputError(f"plan: {folders.base} holds a {folders.kind!r}: only 'phi4_multimodal' is counted")
     saved = read_object(folders.adapter / adapter.CONFIG) if folders and folders.adapter else {}
@@ -201,7 +201,11 @@ def memory_settings(fields: PlanFields, recipe: Any, args: Any) -> MemorySetting
 
 def model_config(model: Path | None) -> Any:
     """The configuration of a policy's base."""
-    return blank_model.full_size() if model is None else blank_model.read_config(policy.locate(model).base)
+    return (
+        blank_model.full_size()
+        if model is None
+        else blank_model.read_config(policy_folder.locate(model).base)
+    )
 
 
 @functools.cache
@@ -213,11 +217,11 @@ def film(model: Path | None, size: tuple[int, int], dynamic_hd: int | None) -> t
         size: Width and height in pixels.
         dynamic_hd: The most tiles, in place of the processor's own limit.
     """
-    base = policy.locate(model).base if model else None
+    base = policy_folder.locate(model).base if model else None
     for folder in (model, base):
         if folder and any((folder / name).is_file() for name in PROCESSOR_FILES):
             model_folder.check(folder)
-            trial_question.check_films(folder)
+            film_sizes.check_films(folder)
             with model_folder.reading(folder, "a Phi4MultimodalImageProcessor"):
                 processor = phi4.Phi4MultimodalImageProcessor.from_pretrained(
                     folder, local_files_only=True, trust_remote_code=False

@@ -7,11 +7,7 @@ trained policy is a folder with an adapter that names its base. In the model, th
 
 from __future__ import annotations
 
-import logging
-import os
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,121 +16,13 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from torch import Tensor
 
-from chexphi.files import read_object
 from chexphi.model_folder import reading
-from chexphi.models import adapter_settings, tensor_headers
+from chexphi.models import adapter_check, adapter_settings
+from chexphi.models.adapter_check import LORA
 from chexphi.models.adapter_settings import CONFIG as CONFIG
-from chexphi.models.lora_names import PREFIX, adapter_shapes
-from chexphi.models.tensor_headers import Header
-from chexphi.schema import InputError, shown
-
-logger = logging.getLogger(__name__)
 
 NAME = "default"
 HEAD = "lm_head"
-_LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
-
-
-def base_of(folder: Path) -> Path:
-    """The absolute path of the base that an adapter names.
-
-    A relative path is looked for from the working folder, then from the adapter's folder and those above it.
-    An absolute path that does not exist may have moved together with the adapter. Then a base around the
-    adapter is taken; else the path is looked for in the same folders without its first names, the longest
-    rest first.
-
-    Raises:
-        InputError: If no base is found.
-    """
-    base_name = read_object(folder / CONFIG).get("base_model_name_or_path") or ""
-    if not isinstance(base_name, str):
-        raise InputError(
-            f"{folder / CONFIG}: base_model_name_or_path is {shown(base_name)}: write the folder of the base "
-            "there"
-        )
-    candidates = _base_candidates(folder.absolute(), Path(base_name)) if base_name else ()
-    base = next((path for path in candidates if os.path.isfile(path / "config.json")), None)
-    if base is None:
-        raise InputError(
-            f"the adapter {folder} names its base {shown(base_name)}, where no model is: write the folder of "
-            f"the base as base_model_name_or_path into {folder / CONFIG}"
-        )
-    if Path(base_name).is_absolute() and base != Path(base_name):
-        logger.warning("the base of %s, %s, does not exist any more: using %s", folder, base_name, base)
-    return base
-
-
-def _base_candidates(folder: Path, base_path: Path) -> Iterator[Path]:
-    """The paths where the base of an adapter in `folder` may be, the most likely first."""
-    yield base_path.absolute()
-    relative_paths = [base_path]
-    if base_path.is_absolute():
-        yield folder.parent
-        relative_paths = [Path(*base_path.parts[start:]) for start in range(1, len(base_path.parts))]
-    for relative_path in relative_paths:
-        yield from (above / relative_path for above in (folder, *folder.parents))
-
-
-def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> None:
-    """Refuse an adapter that does not fit its base; only headers are read.
-
-    Args:
-        folder: The adapter's folder.
-        shapes: Of every tensor of the base, by its native name.
-        targets: Pattern of the modules that have the adapter.
-
-    Raises:
-        InputError: For a file that is missing or damaged, a tensor of a module that the base does not have, a
-            missing half or layer, or a wrong shape.
-    """
-    config = adapter_settings.read(folder)
-    tensors = {name.removeprefix(PREFIX): header for name, header in tensor_headers.read(folder).items()}
-    expected = adapter_shapes(shapes, targets, config["r"])
-    _check_modules(folder, tensors, config["modules_to_save"])
-    for name, header in tensors.items():
-        _check_tensor(folder, name, header, expected, shapes)
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise InputError(
-            f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, name "
-            "the base it was trained on, or, if it was trained on fewer modules, merge it into its base first"
-        )
-
-
-def _check_tensor(
-    folder: Path,
-    name: str,
-    header: Header,
-    expected: Mapping[str, tuple[int, ...]],
-    shapes: Mapping[str, tuple[int, ...]],
-) -> None:
-    """Check one tensor of an adapter: half of a LoRA pair, or of a whole module that is trained with it."""
-    shape = expected.get(name) if _LORA.fullmatch(name) else shapes.get(name)
-    if shape is None:
-        raise InputError(
-            f"the adapter {folder} has {name}, for which this base has no place: it belongs to another base"
-        )
-    if header.shape != shape:
-        raise InputError(
-            f"the adapter {folder} has {name} of shape {header.shape} where its base and rank ask for "
-            f"{shape}: it belongs to another base, or its config to another adapter"
-        )
-
-
-def _check_modules(folder: Path, names: Iterable[str], modules: Sequence[str]) -> None:
-    """Check that the modules saved whole are those that the settings name."""
-    saved_modules = {name.rpartition(".")[0] for name in names if not _LORA.fullmatch(name)}
-    for module in modules:
-        if not any(name == module or name.endswith(f".{module}") for name in saved_modules):
-            raise InputError(
-                f"{folder / CONFIG}: modules_to_save names {shown(module)}, and the adapter has no weights "
-                "of it: copy it again"
-            )
-    for name in sorted(saved_modules):
-        if not any(name == module or name.endswith(f".{module}") for module in modules):
-            raise InputError(
-                f"the adapter {folder} has weights of {name}, which modules_to_save in {CONFIG} does not "
-                "name: copy it again"
-            )
 
 
 def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> Any:
@@ -148,9 +36,11 @@ def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> A
         with_head: Give the adapter a copy of `lm_head` if it has none.
 
     Raises:
-        InputError: If the adapter does not fit the base (`check`) or cannot be read.
+        InputError: If the adapter does not fit the base (`adapter_check.check`) or cannot be read.
     """
-    check(folder, {name: tuple(value.shape) for name, value in base.state_dict().items()}, targets)
+    adapter_check.check(
+        folder, {name: tuple(value.shape) for name, value in base.state_dict().items()}, targets
+    )
     values = adapter_settings.read(folder)
     saved = sorted({*values.pop("modules_to_save"), *((HEAD,) if with_head else ())})
     config = LoraConfig(
@@ -191,7 +81,7 @@ def _wrapped(base: Any, config: LoraConfig) -> Any:
 
 def name_in_model(name: str) -> str:
     """The name in the model of a tensor with this name in the adapter's file."""
-    if _LORA.fullmatch(name):
+    if LORA.fullmatch(name):
         return name.removesuffix("weight") + f"{NAME}.weight"
     module, _, parameter = name.rpartition(".")
     return f"{module}.modules_to_save.{NAME}.{parameter}"

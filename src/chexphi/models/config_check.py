@@ -13,13 +13,10 @@ from typing import Any
 import torch
 from transformers.initialization import no_init_weights
 
-from chexphi.files import read_object
-from chexphi.model_folder import nested_entries, reading
+from chexphi.model_folder import reading
 from chexphi.models.tensor_headers import Header
-from chexphi.schema import InputError, shown
+from chexphi.schema import InputError
 
-REPEATED = ("num_hidden_layers", "num_layers", "num_blocks", "depth")
-"""Settings that count modules, each with tensors of its own."""
 MAX_BUFFERS = 50_000_000
 """The most values of all tables that are computed and not saved (positions, rotations)."""
 
@@ -38,12 +35,6 @@ def check(model_class: Any, folder: Path, tensors: Mapping[str, Header]) -> None
         InputError: If they do, or if no such model can be built.
     """
     config_file = folder / "config.json"
-    for key, value in nested_entries(read_object(config_file)):
-        if key in REPEATED and isinstance(value, int) and value > len(tensors):
-            raise InputError(
-                f"{config_file}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it "
-                "again"
-            )
     with reading(folder, f"a {model_class.__name__}"):
         config = model_class.config_class.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False

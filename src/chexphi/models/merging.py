@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic
-from chexphi.models import adapter, policy, tensor_headers
+from chexphi.models import policy_folder, tensor_headers
 from chexphi.runs import run_folder
 from chexphi.schema import InputError
 
@@ -26,12 +26,14 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
     Raises:
         InputError: If there is no adapter, the target is not empty, or the disk is too small or not writable.
     """
-    folders = policy.locate(folder)
+    folders = policy_folder.check(folder)
     if folders.adapter is None:
         raise InputError(f"{folder} has no adapter: there is nothing to merge")
     run_folder.check_folder(target)
     atomic.check_place(target.absolute().parent)
     atomic.check_room(target, sum(header.size for header in tensor_headers.read(folders.base).values()))
+    from chexphi.models import adapter, policy  # they take seconds: only after the checks
+
     model, processor = policy.load(folder, device="cpu")
     model = adapter.merged(model)
     with atomic.whole_folder(target) as part_path:

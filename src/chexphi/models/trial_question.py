@@ -15,15 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from chexphi import prompts
-from chexphi.files import read_object
 from chexphi.model_folder import reading
 from chexphi.schema import InputError, shown
 
 SIZE = (64, 48)
 """Width and height of the film."""
-MAX_PIXELS = 1 << 26
-"""Of a resized film; the published processors go up to 2**24."""
-PREPARATION = ("processor_config.json", "preprocessor_config.json")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens", "begin_suppress_tokens")
 POSITIVE = ("temperature", "repetition_penalty", "max_length", "max_new_tokens", "top_p")
 NEUTRAL_VALUES: dict[str, float] = {
@@ -38,29 +34,6 @@ NEUTRAL_VALUES: dict[str, float] = {
 }
 """Settings of generation that would change how completions are sampled in training, each with the value that
 changes nothing. Other settings have no effect on sampling, or the stages set them."""
-
-
-def check_films(folder: Path) -> None:
-    """Refuse a size of films that no processor can produce; nothing is loaded.
-
-    Raises:
-        InputError: For the first one.
-    """
-    for path in (folder / name for name in PREPARATION):
-        content = read_object(path) if path.is_file() else {}
-        for settings in (content, content.get("image_processor")):
-            size = settings.get("size") if isinstance(settings, dict) else None
-            for name, value in (size if isinstance(size, dict) else {"size": size}).items():
-                _check_side(path, name, value)
-
-
-def _check_side(path: Path, name: str, value: Any) -> None:
-    # Qwen's longest_edge and shortest_edge are numbers of pixels in the whole film
-    limit = MAX_PIXELS if name.endswith("_edge") else math.isqrt(MAX_PIXELS)
-    if value is not None and (type(value) is not int or not 1 <= value <= limit):
-        raise InputError(
-            f"{path}: the size of a film, {name}, is {shown(value)}: use a number from 1 to {limit}"
-        )
 
 
 def check_generation(model: Any, folder: Path) -> None:

@@ -23,7 +23,7 @@ MAY_DIFFER = (
 """Settings that change only what is written, shown or waited for; `*` stands for any ending."""
 EXCEPT = ("dataloader_drop_last",)
 """A setting that matches a pattern above and does change a run's result."""
-FACTS = ("data_sha256", "pools_sha256", "processes")
+FACTS = ("data_sha256", "pools_sha256", "sentences_sha256", "processes")
 """Keys of the manifest that have to stay the same too."""
 MAX_CHARACTERS = 200
 """Of a value in a message."""

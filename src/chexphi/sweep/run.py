@@ -18,7 +18,7 @@ from trl import GRPOConfig
 
 from chexphi import config, field_values, ranges
 from chexphi.files import read_object
-from chexphi.models import policy
+from chexphi.models import policy_folder
 from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
 from chexphi.report import sweep as report
 from chexphi.runs import manifest, run_folder
@@ -121,7 +121,7 @@ def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]
         recipe, args = grpo.parse([*trial.words, "--out", trial.name])
         if not recipe.model or not recipe.data:
             raise InputError("grpo needs a model and data: give both")
-        policy.locate(Path(recipe.model))
+        policy_folder.locate(Path(recipe.model))
         if missing := next((file for file in (recipe.data, *recipe.pools) if not Path(file).exists()), None):
             raise InputError(f"data {missing} does not exist: make it, or correct data and the grid")
         files = (recipe.data, tuple(recipe.pools), recipe.image_root, recipe.limit)

@@ -21,7 +21,7 @@ from chexphi import config, ranges
 from chexphi.compat import is_original
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
-from chexphi.models import policy, trainable
+from chexphi.models import policy_folder, trainable
 from chexphi.models.stage import CheckedRun, begin, check_run
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
@@ -72,7 +72,7 @@ def check(recipe: GRPORecipe, args: GRPOConfig, examples: Sequence[Example]) -> 
     if args.use_vllm:
         vllm_engines.check(args, recipe.vllm_limits)
         vllm_engines.check_policy(
-            args, trainable.setting(recipe.trainable), policy.locate(Path(recipe.model))
+            args, trainable.setting(recipe.trainable), policy_folder.locate(Path(recipe.model))
         )
 
 

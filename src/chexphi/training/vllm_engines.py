@@ -26,7 +26,7 @@ from chexphi.installation import install_line
 from chexphi.models import adapter
 from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout import tensor_names
-from chexphi.models.policy import PolicyFolders
+from chexphi.models.policy_folder import PolicyFolders
 from chexphi.schema import InputError
 
 MODES = ("colocate", "server")

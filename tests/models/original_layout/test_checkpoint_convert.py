@@ -22,7 +22,7 @@ from transformers import Phi4MultimodalConfig, Phi4MultimodalForCausalLM
 from typer.testing import CliRunner
 
 from chexphi.cli import app
-from chexphi.models import adapter, policy, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable
 from chexphi.models.families import phi4, tiny
 from chexphi.models.lora_names import TARGETS, adapter_shapes
 from chexphi.models.merging import merge
@@ -171,7 +171,7 @@ def test_a_trained_policy_goes_back_with_its_own_head(imported: Path, tmp_path: 
     assert (figures["tied"], figures["adapters"]) == (False, {"vision": 16, "speech": 16})
     again = policy.load(tmp_path / "again")[0]
     merge(tmp_path / "policy", tmp_path / "merged")
-    assert not policy.locate(tmp_path / "merged").adapter
+    assert not policy_folder.locate(tmp_path / "merged").adapter
     inputs = inputs_of(processor, None)
     with torch.no_grad():
         wanted = model(**inputs).logits

@@ -16,22 +16,16 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertTokenizer
 
 from chexphi.files import read_object
+from chexphi.graph.rexkg import files
+from chexphi.graph.rexkg.files import CONFIG, ENTITY, RELATION, WEIGHTS
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.types import LABELS, RELATION_TYPES
-from chexphi.model_folder import check, reading
+from chexphi.model_folder import reading
 from chexphi.schema import InputError
 
-ENTITY, RELATION, TOKENIZER = "run_entity", "run_relation", "BiomedNLP"
-CONFIG = "config.json"
-WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 Model = TypeVar("Model", bound=nn.Module)
-_TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
 _BUFFERS = frozenset({"bert.embeddings.position_ids", "bert.embeddings.token_type_ids"})
 """Constants that older writers saved among the weights."""
-_CONVERT = (
-    "import torch; from safetensors.torch import save_file as s; s({k: v.clone().contiguous() for k, v in "
-    f"torch.load('{PICKLE}', weights_only=True).items()}}, '{WEIGHTS}')"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +54,7 @@ def load(
         InputError: If a file is missing or does not fit the others.
     """
     root, torch_dtype, target_device = Path(folder), _torch_dtype(dtype), device or default_device()
-    if not root.is_dir():
-        raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
+    files.check(root)
     with torch.random.fork_rng(devices=[]):
         entity, relation = (
             _load_model(root / ENTITY, _build_entity_model),
@@ -72,7 +65,7 @@ def load(
         entity.to(target_device, torch_dtype),
         relation.to(target_device, torch_dtype),
         _load_tokenizer(root / ENTITY, entity.bert.config.vocab_size),
-        _load_tokenizer(_relation_tokenizer_folder(root), relation.bert.config.vocab_size),
+        _load_tokenizer(files.relation_tokenizer(root), relation.bert.config.vocab_size),
         read_object(special_tokens_path) if special_tokens_path.is_file() else None,
     )
 
@@ -102,7 +95,6 @@ def digest(folder: str | Path) -> str:
 
 
 def _load_model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Tensor]], Model]) -> Model:
-    check(folder)
     config, weights = _load_config(folder), _load_weights(folder)
     if config.num_hidden_layers > len(weights):
         raise InputError(
@@ -168,27 +160,13 @@ def _check_labels(folder: Path, label_count: int, labels: tuple[str, ...]) -> No
 
 
 def _load_config(folder: Path) -> BertConfig:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
-    values = read_object(path)
-    if values.get("model_type") != "bert":
-        raise InputError(
-            f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
-        )
+    values = files.read_config(folder)
     with reading(folder, "the configuration of a BERT"):
         return BertConfig(**values)
 
 
 def _load_weights(folder: Path) -> dict[str, Tensor]:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        if (folder / PICKLE).is_file():
-            raise InputError(
-                f"{folder} holds only the pickle {PICKLE}, which may run code when opened and is not read: "
-                f'if you trust it, convert it there once with python -c "{_CONVERT}"'
-            )
-        raise InputError(f"{path} is missing: copy the folder {folder.name} of the checkpoint as a whole")
+    path = files.weights_file(folder)
     try:
         tensors = load_file(path)
     except SafetensorError as error:
@@ -196,30 +174,7 @@ def _load_weights(folder: Path) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name not in _BUFFERS}
 
 
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
-
-
-def _relation_tokenizer_folder(root: Path) -> Path:
-    """`BiomedNLP/`, else the only other folder with a tokenizer, else the folder of the relation model."""
-    if _has_tokenizer(root / TOKENIZER):
-        return root / TOKENIZER
-    tokenizer_folders = [
-        path for path in root.iterdir() if path.name not in (ENTITY, RELATION) and _has_tokenizer(path)
-    ]
-    if len(tokenizer_folders) > 1:
-        names = ", ".join(sorted(path.name for path in tokenizer_folders))
-        raise InputError(f"{root} has several tokenizer folders ({names}): keep only the relation model's")
-    return tokenizer_folders[0] if tokenizer_folders else root / RELATION
-
-
 def _load_tokenizer(folder: Path, piece_count: int) -> Any:
-    if not _has_tokenizer(folder):
-        raise InputError(
-            f"no tokenizer in {folder} ({' or '.join(_TOKENIZER_FILES)}): the entity model reads that of "
-            f"{ENTITY}/, the relation model that of {TOKENIZER}/"
-        )
-    check(folder)
     with reading(folder, "a BERT tokenizer"):
         tokenizer = BertTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, do_lower_case=True

@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from chexphi import compat as compats
 from chexphi.compat import Compat, canonical, is_original
-from chexphi.graph.rexkg import checkpoint, seed
+from chexphi.graph.rexkg import checkpoint, options, seed
 from chexphi.graph.rexkg.approximate import approximate_rows
 from chexphi.graph.rexkg.batch import DOUBTFUL, RowPlanner, predict
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
+from chexphi.graph.rexkg.options import Markers, Pairs, Relations
 from chexphi.graph.rexkg.rows import (
     MAX_PAIRS,
     MAX_PIECES,
@@ -28,17 +28,13 @@ from chexphi.graph.rexkg.rows import (
 )
 from chexphi.graph.rexkg.sentence_graph import SentenceGraph, Words, to_parse
 from chexphi.graph.rexkg.text import seed_sentences
-from chexphi.graph.rexkg.vocabulary import Markers, Vocabulary, marker_ids
+from chexphi.graph.rexkg.vocabulary import Vocabulary, marker_ids
 from chexphi.graph.text import by_sentences
 from chexphi.graph.tokens import tokenize
 from chexphi.graph.types import LABELS, RELATION_TYPES, Graph, Parse
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
-
-
-Relations = Literal["exact", "approximate", "mixed"]
-Pairs = Literal["all", "scheme"]
 
 MIN_MARGIN = 0.7
 """In mixed mode, a pair is read again alone if its best label leads the next one by a smaller margin."""
@@ -76,13 +72,7 @@ class RexkgExtractor:
         dtype: str | torch.dtype | None = None,
     ) -> None:
         self.compat = canonical(compat)
-        _check("compat", self.compat, compats.CHOICES)
-        _check("markers", markers or "unk", get_args(Markers))
-        _check("relations", relations, get_args(Relations))
-        _check("pairs", pairs, get_args(Pairs))
-        if is_original(compat) and (relations, pairs) != ("exact", "all"):
-            raise InputError("compat='original' reads each pair alone: leave relations='exact', pairs='all'")
-
+        options.check(compat=compat, markers=markers, relations=relations, pairs=pairs)
         self._folder, self._options = Path(folder), f"{markers}-{relations}-{pairs}-{dtype}"
         networks = checkpoint.load(folder, device=device, dtype=dtype)
         self._entity, self._relation = networks.entity, networks.relation
@@ -214,11 +204,6 @@ class RexkgExtractor:
             logger.warning(
                 "A sentence has %d entities: relations are only searched between near ones.", entity_count
             )
-
-
-def _check(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise InputError(f"unknown {name} {value!r}: use {' or '.join(choices)}")
 
 
 def _limit(model: EntityModel | RelationModel, compat: str) -> int:

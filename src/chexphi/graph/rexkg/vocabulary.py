@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
+from chexphi.graph.rexkg.options import Markers
 from chexphi.graph.types import LABELS
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
 
-Markers = Literal["unk", "unused"]
 Marks = tuple[int, int, int, int]
 """Ids of subject start, object start, subject end, object end: the order of markers at the same word."""
 _MARKER_NAMES = ("SUBJ_START", "SUBJ_END", "OBJ_START", "OBJ_END")

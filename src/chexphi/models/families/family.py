@@ -18,9 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from chexphi import model_folder
-from chexphi.files import read_object
-from chexphi.models import config_check, tensor_headers, trial_question
-from chexphi.models.adapter_settings import CONFIG
+from chexphi.models import config_check, policy_folder, trial_question
 from chexphi.models.families.film_features import Tower, without_empty_films
 from chexphi.models.shared_prompts import prefill
 from chexphi.models.shared_prompts.sharing import SharedPrompts
@@ -184,7 +182,8 @@ def load(
     """
     folder = Path(folder).absolute()  # an adapter names it as its base
     processor_folder = processor_folder or folder
-    _check_folders(model_class, folder, processor_folder.absolute())
+    kind = model_class.config_class.model_type
+    config_check.check(model_class, folder, policy_folder.check_files(kind, folder, processor_folder))
     with model_folder.reading(folder, f"a {model_class.__name__}"):
         model, info = model_class.from_pretrained(
             folder,
@@ -205,21 +204,6 @@ def load(
     _set_turns(model, processor, processor_folder)
     trial_question.check_generation(model, folder)
     return model.eval(), processor
-
-
-def _check_folders(model_class: Any, folder: Path, processor_folder: Path) -> None:
-    """Refuse folders that cannot be a model of this class and its processor; no weights are loaded."""
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no *.safetensors file: name the folder of the weights")
-    kind, config = model_class.config_class.model_type, folder / "config.json"
-    if not config.is_file() or read_object(config).get("model_type") != kind:
-        raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
-    if (folder / CONFIG).is_file():  # the library would load the base that it names
-        raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
-    for path in {folder, processor_folder}:
-        model_folder.check(path)
-        trial_question.check_films(path)
-    config_check.check(model_class, folder, tensor_headers.read(folder))
 
 
 def _set_turns(model: Any, processor: Any, folder: Path) -> None:

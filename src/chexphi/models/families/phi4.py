@@ -28,9 +28,9 @@ from chexphi.models.families.family import PolicyModel
 from chexphi.models.families.phi4_processor import (
     Phi4MultimodalImageProcessor,
     Phi4MultimodalProcessor,
-    check_crops,
     set_crops,
 )
+from chexphi.models.film_sizes import check_crops
 from chexphi.models.lora_names import TARGETS
 
 __all__ = [

@@ -16,12 +16,10 @@ from transformers.models.phi4_multimodal import image_processing_phi4_multimodal
 from transformers.models.phi4_multimodal import processing_phi4_multimodal as native_text
 
 from chexphi.models.families.processor import FilmsOnce
-from chexphi.schema import InputError
+from chexphi.models.film_sizes import MAX_CROPS, check_crops
 
 logger = logging.getLogger(__name__)
 
-MAX_CROPS = 36
-"""The largest `dynamic_hd`, that of the published processor: the model has not seen more crops of a film."""
 # The original's prompt. `<|` in a message's text is broken up, so that no text can act as a control token.
 CHAT_TEMPLATE = (
     "{%- set films = namespace(n=0) -%}"
@@ -44,18 +42,6 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|assistant|>\n' -}}{%- else -%}{{- eos_token -}}{%- endif -%}"
 )
 _PLACEHOLDER = re.compile(r"<\|image_\d+\|>")
-
-
-def check_crops(dynamic_hd: Any) -> None:
-    """Refuse a number of crops that the model was not trained on; natively, 0 and less count as 1.
-
-    Raises:
-        InputError: If it is not a whole number from 1 to `MAX_CROPS`.
-    """
-    if type(dynamic_hd) is not int or not 1 <= dynamic_hd <= MAX_CROPS:
-        raise InputError(
-            f"dynamic_hd is {dynamic_hd!r}: give the most crops of a film, a number from 1 to {MAX_CROPS}"
-        )
 
 
 class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):

@@ -11,18 +11,24 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import Phi4MultimodalConfig
-
 from chexphi import atomic, model_folder
 from chexphi.files import read_object
-from chexphi.models import adapter, adapter_settings, policy, tensor_headers
+from chexphi.models import adapter_check, adapter_settings, policy_folder, tensor_headers
 from chexphi.models.lora_names import PREFIX, TARGETS
 from chexphi.models.original_layout.original_config import to_native, to_original
-from chexphi.models.original_layout.side_files import ORIGINAL, texts
 from chexphi.models.original_layout.stream import Copy, Output
 from chexphi.models.original_layout.tensor_map import EMBEDDING, HEAD
 from chexphi.models.original_layout.tensor_names import ADAPTERS, original, original_lora
-from chexphi.models.original_layout.writing import GO_ON, JOURNAL, begin, shard_names, write_all, write_index
+from chexphi.models.original_layout.text_files import ORIGINAL, texts
+from chexphi.models.original_layout.writing import (
+    GO_ON,
+    JOURNAL,
+    begin,
+    check_target,
+    shard_names,
+    write_all,
+    write_index,
+)
 from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError
 
@@ -51,15 +57,16 @@ def export(
     Raises:
         InputError: If the folder is not a Phi-4-multimodal policy, or a file cannot be written.
     """
-    folders = policy.locate(folder)
+    folders = policy_folder.locate(folder)
     if folders.kind != "phi4_multimodal":
         raise InputError(
             f"{folder} is of type {folders.kind!r}: only Phi-4-multimodal has an original layout"
         )
+    check_target(target)
     adapters = _adapter_folders(folders)
-    native = _native_config(folders.base)
     tensors = _tensors(folders.base, adapters)
     outputs = _shards(tensors, target)
+    native = _native_config(folders.base)
     own_head = folders.adapter is not None and PREFIX + HEAD in tensor_headers.read(folders.adapter)
     config = _config(folders.base, native, adapters, own_head=own_head)
     begin(target, outputs)
@@ -76,14 +83,14 @@ def export(
     }
 
 
-def _adapter_folders(folders: policy.PolicyFolders) -> dict[str, Path]:
+def _adapter_folders(folders: policy_folder.PolicyFolders) -> dict[str, Path]:
     """The folders of the adapters `vision` and `speech` that exist, checked against the base."""
     candidates = {"vision": folders.adapter, "speech": folders.base / "speech-lora"}
     adapters = {name: path for name, path in candidates.items() if path is not None and path.is_dir()}
     shapes = {name: header.shape for name, header in tensor_headers.read(folders.base).items()}
     shapes.setdefault(HEAD, shapes[EMBEDDING])  # tied: the base has no tensor for it, an adapter may have one
     for path in adapters.values():
-        adapter.check(path, shapes, TARGETS)
+        adapter_check.check(path, shapes, TARGETS)
     return adapters
 
 
@@ -116,6 +123,8 @@ def _shards(tensors: Iterable[Copy], target: Path) -> list[Output]:
 
 
 def _native_config(base: Path) -> dict[str, Any]:
+    from transformers import Phi4MultimodalConfig
+
     model_folder.check(base)
     with model_folder.reading(base, "the configuration of a model"):
         config = Phi4MultimodalConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
@@ -153,6 +162,8 @@ def _new_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]
     Raises:
         InputError: If the original layout has no setting for a value.
     """
+    from transformers import Phi4MultimodalConfig
+
     config = to_original(native, loras)
     imported = Phi4MultimodalConfig(**to_native(config, image_token=0, audio_token=0, ends=[])).to_dict()
     for section in ("vision_config", "audio_config"):

@@ -11,15 +11,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from chexphi import atomic
-from chexphi.files import read_object
+from chexphi import atomic, model_folder
 from chexphi.models import tensor_headers
-from chexphi.models.original_layout import pickles, side_files, stream
+from chexphi.models.original_layout import pickles, stream
 from chexphi.models.original_layout.original_config import to_native
 from chexphi.models.original_layout.stream import Copy, Output
 from chexphi.models.original_layout.tensor_map import EMBEDDING, HEAD, Plan, make_plan
 from chexphi.models.original_layout.tensor_names import ADAPTERS
-from chexphi.models.original_layout.writing import GO_ON, begin, shard_names, write_all, write_index
+from chexphi.models.original_layout.text_files import check_tokenizer
+from chexphi.models.original_layout.writing import (
+    GO_ON,
+    begin,
+    check_target,
+    shard_names,
+    write_all,
+    write_index,
+)
 from chexphi.models.tensor_headers import Header
 from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError
@@ -49,13 +56,14 @@ def convert(
         InputError: Before anything is written, if the source is damaged or of another kind, or the disk too
             small; later if a file cannot be written.
     """
-    original = read_original(source)
+    original, ranks = _check(source, target, allow_pickle=allow_pickle)
+    from chexphi.models.original_layout import side_files  # it takes seconds: only after the checks
+
     tokenizer = side_files.read_tokenizer(source)
     image, audio, *ends = tokenizer.convert_tokens_to_ids(
         [side_files.IMAGE, side_files.AUDIO, *side_files.ENDS]
     )
     config = to_native(original, image_token=image, audio_token=audio, ends=ends)
-    ranks = _ranks(original)
     with pickles.as_safetensors(source, target, allow=allow_pickle) as weights:
         tensors = tensor_headers.read(weights)
         plan = make_plan(tensors, native_shapes(config), ranks)
@@ -80,15 +88,24 @@ def convert(
     }
 
 
+def _check(source: Path, target: Path, *, allow_pickle: bool) -> tuple[dict[str, Any], dict[str, int]]:
+    """The original's `config.json` and the rank of each adapter; all that needs no torch is checked."""
+    original = read_original(source)
+    ranks = _ranks(original)
+    check_tokenizer(source)
+    check_target(target)
+    if not pickles.check(source, allow=allow_pickle):
+        tensor_headers.read(source)
+    return original, ranks
+
+
 def read_original(source: Path) -> dict[str, Any]:
     """The original's `config.json`.
 
     Raises:
         InputError: If the folder is not a model in the original layout.
     """
-    if not (source / "config.json").is_file():
-        raise InputError(f"{source} is not a model folder: it has no config.json")
-    config = read_object(source / "config.json")
+    config = model_folder.read_config(source)
     if config.get("model_type") == "phi4_multimodal":
         raise InputError(f"{source} is in the native layout: use it as it is, there is nothing to import")
     if config.get("model_type") != "phi4mm":

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.models import tensor_headers
 from chexphi.models.lora_names import PREFIX
@@ -40,9 +41,7 @@ def inspect(folder: Path) -> dict[str, Any]:
     """
     if (folder / ADAPTER).is_file():
         return _adapter(folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} is not a model folder: it has no config.json")
-    config = read_object(folder / "config.json")
+    config = model_folder.read_config(folder)
     layout = MODEL_TYPES.get(config.get("model_type", ""))
     if layout is None:
         readable = " or ".join(MODEL_TYPES)

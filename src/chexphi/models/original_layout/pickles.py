@@ -8,11 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
 from chexphi import atomic
 from chexphi.schema import InputError
+
+
+def check(source: Path, *, allow: bool) -> list[Path]:
+    """The pickles that hold a folder's weights; none if it has safetensors.
+
+    Args:
+        source: The folder of a checkpoint.
+        allow: Whether pickles may be read at all.
+
+    Raises:
+        InputError: If there are only pickles and they may not be read.
+    """
+    files = sorted(source.glob("*.bin"))
+    if any(source.glob("*.safetensors")):
+        return []
+    if files and not allow:
+        raise InputError(
+            f"{source} has its weights in {files[0].name}, a pickle, which can run code when it is read: get "
+            "safetensors, or trust the file and give --allow-pickle"
+        )
+    return files
 
 
 @contextmanager
@@ -28,15 +46,10 @@ def as_safetensors(source: Path, target: Path, *, allow: bool) -> Iterator[Path]
         InputError: If there are only pickles and they may not be read, or hold more than tensors; if the
             copies cannot be written.
     """
-    files = sorted(source.glob("*.bin"))
-    if any(source.glob("*.safetensors")) or not files:
+    files = check(source, allow=allow)
+    if not files:
         yield source
         return
-    if not allow:
-        raise InputError(
-            f"{source} has its weights in {files[0].name}, a pickle, which can run code when it is read: get "
-            "safetensors, or trust the file and give --allow-pickle"
-        )
     atomic.check_room(target, 2 * sum(file.stat().st_size for file in files))
     folder = target.with_name(target.name + ".pickles")
     try:
@@ -50,6 +63,9 @@ def as_safetensors(source: Path, target: Path, *, allow: bool) -> Iterator[Path]
 
 
 def _convert(source: Path, target: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
     try:
         tensors = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

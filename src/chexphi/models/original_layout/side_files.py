@@ -17,16 +17,14 @@ from chexphi.models.families.phi4_processor import (
     Phi4MultimodalImageProcessor,
     Phi4MultimodalProcessor,
 )
+from chexphi.models.film_sizes import MAX_CROPS
 from chexphi.models.lora_names import TARGETS
+from chexphi.models.original_layout.text_files import ORIGINAL, check_tokenizer, texts
 from chexphi.schema import InputError
 
-ORIGINAL = "original"
-"""Folder of the source's own JSON and text files, for `export`."""
 IMAGE, AUDIO, ENDS = "<|endoftext10|>", "<|endoftext11|>", ("<|endoftext|>", "<|end|>")
 PREPROCESSOR = "preprocessor_config.json"
 AUDIO_RATES = ("audio_compression_rate", "audio_downsample_rate", "audio_feat_stride")
-CROPS = 36
-"""The original processor's limit of crops of a film, if the source has none of its own."""
 
 
 def read_tokenizer(source: Path) -> Any:
@@ -35,9 +33,7 @@ def read_tokenizer(source: Path) -> Any:
     Raises:
         InputError: If there is none, or it is another model's.
     """
-    if not (source / "tokenizer.json").is_file():
-        raise InputError(f"{source} has no tokenizer.json: copy the source's tokenizer beside the weights")
-    model_folder.check(source)
+    check_tokenizer(source)
     with model_folder.reading(source, "a tokenizer"):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(
             source,
@@ -73,15 +69,6 @@ def write_adapter_config(folder: Path, lora: Mapping[str, Any]) -> None:
     config.save_pretrained(str(folder))
 
 
-def texts(folder: Path) -> list[Path]:
-    """JSON and text files of a checkpoint, without its weights, their index and code."""
-    return [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix in (".json", ".txt", ".jinja") and not file.name.endswith(".index.json")
-    ]
-
-
 def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any]) -> None:
     """Write the processor, the generation configuration, and copies of the source's texts (never its code).
 
@@ -99,7 +86,7 @@ def write(source: Path, target: Path, tokenizer: Any, config: Mapping[str, Any])
     image_processor = Phi4MultimodalImageProcessor(
         size={"height": vision["crop_size"], "width": vision["crop_size"]},
         patch_size=vision.get("patch_size", 14),
-        dynamic_hd=settings.get("dynamic_hd", CROPS),
+        dynamic_hd=settings.get("dynamic_hd", MAX_CROPS),
     )
     rates = {name: settings[name] for name in AUDIO_RATES if name in settings}
     audio_processor = Phi4MultimodalFeatureExtractor(**rates)

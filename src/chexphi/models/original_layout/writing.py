@@ -22,6 +22,20 @@ JOURNAL = "conversion.json"
 GO_ON = "make room and give the same command again, it goes on from here"
 
 
+def check_target(target: Path) -> None:
+    """Refuse a folder that no conversion may write into.
+
+    Raises:
+        InputError: If it is a file, or holds a model or something else than the beginning of a conversion.
+    """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file: choose another folder")
+    if (target / "config.json").exists():
+        raise InputError(f"{target} already holds a model: choose another folder")
+    if target.exists() and not (target / JOURNAL).is_file() and any(target.iterdir()):
+        raise InputError(f"{target} is not empty: choose another folder")
+
+
 def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
     """Make the folder, or check that it holds the beginning of the same conversion.
 
@@ -36,16 +50,11 @@ def begin(target: Path, outputs: Sequence[Output], **notes: Any) -> None:
     files = [(output.path.name, [(copy.name, copy.header) for copy in output.tensors]) for output in outputs]
     digest = hashlib.sha256(repr(files).encode()).hexdigest()
     journal = target / JOURNAL
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file: choose another folder")
-    if (target / "config.json").exists():
-        raise InputError(f"{target} already holds a model: choose another folder")
+    check_target(target)
     if journal.is_file() and read_object(journal).get("sources") != digest:
         raise InputError(
             f"{target} holds the beginning of another conversion: remove it or choose another folder"
         )
-    if target.exists() and not journal.is_file() and any(target.iterdir()):
-        raise InputError(f"{target} is not empty: choose another folder")
     atomic.check_room(target, sum(output.size for output in outputs if not output.path.exists()))
     if not journal.is_file():
         write_json(journal, {"sources": digest, **notes})

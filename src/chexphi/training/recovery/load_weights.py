@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from chexphi.model_folder import reading
-from chexphi.models import adapter, tensor_headers
+from chexphi.models import adapter, policy_folder, tensor_headers
 from chexphi.schema import InputError
 
 Shape = tuple[int, ...]
@@ -35,7 +35,7 @@ def check(model: Any, folder: Path) -> bool:
         InputError: For another base, a tensor that the model lacks, one that is missing, or another shape.
     """
     if _has_adapter(model):
-        saved_base = adapter.base_of(folder) if (folder / adapter.CONFIG).is_file() else None
+        saved_base = policy_folder.base_of(folder) if (folder / adapter.CONFIG).is_file() else None
         model_base = Path(model.peft_config[adapter.NAME].base_model_name_or_path)
         if saved_base is None or saved_base.resolve() != model_base.resolve():
             _refuse(folder, f"its base is {saved_base}, this one's is {model_base}")
