@@ -67,9 +67,11 @@ def test_bad_words_are_refused_before_the_model_is_looked_for(
 
 
 @pytest.mark.parametrize("text", ["", "yes", "<answer> </answer>", "<answer>.</answer>", "<think>effusion"])
-def test_a_reference_without_answer_and_graph_is_refused_and_not_repeated(text: str) -> None:
+def test_a_reference_without_answer_and_graph_is_refused_and_not_repeated(
+    tiny_model_dir: Path, text: str
+) -> None:
     with pytest.raises(InputError, match="nothing can be compared") as caught:
-        ask.main(Path("no model"), [QUESTION], reference=text)
+        ask.main(tiny_model_dir, [QUESTION], reference=text)
     assert "effusion" not in str(caught.value)
 
 

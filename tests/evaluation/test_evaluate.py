@@ -52,11 +52,11 @@ def test_the_image_root_has_two_spellings(data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "annotations" / "eval" / "test_basic_vqa.json", file)
     words = ["--model", "m", "--data", str(file)]
     for flags in (["--image_root", str(data / "images")], ["--img_root", str(data / "images")]):
-        examples, _, root = evaluate.read_all(evaluate.parse([*words, *flags]))
-        assert examples
+        path, root = evaluate.check(evaluate.parse([*words, *flags]))
+        assert evaluate.read_all(path, root)
         assert root == data / "images"
     with pytest.raises(InputError, match="both --image_root and --img_root"):
-        evaluate.read_all(evaluate.parse([*words, "--image_root", "a", "--img_root", "b"]))
+        evaluate.check(evaluate.parse([*words, "--image_root", "a", "--img_root", "b"]))
 
 
 def test_tokens_are_written_on_demand(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:

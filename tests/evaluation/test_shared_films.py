@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chexphi.evaluation import evaluate
+from chexphi.evaluation import answering, evaluate
 from chexphi.mining import score
 from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM
+from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.shared_prompts import common_prefix, read_prompts
 from chexphi.models.shared_prompts.sharing import SharedPrompts
-from chexphi.models.stage import films_together, unfinished_batches
 from chexphi.schema import Example
 
 FILMS = ("a", "b", "a", "c", "ba", "b", "a", "a", "ba", "c", "b", "ba", "a")
@@ -129,7 +129,7 @@ def test_an_evaluation_killed_between_batches_goes_on(
 ) -> None:
     """Killed, the records stand as they came; in the end the file is that of an unbroken run."""
     whole = run(evaluate, tiny_model_dir, data, tmp_path / "whole", *flags)
-    make_prediction: Callable[..., Any] = evaluate.make_prediction
+    make_prediction: Callable[..., Any] = answering.make_prediction
     calls: list[str] = []
 
     def dying(example: Example, *args: Any, **kwargs: Any) -> Any:
@@ -138,10 +138,10 @@ def test_an_evaluation_killed_between_batches_goes_on(
         calls.append(example.id)
         return make_prediction(example, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "make_prediction", dying)
+    monkeypatch.setattr(answering, "make_prediction", dying)
     with pytest.raises(KeyboardInterrupt):
         run(evaluate, tiny_model_dir, data, tmp_path / "killed", *flags)
-    monkeypatch.setattr(evaluate, "make_prediction", make_prediction)
+    monkeypatch.setattr(answering, "make_prediction", make_prediction)
     written = (tmp_path / "killed" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in written] == calls
     assert (calls == sorted(calls, key=lambda name: int(name[1:]))) == bool(flags)

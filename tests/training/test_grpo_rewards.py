@@ -127,8 +127,8 @@ def test_a_bad_reward_stops_the_run(
         run(tiny_model_dir, pool, tmp_path / "run", "--rewards", name)
     if kind is RewardError:
         assert str(raised.value).split("row ")[1].split()[0] in {e.id for e in read_examples(pool)}
-        last_line = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
-        assert last_line.endswith(f"ERROR chexphi: {raised.value}")
+    last_line = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
+    assert last_line.endswith(f"ERROR chexphi: {raised.value}")
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "completions.jsonl").read_text()  # no zero in place of a reward
 

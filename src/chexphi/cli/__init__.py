@@ -24,7 +24,10 @@ from chexphi.schema import InputError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: name.replace("_", "-"),  # --image_root is --image-root
+    },
 )
 
 
@@ -115,7 +118,7 @@ def sweep(context: typer.Context) -> None:
         raise typer.Exit(1)
 
 
-@app.command(cls=of_recipe("chexphi.evaluation.evaluate:EvaluateRecipe"), context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.evaluation.evaluate_recipe:EvaluateRecipe"), context_settings=RECIPE)
 def evaluate(context: typer.Context) -> None:
     """Answer every example; score answers and reasoning."""
     argv, as_json = recipe_argv(context)

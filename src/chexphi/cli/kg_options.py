@@ -22,9 +22,7 @@ Field = Annotated[
 ]
 OnePerLine = Annotated[
     bool,
-    typer.Option(
-        "--one-per-line", "--one_per_line", help="A text file has a text a line, else it is one text."
-    ),
+    typer.Option("--one-per-line", help="A text file has a text a line, else it is one text."),
 ]
 GraphsOut = Annotated[Path, typer.Option("--out", help="kg.jsonl, or - for standard output.")]
 CompatOption = Annotated[

@@ -31,7 +31,6 @@ from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
 from chexphi.mining import subset
-from chexphi.models.families import tiny
 from chexphi.report.build import build_from_runs
 from chexphi.runs import run_folder, terminal
 
@@ -78,6 +77,8 @@ def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, worker
             ),
         )
     if not (root / "untrained").exists():
+        from chexphi.models.families import tiny  # torch takes seconds: only when it is needed
+
         examples = read_examples(data / "annotations" / "sight" / "train.json", check_images=False)
         examples += read_examples(data / "annotations" / "sft" / "train.json", check_images=False)
         texts = [text for example in examples for text in (example.question, example.explanation)]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -17,13 +17,15 @@ from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph, Parse
-from chexphi.models import policy
-from chexphi.models.generate import Generation, generate
+from chexphi.models import policy_folder
 from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
 from chexphi.rewards.score import gold_answer, is_right, judge
 from chexphi.rewards.scored import Score
 from chexphi.schema import InputError, shown
+
+if TYPE_CHECKING:
+    from chexphi.models.generate import Generation
 
 DICOM = (".dcm", ".dicom")
 
@@ -208,8 +210,12 @@ def main(
     ranges.check(settings, limits, "ask")
     images, question = split_words(words)
     films = read_films(images)
+    policy_folder.check(model, dynamic_hd=dynamic_hd)
     opened_extractor = open_extractor(extractor)
     expected = read_reference(reference, opened_extractor) if reference is not None else None
+    from chexphi.models import policy  # torch takes seconds: only after the checks
+    from chexphi.models.generate import generate
+
     loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
     ((generation,),) = generate(
         loaded,

@@ -13,8 +13,7 @@ malformed completion. Figures without the gate, and with answers compared as mea
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,68 +22,17 @@ from rich.progress import track
 from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples, read_folder
-from chexphi.evaluation.answer_probability import answer_options, answer_probabilities
 from chexphi.evaluation.auroc import answer_aurocs
+from chexphi.evaluation.evaluate_recipe import RANGES, EvaluateRecipe
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.evaluation.scoring import graph_pairs, make_prediction
 from chexphi.evaluation.summary import summarize
-from chexphi.graph.open import open_extractor
-from chexphi.graph.types import Extractor
-from chexphi.models.generate import generate
-from chexphi.models.stage import (
-    MODEL_RANGES,
-    ModelFields,
-    begin,
-    check_run,
-    films_together,
-    unfinished_batches,
-)
-from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
+from chexphi.graph.open import check_extractor, open_extractor
+from chexphi.models.question_batches import films_together, unfinished_batches
+from chexphi.models.run_check import check_run
 from chexphi.runs import jsonl, processes, run_folder, terminal
-from chexphi.schema import Example, InputError, Prediction
+from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EvaluateRecipe(ModelFields):
-    """Answer every example and score it. As in the reward, no answer is right in a malformed completion.
-
-    Figures without that gate, and with answers compared as meanings (clinical), are given too.
-    """
-
-    data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
-    annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
-    image_root: str | None = field(
-        default=None, metadata={"help": "folder of the images (default: beside the data)"}
-    )
-    img_root: str | None = field(
-        default=None, metadata={"help": "the same as image_root (the original's flag)"}
-    )
-    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_evaluate)"})
-    limit: int | None = field(
-        default=None, metadata={"help": "evaluate the first N examples of each file only"}
-    )
-    batch_size: int = field(default=32, metadata={"help": "questions a batch"})
-    max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
-    tokens: bool = field(
-        default=False, metadata={"help": "write each token's log-probability and probability"}
-    )
-    answer_samples: int = field(
-        default=0,
-        metadata={
-            "help": "samples of reasoning for the probability of each answer to a question with two (0: none)"
-        },
-    )
-    extractor: str = field(
-        default="lexicon", metadata={"help": "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"}
-    )
-    seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
-
-
-RANGES = MODEL_RANGES | {
-    "batch_size": COUNT, "max_new_tokens": COUNT, "answer_samples": COUNT_OR_NONE, "seed": SEED,
-}  # fmt: skip
 
 
 def parse(argv: Sequence[str]) -> EvaluateRecipe:
@@ -92,11 +40,14 @@ def parse(argv: Sequence[str]) -> EvaluateRecipe:
     return config.parse(argv, EvaluateRecipe, prog="chexphi evaluate", number_ranges=RANGES)[0]
 
 
-def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
-    """The examples, the path they came from and their image root.
+def check(recipe: EvaluateRecipe) -> tuple[Path, Path]:
+    """Refuse settings that nothing can be evaluated with.
+
+    Returns:
+        The path of the data and the image root.
 
     Raises:
-        InputError: If the data are missing or an id occurs in two files of a folder.
+        InputError: For the first of them.
     """
     source = recipe.annotation_file or recipe.data
     if not recipe.model or not source:
@@ -104,18 +55,23 @@ def read_all(recipe: EvaluateRecipe) -> tuple[list[Example], Path, Path]:
     if recipe.image_root and recipe.img_root:
         raise InputError("evaluate has both --image_root and --img_root: give one of them")
     ranges.check(vars(recipe), RANGES, "evaluate")
-    path, image_root = Path(source), recipe.image_root or recipe.img_root
+    check_extractor(recipe.extractor)
+    return Path(source), image_root_of(Path(source), recipe.image_root or recipe.img_root)
+
+
+def read_all(path: Path, root: Path, *, limit: int | None = None) -> list[Example]:
+    """The examples of a file, or of all files of a folder.
+
+    Raises:
+        InputError: If the data are missing or an id occurs in two files of a folder.
+    """
     if not path.is_dir():
-        return (
-            read_examples(path, image_root=image_root, limit=recipe.limit),
-            path,
-            image_root_of(path, image_root),
-        )
-    files = read_folder(path, image_root=image_root, limit=recipe.limit)
+        return read_examples(path, image_root=root, limit=limit)
+    files = read_folder(path, image_root=root, limit=limit)
     examples = [example for rows in files.values() for example in rows]
     if len({example.id for example in examples}) < len(examples):
         raise InputError(f"{path}: an id occurs in two of its files: make the ids unique")
-    return examples, path, image_root_of(path, image_root)
+    return examples
 
 
 def main(recipe: EvaluateRecipe) -> dict[str, Any]:
@@ -125,12 +81,17 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         InputError: For bad data, settings or folders, before the model is loaded.
     """
     processes.join()
-    with processes.fail_together():
-        examples, path, root = read_all(recipe)
-        extractor = open_extractor(recipe.extractor)
     out = Path(recipe.out) if recipe.out else run_folder.default_folder("evaluate")
     with processes.fail_together():
+        path, root = check(recipe)
         run = check_run(recipe, out, data=path)
+        examples = read_all(path, root, limit=recipe.limit)
+    from chexphi.evaluation.answer_probability import answer_options  # torch takes seconds: after the checks
+    from chexphi.evaluation.answering import answer_batch
+    from chexphi.models.stage import begin
+
+    with processes.fail_together():
+        extractor = open_extractor(recipe.extractor)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
     predictions_path = out / "predictions.jsonl"
     jsonl.join_parts(predictions_path)
@@ -146,7 +107,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         with_films(batches, film_loader), "evaluate", len(batches), transient=True, console=terminal.console()
     )
     for _, batch, films in progress:
-        for prediction in _answer_batch(recipe, model, processor, extractor, batch, films, root, options):
+        for prediction in answer_batch(recipe, model, processor, extractor, batch, films, root, options):
             if prediction.id not in done_ids:
                 lines.write(prediction.to_dict())
     lines.close()
@@ -159,47 +120,3 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         run_folder.write_json(out / "summary.json", summary)
     logger.info("evaluated %d examples", len(examples))
     return {"out": str(out), **summary}
-
-
-def _answer_batch(
-    recipe: EvaluateRecipe,
-    model: Any,
-    processor: Any,
-    extractor: Extractor,
-    batch: Sequence[Example],
-    films: Sequence[Sequence[Any]],
-    root: Path,
-    options: Mapping[str, tuple[str, str]],
-) -> Iterator[Prediction]:
-    """Generate the answers to a batch of questions, and score each of them."""
-    questions = [example.question for example in batch]
-    generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
-    texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
-    graphs = graph_pairs(batch, texts, extractor, opened_think=opened_think)
-    probabilities = _probabilities(recipe, model, processor, batch, films, options)
-    for example, (generation,), pair, chances in zip(batch, generations, graphs, probabilities, strict=True):
-        yield make_prediction(
-            example, generation, *pair, root, tokens=recipe.tokens, probabilities=chances or None
-        )
-
-
-def _probabilities(
-    recipe: EvaluateRecipe,
-    model: Any,
-    processor: Any,
-    batch: Sequence[Example],
-    films: Sequence[Sequence[Any]],
-    options: Mapping[str, tuple[str, str]],
-) -> list[dict[str, float] | None]:
-    if not options:
-        return [None] * len(batch)
-    return answer_probabilities(
-        model,
-        processor,
-        batch,
-        films,
-        options,
-        samples=recipe.answer_samples,
-        max_new_tokens=recipe.max_new_tokens,
-        seed=recipe.seed,
-    )

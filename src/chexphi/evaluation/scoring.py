@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chexphi import answers, prompts
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
 from chexphi.graph.types import Extractor, Graph
-from chexphi.models.generate import Generation
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
 from chexphi.schema import Example, Prediction
+
+if TYPE_CHECKING:
+    from chexphi.models.generate import Generation
 
 
 def make_prediction(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import track
 
@@ -15,20 +15,16 @@ from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
-from chexphi.models.generate import Generation, generate
-from chexphi.models.stage import (
-    MODEL_RANGES,
-    ModelFields,
-    begin,
-    check_run,
-    films_together,
-    unfinished_batches,
-)
+from chexphi.models.question_batches import films_together, unfinished_batches
+from chexphi.models.run_check import MODEL_RANGES, ModelFields, check_run
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.schema import Example, InputError
+
+if TYPE_CHECKING:
+    from chexphi.models.generate import Generation
 
 logger = logging.getLogger(__name__)
 
@@ -100,12 +96,14 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     """
     processes.join()
     data = Path(recipe.data)
-    with processes.fail_together():
-        check(recipe)
-        examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     out = Path(recipe.out) if recipe.out else run_folder.default_folder("mine")
     with processes.fail_together():
+        check(recipe)
         run = check_run(recipe, out, data=data)
+        examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
+    from chexphi.models.generate import generate  # torch takes seconds: only after the checks
+    from chexphi.models.stage import begin
+
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
     scored_path = out / "scored.jsonl"
     jsonl.join_parts(scored_path)

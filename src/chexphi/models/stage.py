@@ -1,11 +1,10 @@
-"""The beginning of a stage that runs a model (folder, model, manifest), and the batches left to do."""
+"""The beginning of a stage that runs a model: model, run folder, manifest. `run_check` comes before it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,31 +12,13 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from chexphi.models import openmp, policy, trainable, zero
 from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
+from chexphi.models.run_check import MODEL_RANGES, CheckedRun, ModelFields
 from chexphi.models.shared_prompts.dropout import has_dropout
-from chexphi.ranges import COUNT, Range
-from chexphi.runs import manifest, processes, run_folder, run_settings
-from chexphi.schema import Example, InputError
+from chexphi.ranges import Range
+from chexphi.runs import manifest, processes, run_folder
+from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ModelFields:
-    """The fields of every recipe that runs a model."""
-
-    model: str = field(default="", metadata={"help": "folder of the policy"})
-    dtype: str = field(default="auto", metadata={"help": "auto (as saved), float32 or bfloat16"})
-    attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
-    use_flash_attention: bool = field(
-        default=False, metadata={"help": "the original's flag: flash_attention_2"}
-    )
-    dynamic_hd: int | None = field(default=None, metadata={"help": "most crops a film is cut into"})
-    cache_vision: bool = field(
-        default=False,
-        metadata={"help": "keep films' features in the run folder (Phi-4 in bf16: 0.6 MB a distinct crop)"},
-    )
-    resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
 
 @dataclass(frozen=True)
@@ -52,56 +33,8 @@ class LearningFields(ModelFields):
     lora_alpha: int = field(default=512, metadata={"help": "alpha of the LoRA where the model has none"})
 
 
-MODEL_RANGES = {"limit": COUNT}
 LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Range(1, 2**24)}
 """A LoRA of a larger rank is larger than any matrix that it changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedRun:
-    """A run that may write into its folder."""
-
-    out: Path
-    data: Path
-    trainer: Any
-    config: dict[str, Any]
-    """The settings in the form of `config.yaml`."""
-    facts: dict[str, Any]
-    """Entries of the manifest about the data."""
-
-
-def check_run(
-    recipe: ModelFields, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
-) -> CheckedRun:
-    """Refuse a folder that this run must not write into; nothing is changed.
-
-    Args:
-        recipe: The stage's settings.
-        out: The run folder.
-        data: The dataset, for its hash.
-        trainer: TRL's config, if the stage trains.
-        pools: More datasets, for their hashes.
-
-    Returns:
-        The run, for `begin`.
-
-    Raises:
-        InputError: If the folder is in use or cannot be written, or its run has other settings.
-    """
-    if processes.is_main():
-        run_folder.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    config = run_folder.yaml_values(recipe) | (
-        {"trainer": run_folder.yaml_values(trainer)} if trainer is not None else {}
-    )
-    facts: dict[str, Any] = (
-        {"pools_sha256": {file: run_folder.sha256(Path(file)) for file in pools}} if pools else {}
-    )
-    if recipe.resume and processes.is_main():
-        resume_facts = facts | {"data_sha256": run_folder.sha256_of(data)}
-        if trainer is not None:  # other stages may resume with any number of processes
-            resume_facts["processes"] = processes.count()
-        run_settings.check(out, config, resume_facts)
-    return CheckedRun(out, data, trainer, config, facts)
 
 
 @processes.fail_together()
@@ -185,12 +118,11 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
         )
     learning = recipe if isinstance(recipe, LearningFields) else None
     what_learns = trainable.setting(learning.trainable) if learning else None
-    attention = "flash_attention_2" if recipe.use_flash_attention else recipe.attn_implementation
     with zero.whole_weights(trainer):
         model, processor = policy.load(
             recipe.model,
             dtype=recipe.dtype,
-            attn_implementation=attention,
+            attn_implementation=recipe.attention,
             dynamic_hd=recipe.dynamic_hd,
             with_head=what_learns is not None and trainable.trains_head(what_learns),
         )
@@ -219,25 +151,3 @@ def why_not_kept(tower: Tower, trainer: Any = None) -> str | None:
     if trainer.fsdp or processes.fsdp() or is_deepspeed_zero3_enabled():
         return "the weights are split between processes, which have to read films together"
     return None
-
-
-def films_together(examples: Sequence[Example]) -> list[Example]:
-    """The examples in their order, but those with the same films directly after the first of them."""
-    examples_of_films: dict[tuple[str, ...], list[Example]] = {}
-    for example in examples:
-        examples_of_films.setdefault(example.images, []).append(example)
-    return [example for rows in examples_of_films.values() for example in rows]
-
-
-def unfinished_batches(
-    examples: Sequence[Example], finished_ids: Container[str], size: int
-) -> list[tuple[int, Sequence[Example]]]:
-    """(number of its first example, batch) of each batch that has an unfinished example.
-
-    All examples are divided into batches first, so that a resumed run has the batches, and draws the samples,
-    of an uninterrupted one. A batch that was stopped half-way is done again as a whole.
-    """
-    batches = [(start, examples[start : start + size]) for start in range(0, len(examples), size)]
-    return [
-        (start, batch) for start, batch in batches if any(example.id not in finished_ids for example in batch)
-    ]

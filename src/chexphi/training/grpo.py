@@ -22,7 +22,8 @@ from chexphi.compat import is_original
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.types import Extractor
 from chexphi.models import policy_folder, trainable
-from chexphi.models.stage import CheckedRun, begin, check_run
+from chexphi.models.run_check import CheckedRun, check_run
+from chexphi.models.stage import begin
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.runs import jsonl, processes, run_folder

@@ -16,7 +16,8 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
-from chexphi.models.stage import CheckedRun, LearningFields, begin, check_run
+from chexphi.models.run_check import CheckedRun, check_run
+from chexphi.models.stage import LearningFields, begin
 from chexphi.runs import jsonl, processes, run_folder
 from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError

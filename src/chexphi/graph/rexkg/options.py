@@ -20,11 +20,11 @@ def check(
     markers: str | None = None,
     relations: str = "exact",
     pairs: str = "all",
-    **others: Any,
+    **torch_options: Any,
 ) -> None:
     """Refuse values that `RexkgExtractor` does not know, or that exclude each other.
 
-    `others` are the options that only torch can judge (device and type).
+    `torch_options` (device and type) are judged when the model is loaded.
 
     Raises:
         InputError: For the first of them.

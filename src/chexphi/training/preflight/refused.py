@@ -60,7 +60,8 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
 
     This holds until the first step ends; later errors stay as they are. Until then a run has no result, so
     its folder is removed and the corrected command can use it. Whatever ends a run that early, the run that
-    it should replace is put back. The sentence of a reward that raises goes to `train.log` at any step.
+    it should replace is put back. The sentence of a reward that raises, or that
+    gives wrong values, goes to `train.log` at any step.
 
     Args:
         out: The run's folder.
@@ -77,7 +78,7 @@ def explained(out: Path, verb: str, *, resumed: bool) -> Iterator[list[Trainer]]
     try:
         yield trainers
     except Exception as error:
-        if isinstance(error, STOPPED_TRAINING):
+        if isinstance(error, (*STOPPED_TRAINING, InputError)):
             run_folder.write_to_log(str(error))
         has_trained = resumed or any(trainer.state.global_step for trainer in trainers)
         refused = isinstance(error, REFUSALS) and not isinstance(error, InputError) and is_refusal(error)
