@@ -65,7 +65,7 @@ def main(
     check_encoder(encoder)
     run_folder.check_folder(out, resume=resume, overwrite=overwrite)
     config = run_folder.yaml_values(settings) | {"encoder": str(encoder)}
-    facts = {"sentences_sha256": _digest(rows, held_out)}
+    facts: dict[str, Any] = {"sentences_sha256": _digest(rows, held_out)}
     if resume:
         run_settings.check(out, config, facts)
     from chexphi.graph.rexkg.extractor import RexkgExtractor  # torch takes seconds: only after the checks
