@@ -18,7 +18,7 @@ help:
 	@echo "make check   make lint (formatting, lint, types, import layers) and make docs"
 	@echo "make docs    the site of the docs (docs/_build/html/index.html), warnings as errors"
 	@echo "make audit   known advisories of the pinned packages, from an online database"
-	@echo "make format  apply formatting and the fixes that are safe"
+	@echo "make format  apply formatting and the fixes that are safe; write docs/errors.md again"
 	@echo "make bench   measure; each script prints one table"
 	@echo "make notebook  run examples/quickstart.ipynb from top to bottom"
 	@echo "make findings  what outside libraries do that nobody would guess: run every script, from the network"
@@ -114,6 +114,7 @@ audit: .venv-audit/.installed
 format: .venv/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python tests/errors_page.py
 
 bench: .venv/.installed
 	@for script in $(sort $(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

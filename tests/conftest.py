@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import pytest
 import yaml
 from hypothesis import settings
+from raised_errors import RaisedErrors
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,10 +42,17 @@ LONGEST = (
 """Files that a process begins with, so that no other one waits for it at the end."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--unraised", action="store_true", help="list the errors that no test of this run raised"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The same tests on every machine: a GPU is for those that are marked so."""
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    config.pluginmanager.register(RaisedErrors(config))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,13 @@ class InputError(ValueError):
     """
 
 
+class NotFiniteError(FloatingPointError):
+    """A loss, reward or weight is NaN or infinite: one sentence that says which one, and at which step.
+
+    Training stops. The command line prints it without a traceback and exits with code 1.
+    """
+
+
 MAX_SHOWN = 80
 """Characters of a value that a message shows: a longer value may be the text of a report."""
 

@@ -22,6 +22,7 @@ from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.kg.train_rows import EpochBatches, Example
 from chexphi.kg.train_settings import TrainSettings
 from chexphi.runs import jsonl
+from chexphi.schema import NotFiniteError
 
 STATE = "training_state.pt"
 DECAY = 0.998
@@ -88,12 +89,12 @@ def _check_finite(model: torch.nn.Module, name: str, epoch: int) -> None:
     """Stop before weights with NaN or infinity are saved.
 
     Raises:
-        FloatingPointError: If a weight is not finite.
+        NotFiniteError: If a weight is not finite.
     """
     weights = model.state_dict().items()
     not_finite = next((key for key, value in weights if not torch.isfinite(value).all()), None)
     if not_finite:
-        raise FloatingPointError(
+        raise NotFiniteError(
             f"kg train: {not_finite} of the {name} model is not finite after epoch {epoch}: nothing of it is "
             "saved; lower encoder_rate and head_rate"
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chexphi.rewards.combine import Scheme
-from chexphi.schema import InputError
+from chexphi.schema import InputError, NotFiniteError
 
 
 class RewardError(RuntimeError):
@@ -21,7 +21,7 @@ class RewardError(RuntimeError):
     """
 
 
-STOPPED_TRAINING = (RewardError, FloatingPointError)
+STOPPED_TRAINING = (RewardError, NotFiniteError)
 """Errors that stop training with one sentence, which holds no text of the data: the terminal and `train.log`
 have it. The second is for a loss, reward or weight that is not finite."""
 

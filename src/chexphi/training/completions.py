@@ -16,7 +16,7 @@ from chexphi.prompts import text_of
 from chexphi.rewards.combine import weighted_sum
 from chexphi.runs import jsonl
 from chexphi.runs.jsonl import JsonLines
-from chexphi.schema import Completion, InputError
+from chexphi.schema import Completion, InputError, NotFiniteError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,10 +96,10 @@ def finish(
     )
 
 
-def not_finite(name: str, value: float, step: int, rows: Iterable[str]) -> FloatingPointError:
+def not_finite(name: str, value: float, step: int, rows: Iterable[str]) -> NotFiniteError:
     """The error that stops a run, with the ids of the rows it came from."""
     row_ids = ", ".join(dict.fromkeys(rows))
-    return FloatingPointError(
+    return NotFiniteError(
         f"{name} is {value} at step {step} in row {row_ids}: the run stops, the last checkpoint is kept"
     )
 
@@ -108,11 +108,11 @@ def rewards_of(row: str, names: Sequence[str], values: Sequence[float]) -> dict[
     """One completion's rewards by name; None for NaN, which in TRL is a reward that does not apply.
 
     Raises:
-        FloatingPointError: If one is infinite; `row` is named.
+        NotFiniteError: If one is infinite; `row` is named.
     """
     for name, value in zip(names, values, strict=True):
         if math.isinf(value):
-            raise FloatingPointError(f"reward {name} of row {row} is {value}: the last checkpoint is kept")
+            raise NotFiniteError(f"reward {name} of row {row} is {value}: the last checkpoint is kept")
     return {name: None if math.isnan(value) else value for name, value in zip(names, values, strict=True)}
 
 
@@ -174,7 +174,7 @@ class CompletionLog:
         """Join log-probabilities (rows, tokens) with their rows; write the batch once it is complete.
 
         Raises:
-            FloatingPointError: If one is not finite; its row is named.
+            NotFiniteError: If one is not finite; its row is named.
         """
         for index, values in zip(rows.tolist(), logps.tolist(), strict=True):
             row = self._rows[index]

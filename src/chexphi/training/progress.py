@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from chexphi.runs.jsonl import JsonLines
+from chexphi.schema import NotFiniteError
 
 
 class MetricsLog(TrainerCallback):
@@ -45,7 +46,7 @@ class MetricsLog(TrainerCallback):
         values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
         for key in ("loss", "grad_norm"):
             if key in values and not math.isfinite(values[key]):
-                raise FloatingPointError(
+                raise NotFiniteError(
                     f"{key} is {values[key]} at step {state.global_step}: the last checkpoint is kept"
                 )
         if "train_runtime" in values:

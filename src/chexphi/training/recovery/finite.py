@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
+from chexphi.schema import NotFiniteError
+
 
 def check(trainer: Trainer) -> None:
     """Stop before a trained tensor with NaN or infinity is written, on all processes together.
 
     Raises:
-        FloatingPointError: If a process holds one; that process names the first it has.
+        NotFiniteError: If a process holds one; that process names the first it has.
     """
     trained = [
         (name, local_tensor(value)) for name, value in trainer.model.named_parameters() if value.requires_grad
@@ -25,7 +27,7 @@ def check(trainer: Trainer) -> None:
         count = int(trainer.accelerator.reduce(local_count, "sum").item())
     if count:
         name = bad_names[0] if bad_names else "a tensor of another process"
-        raise FloatingPointError(
+        raise NotFiniteError(
             f"{name} is not finite after step {trainer.state.global_step}: nothing is saved, the last "
             "checkpoint is kept; lower learning_rate or weight_decay"
         )

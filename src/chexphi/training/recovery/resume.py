@@ -64,7 +64,7 @@ def completed(trainer: Trainer, folder: Path, **marks: Any) -> Iterator[None]:
         marks: For `checkpoints.mark`.
 
     Raises:
-        FloatingPointError: If a trained tensor is not finite; then nothing is written.
+        NotFiniteError: If a trained tensor is not finite; then nothing is written.
     """
     finite.check(trainer)
     if trainer.args.should_save:
