@@ -12,9 +12,33 @@ import typer
 from rich.console import Console
 
 from chexphi import atomic
-from chexphi.cli import ask, checkpoint, data, doctor, kg, launched, mine, rewards, standard_output, telemetry
-from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, recipe_argv, show, show_table
+from chexphi.cli import (
+    ask,
+    checkpoint,
+    data,
+    doctor,
+    kg,
+    launched,
+    mine,
+    rewards,
+    standard_input,
+    standard_output,
+    telemetry,
+)
+from chexphi.cli.options import (
+    RECIPE,
+    Json,
+    Limit,
+    Out,
+    Overwrite,
+    Seed,
+    TextOut,
+    recipe_argv,
+    show,
+    show_table,
+)
 from chexphi.cli.recipe_command import of_recipe
+from chexphi.cli.standard_input import input_file, input_root
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, terminal
@@ -152,7 +176,7 @@ app.command()(doctor.doctor)
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, or its predictions.jsonl.")],
+    first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, its predictions.jsonl, or -.")],
     second: Annotated[Path, typer.Argument(help="Another one on the same examples.")],
     seed: Seed = 0,
     as_json: Json = False,
@@ -164,6 +188,7 @@ def compare(
     from chexphi.evaluation.compare import compare as compare_files
     from chexphi.evaluation.tables import table
 
+    first, second = input_file(first), input_file(second)
     show_table(compare_files(first, second, seed=seed), table, as_json=as_json)
 
 
@@ -172,7 +197,7 @@ def report(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.")
     ],
-    out: Out = Path("report.html"),
+    out: TextOut = Path("report.html"),
     as_json: Json = False,
 ) -> None:
     """One page of figures, curves, films, reasoning and graphs.
@@ -181,9 +206,10 @@ def report(
     """
     from chexphi.report.build import build_from_runs, check_page
 
-    check_page(out)
-    build_from_runs(folders, out)
-    show({"out": str(out)}, as_json=as_json)
+    with standard_output.output_file(out, ".html", as_json=as_json) as file:
+        check_page(file)
+        build_from_runs(folders, file)
+    show({"out": str(out)}, as_json=as_json, error=file is not out)
 
 
 @app.command("swift-plugin")
@@ -199,7 +225,7 @@ def swift_plugin() -> None:
 
 @app.command("verl-rows")
 def verl_rows(
-    data: Annotated[Path, typer.Argument(help="Examples, with answers and reference reasoning.")],
+    data: Annotated[Path, typer.Argument(help="Examples, with answers and reference reasoning, or -.")],
     out: Out,
     image_root: Annotated[
         Path | None, typer.Option("--image-root", help="Folder of the images (default: beside the data).")
@@ -217,6 +243,7 @@ def verl_rows(
     from chexphi.integrations import verl
 
     verl.check_form(out)
+    image_root, data = input_root(data, image_root), input_file(data)
     check_not_source(data, out)
     atomic.check_file(out, overwrite=overwrite)
     examples = read_examples(data, image_root=image_root, limit=limit)
@@ -245,7 +272,7 @@ def main() -> None:
         finally:
             standard_output.flush()
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {standard_input.named(str(error))}", err=True)
         sys.exit(2)
     except STOPPED_TRAINING as error:
         typer.echo(f"error: {error}", err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, one_of, show
+from chexphi.cli.standard_input import input_file, input_root, named
 from chexphi.runs import terminal
 
 app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
@@ -101,7 +102,7 @@ def import_(
 
 @app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="A dataset file.")],
+    file: Annotated[Path, typer.Argument(help="A dataset file, or -.")],
     image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,
     rewards: Annotated[
         list[str] | None,
@@ -119,10 +120,11 @@ def check(
     from chexphi.reward_checks import offline_scores
 
     pay = None if rewards is None else offline_scores.pay_of_references(rewards)
-    figures = stage(file, image_root=image_root, limit=limit, pay=pay)
+    image_root = input_root(file, image_root)
+    figures = stage(input_file(file), image_root=image_root, limit=limit, pay=pay)
     show(figures if as_json else terminal_lines(figures), as_json=as_json)
     if not as_json:
         for line in (*figures["problems"], *figures["warnings"]):
-            typer.echo(line, err=True)
+            typer.echo(named(line), err=True)
     if figures["problem_count"]:
         raise typer.Exit(2)

@@ -33,6 +33,8 @@ from chexphi.cli.options import (
     show,
     show_table,
 )
+from chexphi.cli.standard_input import input_file
+from chexphi.cli.standard_output import check_free
 from chexphi.compat import is_original
 from chexphi.schema import InputError
 
@@ -90,11 +92,7 @@ def _check_output(files: list[str], out: Path, *, resume: bool, as_json: bool) -
         if any(Path(file).exists() and out.exists() and out.samefile(file) for file in files):
             raise InputError(f"{out} is both read and written: name another file for --out")
         return
-    if as_json:
-        raise InputError(
-            "--out is '-', and graphs go to standard output, where --json has its object: name a file for "
-            "--out, or leave --json out"
-        )
+    check_free(as_json=as_json)
     if resume:
         raise InputError(
             "--out is '-', where nothing is kept to go on with: leave --resume out, or name a file"
@@ -153,8 +151,8 @@ def show_text(
 
 @app.command("audit")
 def audit(
-    reference: Annotated[Path, typer.Argument(help="kg.jsonl of the references.")],
-    prediction: Annotated[Path, typer.Argument(help="kg.jsonl of the predictions.")],
+    reference: Annotated[Path, typer.Argument(help="kg.jsonl of the references, or -.")],
+    prediction: Annotated[Path, typer.Argument(help="kg.jsonl of the predictions, or -.")],
     worst: Annotated[int, typer.Option("--worst", help="How many of the worst texts to name.")] = 10,
     uncertain: Annotated[
         bool, typer.Option("--uncertain", help="A finding in doubt is another one than without doubt.")
@@ -165,26 +163,28 @@ def audit(
     from chexphi.kg import extract as stage
     from chexphi.kg.tables import graph_table
 
-    figures = stage.audit(reference, prediction, worst=worst, uncertain=uncertain)
+    figures = stage.audit(input_file(reference), input_file(prediction), worst=worst, uncertain=uncertain)
     show_table(figures, graph_table, as_json=as_json)
 
 
 @app.command("radgraph-f1")
 def radgraph_f1(
-    reference: Annotated[Path, typer.Argument(help="JSON that RadGraph wrote of the references.")],
-    prediction: Annotated[Path, typer.Argument(help="The same of the predictions.")],
+    reference: Annotated[Path, typer.Argument(help="JSON that RadGraph wrote of the references, or -.")],
+    prediction: Annotated[Path, typer.Argument(help="The same of the predictions, or -.")],
     as_json: Json = False,
 ) -> None:
     """RadGraph F1 of annotations of the library radgraph: words in any case, and as it computes it."""
     from chexphi.kg import radgraph_f1 as stage
 
-    show_table(stage.radgraph_f1(reference, prediction), stage.f1_table, as_json=as_json)
+    show_table(
+        stage.radgraph_f1(input_file(reference), input_file(prediction)), stage.f1_table, as_json=as_json
+    )
 
 
 @app.command("eval")
 def evaluate(
     data: Annotated[
-        Path, typer.Argument(help="Annotated sentences (JSONL), or the IU reports' folder as published.")
+        Path, typer.Argument(help="Annotated sentences (JSONL), -, or the IU reports' folder as published.")
     ],
     extractor: Extractor = "lexicon",
     limit: Limit = None,
@@ -195,6 +195,7 @@ def evaluate(
     from chexphi.kg import annotated, iu_reports
     from chexphi.kg.tables import graph_table
 
+    data = input_file(data)
     if iu_reports.is_iu(data):
         figures = iu_reports.evaluate(open_extractor(extractor), iu_reports.read_reports(data)[:limit])
     else:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from chexphi.cli.options import RECIPE, Json, Limit, Out, Overwrite, Seed, one_of, recipe_argv, show
+from chexphi.cli.options import RECIPE, Json, Limit, Overwrite, Seed, TextOut, one_of, recipe_argv, show
 from chexphi.cli.recipe_command import of_recipe
+from chexphi.cli.standard_input import input_file
+from chexphi.cli.standard_output import output_file
 from chexphi.runs.stop import ROWS_KEPT, STOP
 
 app = typer.Typer(help="Score a pool of questions; select what to train on.", no_args_is_help=True)
@@ -26,9 +28,9 @@ def score(context: typer.Context) -> None:
 
 @app.command("select")
 def select(
-    scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, or its run folder.")],
-    pool: Annotated[Path, typer.Argument(help="The pool that was scored.")],
-    out: Out,
+    scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, its run folder, or -.")],
+    pool: Annotated[Path, typer.Argument(help="The pool that was scored, or -.")],
+    out: TextOut,
     policy: Annotated[
         str,
         typer.Option(
@@ -46,9 +48,16 @@ def select(
     """Choose what to train on: seeded, the larger draw contains the smaller one."""
     from chexphi.mining import subset
 
-    show(
-        subset.main(
-            scored, pool, out, policy=policy, number=number, seed=seed, limit=limit, overwrite=overwrite
-        ),
-        as_json=as_json,
-    )
+    with output_file(out, ".jsonl", as_json=as_json) as file:
+        figures = subset.main(
+            input_file(scored),
+            input_file(pool),
+            file,
+            policy=policy,
+            number=number,
+            seed=seed,
+            limit=limit,
+            overwrite=overwrite,
+            find_films=file is out,
+        )
+    show(figures | {"out": str(out)}, as_json=as_json, error=file is not out)

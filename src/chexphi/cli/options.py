@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import itertools
 import json
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -18,7 +19,7 @@ from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
 
-def not_standard_output(out: Path) -> Path:
+def not_standard_output(out: Path | None) -> Path | None:
     """The path of a result that is not text: `-` is refused."""
     if str(out) == "-":
         raise InputError(
@@ -43,6 +44,7 @@ Extractor = Annotated[
         help="lexicon, rexkg:FOLDER or radgraph[:MODEL].",
     ),
 ]
+TextOut = Annotated[Path, typer.Option("--out", help="Where the result goes; - is standard output.")]
 Out = Annotated[Path, typer.Option("--out", callback=not_standard_output, help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.maximum), help="Seed of every draw.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use the first N rows only.")]
@@ -60,6 +62,9 @@ def recipe_argv(context: typer.Context) -> tuple[list[str], bool]:
         command = cast(RecipeCommand, context.command)
         typer.echo(help_text(command.recipe_class(), context.command_path, command.trl))
         raise typer.Exit
+    for flag, value in itertools.pairwise([*words, ""]):
+        if (flag, value) == ("--out", "-") or flag == "--out=-":
+            not_standard_output(Path("-"))
     return [word for word in words if word != "--json"], "--json" in words
 
 

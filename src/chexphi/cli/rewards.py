@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from chexphi.cli.options import Json, Limit, Overwrite, Seed, fields_as_options, show, show_table
+from chexphi.cli.options import (
+    Json,
+    Limit,
+    Overwrite,
+    Seed,
+    fields_as_options,
+    not_standard_output,
+    show,
+    show_table,
+)
+from chexphi.cli.standard_input import input_file
 from chexphi.rewards.settings import RewardFields
 from chexphi.runs import manifest, run_folder, terminal
 
@@ -26,7 +36,9 @@ settings_as_options = fields_as_options(RewardFields, leave_out={"rewards"})
 @app.command("score")
 @settings_as_options
 def score(
-    file: Annotated[Path, typer.Argument(help='JSONL rows {"id", "completion", "solution"[, "group"]}.')],
+    file: Annotated[
+        Path, typer.Argument(help='JSONL rows {"id", "completion", "solution"[, "group"]}, or -.')
+    ],
     rewards: Rewards = None,
     weights: Annotated[str | None, typer.Option("--weights", help="One a reward, with commas.")] = None,
     limit: Limit = None,
@@ -38,7 +50,7 @@ def score(
 
     reward_setup = offline_scores.setup(rewards or (), offline_scores.numbers(weights), **settings)
     figures = offline_scores.score_rows(
-        completion_rows.read_rows(file, limit=limit), reward_setup, reward_setup.open()
+        completion_rows.read_rows(input_file(file), limit=limit), reward_setup, reward_setup.open()
     )
     if not as_json:
         figures |= {f"mean {name}": value for name, value in figures["mean"].items()}
@@ -49,7 +61,9 @@ def score(
 @app.command("probe")
 @settings_as_options
 def probe(
-    file: Annotated[Path, typer.Argument(metavar="DATA", help="A dataset file; its films are not opened.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A dataset file, or -; its films are not opened.")
+    ],
     rewards: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +73,10 @@ def probe(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for probe.json and the page probe.html.")
+        Path | None,
+        typer.Option(
+            "--out", callback=not_standard_output, help="Folder for probe.json and the page probe.html."
+        ),
     ] = None,
     seed: Seed = 0,
     limit: Limit = None,
@@ -73,6 +90,7 @@ def probe(
     from chexphi.reward_checks import probe as stage
     from chexphi.reward_checks.twists import MEANINGS
 
+    file = input_file(file)
     setups = stage.configurations(rewards or (), **settings)
     examples = read_examples(file, limit=limit, check_images=False)
     if out:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from chexphi import atomic
 from chexphi.schema import InputError
@@ -38,6 +42,46 @@ def guard() -> None:
             line_buffering=sys.stdout.line_buffering,
             write_through=sys.stdout.write_through,
         )
+
+
+@contextmanager
+def output_file(out: Path, ending: str, *, as_json: bool) -> Iterator[Path]:
+    """The path itself; for `-` a temporary file, whose content then goes to standard output.
+
+    Args:
+        out: What was given for `--out`.
+        ending: How the name of the temporary file ends, such as `.html`.
+        as_json: Whether the verb's figures go to standard output.
+
+    Raises:
+        InputError: If standard output is closed, or `--json` wants it.
+    """
+    if str(out) != "-":
+        yield out
+        return
+    check_free(as_json=as_json)
+    with tempfile.TemporaryDirectory(prefix="chexphi-") as folder:
+        file = Path(folder) / f"standard_output{ending}"
+        yield file
+        flush()
+        with atomic.writing(NAME, remedy=REMEDY):
+            sys.stdout.buffer.write(file.read_bytes())
+            sys.stdout.buffer.flush()
+
+
+def check_free(*, as_json: bool) -> None:
+    """Refuse `--out -` where standard output cannot have the result.
+
+    Raises:
+        InputError: If it is closed, or `--json` wants it.
+    """
+    if as_json:
+        raise InputError(
+            "--out is '-', and the result goes to standard output, where --json has its object: name a file "
+            "for --out, or leave --json out"
+        )
+    if sys.stdout is None:
+        raise InputError("--out is '-', and standard output is closed: name a file for --out")
 
 
 def flush() -> None:

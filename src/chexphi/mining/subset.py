@@ -29,6 +29,7 @@ def main(
     seed: int,
     limit: int | None = None,
     overwrite: bool = False,
+    find_films: bool = True,
 ) -> dict[str, Any]:
     """Choose `number` examples and write them with all their fields, in the order they were drawn.
 
@@ -40,6 +41,8 @@ def main(
         out: The file to write.
         policy: See `chexphi.mining.select.POLICIES`.
         limit: Choose among the first rows of the pool only.
+        overwrite: Replace `out`.
+        find_films: Warn if the films will not be found from where `out` is.
 
     Raises:
         InputError: If a file is missing, the scored rows are not from the pool, or `out` exists, is one of
@@ -61,7 +64,7 @@ def main(
     selected_rows = select(policy, rows, number, seed=seed)
     selected_examples = [examples[row.id] for row in selected_rows]
     write_examples(out, selected_examples)
-    if sentence := _missing_films(selected_examples, out, pool):
+    if find_films and (sentence := _missing_films(selected_examples, out, pool)):
         logger.warning(sentence)
     hard = sum(map(is_hard, selected_rows))
     return {
