@@ -11,34 +11,25 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chexphi import atomic
 from chexphi.cli import (
     ask,
     checkpoint,
+    confirm,
     data,
     doctor,
+    hints,
     kg,
     launched,
     mine,
+    other_stacks,
+    results,
     rewards,
     standard_input,
     standard_output,
     telemetry,
 )
-from chexphi.cli.options import (
-    RECIPE,
-    Json,
-    Limit,
-    Out,
-    Overwrite,
-    Seed,
-    TextOut,
-    recipe_argv,
-    show,
-    show_table,
-)
+from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
-from chexphi.cli.standard_input import input_file, input_root
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, terminal
@@ -89,51 +80,65 @@ EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
 @app.command(cls=of_recipe("chexphi.demo.demo:DemoRecipe"), context_settings=RECIPE)
 def demo(context: typer.Context) -> None:
     """The whole loop on drawn films, from data to a report."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import demo as stage
 
-        show(stage.main(stage.parse(argv)), as_json=as_json)
+        recipe = stage.parse(argv)
+        confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
+        show(stage.main(recipe), as_json=as_json)
 
 
 @app.command(cls=of_recipe("chexphi.demo.study:StudyRecipe"), context_settings=RECIPE)
 def study(context: typer.Context) -> None:
     """The demo with three seeds, control arms and intervals."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP.keeping(STAGES_KEPT):
         from chexphi.demo import study as stage
 
-        show(stage.main(stage.parse(argv)), as_json=as_json)
+        recipe = stage.parse(argv)
+        confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
+        show(stage.main(recipe), as_json=as_json)
 
 
 @app.command(cls=of_recipe("chexphi.training.sft:SFTRecipe", "SFTConfig"), context_settings=RECIPE)
 def sft(context: typer.Context) -> None:
     """Fine-tune a policy on explanations."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP:
         from chexphi.training import sft as stage
 
-        show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+        recipe, settings = stage.parse(argv)
+        confirm.replace_run(settings.output_dir, overwrite=recipe.overwrite, yes=yes)
+        run = stage.main(recipe, settings)
+    show({"out": str(run)}, as_json=as_json)
+    hints.show_next(hints.after_sft(run), as_json=as_json)
 
 
 @app.command(cls=of_recipe("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"), context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
     """Train a policy with rewards for answers and graphs."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP:
         from chexphi.training import grpo as stage
 
-        show({"out": str(stage.main(*stage.parse(argv)))}, as_json=as_json)
+        recipe, settings = stage.parse(argv)
+        confirm.replace_run(settings.output_dir, overwrite=recipe.overwrite, yes=yes)
+        run = stage.main(recipe, settings)
+    show({"out": str(run)}, as_json=as_json)
+    hints.show_next(hints.after_grpo(run), as_json=as_json)
 
 
 @app.command(cls=of_recipe("chexphi.sweep.run:SweepRecipe"), context_settings=RECIPE)
 def sweep(context: typer.Context) -> None:
     """Train over a grid of settings, a run of grpo each."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     from chexphi.report.sweep import table
     from chexphi.sweep import run as stage
 
-    figures = stage.main(stage.parse(argv))
+    recipe = stage.parse(argv)
+    confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
+    figures = stage.main(recipe)
     if "commands" in figures and not as_json:
         typer.echo("\n".join(figures["commands"]))
     else:
@@ -145,15 +150,18 @@ def sweep(context: typer.Context) -> None:
 @app.command(cls=of_recipe("chexphi.evaluation.evaluate_recipe:EvaluateRecipe"), context_settings=RECIPE)
 def evaluate(context: typer.Context) -> None:
     """Answer every example; score answers and reasoning."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP.keeping(ROWS_KEPT):
         from chexphi.evaluation import evaluate as stage
         from chexphi.evaluation.tables import table
 
-        summary = stage.main(stage.parse(argv))
+        recipe = stage.parse(argv)
+        confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
+        summary = stage.main(recipe)
     if not as_json:
         Console().print(table(summary))
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)
+    hints.show_next(hints.after_evaluate(Path(summary["out"])), as_json=as_json)
 
 
 @app.command(
@@ -161,7 +169,7 @@ def evaluate(context: typer.Context) -> None:
 )
 def plan(context: typer.Context) -> None:
     """How much GPU memory a run of sft or grpo needs."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, _ = recipe_argv(context)
     from chexphi.cli.plan import table
     from chexphi.memory_plan import plan as stage
 
@@ -172,83 +180,10 @@ def plan(context: typer.Context) -> None:
 
 app.command()(ask.ask)
 app.command()(doctor.doctor)
-
-
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, its predictions.jsonl, or -.")],
-    second: Annotated[Path, typer.Argument(help="Another one on the same examples.")],
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Paired differences of two policies, with 95 % intervals.
-
-    Both answered the same examples; the intervals are by patient.
-    """
-    from chexphi.evaluation.compare import compare as compare_files
-    from chexphi.evaluation.tables import table
-
-    first, second = input_file(first), input_file(second)
-    show_table(compare_files(first, second, seed=seed), table, as_json=as_json)
-
-
-@app.command()
-def report(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.")
-    ],
-    out: TextOut = Path("report.html"),
-    as_json: Json = False,
-) -> None:
-    """One page of figures, curves, films, reasoning and graphs.
-
-    It is one HTML file, which opens offline.
-    """
-    from chexphi.report.build import build_from_runs, check_page
-
-    with standard_output.output_file(out, ".html", as_json=as_json) as file:
-        check_page(file)
-        build_from_runs(folders, file)
-    show({"out": str(out)}, as_json=as_json, error=file is not out)
-
-
-@app.command("swift-plugin")
-def swift_plugin() -> None:
-    """Print the path of our plugin for ms-swift.
-
-    It has both rewards, for `swift rlhf --external_plugins`.
-    """
-    from chexphi import integrations
-
-    typer.echo(Path(integrations.__file__).with_name("ms_swift.py"))
-
-
-@app.command("verl-rows")
-def verl_rows(
-    data: Annotated[Path, typer.Argument(help="Examples, with answers and reference reasoning, or -.")],
-    out: Out,
-    image_root: Annotated[
-        Path | None, typer.Option("--image-root", help="Folder of the images (default: beside the data).")
-    ] = None,
-    data_source: Annotated[
-        str, typer.Option("--data-source", help="The name under which veRL reports them.")
-    ] = "chexphi",
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Write examples as the Parquet rows that veRL trains on."""
-    from chexphi.data.importers.publish import check_not_source
-    from chexphi.data.read import image_root_of, read_examples
-    from chexphi.integrations import verl
-
-    verl.check_form(out)
-    image_root, data = input_root(data, image_root), input_file(data)
-    check_not_source(data, out)
-    atomic.check_file(out, overwrite=overwrite)
-    examples = read_examples(data, image_root=image_root, limit=limit)
-    verl.write_rows(out, examples, image_root_of(data, image_root), data_source=data_source)
-    show({"out": str(out), "rows": len(examples)}, as_json=as_json)
+app.command()(results.compare)
+app.command()(results.report)
+app.command("swift-plugin")(other_stacks.swift_plugin)
+app.command("verl-rows")(other_stacks.verl_rows)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from chexphi.cli import hints
 from chexphi.cli.options import Json, show, show_table
 from chexphi.runs import terminal
 
@@ -47,6 +48,7 @@ def import_(
     with _megabytes("import") as progress:
         figures = convert(source, target, allow_pickle=allow_pickle, progress=progress)
     show(figures, as_json=as_json)
+    hints.show_next(hints.after_checkpoint_import(target), as_json=as_json)
 
 
 @app.command("export")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chexphi.cli import hints
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, one_of, show
 from chexphi.cli.standard_input import input_file, input_root, named
 from chexphi.runs import terminal
@@ -44,6 +45,7 @@ def phantom(
             progress=lambda completed, total: progress.update(task, completed=completed, total=total),
         )
     show({"out": str(out), **rows}, as_json=as_json)
+    hints.show_next(hints.after_phantom(out), as_json=as_json)
 
 
 @app.command("import")
@@ -98,6 +100,7 @@ def import_(
     if not as_json:
         for reason, count in figures["left_out"].items():
             typer.echo(f"left out: {count}, {reason}")
+    hints.show_next(hints.after_import(figures), as_json=as_json)
 
 
 @app.command("check")

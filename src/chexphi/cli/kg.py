@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from chexphi.cli.confirm import Yes, replace_run
 from chexphi.cli.kg_options import (
     Cache,
     CompatOption,
@@ -225,6 +226,7 @@ def train(
     limit: Limit = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Train the two ReXKG networks on annotated sentences."""
@@ -233,6 +235,7 @@ def train(
     from chexphi.kg.tables import graph_table
     from chexphi.kg.train_settings import TrainSettings
 
+    replace_run(out, overwrite=overwrite, yes=yes)
     rows, held_out = stage.split(train_data.read_sentences(data, limit=limit), hold_out, seed=seed)
     rows += train_data.draw_sentences(drawn, seed=seed)
     settings = TrainSettings(epochs, batch_tokens, encoder_rate, head_rate, seed=seed)

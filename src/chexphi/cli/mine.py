@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chexphi.cli import confirm, hints
 from chexphi.cli.options import RECIPE, Json, Limit, Overwrite, Seed, TextOut, one_of, recipe_argv, show
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.cli.standard_input import input_file
@@ -19,11 +20,15 @@ app = typer.Typer(help="Score a pool of questions; select what to train on.", no
 @app.command("score", cls=of_recipe("chexphi.mining.score:MineScoreRecipe"), context_settings=RECIPE)
 def score(context: typer.Context) -> None:
     """Let a policy answer a pool, several times a question."""
-    argv, as_json = recipe_argv(context)
+    argv, as_json, yes = recipe_argv(context)
     with STOP.keeping(ROWS_KEPT):
         from chexphi.mining import score as stage
 
-        show(stage.main(stage.parse(argv)), as_json=as_json)
+        recipe = stage.parse(argv)
+        confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
+        figures = stage.main(recipe)
+    show(figures, as_json=as_json)
+    hints.show_next(hints.after_mine_score(Path(figures["out"])), as_json=as_json)
 
 
 @app.command("select")
@@ -61,3 +66,5 @@ def select(
             find_films=file is out,
         )
     show(figures | {"out": str(out)}, as_json=as_json, error=file is not out)
+    if file is out:
+        hints.show_next(hints.after_mine_select(scored, out), as_json=as_json)

@@ -53,8 +53,8 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in --
 RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-def recipe_argv(context: typer.Context) -> tuple[list[str], bool]:
-    """The recipe's arguments, and whether `--json` was one of them; `--help` prints the help and ends."""
+def recipe_argv(context: typer.Context) -> tuple[list[str], bool, bool]:
+    """The recipe's arguments, and whether `--json` and `--yes` were given; `--help` is answered here."""
     words = list(context.args)
     if "--help" in words or "-h" in words:
         from chexphi.config import help_text
@@ -65,7 +65,8 @@ def recipe_argv(context: typer.Context) -> tuple[list[str], bool]:
     for flag, value in itertools.pairwise([*words, ""]):
         if (flag, value) == ("--out", "-") or flag == "--out=-":
             not_standard_output(Path("-"))
-    return [word for word in words if word != "--json"], "--json" in words
+    argv = [word for word in words if word not in ("--json", "--yes", "-y")]
+    return argv, "--json" in words, "--yes" in words or "-y" in words
 
 
 def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from chexphi.field_values import Field, described_fields
 OTHER_FLAGS = {
     "--config": "file of settings, YAML; again for more",
     "--json": "print one JSON object",
+    "--yes": "answer every question with yes",
     "--help": "list the settings",
 }
 """Flags of every recipe verb that are not fields."""
