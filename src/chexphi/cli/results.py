@@ -14,8 +14,10 @@ from chexphi.cli.standard_output import output_file
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run folder of `evaluate`, its predictions.jsonl, or -.")],
-    second: Annotated[Path, typer.Argument(help="Another one on the same examples.")],
+    first_run: Annotated[
+        Path, typer.Argument(help="A run folder of `evaluate`, its predictions.jsonl, or -.")
+    ],
+    second_run: Annotated[Path, typer.Argument(help="Another one on the same examples.")],
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -26,8 +28,8 @@ def compare(
     from chexphi.evaluation.compare import compare as compare_files
     from chexphi.evaluation.tables import table
 
-    first, second = input_file(first), input_file(second)
-    show_table(compare_files(first, second, seed=seed), table, as_json=as_json)
+    first_run, second_run = input_file(first_run), input_file(second_run)
+    show_table(compare_files(first_run, second_run, seed=seed), table, as_json=as_json)
 
 
 def report(
