@@ -38,6 +38,7 @@ from chexphi.schema import InputError
 
 app = typer.Typer(
     no_args_is_help=True,
+    epilog="Exit codes, - for a file, --yes, TAB completion, variables: docs/command_line.md",
     pretty_exceptions_enable=False,
     context_settings={
         "help_option_names": ["-h", "--help"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from chexphi.schema import InputError
 
 NAME = "standard input"
+SIGTERM_CODE = 128 + signal.SIGTERM
+"""What shells show for a process that SIGTERM ended."""
 _BOM = b"\xef\xbb\xbf"
 _files: list[Path] = []
 """The file that standard input was copied to, once it is read."""
@@ -30,6 +33,8 @@ def input_file(path: Path) -> Path:
         raise InputError("- is given twice, and there is one standard input: name a file for one of them")
     if sys.stdin is None:
         raise InputError("- is given, and standard input is closed: name a file")
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would leave the file behind
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_CODE))
     folder = Path(tempfile.mkdtemp(prefix="chexphi-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     content = sys.stdin.buffer.read()
