@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
+import chexphi as package
 from chexphi.cli import app
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples, write_examples
@@ -184,8 +186,47 @@ def chexphi(*words: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def written(tiny_model_dir: Path, swept: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
-    return make_files(tmp_path_factory.mktemp("formats"), tiny_model_dir, swept)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("formats")
+
+
+@pytest.fixture(scope="module")
+def written(tiny_model_dir: Path, swept: Path, folder: Path) -> dict[str, Rows]:
+    return make_files(folder, tiny_model_dir, swept)
+
+
+FRAMES = {
+    "predictions": (("evaluate", "plain"), ("graph_f1",)),
+    "completions": (("short", "spread"), ()),
+    "metrics": (("short", "spread", "sft"), ()),
+    "scored": (("mine",), ("accuracy",)),
+}
+"""Frame -> the runs that write its file, and its columns that the file does not have."""
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_frame_has_every_value_of_its_file(written: dict[str, Rows], folder: Path, name: str) -> None:
+    """Each value stands where the page says: `extra` beside the others, a reward in a column of its own."""
+    runs, added_columns = FRAMES[name]
+    frames = [getattr(package.load(folder / run), name) for run in runs]
+    rows = [row for frame in frames for row in frame.to_dict("records")]
+    assert len(rows) == len(written[f"{name}.jsonl"])
+    for row, line in zip(rows, written[f"{name}.jsonl"], strict=True):
+        rewards = {f"rewards/{key}": value for key, value in line.get("rewards", {}).items()}
+        values = {**line, **line.get("extra", {}), **rewards}
+        values = {key: values[key] for key in values.keys() - {"schema", "extra", "rewards"}}
+        assert values.keys() <= row.keys()
+        for key, value in values.items():
+            frame_value = list(row[key]) if isinstance(row[key], tuple) else row[key]
+            assert pandas.isna(frame_value) if value is None else frame_value == value, key
+        missing = {key for key in row.keys() - values.keys() if not is_missing(row[key])}
+        assert missing <= {*added_columns, "extra"}
+        assert not row.get("extra")
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN or NA; or the empty `answer_probabilities` of a row without them."""
+    return not isinstance(value, list | tuple | dict) and bool(pandas.isna(value))
 
 
 WHOLE = [

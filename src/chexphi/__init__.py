@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and completion; a test holds that both br
     from chexphi.rewards.rules import AnswerRule, GraphRule
     from chexphi.rewards.score import score
     from chexphi.rewards.scored import Score
+    from chexphi.run_frames import load
     from chexphi.schema import InputError
 else:
     _MODULE_AND_NAME = {
@@ -34,6 +35,7 @@ else:
         "GraphRule": "chexphi.rewards.rules:GraphRule",
         "open_extractor": "chexphi.graph.open:open_extractor",
         "read_examples": "chexphi.data.read:read_examples",
+        "load": "chexphi.run_frames:load",
         "load_model": "chexphi.models.policy:load",
         "compare": "chexphi.evaluation.compare:compare",
         "InputError": "chexphi.schema:InputError",
@@ -59,6 +61,6 @@ else:
 
 
 __all__ = [
-    "AccuracyReward", "AnswerRule", "GraphReward", "GraphRule", "InputError", "Score", "compare",
+    "AccuracyReward", "AnswerRule", "GraphReward", "GraphRule", "InputError", "Score", "compare", "load",
     "load_model", "open_extractor", "read_examples", "score",
 ]  # fmt: skip

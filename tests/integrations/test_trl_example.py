@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import runpy
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,27 +21,36 @@ from chexphi.prompts import ParseStatus
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "trl_grpo.py"
 SOLUTION = "<think>There is no effusion in the right lung.</think><answer>no</answer>"
-FLAGS = {
+SMALL = {
     "max_steps": 2,
     "num_generations": 2,
     "per_device_train_batch_size": 2,
     "max_completion_length": 6,
-    "logging_steps": 1,
     "save_strategy": "no",
-    "report_to": "none",
     "use_cpu": True,
+    "dtype": "float32",
     "bf16": False,
     "lora_r": 4,
     "learning_rate": 1e-2,
-    "gradient_checkpointing": False,
     "disable_tqdm": True,
 }
+"""What is smaller here than in the command of the docstring."""
+
+
+def documented_command() -> list[str]:
+    """The words after the script's name in the command of its docstring."""
+    docstring = ast.get_docstring(ast.parse(SCRIPT.read_text(encoding="utf-8"))) or ""
+    _, _, text = docstring.split("\n\n")[1].replace("\\\n", " ").partition("trl_grpo.py ")
+    return shlex.split(text)
 
 
 TEXTS = (*tiny_families.TEXTS, SOLUTION)
 
 
-@pytest.mark.parametrize("build", [tiny.build, tiny_families.qwen2_5_vl], ids=["phi4", "qwen2_5_vl"])
+FAMILIES: dict[str, Callable[..., None]] = {"phi4": tiny.build, **tiny_families.BUILDERS}
+
+
+@pytest.mark.parametrize("build", FAMILIES.values(), ids=FAMILIES)
 def test_two_steps_in_bare_trl(
     build: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,12 +59,13 @@ def test_two_steps_in_bare_trl(
     prompt = [{"role": "user", "content": "Is there an effusion?"}]
     row = {"prompt": prompt, "images": [str(tmp_path / "film.png")], "solution": SOLUTION}
     (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
-    places = {"model_name_or_path": "model", "dataset_name": "rows.jsonl", "output_dir": "out"}
-    flags = {name: tmp_path / place for name, place in places.items()} | FLAGS
-    argv = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    paths = {"MODEL": "model", "ROWS.jsonl": "rows.jsonl", "runs/trl": "out"}
+    argv = [str(tmp_path / paths[word]) if word in paths else word for word in documented_command()]
+    argv += [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *argv])
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     trainer = runpy.run_path(str(SCRIPT))["trainer"]
+    assert trainer.args.gradient_checkpointing  # as with real weights: TRL turns it on
     learning = [name for name, value in trainer.model.named_parameters() if value.requires_grad]
     assert learning
     assert all(".lora_" in name and ".layers." in name for name in learning)

@@ -294,13 +294,20 @@ def test_pandas_and_datasets_read_the_log(run: Run, tmp_path: Path) -> None:
 
 def test_the_lines_of_the_formats_page_read_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
-    (block,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.S) if "completions" in text)
-    (tmp_path / "runs" / "grpo").mkdir(parents=True)
-    (tmp_path / "runs" / "grpo" / "completions.jsonl").write_text(f"{json.dumps(ROW)}\n" * 2)
-    (tmp_path / "block.py").write_text(block)
+    blocks = [text for text in re.findall(r"```python\n(.*?)```", page, re.S) if "runs/grpo" in text]
+    folder = tmp_path / "runs" / "grpo"
+    folder.mkdir(parents=True)
+    row = {**ROW, "rewards": {"external_kg_jac": 0.5}}
+    (folder / "completions.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
+    (folder / "metrics.jsonl").write_text('{"step": 1, "rewards/external_kg_jac/mean": 0.5}\n')
+    (folder / "manifest.json").write_text('{"stage": "grpo"}')
+    (tmp_path / "block.py").write_text("\n".join(blocks))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     found = runpy.run_path("block.py")
-    assert found["frame"].completion.tolist() == list(found["table"]["completion"]) == [ROW["completion"]] * 2
+    assert len(blocks) == 2
+    frame = found["run"].completions
+    assert frame.completion.tolist() == list(found["table"]["completion"]) == [ROW["completion"]] * 2
 
 
 def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:

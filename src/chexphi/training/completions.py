@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chexphi.files import LINE_ADVICE
 from chexphi.prompts import text_of
 from chexphi.rewards.combine import weighted_sum
 from chexphi.runs import jsonl
@@ -30,17 +31,18 @@ def read(path: Path | str) -> Iterator[Completion]:
     Raises:
         InputError: If a line is broken or of another schema.
     """
-    for number, row in enumerate(jsonl.read(Path(path), growing=True), 1):
+    for location, row in jsonl.rows_with_location(Path(path), growing=True):
         if row.get("schema") != SCHEMA:
-            raise InputError(
-                f"{path}, line {number} has schema {row.get('schema')!r}: this version reads {SCHEMA}"
-            )
-        yield _completion(row)
+            raise InputError(f"{location} has schema {row.get('schema')!r}: this version reads {SCHEMA}")
+        yield _completion(row, location)
 
 
-def _completion(row: dict[str, Any]) -> Completion:
+def _completion(row: dict[str, Any], location: str) -> Completion:
     sequences = ("token_ids", "raw_completion_tokens", "per_token_logps")
-    return Completion(**{**row, **{key: tuple(row[key]) for key in sequences}})
+    try:
+        return Completion(**{**row, **{key: tuple(row[key]) for key in sequences}})
+    except (KeyError, TypeError):
+        raise InputError(f"{location} lacks a field of a completion, or has another: {LINE_ADVICE}") from None
 
 
 def sampled_row(

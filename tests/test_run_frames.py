@@ -1,0 +1,156 @@
+"""`chexphi.load` on small folders: runs that go on, folders that are none, damaged files, missing pandas."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import synthetic_predictions
+
+import chexphi
+from chexphi import InputError
+from chexphi.run_frames import NAMES, TYPE_OF_COLUMN
+from chexphi.schema import Completion, Prediction
+
+METRICS = [{"step": 1, "loss": 2.5, "rewards/a/mean": 0.25}, {"step": 2, "loss": float("nan"), "kl": 0.5}]
+COMPLETION = Completion(
+    step=1, id="q1", prompt="Is there a nodule?", completion="<think>A nodule.", token_ids=(5, 6),
+    raw_completion_tokens=("A", " nodule"), per_token_logps=(-0.5, -0.25),
+    rewards={"external_r1v_acc": 0.0, "external_kg_jac": None}, total=0.0, advantage=-1.0, truncated=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run that has written two steps."""
+    folder = tmp_path / "grpo"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"stage": "grpo", "seed": 3}))
+    (folder / "config.yaml").write_text("model: runs/sft/model\nbeta: 0.1\n")
+    write(folder, "metrics", METRICS)
+    write(folder, "completions", [COMPLETION.to_dict()])
+    return folder
+
+
+def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_run_says_what_is_in_it(run: Path) -> None:
+    loaded = chexphi.load(str(run))
+    assert (loaded.kind, loaded.config["beta"], loaded.manifest["seed"]) == ("grpo", 0.1, 3)
+    assert loaded.summary is None
+    assert repr(loaded) == f"Run({str(run)!r}, grpo: completions (1 rows), metrics (2 rows))"
+    (run / "summary.json").write_text('{"n": 4}')
+    assert loaded.summary == {"n": 4}
+
+
+def test_repr_and_messages_never_show_a_text(run: Path) -> None:
+    loaded = chexphi.load(run)
+    assert len(loaded.completions) == 1
+    assert "nodule" not in repr(loaded)
+    write(run, "completions", [{**COMPLETION.to_dict(), "total": "a nodule"}])
+    with pytest.raises(InputError, match=r"completions.jsonl has a total that is no float64") as error:
+        _ = chexphi.load(run).completions
+    assert "nodule" not in str(error.value)
+
+
+def test_columns_have_types(run: Path) -> None:
+    loaded = chexphi.load(run)
+    assert loaded.metrics.dtypes.astype(str).to_dict() == {
+        "step": "int64", "loss": "float64", "rewards/a/mean": "float64", "kl": "float64",
+    }  # fmt: skip
+    assert pandas.isna(loaded.metrics.loc[0, "kl"])
+    frame = loaded.completions
+    assert frame["truncated"].dtype == "boolean"
+    assert frame["rewards/external_r1v_acc"].tolist() == [0.0]
+    assert frame["rewards/external_kg_jac"].isna().all()
+    assert frame.loc[0, "token_ids"] == (5, 6)
+
+
+def test_every_field_of_a_record_has_a_type_that_was_chosen() -> None:
+    """A new field that is no number has to be named in `TYPES`."""
+    for record in (Prediction, Completion):
+        for field in dataclasses.fields(record):
+            number = str(field.type) in ("float", "int", "float | None")
+            assert number or field.name in TYPE_OF_COLUMN or field.name == "rewards", field.name
+
+
+@pytest.mark.parametrize("end", ["", '{"step": 3, "lo', '{"step": 3, "loss": 1.0}'])
+def test_a_run_that_goes_on_is_read_up_to_its_last_whole_line(run: Path, end: str) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(end)
+    whole_lines = 3 if end.endswith("}") else 2
+    assert chexphi.load(run).metrics["step"].tolist() == [1, 2, 3][:whole_lines]
+
+
+def test_a_run_that_has_just_begun_has_empty_frames_with_their_columns(run: Path) -> None:
+    for name in NAMES:
+        write(run, name, [])
+    loaded = chexphi.load(run)
+    assert "rewards" not in loaded.completions.columns
+    assert {"id", "graph_f1", "subject_id"} <= set(loaded.predictions.columns)
+    assert [len(getattr(loaded, name)) for name in NAMES] == [0] * 4
+    assert loaded.scored["accuracy"].dtype == "float64"
+
+
+def test_predictions_can_be_loaded_without_their_run(tmp_path: Path) -> None:
+    predictions = synthetic_predictions.predictions(6)
+    for name in ("arm.jsonl", "predictions.jsonl"):
+        (tmp_path / name).write_text("".join(json.dumps(p.to_dict()) + "\n" for p in predictions))
+    for path in (tmp_path / "arm.jsonl", tmp_path):
+        loaded = chexphi.load(path)
+        assert loaded.kind == "predictions"
+        assert loaded.predictions["is_correct"].tolist() == [p.is_correct for p in predictions]
+        assert loaded.predictions["subject_id"].tolist() == [str(p.subject_id) for p in predictions]
+
+
+def test_what_is_no_run_is_refused_in_a_sentence(tmp_path: Path, run: Path) -> None:
+    for path, words in (
+        (tmp_path / "away", "does not exist: give the folder of a run"),
+        (tmp_path, f"is no run itself and holds several: load one of them, such as {run}"),
+        (run / "nothing", "is not a run: it has no manifest.json"),
+    ):
+        (run / "nothing").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=words):
+            chexphi.load(path)
+
+
+def test_a_frame_that_a_stage_does_not_write_is_refused_with_those_it_wrote(run: Path) -> None:
+    with pytest.raises(InputError, match=r"has no predictions.jsonl: .* this one has completions, metrics$"):
+        _ = chexphi.load(run).predictions
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("metrics", '{"step": 1, "loss": 2}\n{"step"\n{}\n', "metrics.jsonl, line 2"),
+        ("metrics", '{"loss": 2}\n', "metrics.jsonl has a step that is no int64"),
+        ("completions", '{"schema": 1, "id": "q"}\n', "completions.jsonl, line 1 lacks a field"),
+        ("completions", '{"schema": 9}\n', "line 1 has schema 9"),
+        ("predictions", '{"id": "q"}\n', "line 1 has no image_ids"),
+        ("scored", '{"id": "q"}\n', "lacks `id` or `correct`"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(run: Path, name: str, line: str, words: str) -> None:
+    (run / f"{name}.jsonl").write_text(line)
+    with pytest.raises(InputError, match=words):
+        getattr(chexphi.load(run), name)
+
+
+def test_without_pandas_the_line_that_installs_it_is_said(run: Path) -> None:
+    code = (
+        "import sys; sys.modules['pandas'] = None\nimport chexphi\n"
+        f"run = chexphi.load({str(run)!r}); print(repr(run))\n"
+        "try:\n    run.metrics\nexcept chexphi.InputError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shown, message = done.stdout.splitlines()
+    assert shown.startswith("Run(")
+    assert message.startswith("data frames need pandas: pip install ")
