@@ -18,7 +18,10 @@ PACKAGE = ROOT / "src" / "chexphi"
 KINDS = ("InputError", "RewardError", "NotFiniteError")
 REASONS = ("ValueError", "TypeError", "_RefusedError")
 """Errors that become a part of the message of an InputError."""
-NEVER_SHOWN = ("data/film_files/", "evaluation/auroc.py", "answers/__init__.py")
+NEVER_SHOWN = (
+    "data/film_files/", "evaluation/auroc.py", "answers/__init__.py", "graph/types.py", "kg/annotated.py",
+    "graph/radgraph_annotations.py",
+)  # fmt: skip
 """Modules whose own reasons a caller replaces by another sentence, or that only other code can cause."""
 SHOWN = {
     "row_name", "shown", "word_shown", "type_shown", "key_shown", "shown_reference", "str", "repr",
@@ -37,6 +40,10 @@ class Sentence(NamedTuple):
     """With its class: `Grid.read`."""
     kind: str
     text: Text
+
+    def says_something(self) -> bool:
+        """Whether it has words of its own, and does not only pass another sentence on."""
+        return bool(has_words(self.text.template) or self.text.choices)
 
 
 class Source:

@@ -20,9 +20,11 @@ class Text(NamedTuple):
     choices: Choices = ()
 
     def flat(self) -> list[str]:
-        """The template once for each combination of its choices."""
+        """The template once for each combination of its choices; what may be missing stays a value."""
         texts = [self.template]
         for value, alternatives in self.choices:
+            if "" in alternatives:
+                continue
             texts = [text.replace(value, alternative) for text in texts for alternative in alternatives]
         return texts
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from error_sites import REASONS, ROOT, Sentence, all_sentences
-from error_texts import has_words
 
 PAGE = ROOT / "docs" / "errors.md"
 INTRODUCTION = """\
@@ -101,18 +100,13 @@ def sections() -> list[tuple[Area, list[Sentence]]]:
         LookupError: If a module belongs to no area.
     """
     found: dict[Area, list[Sentence]] = {area: [] for area in (*AREAS, STOPPED)}
-    for sentence in filter(says_something, all_sentences()):
+    for sentence in filter(Sentence.says_something, all_sentences()):
         areas = (STOPPED,) if sentence.kind in ("RewardError", "NotFiniteError") else AREAS
         area = next((area for area in areas if sentence.file.startswith(area.modules)), None)
         if area is None:
             raise LookupError(f"{sentence.file} is in no area of tests/errors_page.py: add it to one")
         found[area].append(sentence)
     return list(found.items())
-
-
-def says_something(sentence: Sentence) -> bool:
-    """Whether a sentence has words of its own, and does not only pass another one on."""
-    return bool(has_words(sentence.text.template) or sentence.text.choices)
 
 
 def lines_of(sentences: list[Sentence]) -> Iterator[str]:

@@ -331,7 +331,9 @@ def test_a_text_that_the_library_leaves_out_is_named(library: Callable[[Any], No
         radgraph.RadgraphExtractor().parse(["Edema", "", "Clear lungs"])
 
 
-def test_a_model_that_does_not_open_is_one_sentence(library: Callable[[Any], None]) -> None:
+def test_a_model_that_does_not_open_is_one_sentence(
+    library: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def annotate(texts: list[str]) -> Any:
         raise AttributeError("BertTokenizer has no attribute encode_plus\nand more")
 
@@ -341,6 +343,14 @@ def test_a_model_that_does_not_open_is_one_sentence(library: Callable[[Any], Non
     ) as e:
         radgraph.RadgraphExtractor("radgraph-xl")
     assert "\n" not in str(e.value)
+    older = tmp_path / "transformers-4.56.0.dist-info"
+    older.mkdir()
+    (older / "METADATA").write_text("Name: transformers\nVersion: 4.56.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError, match="weights have to be in radgraph's own cache, and its tokenizer in that"
+    ):
+        radgraph.RadgraphExtractor("radgraph-xl")
     with pytest.raises(
         InputError, match="has no model 'echograph': use modern-radgraph-xl, radgraph-xl, radgraph"
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -163,6 +164,19 @@ def test_settings_are_those_that_are_named() -> None:
 def test_a_wrong_setting_is_said_in_words(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"^veRL: {message}"):
         verl.compute_score("d", GOLD, GOLD, **settings)
+
+
+def test_a_row_of_another_form_is_said_in_words() -> None:
+    with pytest.raises(
+        InputError, match=r"^veRL: extra_info of a row of d is a list: give a mapping, with `answer`"
+    ):
+        verl.compute_score("d", GOLD, GOLD, extra_info=["yes"])
+
+
+def test_rows_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    with pytest.raises(InputError, match=r"^veRL's rows need pyarrow: install it with pip install pyarrow$"):
+        verl.check_form(tmp_path / "rows.parquet")
 
 
 def test_threads_share_one_extractor_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def read_annotated(path: Path) -> list[AnnotatedSentence]:
                 "folder of the IU reports"
             ) from None
     if not rows:
-        raise InputError(f"{path} has no annotated sentence")
+        raise InputError(f"{path} has no annotated sentence: give at least one")
     return rows
 
 

@@ -61,6 +61,11 @@ def pickle_only(root: Path) -> None:
     (root / "run_relation/model.safetensors").rename(root / "run_relation/pytorch_model.bin")
 
 
+def many_layers(root: Path) -> None:
+    path = root / "run_entity" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 4000}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -73,6 +78,7 @@ def pickle_only(root: Path) -> None:
         (add_tokenizers, ("several tokenizer folders", "one, two")),
         (write("run_entity/config.json", "{"), ("config.json", "not JSON")),
         (write("run_entity/config.json", '{"model_type": "albert"}'), ("albert", "only bert")),
+        (many_layers, ("config.json describes 4000 layers", "tensors: take all files from the same model")),
         (cut("run_entity/model.safetensors"), ("not a whole safetensors file",)),
         (write("BiomedNLP/vocab.txt", "\n".join(f"w{n}" for n in range(900))), ("BiomedNLP", "pieces")),
         (reshape("run_entity", ner_classifier__1__weight=(8, 20)), ("8 labels", "9 are needed")),
