@@ -27,7 +27,6 @@ from chexphi.schema import InputError
         ("grpo --data d", "grpo needs --model and --data: give both, in the config or as flags"),
         ("grpo --config", "chexphi grpo: --config needs a file name"),
         ("grpo --config nowhere.yaml", "config file nowhere.yaml does not exist: "),
-        ("scored pool s.jsonl does not exist: run `chexphi mine",),
         ("plan --stage ppo", "plan: stage is 'ppo': use sft or grpo"),
         (
             "plan --stage sft --image_size 3000",
