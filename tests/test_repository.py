@@ -26,9 +26,9 @@ from chexphi import config, field_values
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = (
     "demo", "study", "data phantom", "data import", "data check", "sft", "mine score", "mine select", "grpo",
-    "sweep", "plan", "evaluate", "ask", "compare", "report", "checkpoint inspect", "checkpoint import",
-    "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin", "verl-rows", "kg extract",
-    "kg audit",
+    "sweep", "plan", "evaluate", "ask", "compare", "report", "card", "checkpoint inspect",
+    "checkpoint import", "checkpoint export", "checkpoint merge", "rewards score", "swift-plugin",
+    "verl-rows", "kg extract", "kg audit",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy")
 CORE = (

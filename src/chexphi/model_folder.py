@@ -6,6 +6,7 @@ error that a library raises about the folder becomes a one-sentence message. Sta
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,20 @@ def _check_merges(path: Path, model: Any) -> None:
                 f"{path}: model.continuing_subword_prefix is {shown(prefix)}, which not all of its merges "
                 "have: copy the file again"
             )
+
+
+def weights_sha256(folder: Path) -> dict[str, str]:
+    """The hash of each file of weights of a folder, and of the adapter in its `vision-lora/`, by file name.
+
+    The same as `sha256sum *.safetensors` gives. It reads every byte.
+    """
+    files = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("vision-lora/*.safetensors"))]
+    hashes = {}
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes[path.relative_to(folder).as_posix()] = digest
+    return hashes
 
 
 def leads_outside(name: str) -> bool:

@@ -29,6 +29,12 @@ def test_the_quick_demo_makes_everything_the_long_one_does(tmp_path: Path) -> No
         rows = list(completions.read(out / arm / "completions.jsonl"))
         assert len(rows) == 2 * 2 * 4
         assert (out / arm / "model" / "model.safetensors").exists()
+    for arm, summary in results["arms"].items():
+        card = (out / arm / "model" / "README.md").read_text()
+        assert f"| strict accuracy | {summary['accuracy']['value']:.3f} [" in card
+        assert "no patient is in them" in card
+        assert str(tmp_path) not in card
+        assert (out / arm / "README.md").exists()
     page = (out / "report.html").read_text()
     assert "not a medical device" in page.lower()
     assert "grpo_kg" in page

@@ -81,7 +81,9 @@ def test_the_shipped_recipes_run(base: Path, films: Path, mixed: Path, tmp_path:
             ".safetensors",
             ".json",
             ".jinja",
+            ".md",
         }
+        assert str(tmp_path) not in (folder / "README.md").read_text()
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["size"]  # what shapes a film
     names = manifest["trainable"]["names"]

@@ -126,7 +126,7 @@ def test_each_process_samples_for_itself(tiny_model_dir: Path, pool: Path, tmp_p
     assert manifest["processes"] == 2
     assert {path.name for path in out.iterdir()} == {
         "completions.jsonl", "metrics.jsonl", "diagnostics.jsonl", "config.yaml", "manifest.json",
-        "train.log", "model", "run.lock",
+        "train.log", "model", "run.lock", "README.md",
     }  # fmt: skip
     assert (out / "train.log").read_text().count("grpo on 24 examples") == 1
 

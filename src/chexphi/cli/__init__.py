@@ -13,6 +13,7 @@ from rich.console import Console
 
 from chexphi.cli import (
     ask,
+    card,
     checkpoint,
     confirm,
     data,
@@ -180,6 +181,7 @@ def plan(context: typer.Context) -> None:
 
 
 app.command()(ask.ask)
+app.command()(card.card)
 app.command()(doctor.doctor)
 app.command()(results.compare)
 app.command()(results.report)

@@ -27,6 +27,7 @@ from chexphi.demo.settings import (
     limited,
 )
 from chexphi.demo.stages import Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.evaluation.card_figures import write_card
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
@@ -165,7 +166,7 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
 
 
 def write_results(out: Path, runner: Runner) -> dict[str, Any]:
-    """Print the table, write `results.json` and `report.html`."""
+    """Print the table, write `results.json`, `report.html` and the models' cards with figures."""
     folders = {arm: out / evaluation_of(arm) for arm in (START, *ARMS)}
     summaries = {arm: read_object(folder / "summary.json") for arm, folder in folders.items()}
     against_start = {arm: compare(folders[START], folders[arm]) for arm in ARMS}
@@ -180,4 +181,6 @@ def write_results(out: Path, runner: Runner) -> dict[str, Any]:
     }
     run_folder.write_json(out / "results.json", results)
     build_from_runs([out], out / "report.html", title="CheX-Phi4MM demo on drawn films")
+    for arm, folder in folders.items():
+        write_card(out / arm, [folder])
     return results

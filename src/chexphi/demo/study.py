@@ -29,6 +29,7 @@ from chexphi.demo.settings import (
     limited,
 )
 from chexphi.demo.stages import Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
+from chexphi.evaluation.card_figures import write_card
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
@@ -182,6 +183,8 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
             )
         )
         build_from_runs([folder], folder / "report.html", title=f"Study on drawn films, {folder.name}")
+        for arm in (START, *STUDY_ARMS):
+            write_card(folder / arm, [folder / evaluation_of(arm)])
     results = {"out": str(out), "seeds": seeds, "seconds": runner.seconds}
     run_folder.write_json(out / "results.json", results)
     return results

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic
+from chexphi.model_card import write
 from chexphi.models import policy_folder, tensor_headers
 from chexphi.runs import run_folder
 from chexphi.schema import InputError
@@ -39,4 +40,5 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
     with atomic.whole_folder(target) as part_path:
         model.save_pretrained(part_path)
         processor.save_pretrained(part_path)
+        write.converted(folder, part_path, "merge", kind=folders.kind, base=folders.base)
     return {"out": str(target), "parameters": sum(parameter.numel() for parameter in model.parameters())}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from chexphi.models import openmp, policy, trainable, zero
+from chexphi.models import identity, openmp, policy, trainable, zero
 from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
 from chexphi.models.run_check import MODEL_RANGES, CheckedRun, ModelFields
 from chexphi.models.shared_prompts.dropout import has_dropout
@@ -76,6 +77,8 @@ def begin(
     extra |= {name: films[name] for name in processor.film_settings}
     if learning:
         extra["trainable"] = trainable.summary(model)
+    if processes.is_main():
+        extra["policy"] = identity.describe(Path(recipe.model), with_base=learning)
     if recipe.cache_vision and (reason := why_not_kept(model.tower, run.trainer)):
         raise InputError(f"cache_vision is true and {reason}: leave cache_vision out")
     if check_fit is not None:

@@ -35,6 +35,7 @@ NEXT_COMMANDS: Mapping[str, Sequence[tuple[str, str]]] = {
     "evaluate": (
         ("compare with another evaluation of the same examples", "chexphi compare OTHER_RUN RUN"),
         ("see figures, films and graphs", "chexphi report RUN --out FILE.html"),
+        ("write the figures on the model's card", "chexphi card MODEL RUN"),
     ),
     "mine": (("choose what to train on", "chexphi mine select RUN POOL --number 1000 --out FILE.json"),),
     "sweep": (("see the curves of all runs", "chexphi report RUN --out FILE.html"),),
@@ -93,7 +94,8 @@ def _sharing(stage: str, files: Sequence[RunFile]) -> str:
     if stage in TRAINING:
         sentences.append(
             "To share the policy, share `model/` alone; it learned from the data, so their agreement holds "
-            "for it too."
+            "for it too. If it is an adapter, its `adapter_config.json` names a path as well: write the "
+            "public name of the base there."
         )
     return " ".join(sentences)
 

@@ -125,7 +125,9 @@ def test_import_then_export_is_the_original_bit_for_bit(written: Any, imported: 
     for file in source.iterdir():
         if file.suffix == ".json" and "index" not in file.name:
             assert (tmp_path / "back" / file.name).read_bytes() == file.read_bytes()
-    assert {file.suffix for file in (tmp_path / "back").iterdir()} == {".json", ".safetensors"}  # no code
+    assert {file.suffix for file in (tmp_path / "back").iterdir()} == {
+        ".json", ".safetensors", ".md",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("adapters", [False, True])

@@ -164,4 +164,7 @@ def test_trainers_send_nothing_even_where_trl_was_imported_first(
     words = command("sft", tiny_model_dir, subsets.parent, "--max_steps=1", "--out", str(tmp_path / "run"))
     out = sft.main(*sft.parse([word for word in words[1:] if word != "--limit=10"]))
     assert bool(sent) == sends
-    assert list(out.rglob("README.md")) == [out / "README.md"]  # our own
+    card = (out / "model" / "README.md").read_text()  # ours, and TRL's nowhere
+    assert "1 steps." in card
+    assert "fine-tuned version of" not in card
+    assert set(out.rglob("README.md")) == {out / "README.md", out / "model" / "README.md"}

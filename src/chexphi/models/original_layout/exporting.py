@@ -13,6 +13,7 @@ from typing import Any
 
 from chexphi import atomic, model_folder
 from chexphi.files import read_object
+from chexphi.model_card import write
 from chexphi.models import adapter_check, adapter_settings, policy_folder, tensor_headers
 from chexphi.models.lora_names import PREFIX, TARGETS
 from chexphi.models.original_layout.original_config import to_native, to_original
@@ -73,6 +74,7 @@ def export(
     write_all(outputs, progress)
     with atomic.writing(target, remedy=GO_ON):
         write_index(target, outputs)
+        write.converted(folder, target, "export", kind=folders.kind, base=folders.base)
         _write_texts(folders.base, target, config)
         (target / JOURNAL).unlink()
     return {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, model_folder
+from chexphi.model_card import write
 from chexphi.models import tensor_headers
 from chexphi.models.original_layout import pickles, stream
 from chexphi.models.original_layout.original_config import to_native
@@ -77,6 +78,7 @@ def convert(
             side_files.write_adapter_config(target / f"{name}-lora", original[f"{name}_lora"])
         side_files.write(source, target, tokenizer, config)
         write_index(target, base)
+        write.converted(source, target, "import", kind=config["model_type"], base=source)
         write_json(target / "config.json", config)
     return {
         "out": str(target),

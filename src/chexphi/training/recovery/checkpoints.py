@@ -18,11 +18,14 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.files import read_object
+from chexphi.model_card import pages
 from chexphi.model_folder import leads_outside
 from chexphi.schema import MAX_SHOWN, InputError, shown
 from chexphi.training.recovery import saved_state
 
 MARKER = "complete.json"
+CARD = pages.NAME
+"""Its owner may edit it: it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Checkpoint:
 
 def mark(folder: Path, step: int, *, logs: Sequence[Path] = (), weights_only: bool = False) -> None:
     """Mark a folder as complete, after all its files are on the disk."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (MARKER, CARD)]
     present = [path for path in logs if path.is_file()]
     for path in (*files, *present, *{file.parent for file in files}):
         atomic.wait_for_disk(path)
@@ -69,6 +72,8 @@ def marker(folder: Path) -> dict[str, Any] | str:
     for name, size in content["files"].items():
         if leads_outside(name):
             return f"its {MARKER} names {shown(name)}, which is outside it"
+        if name == CARD:
+            continue
         path = folder / name
         if not os.path.isfile(path):  # also of a name that no disk takes
             return f"its {name[:MAX_SHOWN]} is missing"

@@ -17,6 +17,7 @@ import torch
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from chexphi.model_card import pages, write
 from chexphi.model_folder import reading
 from chexphi.models import fsdp
 from chexphi.runs import jsonl, processes, replaced_run
@@ -79,16 +80,19 @@ def completed(trainer: Trainer, folder: Path, **marks: Any) -> Iterator[None]:
 
 
 def finish(trainer: Trainer, folder: Path) -> None:
-    """Save the trained policy, an adapter or the whole model, and mark it as complete.
+    """Save the trained policy, an adapter or the whole model, mark it as complete, and write its card.
 
     Users share this folder, so a pickle of the run's settings and PEFT's card, both with paths of this
     machine, are removed from it.
     """
+    earlier_card = pages.read(folder)
     with completed(trainer, folder):
         trainer.save_model(str(folder))
         if trainer.args.should_save:
             for name in ("training_args.bin", "README.md"):
                 (folder / name).unlink(missing_ok=True)
+    if trainer.args.should_save:
+        write.after_training(folder.parent, earlier=earlier_card)
 
 
 class Recovering(Trainer):
