@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import random
+import re
 from fractions import Fraction
 from math import comb
 from pathlib import Path
 
 import pytest
 from fuzz.predictions import mutated_predictions
+from rich.console import Console
 from synthetic_predictions import predictions, write
 
 from chexphi.evaluation import tables
@@ -132,7 +135,7 @@ def test_swapping_the_sides_turns_the_sign() -> None:
 
 def test_other_examples_are_refused_with_counts() -> None:
     rows = predictions(10)
-    with pytest.raises(InputError, match="8 in both, 1 only in A, 1 only in B"):
+    with pytest.raises(InputError, match="8 in both, 1 only in the first, 1 only in the second"):
         compare_predictions(rows[:9], rows[:8] + rows[9:])
     with pytest.raises(InputError, match="0 in both"):
         compare_predictions([], [])
@@ -155,14 +158,26 @@ def test_mcnemar_equals_exact_fractions(wins: int, losses: int) -> None:
 
 
 def test_table_of_a_comparison_names_gains_and_losses() -> None:
-    from rich.console import Console
-
     found = compare_predictions(predictions(40, skill=0.5), predictions(40, skill=0.9), resamples=50)
     console = Console(width=140)
     with console.capture() as shown:
         console.print(tables.table(found))
     assert tables.number(found["graph_f1"]["difference"], "graph_f1", sign=True) in shown.get()
     assert f"gained {found['wins']}, lost {found['losses']}" in " ".join(shown.get().split())
+
+
+def test_a_comparison_is_told_by_the_names_of_its_runs(tmp_path: Path) -> None:
+    skills = {"test_sft": 0.2, "test_grpo": 0.95}
+    paths = [
+        write(tmp_path / name / "predictions.jsonl", predictions(200, skill=skill))
+        for name, skill in skills.items()
+    ]
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(tables.table(compare(*paths, resamples=50)))
+    shown = " ".join(re.sub("[│┃]", " ", console.export_text()).split())
+    assert "figure test_sft test_grpo difference 95 % interval test_grpo is" in shown
+    assert re.search(r"graph F1 [\d.]+ [\d.]+ \+[\d.]+ \[\+[\d.]+, \+[\d.]+\] better", shown)
+    assert "The difference is test_grpo minus test_sft: above 0, test_grpo has more." in shown
 
 
 GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}

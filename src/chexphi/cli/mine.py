@@ -12,6 +12,7 @@ from chexphi.cli.options import RECIPE, Json, Limit, Overwrite, Seed, TextOut, o
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.cli.standard_input import input_file
 from chexphi.cli.standard_output import output_file
+from chexphi.mining import advice
 from chexphi.runs.stop import ROWS_KEPT, STOP
 
 app = typer.Typer(help="Score a pool of questions; select what to train on.", no_args_is_help=True)
@@ -28,6 +29,8 @@ def score(context: typer.Context) -> None:
         confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
         figures = stage.main(recipe)
     show(figures, as_json=as_json)
+    if not as_json:
+        typer.echo(advice.of_scored(figures, samples=recipe.samples))
     hints.show_next(hints.after_mine_score(Path(figures["out"])), as_json=as_json)
 
 
@@ -66,5 +69,7 @@ def select(
             find_films=file is out,
         )
     show(figures | {"out": str(out)}, as_json=as_json, error=file is not out)
+    if not as_json and (sentence := advice.of_selected(figures)):
+        typer.echo(sentence, err=file is not out)
     if file is out:
         hints.show_next(hints.after_mine_select(scored, out), as_json=as_json)

@@ -34,21 +34,23 @@ def match_by_id(
     by_id_a, by_id_b = {p.id: p for p in a}, {p.id: p for p in b}
     if len(by_id_a) < len(a) or len(by_id_b) < len(b):
         raise InputError(
-            f"an id occurs twice (A {len(a) - len(by_id_a)}, B {len(b) - len(by_id_b)}): keep one each"
+            f"an id occurs twice ({len(a) - len(by_id_a)} times in the first, {len(b) - len(by_id_b)} in the "
+            "second): keep one each"
         )
     only_a, only_b = len(by_id_a.keys() - by_id_b.keys()), len(by_id_b.keys() - by_id_a.keys())
     if only_a or only_b or not by_id_a:
         raise InputError(
             f"the two files do not hold the same examples: {len(by_id_a.keys() & by_id_b.keys())} in both, "
-            f"{only_a} only in A, {only_b} only in B: evaluate both on the same file with the same --limit"
+            f"{only_a} only in the first, {only_b} only in the second: evaluate both on the same file with "
+            "the same --limit"
         )
     changed_count = sum(
         (p.question, sorted(p.answer)) != (by_id_b[p.id].question, sorted(by_id_b[p.id].answer)) for p in a
     )
     if changed_count:
         raise InputError(
-            f"{changed_count} of {len(a)} examples have another question or reference answer in B than in A: "
-            "evaluate both on the same data"
+            f"{changed_count} of {len(a)} examples have another question or reference answer in the second "
+            "than in the first: evaluate both on the same data"
         )
     return list(a), [by_id_b[p.id] for p in a]
 

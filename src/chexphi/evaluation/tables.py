@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from chexphi.evaluation.metrics import METRIC, METRICS
+from chexphi.runs.names import distinct_names
 
 ROWS = tuple(metric for metric in METRICS if not metric.below)
 """The metrics of a table, in its order."""
@@ -65,11 +66,20 @@ def _summary_table(summary: Mapping[str, Any]) -> Table:
     for row in ROWS:
         for metric in (row, *(metric for metric in METRICS if metric.below == row.name)):
             add(metric.label, metric.name, summary.get(metric.name))
-    for key in ("by_kind", "by_question_type"):
+    for key, name in (("by_kind", "kind"), ("by_question_type", "type")):
         table.add_section()
         for value, estimates in summary[key].items():
-            add(f"{METRIC['accuracy'].label}, {value}", "accuracy", estimates["accuracy"])
+            add(f"{METRIC['accuracy'].label}, {name} {value}", "accuracy", estimates["accuracy"])
+    table.caption, table.caption_justify = escape(_legend(summary)), "left"
     return table
+
+
+def _legend(summary: Mapping[str, Any]) -> str:
+    """What the rows of an evaluation's table are, one line each."""
+    lines = [f"{metric.label}: {metric.meaning}." for metric in ROWS if summary.get(metric.name)]
+    lines.append("n: how many examples a figure is of; kind and type are those of the question.")
+    lines.append("No interval: the examples are of one patient, or do not differ.")
+    return "\n".join(lines)
 
 
 MAX_GROUPS = 5
@@ -83,7 +93,7 @@ def left_out_text(comparison: Mapping[str, Any]) -> str:
         return ""
     not_named = f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else ""
     return (
-        "Groups that do not hold the same examples in A and in B are left out:"
+        "Groups that do not hold the same examples in both are left out:"
         f" {', '.join(names[:MAX_GROUPS])}{not_named}."
     )
 
@@ -93,15 +103,22 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
         f"{comparison['n']} examples, {comparison['patients']} patients; answers gained "
         f"{comparison['wins']}, lost {comparison['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
-    table = Table("figure", "A", "B", "B - A", "95 % interval", title=title)
-    table.caption = escape(left_out_text(comparison)) or None
+    first, second = map(escape, _sides(comparison))
+    table = Table("figure", first, second, "difference", "95 % interval", f"{second} is", title=title)
+    table.caption_justify = "left"
+    table.caption = (
+        f"The difference is {second} minus {first}: above 0, {second} has more. It is called better or worse "
+        "where the whole interval lies on one side of 0."
+    )
+    if left_out := left_out_text(comparison):
+        table.caption += "\n" + escape(left_out)
 
     def add(label: str, name: str, change: Mapping[str, Any] | None) -> None:
         if change:
             sides = (number(change["a"], name), number(change["b"], name))
             difference = number(change["difference"], name, sign=True)
             bounds = escape(interval(change, name, sign=True)) or "none"
-            table.add_row(escape(label), *sides, difference, bounds)
+            table.add_row(escape(label), *sides, difference, bounds, verdict(change, name))
 
     for metric in ROWS:
         add(metric.label, metric.name, comparison.get(metric.name))
@@ -110,6 +127,12 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
         for name in ("accuracy", "graph_f1"):
             add(f"{METRIC[name].label}, {kind}", name, changes[name])
     return table
+
+
+def _sides(comparison: Mapping[str, Any]) -> Sequence[str]:
+    """What the two sides of a comparison are called."""
+    paths = [comparison.get("a"), comparison.get("b")]
+    return distinct_names(paths) if all(isinstance(path, str) for path in paths) else ("first", "second")  # type: ignore[arg-type]
 
 
 def arms_table(

@@ -17,6 +17,7 @@ from chexphi.evaluation.tables import left_out_text
 from chexphi.files import LINE_ADVICE, read_json
 from chexphi.report.parts import Arm, Curve
 from chexphi.runs import jsonl
+from chexphi.runs.names import distinct_names
 from chexphi.schema import InputError, Prediction
 from chexphi.yaml_files import parse_yaml
 
@@ -78,7 +79,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
         InputError: If a folder does not exist.
     """
     runs: list[Run] = []
-    for folder in folders:
+    for folder, name in zip(folders, distinct_names(folders), strict=True):
         if not folder.is_dir():
             raise InputError(f"run folder {folder} does not exist: give the folder of a run")
         inside = sorted(
@@ -86,7 +87,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
         )
         nested = [_run(path.relative_to(folder).as_posix(), path) for path in inside]
         nested.sort(key=lambda run: str(run.manifest.get("started", "")))
-        outer_run = _run(folder.resolve().name, folder)
+        outer_run = _run(name, folder)
         runs += (
             [outer_run, *nested]
             if len(folders) == 1
@@ -204,7 +205,7 @@ def read_arms(runs: Sequence[Run]) -> tuple[list[Arm], list[str]]:
             if {p.id for p in predictions} == {p.id for p in arms[0].predictions}:
                 comparison = compare_predictions(arms[0].predictions, predictions)
                 if left_out := left_out_text(comparison):
-                    notes.append(f"{run.name} (B) and {arms[0].name} (A): {left_out}")
+                    notes.append(f"{run.name} and {arms[0].name}: {left_out}")
             else:
                 notes.append(
                     f"{run.name} and {arms[0].name} answered different examples: no paired differences."

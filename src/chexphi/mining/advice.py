@@ -1,0 +1,58 @@
+"""What the figures of mining mean, and what to do next, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MORE_SAMPLES = "more --samples or a higher --temperature"
+
+
+def of_scored(figures: Mapping[str, Any], *, samples: int) -> str:
+    """What the figures of `mine score` say about training.
+
+    Args:
+        figures: `rows`, `never_right`, `sometimes_right` and `always_right`.
+        samples: Answers to each question.
+    """
+    rows, never, sometimes = figures["rows"], figures["never_right"], figures["sometimes_right"]
+    if samples == 1:
+        return (
+            f"{never} of {rows} are hard: the policy's one answer is wrong. Whether it is ever right on "
+            "them, one answer cannot say: --samples 4 can."
+        )
+    if sometimes:
+        return (
+            f"{sometimes} of {rows} are hard: the policy is right on them sometimes, so GRPO can learn from "
+            "them. Choose from them with chexphi mine select."
+        )
+    if never == rows:
+        return (
+            f"0 of {rows} are hard: the policy is never right on any, so GRPO has nothing to prefer. Train "
+            f"it further with sft, or look for a right answer with {MORE_SAMPLES}."
+        )
+    if never == 0:
+        return (
+            f"0 of {rows} are hard: the policy is always right on all, so GRPO has nothing to learn from "
+            "them. Score a harder pool."
+        )
+    return (
+        f"0 of {rows} are hard: the policy is always right on {rows - never} and never on {never}. Score a "
+        f"larger pool, or the same with {MORE_SAMPLES}."
+    )
+
+
+def of_selected(figures: Mapping[str, Any]) -> str:
+    """What a selection lacks; empty if it lacks nothing.
+
+    Args:
+        figures: `policy`, `rows` and `hard` of `mine select`.
+    """
+    rows, hard = figures["rows"], figures["hard"]
+    if not figures["policy"].startswith("hard") or hard == rows:
+        return ""
+    return (
+        f"{'Only ' if hard else ''}{hard} of the {rows} are hard. The policy was never right on the other "
+        f"{rows - hard}, and GRPO learns from those only once it is. A larger pool, or scoring with "
+        f"{MORE_SAMPLES}, finds more hard ones."
+    )

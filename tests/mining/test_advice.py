@@ -1,0 +1,49 @@
+"""What mining says of its own figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from chexphi.mining import advice
+
+
+def scored(never: int, sometimes: int, always: int) -> dict[str, int]:
+    return {
+        "rows": never + sometimes + always,
+        "never_right": never,
+        "sometimes_right": sometimes,
+        "always_right": always,
+    }
+
+
+@pytest.mark.parametrize(
+    ("counts", "samples", "words"),
+    [
+        ((48, 0, 0), 4, "0 of 48 are hard: the policy is never right on any, so GRPO has nothing to prefer."),
+        ((48, 0, 0), 4, "Train it further with sft"),
+        ((0, 0, 9), 4, "0 of 9 are hard: the policy is always right on all"),
+        ((3, 0, 6), 4, "0 of 9 are hard: the policy is always right on 6 and never on 3."),
+        ((3, 5, 1), 4, "5 of 9 are hard: the policy is right on them sometimes"),
+        ((3, 0, 6), 1, "3 of 9 are hard: the policy's one answer is wrong."),
+    ],
+)
+def test_a_scored_pool_says_what_can_be_learned(
+    counts: tuple[int, int, int], samples: int, words: str
+) -> None:
+    assert words in advice.of_scored(scored(*counts), samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("policy", "rows", "hard", "words"),
+    [
+        ("hard_uniform", 48, 0, "0 of the 48 are hard. The policy was never right on the other 48"),
+        ("hard_random", 48, 12, "Only 12 of the 48 are hard. The policy was never right on the other 36"),
+        ("hard_uniform", 48, 48, ""),
+        ("uniform", 48, 3, ""),
+        ("random", 48, 0, ""),
+    ],
+)
+def test_a_selection_says_what_it_lacks(policy: str, rows: int, hard: int, words: str) -> None:
+    sentence = advice.of_selected({"policy": policy, "rows": rows, "hard": hard})
+    assert sentence.startswith(words)
+    assert bool(sentence) == bool(words)
