@@ -50,7 +50,7 @@ AREAS = (
     ),
     Area(
         "Models",
-        ("model_folder.py", "models/"),
+        ("model_folder.py", "models/", "model_card/"),
         "[Models](models.md) says which folders can be read. Nothing is downloaded, and no pickle is opened.",
     ),
     Area(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chexphi import atomic
+from chexphi.cli import standard_output
 from chexphi.cli.options import Json, Overwrite, show
 
 
@@ -25,11 +26,16 @@ def card(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write the card of a trained model: data, recipe, figures with intervals, limits."""
+    """Write the card of a trained model.
+
+    It has the data, the recipe, the figures with their intervals, and the limits.
+    """
     from chexphi.evaluation.card_figures import card_of
     from chexphi.model_card import pages
 
-    if out not in ("", "-"):
+    if out == "-":
+        standard_output.check_free(as_json=as_json)
+    elif out:
         atomic.check_file(Path(out), overwrite=overwrite)
     folder, page = card_of(model, runs or [], overwrite=overwrite or bool(out))
     if out == "-":

@@ -20,26 +20,21 @@ def distinct_names(paths: Sequence[Path | str]) -> list[str]:
     >>> distinct_names(["a/eval", "b/eval", "b/eval"])
     ['a/eval', 'b/eval', 'b/eval (2)']
     """
-    parts = [_parts(Path(path)) for path in paths]
-    names = [_shortest(own, [other for other in parts if other != own]) for own in parts]
+    folders = [_path_of(Path(path)) for path in paths]
+    names = [_shortest(path, [rival for rival in folders if rival != path]) for path in folders]
     return [
         f"{name} ({names[:row].count(name) + 1})" if name in names[:row] else name
         for row, name in enumerate(names)
     ]
 
 
-def _parts(path: Path) -> tuple[str, ...]:
+def _path_of(path: Path) -> tuple[str, ...]:
     folder = path.parent if path.name in FILES else path
     return Path(os.path.abspath(folder)).parts
 
 
-def _shortest(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
-    length = next(
-        (
-            length
-            for length in range(1, len(own))
-            if all(own[-length:] != other[-length:] for other in others)
-        ),
-        len(own),
-    )
-    return "/".join(own[-length:])
+def _shortest(path: tuple[str, ...], rivals: Sequence[tuple[str, ...]]) -> str:
+    for length in range(1, len(path)):
+        if all(path[-length:] != rival[-length:] for rival in rivals):
+            return "/".join(path[-length:])
+    return str(Path(*path))
