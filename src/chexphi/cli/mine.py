@@ -31,7 +31,8 @@ def score(context: typer.Context) -> None:
     show(figures, as_json=as_json)
     if not as_json:
         typer.echo(advice.of_scored(figures, samples=recipe.samples))
-    hints.show_next(hints.after_mine_score(Path(figures["out"])), as_json=as_json)
+    if figures["sometimes_right"] or recipe.samples == 1:  # else there is nothing to choose
+        hints.show_next(hints.after_mine_score(Path(figures["out"])), as_json=as_json)
 
 
 @app.command("select")
