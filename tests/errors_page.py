@@ -76,7 +76,7 @@ AREAS = (
     ),
     Area(
         "Mining, evaluation and report",
-        ("mining/", "evaluation/", "report/"),
+        ("mining/", "evaluation/", "report/", "run_frames.py"),
         "[Evaluation](evaluation.md) explains the figures, and [Formats](formats.md) the files.",
     ),
     Area(
