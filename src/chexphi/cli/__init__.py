@@ -73,10 +73,13 @@ app.add_typer(checkpoint.app, name="checkpoint")
 CTRL_C = 130
 """Typer's exit code for Ctrl-C, the one that shells use."""
 EXTRAS = dict.fromkeys(
-    ("torch", "torchvision", "safetensors", "transformers", "trl", "accelerate", "datasets", "pyarrow"),
+    (
+        *("torch", "torchvision", "transformers", "tokenizers", "trl", "peft", "accelerate", "safetensors"),
+        *("datasets", "pyarrow", "pandas", "xxhash", "huggingface_hub"),
+    ),
     "train",
 )
-EXTRAS |= dict.fromkeys(("plotly", "jinja2"), "report") | {"ray": "ray"}
+EXTRAS |= dict.fromkeys(("plotly", "jinja2", "markupsafe"), "report") | {"ray": "ray"}
 
 
 @app.command(cls=of_recipe("chexphi.demo.demo:DemoRecipe"), context_settings=RECIPE)

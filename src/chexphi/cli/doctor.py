@@ -52,8 +52,8 @@ def view(findings: dict[str, Any]) -> RenderableType:
 def _rows(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     """Two columns; texts are shown as they are, since `[train]` would be a style of rich."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-    table.add_column(max_width=26)
     table.add_column()
+    table.add_column(overflow="fold")  # an install line can be copied whole
     for name, text in rows:
         table.add_row(Text(name), Text(text))
     return table
@@ -63,11 +63,15 @@ def _libraries(findings: dict[str, Any]) -> Table:
     """A row for each extra, with the versions of its libraries."""
     has_tested = any(row["tested"] for row in findings["libraries"])
     extras: dict[str, list[str]] = {}
+    absent: dict[str, list[str]] = {}
     for row in findings["libraries"]:
-        words = f"{row['name']} {row['installed'] or 'missing'}"
-        if has_tested and row["installed"] and not row["is_tested"]:
+        words = f"{row['name']} {row['installed']}"
+        if has_tested and not row["is_tested"]:
             words += f" (tested: {row['tested'] or 'no'})"
-        extras.setdefault(row["extra"], []).append(words)
+        texts, names = extras.setdefault(row["extra"], []), absent.setdefault(row["extra"], [])
+        (texts if row["installed"] else names).append(words if row["installed"] else row["name"])
+    for extra, names in absent.items():
+        extras[extra] += [f"not installed: {', '.join(names)}"] if names else []
     return _rows("\nLibraries", ((extra, ", ".join(texts)) for extra, texts in extras.items()))
 
 
@@ -112,10 +116,13 @@ def _devices(devices: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _verbs(verbs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The verbs that are ready; then each install line, with the verbs that need it."""
     yield "ready", "; ".join(name for name, row in verbs.items() if not row["missing"])
+    names_of_line: dict[str, list[str]] = {}
     for name, row in verbs.items():
         if row["install"]:
-            absent = ", ".join(library for names in row["missing"].values() for library in names)
-            yield name, f"misses {absent}: {row['install']}"
+            names_of_line.setdefault(row["install"], []).append(name)
         elif row["missing"]:
-            yield name, f"cannot be had on this system or Python: {', '.join(row['missing'])}"
+            yield "not here", f"{name}: this system or Python cannot have {', '.join(row['missing'])}"
+    for line, names in names_of_line.items():
+        yield "to install", f"{'; '.join(names)}:\n{line}"
