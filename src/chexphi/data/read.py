@@ -24,7 +24,7 @@ from chexphi.schema import Example, InputError, shown
 logger = logging.getLogger(__name__)
 
 
-def image_root_of(path: Path, image_root: Path | str | None = None) -> Path:
+def image_root_of(path: Path, image_root: str | os.PathLike[str] | None = None) -> Path:
     """The folder that references are relative to.
 
     Args:
@@ -124,13 +124,17 @@ def image_errors(
 
 
 def read_examples(
-    path: Path | str,
+    path: str | os.PathLike[str],
     *,
-    image_root: Path | str | None = None,
+    image_root: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     check_images: bool = True,
 ) -> list[Example]:
     """Read and validate a dataset.
+
+    >>> examples = read_examples("data/annotations/pool/train.json")  # doctest: +SKIP
+    >>> examples[0].question  # doctest: +SKIP
+    'Is there an opacity in the right lung?'
 
     Args:
         path: A `.json` array, `.jsonl` or `.parquet` file.
@@ -196,7 +200,7 @@ def read_folder(
     }
 
 
-def write_examples(path: Path | str, examples: Sequence[Example]) -> None:
+def write_examples(path: str | os.PathLike[str], examples: Sequence[Example]) -> None:
     """Write a dataset, completely or not at all; the suffix gives the form, folders are made as needed.
 
     Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
@@ -116,12 +116,20 @@ def _same_groups(
 
 
 def compare(
-    a_path: Path | str, b_path: Path | str, *, seed: int = 0, resamples: int = 1000
+    a_path: str | os.PathLike[str], b_path: str | os.PathLike[str], *, seed: int = 0, resamples: int = 1000
 ) -> dict[str, Any]:
-    """Compare two `predictions.jsonl` files; see `compare_predictions`.
+    """Compare two evaluations, by their folders or `predictions.jsonl` files; see `compare_predictions`.
+
+    >>> figures = compare("runs/test_sft", "runs/test_grpo")  # doctest: +SKIP
+    >>> figures["graph_f1"]["difference"]  # doctest: +SKIP
+    0.057
 
     Raises:
         InputError: If a file is broken, or the two do not hold the same examples.
     """
     a, b = read_predictions(a_path), read_predictions(b_path)
-    return {"a": str(a_path), "b": str(b_path), **compare_predictions(a, b, seed=seed, resamples=resamples)}
+    return {
+        "a": os.fspath(a_path),
+        "b": os.fspath(b_path),
+        **compare_predictions(a, b, seed=seed, resamples=resamples),
+    }

@@ -7,6 +7,7 @@ another tool is refused with one sentence that names its line.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
 """Known key of `extra` -> its type and whether a value has it; each may be missing or null."""
 
 
-def read_predictions(path: Path | str, *, allow_torn_tail: bool = False) -> list[Prediction]:
+def read_predictions(path: str | os.PathLike[str], *, allow_torn_tail: bool = False) -> list[Prediction]:
     """Read a `predictions.jsonl`.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import PartialState
@@ -12,17 +13,23 @@ from accelerate import PartialState
 from chexphi import model_folder
 from chexphi.models import adapter, policy_folder, trial_question
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, ProcessorMixin
+
 
 def load(
-    folder: Path | str,
+    folder: str | os.PathLike[str],
     *,
     dtype: str = "auto",
     attn_implementation: str = "sdpa",
     dynamic_hd: int | None = None,
     with_head: bool = False,
     device: str | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[PreTrainedModel | PeftModel, ProcessorMixin]:
     """The policy, frozen and in evaluation mode, and its processor.
+
+    >>> model, processor = load("runs/grpo/model", dtype="bfloat16")  # doctest: +SKIP
 
     Args:
         folder: Native weights, with the adapter in `vision-lora/` if they have one; or an adapter.

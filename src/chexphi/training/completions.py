@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def read(path: Path | str) -> Iterator[Completion]:
+def read(path: str | os.PathLike[str]) -> Iterator[Completion]:
     """The completions of a run, in the order they were sampled; a last line still being written is left out.
 
     Raises:

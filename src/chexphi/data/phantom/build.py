@@ -101,7 +101,7 @@ class _QuestionAnswer:
 
 
 def build(
-    out: Path,
+    out: Path | str,
     *,
     size: int = 64,
     seed: int = 0,
@@ -127,7 +127,7 @@ def build(
     Raises:
         InputError: If `out` holds files already or cannot be written, or a number is out of range.
     """
-    _check_arguments(out, size, counts, workers, overwrite=overwrite)
+    _check_arguments(out := Path(out), size, counts, workers, overwrite=overwrite)
     files: dict[str, list[dict[str, Any]]] = {}
     films: dict[str, Film] = {}
     for subset in _SUBSETS:
