@@ -55,7 +55,7 @@ AREAS = (
     ),
     Area(
         "Run folders and processes",
-        ("runs/", "demo/"),
+        ("runs/", "run_frames.py", "demo/"),
         "A run's folder is locked while it is written. [Training](training.md) says how a run goes on.",
     ),
     Area(
