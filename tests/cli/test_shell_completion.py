@@ -28,6 +28,7 @@ class Recipe:
     log_colour: Colour = Colour.RED
     overwrite: bool = False
     model: str = ""
+    combine: str = "sum"
 
 
 @pytest.mark.parametrize(
@@ -36,13 +37,28 @@ class Recipe:
         ([], "--lo", ["--loss_type", "--log_colour"]),
         ([], "--loss-", ["--loss-type"]),
         (["--model", "m"], "--m", ["--model"]),
-        ([], "--c", ["--config"]),
-        ([], "-", ["--loss_type", "--log_colour", "--overwrite", "--model", "--config", "--json", "--help"]),
+        ([], "--conf", ["--config"]),
+        (
+            [],
+            "-",
+            [
+                "--loss_type",
+                "--log_colour",
+                "--overwrite",
+                "--model",
+                "--combine",
+                "--config",
+                "--json",
+                "--yes",
+                "--help",
+            ],
+        ),
         (["--loss_type"], "", ["dapo", "grpo", "dr_grpo"]),
         (["--loss-type"], "d", ["dapo", "dr_grpo"]),
         (["--loss_type", "="], "g", ["grpo"]),
         (["--log_colour"], "", ["red", "green"]),
         (["--overwrite"], "", ["true", "false"]),
+        (["--combine"], "", ["sum", "product", "gated"]),
         (["--model"], "", []),  # the shell completes files
         (["--config"], "", []),
         (["loss_type"], "", []),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast, get_type_hints
 import typer
 from rich.console import Console, RenderableType
 
-from chexphi.cli.recipe_command import RecipeCommand
+from chexphi.cli.recipe_command import RecipeCommand, choices_by_name
 from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
@@ -82,7 +82,8 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
         name = "--" + field.name.replace("_", "-")
         words = [f"{name}/--no-{name[2:]}" if hints[field.name] is bool else name]
         default = f" (default: {field.default})" if field.default != "" else ""
-        info = typer.Option(*words, help=field.metadata["help"] + default)
+        offered = one_of(*choices_by_name().get(field.name, ()))
+        info = typer.Option(*words, autocompletion=offered, help=field.metadata["help"] + default)
         hint: Any = Annotated[hints[field.name] | None, info]
         return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 

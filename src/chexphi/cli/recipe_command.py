@@ -50,6 +50,13 @@ def of_recipe(recipe: str, trl: str | None = None) -> type[RecipeCommand]:
     return type("RecipeCommand", (RecipeCommand,), {"recipe": recipe, "trl": trl})
 
 
+def choices_by_name() -> dict[str, Sequence[str]]:
+    """The words that settings of rewards can have, by the setting's name; their types say only text."""
+    from chexphi.rewards import rules, settings
+
+    return {**rules.CHOICES, **settings.CHOICES, "rewards": settings.NAMES}
+
+
 def completions(words: Sequence[str], incomplete: str, fields: Mapping[str, Field]) -> list[Completion]:
     """What can stand at the end of a command line.
 
@@ -69,5 +76,6 @@ def completions(words: Sequence[str], incomplete: str, fields: Mapping[str, Fiel
     field = fields.get(before[0].removeprefix("--").replace("-", "_")) if before else None
     if field is None or not before[0].startswith("--"):
         return []
-    choices = choices_of(field) or (["true", "false"] if is_switch(field.hint) else [])
+    switch = ["true", "false"] if is_switch(field.hint) else []
+    choices = choices_of(field) or switch or choices_by_name().get(field.name, [])
     return [Completion(choice) for choice in choices if choice.startswith(incomplete)]
