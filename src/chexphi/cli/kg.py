@@ -192,13 +192,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score an extractor on annotated sentences, or on the IU reports with their codes."""
-    from chexphi.graph.open import open_extractor
+    from chexphi.graph.open import check_extractor, open_extractor
     from chexphi.kg import annotated, iu_reports
     from chexphi.kg.tables import graph_table
 
+    check_extractor(extractor)
     data = input_file(data)
     if iu_reports.is_iu(data):
-        figures = iu_reports.evaluate(open_extractor(extractor), iu_reports.read_reports(data)[:limit])
+        reports = iu_reports.read_reports(data)[:limit]
+        figures = iu_reports.evaluate(open_extractor(extractor), reports)
     else:
         rows = annotated.read_annotated(data)[:limit]
         figures = {"n": len(rows)} | annotated.evaluate(open_extractor(extractor), rows).to_dict()

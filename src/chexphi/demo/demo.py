@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, config
-from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.demo.runner import Runner, open_loop
 from chexphi.demo.settings import (
@@ -58,6 +57,8 @@ def prepare(runner: Runner, root: Path, settings: Settings, *, seed: int, worker
     """Draw the films and make an untrained model, unless they are there; returns the data folder."""
     data = root / "data"
     if not (data / "phantom.json").exists():
+        from chexphi.data.phantom import build as phantom  # numpy and pillow: only when films are drawn
+
         counts = phantom.Sizes(
             settings.sight_examples,
             settings.sft_examples,

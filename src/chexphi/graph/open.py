@@ -50,13 +50,14 @@ def open_extractor(
     return Service(extractor, disk=DiskCache(Path(cache)) if cache else None)
 
 
-def check_extractor(name: str, **options: Any) -> None:
+def check_extractor(name: str, *, cache: object = None, **options: Any) -> None:
     """Refuse an extractor that cannot be opened, as far as its name, options and files tell.
 
     Stages ask before they read a model. Nothing that takes long is imported or read.
 
     Args:
         name: As in `open_extractor`.
+        cache: As in `open_extractor`; not looked at.
         options: As in `open_extractor`.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from chexphi import atomic, ranges
 from chexphi.files import LINE_ADVICE
-from chexphi.graph.open import open_extractor
+from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.graph.records import from_row
 from chexphi.graph.text import sentence_spans
 from chexphi.graph.types import Graph
@@ -61,6 +61,8 @@ def extract(
     if engine not in ENGINES:
         raise InputError(f"engine is {shown(engine)}: use {' or '.join(ENGINES)}")
     ranges.check({"workers": workers}, {"workers": PROCESSES}, "kg extract")
+    if engine == "local":  # the machines of a cluster have folders of their own
+        check_extractor(extractor, **options)
     if out is None and sys.stdout is None:
         raise InputError("--out is '-', and standard output is closed: name a file for --out")
     finished = _finished_count(rows, out, resume=resume, overwrite=overwrite) if out else 0

@@ -96,6 +96,7 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
         weights = beside.reward_weights
     settings.check_settings(fields, weights, source=source)
     by_name.check_functions(fields.rewards)
+    by_name.check_extractor_of(fields)
     return RewardSetup(fields, weights, beside.max_completion_length)
 
 

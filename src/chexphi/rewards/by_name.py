@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from chexphi.compat import is_original
-from chexphi.graph.open import open_extractor
+from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.graph.types import Extractor
 from chexphi.rewards import original, radeval_reward
 from chexphi.rewards.batch_texts import texts_of
@@ -27,9 +27,17 @@ from chexphi.schema import InputError
 
 def extractor_of(fields: RewardFields) -> Extractor:
     """The extractor of these settings; with `compat: original` the neural one cuts texts as the original."""
-    if is_original(fields.compat) and fields.extractor.startswith("rexkg:"):
-        return open_extractor(fields.extractor, compat="original")
-    return open_extractor(fields.extractor)
+    return open_extractor(fields.extractor, **_extractor_options(fields))
+
+
+def check_extractor_of(fields: RewardFields) -> None:
+    """Refuse settings whose extractor cannot be opened, before it is; see `open.check_extractor`."""
+    check_extractor(fields.extractor, **_extractor_options(fields))
+
+
+def _extractor_options(fields: RewardFields) -> dict[str, str]:
+    is_neural = fields.extractor.startswith("rexkg:")
+    return {"compat": "original"} if is_neural and is_original(fields.compat) else {}
 
 
 def check_functions(names: Iterable[str]) -> None:
