@@ -19,6 +19,7 @@ import yaml
 from damaged_data import damage, readings
 from guarded_runs import carry_out
 from PIL import Image, ImageDraw
+from terminal_lines import foreign
 
 MARKS = ("question", "reasoning", "answer", "subject", "study", "sentence")
 MARK = re.compile(f"zq({'|'.join(MARKS)})".encode(), re.IGNORECASE)
@@ -181,6 +182,12 @@ def test_no_stage_asks_for_the_network(folder: Path, stages: dict[str, int]) -> 
 
 def test_no_stage_lets_a_text_out(folder: Path, stages: dict[str, int]) -> None:
     assert list(leaks(folder)) == []
+
+
+def test_no_library_writes_to_the_terminal(folder: Path, stages: dict[str, int]) -> None:
+    lines = {name: foreign((folder / "said" / f"{name}.err").read_text()) for name in STAGES}
+    assert {name: found for name, found in lines.items() if found} == {}
+    assert "py.warnings" in (folder / "sft" / "train.log").read_text()  # PEFT's, of a tied lm_head
 
 
 RUNS = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +31,7 @@ from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
-from chexphi.runs import processes, terminal
+from chexphi.runs import library_records, processes, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
@@ -199,9 +197,7 @@ def main() -> None:
     with exit code 1.
     """
     telemetry.turn_off()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # TRL itself sets and reads the old name
-    warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
+    library_records.take()
     if not processes.is_main():
         launched.quiet()
     standard_output.guard()
@@ -234,6 +230,10 @@ def main() -> None:
             raise
         typer.echo(f"error: this verb needs {error.name}: {install_line(extra)}", err=True)
         sys.exit(2)
+    except Exception:
+        for line in library_records.without_log():
+            typer.echo(line, err=True)
+        raise
     finally:
         standard_output.drop_rest()
         processes.leave()

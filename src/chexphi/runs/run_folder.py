@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chexphi import atomic
-from chexphi.runs import processes, replaced_run, run_lock
+from chexphi.runs import library_records, processes, replaced_run, run_lock
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -163,6 +163,7 @@ class _LogFile(logging.FileHandler):
             super().handleError(record)
             return
         logging.getLogger("chexphi").removeHandler(self)
+        library_records.keep_in(None)
         with contextlib.suppress(OSError):
             self.close()
         logger.warning("%s cannot be written (%s): the run goes on without it", self.baseFilename, reason)
@@ -178,6 +179,7 @@ def log_to(out: Path) -> None:
     handler = _LogFile(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+    library_records.keep_in(handler)
 
 
 def write_to_log(sentence: str) -> None:
