@@ -15,6 +15,7 @@ OURS = (
     r"\S+: (read as|JSON lines).*",
     r"\d+ of \d+ films .+",  # what `data check` warns of
     r"out: .+",
+    r"next: chexphi .+",
     r"[a-z][\w ,/]* +[━╸╺ ]+ +[\d,]+/[\d,]+.*",  # a bar
     r"[a-z][a-z ]* [\d,]+/[\d,]+ \w+,.*",  # a line in place of a bar
     r"(loss|reward|answer|graph|accuracy|token accuracy) \d.*",  # the figures below a bar

@@ -26,12 +26,13 @@ from chexphi.cli import (
     standard_input,
     standard_output,
     telemetry,
+    watch,
 )
 from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
-from chexphi.runs import library_records, processes, terminal
+from chexphi.runs import library_records, processes, run_folder, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
@@ -183,6 +184,7 @@ def plan(context: typer.Context) -> None:
 
 app.command()(ask.ask)
 app.command()(card.card)
+app.command()(watch.watch)
 app.command()(doctor.doctor)
 app.command()(results.compare)
 app.command()(results.report)
@@ -230,7 +232,8 @@ def main() -> None:
             raise
         typer.echo(f"error: this verb needs {error.name}: {install_line(extra)}", err=True)
         sys.exit(2)
-    except Exception:
+    except Exception as error:
+        run_folder.write_to_log(f"{type(error).__name__}: the terminal has its traceback")
         for line in library_records.without_log():
             typer.echo(line, err=True)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -73,7 +73,7 @@ def as_text(name: str, value: float) -> str:
     return f"{name} {value:.3g}" if name == "loss" else f"{name} {value:.2f}"
 
 
-def seconds_left(rows: list[Row]) -> float | None:
+def seconds_left(rows: Sequence[Row]) -> float | None:
     """Seconds to the last step, at the speed of these rows, which are of one start of the run, in order.
 
     None if they do not tell.

@@ -182,10 +182,10 @@ def log_to(out: Path) -> None:
     library_records.keep_in(handler)
 
 
-def write_to_log(sentence: str) -> None:
+def write_to_log(sentence: str, level: int = logging.ERROR) -> None:
     """Write why a run ends to its `train.log` alone, because the terminal shows it when the verb ends."""
     package = logging.getLogger("chexphi")
-    record = package.makeRecord(package.name, logging.ERROR, __file__, 0, sentence, (), None)
+    record = package.makeRecord(package.name, level, __file__, 0, sentence, (), None)
     for handler in package.handlers:
         if isinstance(handler, _LogFile):
             handler.handle(record)
