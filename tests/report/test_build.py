@@ -10,6 +10,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from chexphi.evaluation.compare import compare_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.graph.types import Graph
 from chexphi.report import films as cards
-from chexphi.report.build import Arm, Curve, build, build_from_runs, choose_films
+from chexphi.report.build import Arm, Curve, build, build_from_runs, check_page, choose_films
 from chexphi.report.collect import read_curves
 from chexphi.report.figures import smooth
 from chexphi.schema import InputError, Prediction
@@ -383,6 +384,38 @@ def test_curves_of_each_kind_of_run(tmp_path: Path) -> None:
     one = training(tmp_path / "product", [{"step": 1, "reward": 0.4, "rewards/product/mean": 0.4}])
     assert [curve.panel for curve in read_curves(one, "x")] == ["Total reward"]
     assert read_curves(tmp_path, "x") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"step": 1}, "line 1 has no step, token_ids and rewards: repair or remove the line"),
+        (
+            {"step": 1, "token_ids": [], "rewards": {"r": "1"}},
+            "line 1 has a reward that is not a number: repair",
+        ),
+    ],
+)
+def test_completions_of_another_form(row: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "completions.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=sentence):
+        read_curves(tmp_path, "x")
+
+
+def test_files_of_another_form_make_no_page(tmp_path: Path) -> None:
+    grpo = training(tmp_path / "grpo", GRPO)
+    (grpo / "diagnostics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(InputError, match="line 1 has no step and message: repair or remove the line"):
+        build_from_runs([grpo], tmp_path / "r.html")
+    run = evaluation(tmp_path / "run", predictions(4))
+    (run / "summary.json").write_text(json.dumps({"accuracy": {}, "by_kind": 1}))
+    with pytest.raises(
+        InputError, match=r"summary\.json holds figures of another form: remove it, or evaluate"
+    ):
+        build_from_runs([run], tmp_path / "r.html")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt exists and is not an HTML page: choose another --out"):
+        check_page(tmp_path / "notes.txt")
 
 
 def test_curves_from_completions_are_means_over_a_step(tmp_path: Path) -> None:

@@ -72,6 +72,14 @@ def test_gold_of_plain_text_is_the_reasoning_with_the_rows_answer() -> None:
     }  # fmt: skip
 
 
+def test_rows_without_an_explanation_are_no_check_of_rewards() -> None:
+    row = Example("a", (), "Is it?", ("yes",), "")
+    with pytest.raises(
+        InputError, match="no row has an explanation: rewards need at least one to be checked"
+    ):
+        offline_scores.check_examples([row], offline_scores.setup())
+
+
 def test_rows_that_would_not_be_paid_are_found(tmp_path: Path) -> None:
     Image.new("L", (8, 8), 90).save(tmp_path / "1.png")
     texts = {

@@ -71,12 +71,14 @@ def _rows(batch: Any, name: str, rows_before: int) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except (ValueError, OverflowError, LookupError):  # not UTF-8, an impossible time
-        raise _damage_error(batch, name, rows_before) from None
+        if error := _damage_error(batch, name, rows_before):
+            raise error from None
+        raise
     return rows
 
 
-def _damage_error(batch: Any, name: str, rows_before: int) -> InputError:
-    """The error about the first value that cannot be read."""
+def _damage_error(batch: Any, name: str, rows_before: int) -> InputError | None:
+    """The error about the first value that cannot be read; None if each can be read alone."""
     for index in range(batch.num_rows):
         for column in batch.schema.names:
             try:
@@ -91,4 +93,4 @@ def _damage_error(batch: Any, name: str, rows_before: int) -> InputError:
                 f"{name}, row {rows_before + index + 1}: column {shown(column)} holds {reason}: correct it"
                 " where it comes from, and write the file again"
             )
-    return InputError(f"{name} is not a Parquet file that can be read: write it again")
+    return None

@@ -55,7 +55,7 @@ def read(folder: Path) -> dict[str, Header]:
     for file in files:
         for name, header in read_file(file).items():
             if name in headers:
-                raise InputError(f"{file} holds {name}, which {headers[name].file} holds as well")
+                raise InputError(f"{file} holds {name}, which {headers[name].file} holds as well: remove one")
             headers[name] = header
     _check_index(folder, headers)
     return headers

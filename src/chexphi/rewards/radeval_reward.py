@@ -59,10 +59,10 @@ def open_metric(name: str) -> Callable[..., Any]:
 
 def _not_opened(name: str, error: Exception) -> str:
     reason = str(error).strip().partition("\n")[0][:200]
-    remedy = "install the weights or the library that it misses, or drop the reward"
-    if name.startswith("radeval:ratescore") and sys.version_info < (3, 12):
-        remedy = f"{_installation()}, or drop the reward"
-    return f"reward {name} cannot be opened ({type(error).__name__}: {reason}): {remedy}"
+    return (
+        f"reward {name} cannot be opened ({type(error).__name__}: {reason}): install the weights or the "
+        "library that it misses (ratescore's needs Python 3.12 or later), or drop the reward"
+    )
 
 
 def _installation() -> str:

@@ -64,12 +64,12 @@ def read_grid(grid: Mapping[str, Any], data: str, common_names: Sequence[str], k
             suggestion = _suggestion(key, [*setting_names, *placeholders])
             raise InputError(f"sweep: grid key {shown(key)} is not a setting of grpo, {reason}: {suggestion}")
         if key in RESERVED_SETTINGS or key in common_names:
-            reason = (
+            set_by = (
                 "what the sweep itself sets for each run"
                 if key in RESERVED_SETTINGS
                 else "also set for every run"
             )
-            raise InputError(f"sweep: grid key {shown(key)} is {reason}: name it once")
+            raise InputError(f"sweep: grid key {shown(key)} is {set_by}: name it once")
         values_by_key[key] = _values(key, values, kinds=kinds if key in setting_names else ())
     if (count := math.prod(map(len, values_by_key.values()))) > MAX_RUNS:
         raise InputError(f"sweep: the grid has {count:,} runs: cut its lists to at most {MAX_RUNS:,}")

@@ -37,13 +37,17 @@ def check(args: Any, verb: str) -> None:
     try:
         optimizer = _optimizer(args)
     except Exception as error:
-        names = "optim, optim_args, optim_target_modules or adam_*"
-        raise InputError(f"{verb}: no optimiser can be made ({_message(error)}): correct {names}") from error
+        raise InputError(
+            f"{verb}: no optimiser can be made ({_message(error)}): correct optim, optim_args, "
+            "optim_target_modules or adam_*"
+        ) from error
     try:
         _schedule(args, optimizer)
     except Exception as error:
-        names = "lr_scheduler_type, lr_scheduler_kwargs or warmup_steps"
-        raise InputError(f"{verb}: no schedule can be made ({_message(error)}): correct {names}") from error
+        raise InputError(
+            f"{verb}: no schedule can be made ({_message(error)}): correct lr_scheduler_type, "
+            "lr_scheduler_kwargs or warmup_steps"
+        ) from error
     if getattr(args, "generation_kwargs", None) and not args.use_vllm:
         _check_generation(args.generation_kwargs, verb)
 
