@@ -121,7 +121,7 @@ def lines(path: Path) -> int:
 def figures(run: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what tells time, and without the summary's figures."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    timed = ("step_time", "dynamic/seconds")
+    timed = ("step_time", "dynamic/seconds", "run_seconds", "tokens_per_second")
     return [
         {"step": row["step"], "summary": True}
         if "train_runtime" in row

@@ -19,6 +19,7 @@ import yaml
 from damaged_data import damage, readings
 from guarded_runs import carry_out
 from PIL import Image, ImageDraw
+from terminal_lines import foreign
 
 MARKS = ("question", "reasoning", "answer", "subject", "study", "sentence")
 MARK = re.compile(f"zq({'|'.join(MARKS)})".encode(), re.IGNORECASE)
@@ -141,6 +142,8 @@ STAGES = {
     "inspect": "checkpoint inspect exported",
     "plan": "plan --stage grpo --model model",
     "sweep": "sweep --config sweep.yaml --out swept",
+    "watch": "watch grpo --once",
+    "watch sweep": "watch swept --json",
 }
 
 
@@ -181,6 +184,20 @@ def test_no_stage_asks_for_the_network(folder: Path, stages: dict[str, int]) -> 
 
 def test_no_stage_lets_a_text_out(folder: Path, stages: dict[str, int]) -> None:
     assert list(leaks(folder)) == []
+
+
+def test_a_run_that_has_ended_can_be_watched(folder: Path, stages: dict[str, int]) -> None:
+    picture, sweep = said(folder, "watch"), json.loads(said(folder, "watch sweep"))
+    assert re.search(r"grpo ended +grpo", picture)
+    assert all(name in picture for name in ("2/2 steps", "loss", "answer", "graph F1", "tokens/s"))
+    assert (sweep["activity"], sweep["done"], sweep["total"]) == ("ended", 1, 1)
+    assert sweep["stages"][0]["figures"].keys() >= {"loss", "reward", "length"}
+
+
+def test_no_library_writes_to_the_terminal(folder: Path, stages: dict[str, int]) -> None:
+    lines = {name: foreign((folder / "said" / f"{name}.err").read_text()) for name in STAGES}
+    assert {name: found for name, found in lines.items() if found} == {}
+    assert "py.warnings" in (folder / "sft" / "train.log").read_text()  # PEFT's, of a tied lm_head
 
 
 RUNS = {

@@ -19,6 +19,9 @@ from chexphi.schema import InputError, shown
 
 logger = logging.getLogger(__name__)
 
+COMPLETE = "complete.json"
+"""The file that a training run writes last into the folder of a policy."""
+
 SETTINGS = (
     *("config.json", "generation_config.json", "adapter_config.json", "audio_tokenizer_config.json"),
     *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"),

@@ -165,5 +165,4 @@ class _Reader:
             raise self._refusal("a number of too many digits", "correct it", event) from None
 
     def _refusal(self, fault: str, advice: str, event: yaml.Event) -> InputError:
-        assert event.start_mark is not None, "only events that are made by hand have no place"
         return InputError(f"{self._source} has {fault} at line {event.start_mark.line + 1}: {advice}")

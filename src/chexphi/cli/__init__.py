@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -28,12 +26,13 @@ from chexphi.cli import (
     standard_input,
     standard_output,
     telemetry,
+    watch,
 )
 from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
-from chexphi.runs import processes, terminal
+from chexphi.runs import library_records, processes, run_folder, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
@@ -185,6 +184,7 @@ def plan(context: typer.Context) -> None:
 
 app.command()(ask.ask)
 app.command()(card.card)
+app.command()(watch.watch)
 app.command()(doctor.doctor)
 app.command()(results.compare)
 app.command()(results.report)
@@ -199,9 +199,7 @@ def main() -> None:
     with exit code 1.
     """
     telemetry.turn_off()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # TRL itself sets and reads the old name
-    warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning)
+    library_records.take()
     if not processes.is_main():
         launched.quiet()
     standard_output.guard()
@@ -234,6 +232,11 @@ def main() -> None:
             raise
         typer.echo(f"error: this verb needs {error.name}: {install_line(extra)}", err=True)
         sys.exit(2)
+    except Exception as error:
+        run_folder.write_to_log(f"{type(error).__name__}: the terminal has its traceback")
+        for line in library_records.without_log():
+            typer.echo(line, err=True)
+        raise
     finally:
         standard_output.drop_rest()
         processes.leave()

@@ -81,8 +81,12 @@ def merge(
 def _megabytes(verb: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar in megabytes: call the result with the bytes so far and the bytes in all."""
     with terminal.progress_bar() as bar:
-        task = bar.add_task(f"{verb}, MB", total=None)
-        yield lambda completed, total: bar.update(task, completed=completed >> 20, total=total >> 20)
+
+        def show_bytes(completed: int, total: int) -> None:
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(f"{verb}, MB")
+            bar.update(task, completed=completed >> 20, total=max(1, total >> 20))
+
+        yield show_bytes
 
 
 def _title(figures: dict[str, Any]) -> str:

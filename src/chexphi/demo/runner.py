@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder(name)
     out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     manifest.write(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
+    hint = f"chexphi watch {shlex.quote(str(out))} follows this run"
+    terminal.console().print(hint, highlight=False, markup=False, soft_wrap=True)
     return Runner(out, workers=recipe.workers)
 
 

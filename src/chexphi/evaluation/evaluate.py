@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples, read_folder
@@ -29,7 +27,8 @@ from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import check_run
-from chexphi.runs import jsonl, processes, run_folder, terminal
+from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.progress_display import rows_display
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -103,13 +102,15 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film_loader = FilmLoader(root, processor.prepare_film)
-    progress = track(
-        with_films(batches, film_loader), "evaluate", len(batches), transient=True, console=terminal.console()
-    )
-    for _, batch, films in progress:
-        for prediction in answer_batch(recipe, model, processor, extractor, batch, films, root, options):
-            if prediction.id not in done_ids:
-                lines.write(prediction.to_dict())
+    new_count = right_count = 0
+    with rows_display("evaluate", len(examples), done=len(done_ids)) as display:
+        for _, batch, films in with_films(batches, film_loader):
+            for prediction in answer_batch(recipe, model, processor, extractor, batch, films, root, options):
+                if prediction.id not in done_ids:
+                    lines.write(prediction.to_dict())
+                    new_count, right_count = new_count + 1, right_count + prediction.is_correct
+            accuracy = {"accuracy": f"accuracy {right_count / new_count:.3f}"} if new_count else {}
+            display.update(len(done_ids) + new_count * processes.count(), accuracy)
     lines.close()
     jsonl.join_parts(predictions_path, [example.id for example in examples])
     predictions = read_predictions(predictions_path)

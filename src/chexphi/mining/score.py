@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import track
-
 from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples
@@ -20,7 +18,8 @@ from chexphi.models.run_check import MODEL_RANGES, ModelFields, check_run
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
-from chexphi.runs import jsonl, processes, run_folder, terminal
+from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.progress_display import rows_display
 from chexphi.schema import Example, InputError
 
 if TYPE_CHECKING:
@@ -77,6 +76,31 @@ def score_samples(example: Example, samples: Sequence[Generation]) -> ScoredRow:
     )
 
 
+def _score_batch(
+    recipe: MineScoreRecipe,
+    model: Any,
+    processor: Any,
+    batch: Sequence[Example],
+    films: Sequence[Sequence[Any]],
+    *,
+    seed: int,
+) -> list[ScoredRow]:
+    """Let the policy answer a batch of questions, several times each, and score the answers."""
+    from chexphi.models.generate import generate
+
+    generations = generate(
+        model,
+        processor,
+        [example.question for example in batch],
+        films,
+        max_new_tokens=recipe.max_new_tokens,
+        temperature=recipe.temperature if recipe.samples > 1 else 0.0,
+        samples=recipe.samples,
+        seed=seed,
+    )
+    return list(map(score_samples, batch, generations))
+
+
 def check(recipe: MineScoreRecipe) -> None:
     """Refuse settings that a pool cannot be scored with.
 
@@ -101,7 +125,6 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         check(recipe)
         run = check_run(recipe, out, data=data)
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
-    from chexphi.models.generate import generate  # torch takes seconds: only after the checks
     from chexphi.models.stage import begin
 
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
@@ -114,26 +137,14 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     # samples depend on the batch they are drawn in, so their batches do not change
     ordered_examples = examples if recipe.samples > 1 else films_together(examples)
     batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
-    progress = track(
-        with_films(batches, film_loader),
-        "mine score",
-        len(batches),
-        transient=True,
-        console=terminal.console(),
-    )
-    for start, batch, films in progress:
-        generations = generate(
-            model,
-            processor,
-            [example.question for example in batch],
-            films,
-            max_new_tokens=recipe.max_new_tokens,
-            temperature=recipe.temperature if recipe.samples > 1 else 0.0,
-            samples=recipe.samples,
-            seed=recipe.seed + start,
-        )
-        rows = map(score_samples, batch, generations)
-        lines.write(*(row.to_dict() for row in rows if row.id not in done_ids))
+    new_count = 0
+    with rows_display("mine score", len(examples), done=len(done_ids)) as display:
+        for start, batch, films in with_films(batches, film_loader):
+            rows = _score_batch(recipe, model, processor, batch, films, seed=recipe.seed + start)
+            new_rows = [row.to_dict() for row in rows if row.id not in done_ids]
+            lines.write(*new_rows)
+            new_count += len(new_rows)
+            display.update(len(done_ids) + new_count * processes.count())
     lines.close()
     jsonl.join_parts(scored_path, [example.id for example in examples])
     scored_rows = [ScoredRow.from_dict(row) for row in jsonl.read(scored_path)]

@@ -25,6 +25,7 @@ def load(
     attn_implementation: str = "sdpa",
     dynamic_hd: int | None = None,
     with_head: bool = False,
+    learning: bool = False,
     device: str | None = None,
 ) -> tuple[PreTrainedModel | PeftModel, ProcessorMixin]:
     """The policy, frozen and in evaluation mode, and its processor.
@@ -37,6 +38,7 @@ def load(
         attn_implementation: `sdpa`, `eager` or `flash_attention_2`.
         dynamic_hd: The most tiles that a film is cut into; None keeps the folder's own setting.
         with_head: Give the adapter, if there is one, an `lm_head` of its own.
+        learning: Whether the policy is going to be trained, for what is said of another `dynamic_hd`.
         device: The device of the model; None is the GPU of this process, or the CPU if there is none.
 
     Returns:
@@ -48,7 +50,7 @@ def load(
     settings: dict[str, Any] = {"dtype": dtype, "attn_implementation": attn_implementation}
     folders = policy_folder.check_settings(Path(folder), **settings, dynamic_hd=dynamic_hd)
     if dynamic_hd is not None:
-        settings["dynamic_hd"] = dynamic_hd
+        settings |= {"dynamic_hd": dynamic_hd, "learning": learning}
     module, _, function = policy_folder.FAMILIES[folders.kind].partition(":")
     load_family = getattr(importlib.import_module(f"chexphi.models.families.{module}"), function)
     model, processor = load_family(folders.base, processor_folder=folders.processor, **settings)

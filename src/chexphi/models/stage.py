@@ -17,6 +17,7 @@ from chexphi.models.run_check import MODEL_RANGES, CheckedRun, ModelFields
 from chexphi.models.shared_prompts.dropout import has_dropout
 from chexphi.ranges import Range
 from chexphi.runs import manifest, processes, run_folder
+from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,9 @@ def begin(
     elif not learning:  # the next batches have questions about the same films
         model.tower.features = FeatureCache()
     if learning:
-        for line in trainable.summary_lines(extra["trainable"]):
+        size, *names = trainable.summary_lines(extra["trainable"])
+        logger.info(size, extra=ON_TERMINAL)
+        for line in names:
             logger.info(line)
     openmp.share_cpus()
     return model, processor
@@ -128,6 +131,7 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
             attn_implementation=recipe.attention,
             dynamic_hd=recipe.dynamic_hd,
             with_head=what_learns is not None and trainable.trains_head(what_learns),
+            learning=learning is not None,
         )
     if learning and what_learns:
         rank, alpha = learning.lora_rank, learning.lora_alpha

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chexphi import atomic
-from chexphi.runs import processes, replaced_run, run_lock
+from chexphi.runs import library_records, processes, replaced_run, run_lock
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -163,6 +163,7 @@ class _LogFile(logging.FileHandler):
             super().handleError(record)
             return
         logging.getLogger("chexphi").removeHandler(self)
+        library_records.keep_in(None)
         with contextlib.suppress(OSError):
             self.close()
         logger.warning("%s cannot be written (%s): the run goes on without it", self.baseFilename, reason)
@@ -178,12 +179,13 @@ def log_to(out: Path) -> None:
     handler = _LogFile(out / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+    library_records.keep_in(handler)
 
 
-def write_to_log(sentence: str) -> None:
+def write_to_log(sentence: str, level: int = logging.ERROR) -> None:
     """Write why a run ends to its `train.log` alone, because the terminal shows it when the verb ends."""
     package = logging.getLogger("chexphi")
-    record = package.makeRecord(package.name, logging.ERROR, __file__, 0, sentence, (), None)
+    record = package.makeRecord(package.name, level, __file__, 0, sentence, (), None)
     for handler in package.handlers:
         if isinstance(handler, _LogFile):
             handler.handle(record)

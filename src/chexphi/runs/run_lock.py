@@ -12,6 +12,8 @@ import json
 import logging
 import os
 import socket
+import struct
+import sys
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 NAME = "run.lock"
 _LOCKED_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
+FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi0q"
+"""Layout of the system's `struct flock`, which describes a lock."""
+KIND_FIELD = FLOCK.index("h") if sys.platform == "darwin" else 0
+"""Place of the kind of lock among its fields."""
 _lock_files: dict[Path, IO[str]] = {}
 """The open lock files of this process, by the run's folder."""
 
@@ -51,6 +57,21 @@ def check(out: Path) -> None:
     if (out / NAME).exists() and not _holds(out):
         with (out / NAME).open("a+", encoding="utf-8") as file:
             _lock(file, out)
+
+
+def is_locked(out: Path) -> bool:
+    """Whether another process has locked the folder.
+
+    The system is asked who would be in the way. Nothing is locked for that, so no run is refused meanwhile.
+    """
+    try:
+        with (out / NAME).open("rb") as file:
+            fields = [0] * len(FLOCK.removesuffix("0q"))  # a lock on the whole file
+            fields[KIND_FIELD] = fcntl.F_WRLCK
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(FLOCK, *fields))
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return struct.unpack(FLOCK, answer)[KIND_FIELD] != fcntl.F_UNLCK
 
 
 def _lock(file: IO[str], out: Path) -> None:

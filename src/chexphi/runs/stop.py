@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -61,6 +62,8 @@ class Stop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, PreemptedError) and self.signal_name:
+            run_folder.write_to_log(f"{self.signal_name}: the run stops", logging.INFO)
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
         self._old_handlers, self._kept_text = {}, ""

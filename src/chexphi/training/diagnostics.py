@@ -17,6 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from chexphi.runs import jsonl
 from chexphi.runs.jsonl import JsonLines
+from chexphi.runs.metric_figures import graph_f1
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,9 @@ def kl_blow_up(rows: Sequence[Row]) -> str | None:
 def wrong_reason(rows: Sequence[Row]) -> str | None:
     """The answer reward rises while the graph F1 of the reasoning falls."""
     answers = _windows(rows, "rewards/external_r1v_acc/mean")
-    graphs = _windows([{"f1": value} if (value := graph_f1(row)) is not None else {} for row in rows], "f1")
+    graphs = _windows(
+        [{"f1": value} if (value := reasoning_f1(row)) is not None else {} for row in rows], "f1"
+    )
     if not answers or not graphs or _change(answers) <= 0 or _change(graphs) >= 0:
         return None
     answer_start, answer_end = answers.means
@@ -185,14 +188,10 @@ def wrong_reason(rows: Sequence[Row]) -> str | None:
     )
 
 
-def graph_f1(row: Row) -> float | None:
-    """Mean of entity and relation F1 of a row's completions; the graph reward if they are missing."""
-    f1s = []
-    for kind in ("entity", "relation"):
-        precision, recall = row.get(f"graph/{kind}_precision"), row.get(f"graph/{kind}_recall")
-        if precision is not None and recall is not None:
-            f1s.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
-    return statistics.fmean(f1s) if f1s else row.get("rewards/external_kg_jac/mean")
+def reasoning_f1(row: Row) -> float | None:
+    """The graph F1 of a row's completions; the graph reward where it is not logged."""
+    value = graph_f1(row)
+    return row.get("rewards/external_kg_jac/mean") if value is None else value
 
 
 CHECKS: tuple[Callable[[Sequence[Row]], str | None], ...] = (

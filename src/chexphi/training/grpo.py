@@ -27,6 +27,7 @@ from chexphi.models.stage import begin
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.schema import Example, InputError
 from chexphi.training import vllm_engines
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
@@ -38,7 +39,7 @@ from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.preflight import refused, unscorable
 from chexphi.training.preflight.number_ranges import GRPO_RUN
-from chexphi.training.progress import MetricsLog, quiet
+from chexphi.training.progress import MetricsLog, length_of, shown_progress
 from chexphi.training.recovery import load_weights
 from chexphi.training.recovery.checkpoints import Checkpoint, RunProgress, progress_of
 from chexphi.training.recovery.resume import cut_logs, finish
@@ -185,9 +186,12 @@ def main(recipe: GRPORecipe, args: GRPOConfig) -> Path:
             logger.warning(
                 "%d examples that no reward can score are left out: manifest.json names them", len(left_out)
             )
-        logger.info("grpo on %d examples with %s", len(examples), ", ".join(recipe.rewards))
-        quiet(trainer)
-        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        names = ", ".join(recipe.rewards)
+        logger.info(
+            "grpo on %d examples, %s, with %s", len(examples), length_of(args), names, extra=ON_TERMINAL
+        )
+        with shown_progress(trainer):
+            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
         finish(trainer, out / "model")
     return out
 
@@ -208,7 +212,7 @@ def opened_logs(
     completions, metrics = (jsonl.JsonLines(jsonl.own_log(out / name)) for name in LOGS[:2])
     diagnostics = [Diagnostics(out)] if processes.is_main() else []
     try:
-        yield completions, [MetricsLog(metrics), *diagnostics]
+        yield completions, [MetricsLog(metrics, "grpo"), *diagnostics]
     finally:
         for lines in (completions, metrics, *(callback.lines for callback in diagnostics)):
             lines.close()

@@ -11,11 +11,19 @@ from trl.trainer.utils import add_fused_lm_head
 
 logger = logging.getLogger(__name__)
 
+LARGE = 1e9
+"""Bytes from which a second model is worth a warning."""
+
 
 def prepare(reference: Any, trainer: GRPOTrainer) -> Any:
     """The copy, frozen and made ready for the trainer's passes without gradients."""
-    gigabytes = sum(parameter.nbytes for parameter in reference.parameters()) / 1e9
-    logger.warning("beta is %g: the reference policy is a second model of %.1f GB", trainer.beta, gigabytes)
+    size = sum(parameter.nbytes for parameter in reference.parameters())
+    logger.log(
+        logging.WARNING if size >= LARGE else logging.INFO,
+        "beta is %g: the reference policy is a second model of %.1f GB",
+        trainer.beta,
+        size / 1e9,
+    )
     reference.requires_grad_(False)
     add_fused_lm_head(
         reference,

@@ -19,6 +19,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.models.run_check import CheckedRun, check_run
 from chexphi.models.stage import LearningFields, begin
 from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.runs.stop import RESUME_HELP
 from chexphi.schema import Example, InputError
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
@@ -26,7 +27,7 @@ from chexphi.training.late_collator import LateCollator
 from chexphi.training.preflight import refused
 from chexphi.training.preflight.number_ranges import SFT_RUN
 from chexphi.training.preflight.outward import KeptHere
-from chexphi.training.progress import MetricsLog, quiet
+from chexphi.training.progress import MetricsLog, length_of, shown_progress
 from chexphi.training.recovery import load_weights
 from chexphi.training.recovery.checkpoints import RunProgress, progress_of
 from chexphi.training.recovery.resume import Recovering, cut_logs, finish
@@ -139,14 +140,14 @@ def main(recipe: SFTRecipe, args: SFTConfig) -> Path:
             args=args,
             train_dataset=dataset,
             processing_class=processor,
-            callbacks=[MetricsLog(lines)],
+            callbacks=[MetricsLog(lines, "sft")],
         )
         trainers.append(trainer)
         trainer.recovery_logs = [out / "metrics.jsonl"]
         trainer.data_collator = LateCollator(trainer.data_collator)
-        logger.info("sft on %d examples, %d steps", len(examples), args.max_steps)
-        quiet(trainer)
-        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        logger.info("sft on %d examples, %s", len(examples), length_of(args), extra=ON_TERMINAL)
+        with shown_progress(trainer):
+            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     finish(trainer, out / "model")
     lines.close()
     return out

@@ -184,13 +184,14 @@ class Phi4MultimodalForCausalLM(PolicyModel, native.Phi4MultimodalForCausalLM):
 
 
 def load(
-    folder: Path | str, *, dynamic_hd: int | None = None, **settings: Any
+    folder: Path | str, *, dynamic_hd: int | None = None, learning: bool = False, **settings: Any
 ) -> tuple[Phi4MultimodalForCausalLM, Phi4MultimodalProcessor]:
     """Phi-4-multimodal and its processor, by `family.load`.
 
     Args:
         folder: Of the weights.
         dynamic_hd: The most tiles a film is cut into; None keeps the folder's own setting.
+        learning: Whether the policy is going to be trained.
         settings: For `family.load`.
 
     Raises:
@@ -199,5 +200,6 @@ def load(
     if dynamic_hd is not None:
         check_crops(dynamic_hd)
     model, processor = family.load(Phi4MultimodalForCausalLM, Phi4MultimodalProcessor, folder, **settings)
-    set_crops(processor.image_processor, dynamic_hd, settings.get("processor_folder") or Path(folder))
+    own_folder = settings.get("processor_folder") or Path(folder)
+    set_crops(processor.image_processor, dynamic_hd, own_folder, learning=learning)
     return model, processor

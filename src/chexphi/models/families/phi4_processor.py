@@ -15,6 +15,7 @@ from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as native_image
 from transformers.models.phi4_multimodal import processing_phi4_multimodal as native_text
 
+from chexphi.model_folder import COMPLETE
 from chexphi.models.families.processor import FilmsOnce
 from chexphi.models.film_sizes import MAX_CROPS, check_crops
 
@@ -115,17 +116,31 @@ class Phi4MultimodalImageProcessor(native_image.Phi4MultimodalImageProcessor):
         return BatchFeature(data=data, tensor_type=tensors)
 
 
-def set_crops(image_processor: Phi4MultimodalImageProcessor, dynamic_hd: int | None, folder: Path) -> None:
-    """Set `dynamic_hd` unless it is None; warn if the policy was trained with another one, the folder's."""
-    trained_with = image_processor.dynamic_hd
-    if dynamic_hd is not None and dynamic_hd != trained_with:
+def set_crops(
+    image_processor: Phi4MultimodalImageProcessor,
+    dynamic_hd: int | None,
+    folder: Path,
+    *,
+    learning: bool = False,
+) -> None:
+    """Set `dynamic_hd` unless it is None; warn if the policy in the folder knows films in other crops.
+
+    A base model that is trained for the first time (`learning`) learns the new crops, without a warning.
+    """
+    of_folder = image_processor.dynamic_hd
+    if dynamic_hd is None or dynamic_hd == of_folder:
+        return
+    image_processor.dynamic_hd = dynamic_hd
+    if not learning:
         logger.warning(
             "dynamic_hd is %d here and %d in %s: evaluate a policy as it was trained",
-            dynamic_hd,
-            trained_with,
-            folder,
-        )
-        image_processor.dynamic_hd = dynamic_hd
+            dynamic_hd, of_folder, folder,
+        )  # fmt: skip
+    elif (folder / COMPLETE).is_file():
+        logger.warning(
+            "dynamic_hd is %d here, and %s was trained with %d: from now on it learns films in other crops",
+            dynamic_hd, folder, of_folder,
+        )  # fmt: skip
 
 
 class Phi4MultimodalProcessor(FilmsOnce, native_text.Phi4MultimodalProcessor):

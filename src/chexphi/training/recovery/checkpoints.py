@@ -19,11 +19,11 @@ from typing import Any
 from chexphi import atomic
 from chexphi.files import read_object
 from chexphi.model_card import pages
-from chexphi.model_folder import leads_outside
+from chexphi.model_folder import COMPLETE, leads_outside
 from chexphi.schema import MAX_SHOWN, InputError, shown
 from chexphi.training.recovery import saved_state
 
-MARKER = "complete.json"
+MARKER = COMPLETE
 CARD = pages.NAME
 """Its owner may edit it: it does not count."""
 

@@ -21,6 +21,7 @@ from chexphi.model_card import pages, write
 from chexphi.model_folder import reading
 from chexphi.models import fsdp
 from chexphi.runs import jsonl, processes, replaced_run
+from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.runs.stop import STOP, PreemptedError
 from chexphi.training.recovery import checkpoints, finite, load_weights
 from chexphi.training.recovery.checkpoints import RunProgress
@@ -50,7 +51,7 @@ def cut_logs(out: Path, progress: RunProgress, names: Sequence[str]) -> None:
     if (checkpoint := progress.checkpoint) is None:
         logger.warning("no complete checkpoint in %s: starting from the beginning", out)
     else:
-        logger.info("the run goes on from %s", checkpoint.path)
+        logger.info("the run goes on from %s", checkpoint.path, extra=ON_TERMINAL)
     for name in names if processes.is_main() else ():
         jsonl.cut_back(out / name, checkpoint.logs.get(name, 0) if checkpoint else 0)
 
@@ -133,7 +134,7 @@ class Recovering(Trainer):
             replaced_run.drop(Path(self.args.output_dir))
         if stopping and saving:
             signal, step = STOP.signal_name or "a signal", self.state.global_step
-            logger.warning("%s: saved at step %d, --resume auto goes on", signal, step)
+            logger.info("%s: saved at step %d, --resume auto goes on", signal, step, extra=ON_TERMINAL)
             raise PreemptedError
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:

@@ -1,0 +1,237 @@
+"""The state of a run, read from its folder while it is written, before it exists, and after it has ended."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from chexphi.files import read_object
+from chexphi.runs import run_lock
+from chexphi.runs.metric_figures import RUN_SECONDS, TOTAL_STEPS, finite, seconds_left, series
+from chexphi.schema import InputError
+from chexphi.watch.growing_files import GrowingFiles
+
+Activity = Literal["waiting", "running", "ended", "stopped", "crashed"]
+LAST_FILES = {
+    "sft": "model/complete.json", "grpo": "model/complete.json", "evaluate": "summary.json",
+    "mine": "summary.json", "demo": "results.json", "study": "results.json",
+}  # fmt: skip
+"""The file that a stage writes last. A sweep has none: its `summary.json` is written again and again."""
+ROW_FILES = {"evaluate": "predictions", "mine": "scored"}
+"""Begin of the names of the files whose rows a stage writes; other processes have files of their own."""
+LOOPS = ("demo", "study", "sweep")
+"""Stages that carry out other stages, in folders below their own."""
+LOG_LINES = 5
+"""Of `train.log` that are shown."""
+_LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ([A-Z]+) chexphi\S*: (.*)")
+_STOP_LINE = re.compile(r"(SIGTERM|Ctrl-C): ")
+KILLED = "its process is gone without a message: it was killed, or the machine ran out of memory"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of ours in `train.log`; it holds no text of a report and no patient."""
+
+    time: str
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What is known of a run."""
+
+    folder: str
+    stage: str = ""
+    activity: Activity = "waiting"
+    done: int = 0
+    total: int | None = None
+    unit: str = "steps"
+    seconds_left: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """The latest figures by name."""
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """All values of each figure so far."""
+    log: Sequence[LogLine] = ()
+    """The last lines of ours in `train.log`."""
+    reason: str | None = None
+    """Why it stopped or crashed."""
+    resume: str | None = None
+    """The command that goes on with it."""
+    stages: Sequence[RunState] = ()
+    """The stages of a loop, in the order in which they began."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
+    """The state of the run in a folder; a folder that does not exist yet is waited for.
+
+    Args:
+        run: The run's folder.
+        files: What was read before, so that only new lines are read.
+    """
+    files = files or GrowingFiles()
+    try:
+        manifest = read_object(run / "manifest.json")
+    except (InputError, OSError):  # not there yet
+        return RunState(str(run))
+    stage = str(manifest.get("stage"))
+    log = files.lines(run / "train.log", _log_line)
+    if stage in LOOPS:
+        state = _loop(run, files)
+    elif stage in ROW_FILES:
+        state = _rows(run, stage, manifest, files)
+    else:
+        state = _training(run, files)
+    activity, reason = _activity(run, stage, _since(log, manifest), state)
+    is_over = activity in ("stopped", "crashed")
+    return RunState(
+        **{name: getattr(state, name) for name in ("done", "total", "unit", "figures", "curves", "stages")},
+        folder=str(run),
+        stage=stage,
+        activity=activity,
+        seconds_left=state.seconds_left if activity == "running" else None,
+        log=log[-LOG_LINES:],
+        reason=reason,
+        resume=resume_command(manifest.get("command"), run) if is_over else None,
+    )
+
+
+def _activity(run: Path, stage: str, log: Sequence[LogLine], state: RunState) -> tuple[Activity, str | None]:
+    """Whether the run goes on, and else how it came to its end."""
+    if run_lock.is_locked(run):
+        return "running", None
+    if stage == "sweep" and state.total is not None and state.done == state.total:
+        return "ended", None
+    if stage in LAST_FILES and (run / LAST_FILES[stage]).is_file():
+        return "ended", None
+    if stops := [line for line in log if _STOP_LINE.match(line.message)]:
+        return "stopped", stops[-1].message
+    if errors := [line for line in log if line.level == "ERROR"]:
+        return "crashed", errors[-1].message
+    if stage in LOOPS:
+        crashed = next((each for each in state.stages if each.activity == "crashed"), None)
+        return ("stopped", None) if crashed is None else ("crashed", f"{crashed.folder}: {crashed.reason}")
+    return "crashed", KILLED
+
+
+def _training(run: Path, files: GrowingFiles) -> RunState:
+    rows = files.rows(run / "metrics.jsonl", _compact)
+    curves: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row["figures"].items():
+            curves.setdefault(name, []).append(value)
+    totals = [row[TOTAL_STEPS] for row in rows if row.get(TOTAL_STEPS) is not None]
+    return RunState(
+        str(run),
+        done=max((row["step"] for row in rows), default=0),
+        total=int(totals[-1]) if totals else None,
+        seconds_left=seconds_left(newest_start(rows)),
+        figures={name: values[-1] for name, values in curves.items()},
+        curves=curves,
+    )
+
+
+def _compact(row: dict[str, Any]) -> dict[str, Any] | None:
+    """What is kept of a row of `metrics.jsonl`."""
+    if (step := finite(row, "step")) is None:
+        return None
+    kept_keys = {key: finite(row, key) for key in (RUN_SECONDS, TOTAL_STEPS)}
+    return {"step": int(step), "figures": series(row), **kept_keys}
+
+
+def newest_start(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows since training began or went on, which is where their seconds begin again."""
+    timed = [row for row in rows if row[RUN_SECONDS] is not None]
+    begin = 0
+    for number in range(1, len(timed)):
+        if timed[number][RUN_SECONDS] < timed[number - 1][RUN_SECONDS]:
+            begin = number
+    return timed[begin:]
+
+
+def _rows(run: Path, stage: str, manifest: Mapping[str, Any], files: GrowingFiles) -> RunState:
+    """A stage that answers questions: how many, and the share of right answers."""
+    paths = sorted(run.glob(f"{ROW_FILES[stage]}*.jsonl"))
+    right_shares = [share for path in paths for share in files.rows(path, _right_share)]
+    total = manifest.get("examples")
+    seconds = None
+    if paths and right_shares and isinstance(total, int) and len(manifest.get("starts") or [0]) == 1:
+        written = max(path.stat().st_mtime for path in paths)
+        seconds = (written - _started(manifest).timestamp()) / len(right_shares) * (total - len(right_shares))
+    figures = {"accuracy": statistics.fmean(right_shares)} if right_shares else {}
+    return RunState(
+        str(run),
+        done=len(right_shares),
+        total=total if isinstance(total, int) else None,
+        unit="questions",
+        seconds_left=seconds,
+        figures=figures,
+    )
+
+
+def _right_share(row: dict[str, Any]) -> float:
+    """The share of right answers to a question: of one answer, or of the samples of `mine score`."""
+    answers = row.get("correct") or [float(bool(row.get("is_correct")))]
+    return statistics.fmean(float(answer) for answer in answers)
+
+
+def _loop(run: Path, files: GrowingFiles) -> RunState:
+    """A stage of stages: those that have begun, and how many have ended."""
+    folders = [path.parent for pattern in ("*", "*/*") for path in run.glob(f"{pattern}/manifest.json")]
+    states = [state_of(folder, files) for folder in sorted(folders, key=_begin)]
+    states = [state for state in states if state.stage in (*LAST_FILES, *ROW_FILES)]
+    try:
+        total = len(read_object(run / "summary.json")["runs"])
+    except (InputError, OSError, KeyError, TypeError):
+        total = None
+    ended = sum(state.activity == "ended" for state in states)
+    return RunState(str(run), done=ended, total=total, unit="stages", stages=tuple(states))
+
+
+def _begin(folder: Path) -> tuple[float, str]:
+    """When the settings of a stage were written first, and its name."""
+    first_file = next(path for path in (folder.with_suffix(".yaml"), folder / "config.yaml") if path.exists())
+    return first_file.stat().st_mtime, folder.name
+
+
+def _log_line(line: bytes) -> LogLine | None:
+    match = _LOG_LINE.fullmatch(line.decode("utf-8", "replace"))
+    return LogLine(*match.groups()) if match else None
+
+
+def _started(manifest: Mapping[str, Any]) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(str(manifest.get("started")))
+
+
+def _since(log: Sequence[LogLine], manifest: Mapping[str, Any]) -> list[LogLine]:
+    """The lines of the newest start; the log has the time of the machine that ran it, as the manifest has."""
+    begin = _started(manifest).strftime("%Y-%m-%d %H:%M:%S")
+    return [line for line in log if line.time >= begin]
+
+
+def resume_command(words: Any, run: Path) -> str | None:
+    """The command that goes on with a run that was started with these words.
+
+    >>> resume_command(["chexphi", "grpo", "--out", "runs/a b", "--overwrite", "true"], Path("runs/a b"))
+    "chexphi grpo --out 'runs/a b' --resume auto"
+    """
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return None
+    new_words: list[str] = []
+    for word, previous in zip(words, ["", *words], strict=False):
+        name = word.partition("=")[0]
+        is_value = previous in ("--overwrite", "--resume") and not word.startswith("-")
+        if name not in ("--overwrite", "--resume") and not is_value:
+            new_words.append(word)
+    if not any(word.partition("=")[0] == "--out" for word in new_words):
+        new_words += ["--out", str(run)]
+    return shlex.join([*new_words, "--resume", "auto"])

@@ -1,0 +1,37 @@
+"""What the lines look like that our commands show on standard error; any other line is a library's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+OURS = (
+    r"(warning|error): .+",
+    r"[\d,]+ parameters in \d+ tensors learn, .+ of the model",
+    r"(sft|grpo) on [\d,]+ examples, .+",
+    r"the run goes on from .+",
+    r"SIGTERM: saved at step \d+, --resume auto goes on",
+    r"\S+: (read as|JSON lines).*",
+    r"\d+ of \d+ films .+",  # what `data check` warns of
+    r"out: .+",
+    r"next: chexphi .+",
+    r"[a-z][\w ,/]* +[━╸╺ ]+ +[\d,]+/[\d,]+.*",  # a bar
+    r"[a-z][a-z ]* [\d,]+/[\d,]+ \w+,.*",  # a line in place of a bar
+    r"(loss|reward|answer|graph|accuracy|token accuracy) \d.*",  # the figures below a bar
+    r"[\d,.]+ (tokens|questions)/s",
+    r"chexphi watch \S+ follows this run",
+)
+"""The kinds of lines."""
+
+
+def lines_of(said: str) -> Iterator[str]:
+    """The lines of a recording, without colours and movements of the cursor."""
+    for line in re.split(r"[\r\n]+", ESCAPES.sub("", said)):
+        if line.strip():
+            yield line.rstrip()
+
+
+def foreign(said: str) -> list[str]:
+    """The lines that are none of ours."""
+    return [line for line in lines_of(said) if not any(re.fullmatch(kind, line) for kind in OURS)]
