@@ -43,6 +43,12 @@ def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
     assert (state["stage"], state["activity"], state["done"], state["total"]) == ("grpo", "crashed", 2, 8)
 
 
+def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+    refused = watch(write_run(tmp_path / "probed", "probe"))
+    assert refused.returncode == 2
+    assert "holds a run of 'probe', which cannot be followed: name one of sft, grpo, " in refused.stderr
+
+
 def test_it_follows_a_run_to_its_end(tmp_path: Path) -> None:
     out = tmp_path / "run"
     ours, theirs = pty.openpty()

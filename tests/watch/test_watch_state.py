@@ -140,6 +140,13 @@ def test_answers_of_all_processes_are_counted(tmp_path: Path) -> None:
     assert (state_of(mined).activity, state_of(mined).figures) == ("ended", {"accuracy": 0.5})
 
 
+def test_a_manifest_of_another_program_is_no_crash_of_ours(tmp_path: Path) -> None:
+    out = write_run(tmp_path / "run", "evaluate", started="yesterday", starts=None, examples="many")
+    log(out, "ERROR chexphi: bad")
+    state = state_of(out)
+    assert (state.activity, state.reason, state.total) == ("crashed", "bad", None)
+
+
 def test_a_loop_shows_its_stages(tmp_path: Path, hold: Any) -> None:
     root = write_run(tmp_path / "demo", "demo")
     for name, stage, last_file in (("sft", "sft", "model/complete.json"), ("mine", "mine", "summary.json")):

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.live import Live
 
 from chexphi.cli.options import Json
+from chexphi.schema import InputError, shown
 from chexphi.watch.growing_files import GrowingFiles
-from chexphi.watch.run_state import state_of
+from chexphi.watch.run_state import FOLLOWED, state_of
 from chexphi.watch.view import view
 
 
@@ -26,6 +27,11 @@ def watch(
     """Follow a run: state, curves, time left; after its end, how it ended."""
     console, files = Console(), GrowingFiles()
     state = state_of(run, files)
+    if state.stage and state.stage not in FOLLOWED:
+        raise InputError(
+            f"{run} holds a run of {shown(state.stage)}, which cannot be followed: name one of "
+            f"{', '.join(FOLLOWED)}"
+        )
     if as_json:
         typer.echo(json.dumps(state.to_dict(), indent=2))
         return

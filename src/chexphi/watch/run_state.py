@@ -27,6 +27,8 @@ ROW_FILES = {"evaluate": "predictions", "mine": "scored"}
 """Begin of the names of the files whose rows a stage writes; other processes have files of their own."""
 LOOPS = ("demo", "study", "sweep")
 """Stages that carry out other stages, in folders below their own."""
+FOLLOWED = ("sft", "grpo", *ROW_FILES, *LOOPS)
+"""Stages whose runs can be followed."""
 LOG_LINES = 5
 """Of `train.log` that are shown."""
 _LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ([A-Z]+) chexphi\S*: (.*)")
@@ -188,7 +190,7 @@ def _loop(run: Path, files: GrowingFiles) -> RunState:
     """A stage of stages: those that have begun, and how many have ended."""
     folders = [path.parent for pattern in ("*", "*/*") for path in run.glob(f"{pattern}/manifest.json")]
     states = [state_of(folder, files) for folder in sorted(folders, key=_begin)]
-    states = [state for state in states if state.stage in (*LAST_FILES, *ROW_FILES)]
+    states = [state for state in states if state.stage in FOLLOWED]
     try:
         total = len(read_object(run / "summary.json")["runs"])
     except (InputError, OSError, KeyError, TypeError):
@@ -209,7 +211,10 @@ def _log_line(line: bytes) -> LogLine | None:
 
 
 def _started(manifest: Mapping[str, Any]) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(str(manifest.get("started")))
+    try:
+        return datetime.datetime.fromisoformat(str(manifest.get("started")))
+    except ValueError:  # of another program
+        return datetime.datetime.fromtimestamp(0).astimezone()
 
 
 def _since(log: Sequence[LogLine], manifest: Mapping[str, Any]) -> list[LogLine]:
