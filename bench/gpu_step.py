@@ -41,8 +41,8 @@ from chexphi.prompts import messages
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import Example
 from chexphi.training.dataset import grpo_dataset
-from chexphi.training.grpo import reward_functions
 from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
+from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.progress import quiet
 

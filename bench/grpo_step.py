@@ -37,8 +37,8 @@ from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.models.families import tiny
 from chexphi.runs.jsonl import JsonLines
 from chexphi.training.dataset import grpo_dataset
-from chexphi.training.grpo import reward_functions
 from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
+from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 from chexphi.training.progress import quiet
 

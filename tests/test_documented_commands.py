@@ -22,7 +22,7 @@ from test_repository import ROOT, recipe_kinds
 from torch.distributed.run import get_args_parser
 
 from chexphi.cli import app
-from chexphi.memory_plan.plan import PlanFields
+from chexphi.memory_plan.plan_fields import PlanFields
 from chexphi.schema import InputError
 
 PAGES = [

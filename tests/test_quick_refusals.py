@@ -1,6 +1,6 @@
-"""A mistake and `--help` are answered before torch is imported, by every verb but those that train.
+"""A mistake and `--help` are answered before torch is imported, by every verb.
 
-`bench/start_time.py` has the seconds. What trains is in `tests/training`.
+`bench/start_time.py` has the seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ HEAVY = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 EVAL = "evaluate --model model --data data/annotations/eval"
 MINE = "mine score --model model --data data/annotations/pool/train.json"
 KG_TRAIN = "kg train sentences.jsonl --out kg_run --encoder"
+TRAIN = "--model model --data data/annotations/pool/train.json"
+GRPO = f"grpo {TRAIN} --per_device_train_batch_size 4 --num_generations 2"
+SFT = f"sft {TRAIN}"
+SWEEP = f"sweep --config sweep.yaml {TRAIN}"
 HELP = (
+    *("sft", "grpo", "plan", "sweep"),
     *("demo", "study", "evaluate", "ask", "compare", "report", "verl-rows", "swift-plugin"),
     *("mine", "mine score", "mine select", "data", "data phantom", "data import", "data check"),
     *("kg", "kg extract", "kg bench", "kg show", "kg audit", "kg eval", "kg train", "kg radgraph-f1"),
@@ -24,6 +29,64 @@ HELP = (
     *("rewards", "rewards score", "rewards probe"),
 )
 MISTAKES = {
+    "sft": "needs --model and --data",
+    "sft --foo 1": "unknown key 'foo'",
+    "sft --config missing.yaml": "missing.yaml does not exist",
+    "sft --config taken/manifest.json": "needs --model and --data",
+    "sft --model nowhere --data data/annotations/pool/train.json": "model folder nowhere does not exist",
+    "sft --model cut --data data/annotations/pool/train.json": "is damaged or cut short",
+    "sft --model model --data missing.json": "missing.json does not exist",
+    f"{SFT} --image_root nowhere": "image root nowhere is not a folder",
+    f"{SFT} --out taken": "already holds a run",
+    f"{SFT} --out empty/fresh --resume": "holds no run to go on with",
+    f"{SFT} --resume --overwrite": "exclude each other",
+    f"{SFT} --learning_rate fast": "invalid float value: 'fast'",
+    f"{SFT} --learning_rate nan": "use at least 0",
+    f"{SFT} --max_steps": "expected one argument",
+    f"{SFT} --optim adamw_toch": "use one of adamw_torch",
+    f"{SFT} --lr_scheduler_kwargs power": "give a mapping",
+    f"{SFT} --lr_scheduler_kwargs '{{1}}'": "is not JSON",
+    f"{SFT} --loss_type unheard_of": "use one of nll, dft",
+    f"{SFT} --push_to_hub": "is not uploaded",
+    f"{SFT} --report_to wandbb": "report_to names 'wandbb'",
+    f"{SFT} --eval_strategy steps": "no data to evaluate on",
+    f"{SFT} --chat_template_path nowhere": "does not exist",
+    f"{SFT} --trust_remote_code": "is not run",
+    f"{SFT} --trainable ''": "trainable is empty",
+    f"{SFT} --dtype float99": "dtype is 'float99'",
+    f"{SFT} --dynamic_hd 99": "dynamic_hd is 99",
+    "grpo --num_generatoins 4": "did you mean 'num_generations'",
+    "grpo --model nowhere --data missing.json": "model folder nowhere does not exist",
+    f"{GRPO} --data missing.json": "missing.json does not exist",
+    f"{GRPO} --pools missing.json": "missing.json",
+    f"{GRPO} --out taken": "already holds a run",
+    f"{GRPO} --rewards nonsense": "did you mean",
+    f"{GRPO} --rewards no_module:f": "there is no module no_module",
+    f"{GRPO} --reward_weights 1": "1 reward_weights for 2 rewards",
+    f"{GRPO} --reward_weights 1,x": "is not a list of numbers",
+    f"{GRPO} --extractor rexkg:nowhere": "checkpoint folder nowhere",
+    f"{GRPO} --num_generations 3": "must be divisible by num_generations",
+    f"{GRPO} --generation_batch_size 6": "must be divisible by the 4 rows",
+    f"{GRPO} --generation_batch_size 8 --steps_per_generation 2": "leave one of them out",
+    f"{GRPO} --per_device_train_batch_size 4000": "examples are fewer than the 2000 prompts",
+    f"{GRPO} --log_completions": "would print patients' texts",
+    f"{GRPO} --unscorable perhaps": "unscorable is 'perhaps'",
+    f"{GRPO} --use_vllm --vllm_mode both": "vllm",
+    "plan --stage evaluate": "stage is 'evaluate'",
+    "plan --memry 80": "did you mean 'memory'",
+    "plan --model nowhere": "model folder nowhere does not exist",
+    "plan --model foreign": "only 'phi4_multimodal' is counted",
+    "plan --stage grpo --num_generations 3": "must be divisible by num_generations",
+    "plan --optim lion_32bit": "is not known: use adamw_torch",
+    "plan --image_size 5": "write width x height",
+    "sweep": "the grid is empty",
+    "sweep --gird 1": "did you mean 'grid'",
+    f"{SWEEP} --out taken": "already holds a run",
+    f"{SWEEP} --engine nonsense": "use local or ray",
+    f"{SWEEP} --grid '{{\"beta\": [0.1, -1]}}'": "beta is -1",
+    f"{SWEEP} --grid '{{\"betta\": [0.1]}}'": "did you mean beta",
+    f"{SWEEP} --settings '{{}}' --grid '{{\"num_generations\": [2, 3]}}'": "must be divisible by",
+    f"{SWEEP} --model nowhere": "model folder nowhere does not exist",
     "nonsense": "No such command",
     "demo --seedd 1": "seed",
     "demo --workers 0": "workers is 0",
@@ -146,6 +209,8 @@ def folder(tiny_model_dir: Path, subsets: Path, tmp_path_factory: pytest.TempPat
     (root / "notes.txt").write_text("Small effusion.\n")
     sentence = {"tokens": ["small", "effusion"], "entities": [[0, 0, "size"], [1, 1, "disorder_present"]]}
     (root / "sentences.jsonl").write_text(json.dumps(sentence | {"relations": [[0, "modify", 1]]}) + "\n")
+    sweep = {"grid": {"beta": [0.1]}, "settings": {"per_device_train_batch_size": 4, "num_generations": 2}}
+    (root / "sweep.yaml").write_text(json.dumps(sweep))
     return root
 
 

@@ -13,16 +13,16 @@ from chexphi import field_values, ranges
 from chexphi.demo import demo, study
 from chexphi.demo import settings as loop_settings
 from chexphi.evaluation import evaluate
-from chexphi.memory_plan import plan_settings
+from chexphi.memory_plan import plan_fields
 from chexphi.mining import score
-from chexphi.models.stage import LearningFields
+from chexphi.models.run_check import LearningFields
 from chexphi.ranges import COUNT, FINITE, NOT_NEGATIVE, POSITIVE, SEED, SHARE, Range
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
 from chexphi.sweep import run as sweep
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight.number_ranges import GRPO, GRPO_RUN, SFT, SFT_RUN, TRANSFORMERS
-from chexphi.training.sft import SFTRecipe
+from chexphi.training.sft_recipe import SFTRecipe
 
 HUGE = 10**400
 
@@ -97,7 +97,7 @@ def test_every_number_of_the_trainers_has_a_range_and_no_other_name_has() -> Non
         (demo.DemoRecipe, loop_settings.RANGES),
         (study.StudyRecipe, loop_settings.RANGES),
         (sweep.SweepRecipe, sweep.RANGES),
-        (plan_settings.PlanFields, plan_settings.RANGES),
+        (plan_fields.PlanFields, plan_fields.RANGES),
     ],
 )
 def test_every_number_of_a_recipe_has_a_range(recipe: type, allowed: dict[str, Range]) -> None:

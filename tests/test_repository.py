@@ -46,7 +46,7 @@ CORE = (
 RECIPES = {
     "demo": ("chexphi.demo.demo:DemoRecipe", None),
     "study": ("chexphi.demo.study:StudyRecipe", None),
-    "sft": ("chexphi.training.sft:SFTRecipe", "SFTConfig"),
+    "sft": ("chexphi.training.sft_recipe:SFTRecipe", "SFTConfig"),
     "grpo": ("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"),
     "sweep": ("chexphi.sweep.run:SweepRecipe", None),
     "mine score": ("chexphi.mining.score:MineScoreRecipe", None),

@@ -13,6 +13,8 @@ from fuzz.settings import Setting
 from fuzz.trial import WrongError
 
 from chexphi.schema import Example
+from chexphi.training import grpo_checks, sft_checks, trainer_settings
+from chexphi.training.preflight import refused
 
 STAGES = {
     "grpo": "chexphi.training.grpo",
@@ -45,19 +47,24 @@ def use(placed: tuple[Setting, Path]) -> dict[str, Any]:
     setting, file = placed
     stage: Any = importlib.import_module(STAGES[setting.verb])
     parsed = stage.parse(["--config", str(file), *setting.flags])
-    parts = parsed if isinstance(parsed, tuple) else (parsed,)
-    _check(setting.verb, stage, parts)
+    parts = _checked(setting.verb, parsed if isinstance(parsed, tuple) else (parsed,))
     return {field.name: getattr(part, field.name) for part in parts for field in dataclasses.fields(part)}
 
 
-def _check(verb: str, stage: Any, parts: tuple[Any, ...]) -> None:
-    """What the stage checks before it reads the model."""
+def _checked(verb: str, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What the stage checks before it reads the model; of a stage that trains, with TRL's config."""
+    if verb == "mine score":
+        importlib.import_module(STAGES[verb]).check(dataclasses.replace(parts[0], model="model", data="data"))
+    if verb not in ("grpo", "sft"):
+        return parts
+    recipe = dataclasses.replace(parts[0], model="model", data="data")
     if verb == "grpo":
-        stage.check(*parts, EXAMPLES)
-    elif verb == "sft":
-        importlib.import_module("chexphi.training.preflight.refused").check(parts[1], "sft")
-    elif verb == "mine score":
-        stage.check(dataclasses.replace(parts[0], model="model", data="data"))
+        grpo_checks.check(recipe, parts[1], EXAMPLES)
+    else:
+        sft_checks.check_settings(recipe, parts[1])
+    args = trainer_settings.config(parts[1], verb)
+    refused.check(args, verb)
+    return parts[0], args
 
 
 def judge(placed: tuple[Setting, Path], found: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from chexphi.mining.select import POLICIES
 from chexphi.schema import InputError
 from chexphi.sweep import grid as grids
 from chexphi.sweep import run, trials
-from chexphi.training import grpo
+from chexphi.training import generation_batch, grpo
 
 ROOT = Path(__file__).parents[2]
 DATA = "d/{policy}/{size}.json"
@@ -110,8 +110,9 @@ def test_the_original_grid_is_all_there_and_each_run_can_be(monkeypatch: pytest.
     assert policies <= set(POLICIES)
     for generations in (8, 16, 32):
         one = next(trial for trial in found if trial.values["num_generations"] == generations)
-        _, args = grpo.parse(one.words)  # its batch divides
-        assert args.generation_batch_size == 32
+        _, args = grpo.parse(one.words)
+        generation_batch.check(args, 1)  # it divides
+        assert generation_batch.size(args, 1) == 32
 
 
 def test_a_key_that_stands_twice_in_yaml_is_refused(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     [
         ({"data": "nowhere/{policy}/{size}.json"}, "run policy-uniform_size-6: .*nowhere/uniform/6.json"),
         ({"model": "nowhere"}, "run policy-uniform_size-6: model folder nowhere does not exist"),
-        ({"model": ""}, "grpo needs a model and data"),
+        ({"model": ""}, "grpo needs --model and --data"),
         ({"grid": {"policy": ["uniform"], "size": [6, 13]}}, "run policy-uniform_size-13: .*13.json"),
         (
             {"grid": {**PLACES, "policy": ["uniform"], "num_generations": [2, 3]}},

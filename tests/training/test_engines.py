@@ -33,7 +33,7 @@ from chexphi.models.families.family import LAYERS
 from chexphi.models.lora_names import TARGETS
 from chexphi.models.original_layout.tensor_names import native
 from chexphi.schema import InputError
-from chexphi.training import grpo, vllm_engines
+from chexphi.training import grpo, vllm_engines, vllm_settings
 
 FLAGS = [
     "--use_vllm=true", "--vllm_mode=server", "--learning_rate=1e-1", "--per_device_train_batch_size=8",
@@ -248,7 +248,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Server], Path], Non
         kind.folder = folder
         monkeypatch.setattr(vllm_generation, "VLLMClient", kind)
         monkeypatch.setattr(vllm_generation, "is_vllm_available", lambda: True)
-        monkeypatch.setattr(vllm_engines, "installed", lambda: True)
+        monkeypatch.setattr(vllm_settings, "installed", lambda: True)
 
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
@@ -403,7 +403,7 @@ def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, 
     sampled, own, mask = (torch.tensor(column).reshape(-1, 1) for column in zip(*rows, strict=True))
     sums = vllm_engines.difference_sums(sampled, own, mask.long())
     apart = [abs(float(a) - float(b)) for a, b, m in zip(sampled, own, mask, strict=True) if m]
-    expected = [len(apart), 0, sum(d > vllm_engines.OUTLIER for d in apart), math.fsum(apart)]
+    expected = [len(apart), 0, sum(d > vllm_settings.OUTLIER for d in apart), math.fsum(apart)]
     assert sums.tolist() == pytest.approx(expected)
     parts = (
         vllm_engines.difference_sums(sampled[part], own[part], mask[part])
@@ -424,7 +424,7 @@ def test_sums_are_over_sampled_tokens_and_add_up(rows: list[tuple[float, float, 
     ],
 )
 def test_the_limits(sums: list[float], agree: bool) -> None:
-    assert (vllm_engines.disagreement(torch.tensor(sums), vllm_engines.Limits()) is None) == agree
+    assert (vllm_engines.disagreement(torch.tensor(sums), vllm_settings.Limits()) is None) == agree
 
 
 def test_padding_and_infinities() -> None:
@@ -474,7 +474,7 @@ def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
 def test_what_cannot_work_is_one_sentence_before_the_model(
     flags: list[str], message: str, tied: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_engines, "installed", lambda: True)
+    monkeypatch.setattr(vllm_settings, "installed", lambda: True)
     with pytest.raises(InputError, match=message):
         run(tied, films, tmp_path / "run", "--trainable=vision_lora", *flags)
     assert not (tmp_path / "run").exists()
@@ -487,7 +487,7 @@ def test_an_adapter_with_a_head_is_refused_on_a_tied_base(
     assert isinstance(model, PeftModel)
     model.save_pretrained(str(tmp_path / "policy"))
     processor.save_pretrained(str(tmp_path / "policy"))
-    monkeypatch.setattr(vllm_engines, "installed", lambda: True)
+    monkeypatch.setattr(vllm_settings, "installed", lambda: True)
     with pytest.raises(InputError, match="chexphi checkpoint merge"):
         run(tmp_path / "policy", films, tmp_path / "run", "--trainable=vision_lora")
 
@@ -495,12 +495,12 @@ def test_an_adapter_with_a_head_is_refused_on_a_tied_base(
 def test_a_missing_vllm_is_said_before_the_model(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vllm_engines, "installed", lambda: False)
+    monkeypatch.setattr(vllm_settings, "installed", lambda: False)
     with pytest.raises(InputError, match=r"use_vllm needs the package vllm: pip install .*\[vllm\]'"):
         run(tmp_path / "no_such_model", films, tmp_path / "run")
 
 
-@pytest.mark.parametrize("mode", vllm_engines.MODES)
+@pytest.mark.parametrize("mode", vllm_settings.MODES)
 def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section_alone(mode: str) -> None:
     root = Path(__file__).parents[2]
     plain, ours = root / "configs" / "grpo_kg.yaml", root / "configs" / "vllm" / f"{mode}.yaml"
@@ -509,10 +509,10 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
     recipe, args = grpo.parse(["--config", str(plain), "--config", str(ours), "--bf16=false"])
     assert (args.use_vllm, args.vllm_mode) == (True, mode)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vllm_engines, "installed", lambda: True)
-        vllm_engines.check(args, vllm_engines.Limits(recipe.logp_difference, recipe.logp_outliers))
+        patch.setattr(vllm_settings, "installed", lambda: True)
+        vllm_settings.check(args, vllm_settings.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
-    vllm_engines.check_policy(args, recipe.trainable, policy.PolicyFolders(root, None, kind))
+    vllm_settings.check_policy(args, recipe.trainable, policy.PolicyFolders(root, None, kind))
 
 
 def test_dynamic_sampling_draws_on_the_server(
@@ -531,5 +531,5 @@ def test_dynamic_sampling_draws_on_the_server(
     assert [row["kept"] for row in rows].count(True) == 16 < len(rows)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     apart = [row.get("sampling/sampling_logp_difference/max", 0) for row in metrics]
-    assert max(apart) < vllm_engines.OUTLIER  # what the server said of each row stays with it
+    assert max(apart) < vllm_settings.OUTLIER  # what the server said of each row stays with it
     assert Server.last.syncs == 2  # once a step, however many rounds

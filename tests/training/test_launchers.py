@@ -14,7 +14,7 @@ from transformers.models.phi4_multimodal import modeling_phi4_multimodal
 
 from chexphi.runs import processes
 from chexphi.schema import InputError
-from chexphi.training import sft
+from chexphi.training import sft, sft_checks, sft_run, trainer_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
 FLAGS = ["--num_generations=4", "--max_completion_length=8", "--max_steps=3", "--disable_tqdm=true"]
@@ -209,8 +209,9 @@ def test_one_process_on_several_gpus_is_refused(tiny_model_dir: Path, films: Pat
     """transformers would spread its rows over the GPUs (DataParallel), which films do not survive."""
     data = films / "annotations" / "sft" / "train.json"
     argv = ["--model", str(tiny_model_dir), "--data", str(data), "--out", str(tmp_path / "run")]
-    recipe, args = sft.parse(argv)
+    recipe, settings = sft.parse(argv)
+    args = trainer_settings.config(settings, "sft")
     args._n_gpu = 2
     with pytest.raises(InputError, match="sees 2 GPUs and trains on one"):
-        sft.main(recipe, args)
+        sft_run.run(recipe, args, sft_checks.check_stage(recipe, settings))
     assert not (tmp_path / "run").exists()

@@ -30,7 +30,7 @@ from two_processes import (
 
 from chexphi.data.read import read_examples
 from chexphi.rewards import by_name
-from chexphi.training import grpo
+from chexphi.training import grpo, grpo_run
 
 
 def spread(number: int, *words: object, layer: str = "Phi4MultimodalDecoderLayer") -> Any:
@@ -161,7 +161,7 @@ def test_rewards_leave_every_random_state_alone(pool: Path) -> None:
     names = ["external_r1v_acc", "external_kg_jac", "format", "repetition", "soft_overlong"]
     argv = ["--model=m", f"--data={pool}", "--out=o", "--num_generations=2", "--rewards", *names]
     recipe, args = grpo.parse(argv)
-    functions = grpo.reward_functions(recipe, by_name.extractor_of(recipe), 1, args)
+    functions = grpo_run.reward_functions(recipe, by_name.extractor_of(recipe), 1, args)
     examples = read_examples(pool)
     texts = [example.explanation for example in examples[1:] + examples[:1]]
     columns = {"solution": [e.explanation for e in examples], "answer": [e.answer for e in examples]}

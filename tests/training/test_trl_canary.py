@@ -15,9 +15,9 @@ from trl.trainer.utils import add_fused_lm_head
 
 from chexphi.training.dynamic_sampling.resampling_trainer import ResamplingGRPOTrainer
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
-from chexphi.training.preflight.outward import KeptHere
-from chexphi.training.preflight.unscorable import SkipsUnscorable
+from chexphi.training.kept_here import KeptHere
 from chexphi.training.recovery.resume import Recovering
+from chexphi.training.unscored_rows import SkipsUnscorable
 
 OVERRIDDEN = {
     "_prepare_inputs": ["self", "generation_batch"],

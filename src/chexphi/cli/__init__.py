@@ -105,7 +105,7 @@ def study(context: typer.Context) -> None:
         show(stage.main(recipe), as_json=as_json)
 
 
-@app.command(cls=of_recipe("chexphi.training.sft:SFTRecipe", "SFTConfig"), context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.training.sft_recipe:SFTRecipe", "SFTConfig"), context_settings=RECIPE)
 def sft(context: typer.Context) -> None:
     """Fine-tune a policy on explanations."""
     argv, as_json, yes = recipe_argv(context)
@@ -137,12 +137,13 @@ def grpo(context: typer.Context) -> None:
 def sweep(context: typer.Context) -> None:
     """Train over a grid of settings, a run of grpo each."""
     argv, as_json, yes = recipe_argv(context)
-    from chexphi.report.sweep import table
     from chexphi.sweep import run as stage
 
     recipe = stage.parse(argv)
     confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
     figures = stage.main(recipe)
+    from chexphi.report.sweep import table
+
     if "commands" in figures and not as_json:
         typer.echo("\n".join(figures["commands"]))
     else:
@@ -169,16 +170,20 @@ def evaluate(context: typer.Context) -> None:
 
 
 @app.command(
-    cls=of_recipe("chexphi.memory_plan.plan:PlanFields", "SFTConfig or GRPOConfig"), context_settings=RECIPE
+    cls=of_recipe("chexphi.memory_plan.plan_fields:PlanFields", "SFTConfig", "GRPOConfig"),
+    context_settings=RECIPE,
 )
 def plan(context: typer.Context) -> None:
     """How much GPU memory a run of sft or grpo needs."""
     argv, as_json, _ = recipe_argv(context)
     from chexphi.cli.plan import table
-    from chexphi.memory_plan import plan as stage
+    from chexphi.memory_plan import plan_fields
 
+    request = plan_fields.read(argv)
     with terminal.console().status("dry run"):
-        figures = stage.main(*stage.parse(argv))
+        from chexphi.memory_plan import plan as stage  # torch and TRL take seconds: only after the checks
+
+        figures = stage.main(request.fields, stage.memory_settings(request))
     show_table(figures, table, as_json=as_json)
 
 

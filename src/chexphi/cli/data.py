@@ -9,6 +9,7 @@ import typer
 
 from chexphi.cli import hints
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, one_of, show
+from chexphi.cli.spaced_rewards import SpacedRewards
 from chexphi.cli.standard_input import input_file, input_root, named
 from chexphi.runs import terminal
 
@@ -103,7 +104,7 @@ def import_(
     hints.show_next(hints.after_import(figures), as_json=as_json)
 
 
-@app.command("check")
+@app.command("check", cls=SpacedRewards)
 def check(
     file: Annotated[Path, typer.Argument(help="A dataset file, or -.")],
     image_root: Annotated[Path | None, typer.Option("--image-root", help="Folder of the images.")] = None,

@@ -56,11 +56,13 @@ RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option
 def recipe_argv(context: typer.Context) -> tuple[list[str], bool, bool]:
     """The recipe's arguments, and whether `--json` and `--yes` were given; `--help` is answered here."""
     words = list(context.args)
-    if "--help" in words or "-h" in words:
+    if {"--help", "-h", "--help-all"} & {*words}:
         from chexphi.config import help_text
 
         command = cast(RecipeCommand, context.command)
-        typer.echo(help_text(command.recipe_class(), context.command_path, command.trl))
+        typer.echo(help_text(command.recipe_class(), context.command_path, " or ".join(command.trl)))
+        if "--help-all" in words:
+            typer.echo(command.library_help())
         raise typer.Exit
     for flag, value in itertools.pairwise([*words, ""]):
         if (flag, value) == ("--out", "-") or flag == "--out=-":

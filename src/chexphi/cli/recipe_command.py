@@ -15,6 +15,7 @@ OTHER_FLAGS = {
     "--json": "print one JSON object",
     "--yes": "answer every question with yes",
     "--help": "list the settings",
+    "--help-all": "list TRL's settings as well",
 }
 """Flags of every recipe verb that are not fields."""
 
@@ -32,21 +33,37 @@ class RecipeCommand(TyperCommand):
 
     recipe: str
     """`module:Class` of our dataclass."""
-    trl: str | None
-    """TRL's config whose fields are accepted, too."""
+    trl: Sequence[str]
+    """TRL's configs whose fields are accepted, too."""
 
     def recipe_class(self) -> type:
         """Our dataclass, imported."""
         module, name = self.recipe.split(":")
         return getattr(importlib.import_module(module), name)
 
+    def library_kinds(self) -> list[type]:
+        """The outlines of TRL's configs."""
+        if not self.trl:
+            return []
+        from chexphi.training.trainer_settings import fields_of_trl
+
+        return [fields_of_trl(name) for name in self.trl]
+
+    def library_help(self) -> str:
+        """TRL's settings by group, with the defaults that this verb gives them."""
+        from chexphi.config.help_text import library_help
+
+        module = importlib.import_module(self.recipe.split(":")[0])
+        return library_help(self.library_kinds(), getattr(module, "DEFAULTS", {}))
+
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Flags or choices; where there are none, the shell offers files."""
-        return completions(ctx.args, incomplete, described_fields([self.recipe_class()]))
+        kinds = [*self.library_kinds(), self.recipe_class()]
+        return completions(ctx.args, incomplete, described_fields(kinds))
 
 
-def of_recipe(recipe: str, trl: str | None = None) -> type[RecipeCommand]:
-    """The command class of a verb whose flags are fields of `module:Class`, and of a config of TRL."""
+def of_recipe(recipe: str, *trl: str) -> type[RecipeCommand]:
+    """The command class of a verb whose flags are fields of `module:Class`, and of configs of TRL."""
     return type("RecipeCommand", (RecipeCommand,), {"recipe": recipe, "trl": trl})
 
 

@@ -17,6 +17,7 @@ from chexphi.cli.options import (
     show,
     show_table,
 )
+from chexphi.cli.spaced_rewards import SpacedRewards
 from chexphi.cli.standard_input import input_file
 from chexphi.rewards.settings import RewardFields
 from chexphi.runs import manifest, run_folder, terminal
@@ -27,13 +28,13 @@ Rewards = Annotated[
     list[str] | None,
     typer.Option(
         "--rewards",
-        help="Names with commas between them, or a config of grpo; again for more. Default: both.",
+        help="Names with spaces or commas between them, or a config of grpo; again for more. Default: both.",
     ),
 ]
 settings_as_options = fields_as_options(RewardFields, leave_out={"rewards"})
 
 
-@app.command("score")
+@app.command("score", cls=SpacedRewards)
 @settings_as_options
 def score(
     file: Annotated[
@@ -58,7 +59,7 @@ def score(
     show(figures, as_json=as_json)
 
 
-@app.command("probe")
+@app.command("probe", cls=SpacedRewards)
 @settings_as_options
 def probe(
     file: Annotated[
@@ -92,6 +93,8 @@ def probe(
 
     file = input_file(file)
     setups = stage.configurations(rewards or (), **settings)
+    if not rewards and (lacking := stage.not_in_original(settings["compat"])):
+        typer.echo(f"left out, because the original has no such rewards: {', '.join(lacking)}", err=True)
     examples = read_examples(file, limit=limit, check_images=False)
     if out:
         run_folder.check_folder(out, overwrite=overwrite)

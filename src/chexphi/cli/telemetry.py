@@ -2,7 +2,7 @@
 
 The command line does so before a library is imported; its child processes inherit the variables. The
 environment of those who use the package from Python stays as it is: the trainers send nothing there either
-(`training.preflight.outward`).
+(`training.kept_here`).
 """
 
 from __future__ import annotations

@@ -15,15 +15,16 @@ from typing import Any
 
 from chexphi import ranges, yaml_files
 from chexphi.config.flags import choices_of, cut, is_negation, read_flags
+from chexphi.config.run_config import as_given, is_of_run
 from chexphi.config.words import normalize_flags, split_configs
 from chexphi.field_values import Field, check_values, described_fields
 from chexphi.ranges import Range
-from chexphi.runs import processes, run_folder
+from chexphi.runs import processes
 from chexphi.schema import InputError, shown
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file of settings.
+    """The mapping in a YAML file of settings; a run's own `config.yaml` has those it was given.
 
     Raises:
         InputError: If the file is missing (the message has similar names in its folder), or its content is
@@ -34,7 +35,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         names = ", ".join(f"{stem}.yaml" for stem in difflib.get_close_matches(path.stem, stems) or stems)
         hint = f"{path.parent} has {names}" if names else "check the path after --config"
         raise InputError(f"config file {path} does not exist: {hint}")
-    return yaml_files.read_yaml(path)
+    values = yaml_files.read_yaml(path)
+    return as_given(values) if is_of_run(values) else values
 
 
 @processes.fail_together()
@@ -49,7 +51,7 @@ def parse(
 
     Args:
         argv: The words after the verb.
-        kinds: Our recipe dataclass, then at most one TRL config.
+        kinds: Dataclasses with different fields: our recipe, then at most one outline of TRL's config.
         prog: The verb, as `--help` shows it.
         defaults: Our values for fields of TRL's config; YAML and flags override them.
         number_ranges: The range of each setting that has one; NaN and infinity are refused in every setting.
@@ -63,12 +65,7 @@ def parse(
     if needed := [name for name, value in settings.items() if value is MISSING]:
         raise InputError(f"{prog} needs --{needed[0]}: give it, in the config or as a flag")
     ranges.check(settings, number_ranges or {}, prog.removeprefix("chexphi "))
-    try:
-        return tuple(kind(**{name: settings[name] for name in described_fields([kind])}) for kind in kinds)
-    except InputError:
-        raise
-    except Exception as error:  # of TRL's config, which checks its values in many ways
-        raise InputError(f"{prog}: {_sentence(error)}") from error
+    return tuple(kind(**{name: settings[name] for name in described_fields([kind])}) for kind in kinds)
 
 
 def _values(
@@ -86,54 +83,18 @@ def _values(
         if name not in fields and not is_negation(name, fields):
             check_values({name: None}, kinds, prog)
     values |= read_flags(flags, fields.values(), prog)
+    check_choices(values, fields, prog)
+    return values
+
+
+def check_choices(values: Mapping[str, Any], fields: Mapping[str, Field], prog: str) -> None:
+    """Refuse a text that is not among the choices of its field.
+
+    Raises:
+        InputError: For the first one, with the most similar choices.
+    """
     for name, value in values.items():
         choices = choices_of(fields[name]) if isinstance(value, str) else []
         if choices and value not in choices:
             similar = difflib.get_close_matches(value[:100], choices, n=5) or choices
             raise InputError(f"{prog}: {name} is {shown(value)}: use one of {cut(', '.join(similar))}")
-    return values
-
-
-def _sentence(error: Exception) -> str:
-    """A library's message about a setting, with the error's type where the text alone says little."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{shown(error.filename)} cannot be read ({error.strerror}): correct the path"
-    return cut(
-        str(error) if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {error}"
-    )
-
-
-def parse_training(
-    argv: Sequence[str],
-    recipe: type,
-    trl: type,
-    *,
-    verb: str,
-    defaults: Mapping[str, Any],
-    number_ranges: Mapping[str, Range],
-) -> tuple[Any, Any]:
-    """Read a training recipe and TRL's config; `--out` is the short name of TRL's `output_dir`.
-
-    Without a GPU the run uses fp32 on the CPU unless the settings say otherwise.
-    """
-    import torch
-
-    with processes.fail_together():
-        on_cpu = any(word.startswith(("--use_cpu", "--use-cpu")) for word in argv)
-        processes.check(0 if on_cpu else torch.cuda.device_count())
-    # `output_dir`: TRL's default folder has the same name for all runs
-    machine_defaults = {
-        "output_dir": "",
-        "bf16": torch.cuda.is_available(),
-        "use_cpu": not torch.cuda.is_available(),
-    }
-    ours, args = parse(
-        argv,
-        recipe,
-        trl,
-        prog=f"chexphi {verb}",
-        defaults={**machine_defaults, **defaults},
-        number_ranges=number_ranges,
-    )
-    args.output_dir = str(ours.out or args.output_dir or run_folder.default_folder(verb))
-    return ours, args

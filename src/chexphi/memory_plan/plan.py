@@ -7,26 +7,31 @@ of a GPU is given, it looks for the least harmful changes with which the run fit
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from chexphi.memory_plan import blank_model, step_memory
 from chexphi.memory_plan.film_memory import StepShape, feature_bytes, pixel_bytes
 from chexphi.memory_plan.plan_changes import changes
-from chexphi.memory_plan.plan_settings import (
-    OPTIMISERS,
-    MemorySettings,
-    PlanFields,
-    film,
-    model_config,
-    parse,
-)
+from chexphi.memory_plan.plan_fields import OPTIMISERS, PlanFields, read
+from chexphi.memory_plan.plan_settings import MemorySettings, film, memory_settings, model_config
 from chexphi.memory_plan.step_memory import PhaseMemory
 from chexphi.models import trainable
 from chexphi.models.families.film_features import MAX_BYTES
 
-__all__ = ["PlanFields", "main", "parse", "plan", "step_shape"]
+__all__ = ["PlanFields", "main", "memory_settings", "parse", "plan", "step_shape"]
 
 GB = 1e9
+
+
+def parse(argv: Sequence[str]) -> tuple[PlanFields, MemorySettings]:
+    """The fields of `plan` itself, and the settings of the run to plan.
+
+    Raises:
+        InputError: For anything the user has to correct.
+    """
+    request = read(argv)
+    return request.fields, memory_settings(request)
 
 
 def main(fields: PlanFields, settings: MemorySettings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from chexphi.memory_plan.plan_settings import MemorySettings, film
-from chexphi.models import trainable
+from chexphi.models import what_learns
 
 
 class Change(NamedTuple):
@@ -30,7 +30,7 @@ def _checkpointing(settings: MemorySettings) -> Change | None:
 
 
 def _dtype(settings: MemorySettings) -> Change | None:
-    if settings.dtype == "bfloat16" or not trainable.by_adapter(settings.trainable):
+    if settings.dtype == "bfloat16" or not what_learns.by_adapter(settings.trainable):
         return None
     return Change("dtype: bfloat16", replace(settings, dtype="bfloat16"))
 
@@ -94,7 +94,7 @@ def _completion(settings: MemorySettings) -> Change | None:
 def _trainable(settings: MemorySettings) -> Change | None:
     if settings.trainable == "vision_lora":
         return None
-    fewer = "vision_lora" if trainable.by_adapter(settings.trainable) else "vision_lora+lm_head"
+    fewer = "vision_lora" if what_learns.by_adapter(settings.trainable) else "vision_lora+lm_head"
     return Change(f"trainable: {fewer}", replace(settings, trainable=fewer))
 
 

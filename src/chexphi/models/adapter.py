@@ -20,9 +20,9 @@ from chexphi.model_folder import reading
 from chexphi.models import adapter_check, adapter_settings
 from chexphi.models.adapter_check import LORA
 from chexphi.models.adapter_settings import CONFIG as CONFIG
+from chexphi.models.adapter_settings import HEAD as HEAD
 
 NAME = "default"
-HEAD = "lm_head"
 
 
 def load(base: Any, folder: Path, *, targets: str, with_head: bool = False) -> Any:

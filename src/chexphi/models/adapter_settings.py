@@ -9,6 +9,8 @@ from chexphi.files import read_object
 from chexphi.schema import InputError, shown
 
 CONFIG = "adapter_config.json"
+HEAD = "lm_head"
+"""The one module that an adapter may replace as a whole."""
 DEFAULTS: dict[str, Any] = {
     "r": None,
     "lora_alpha": 8,

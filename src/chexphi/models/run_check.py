@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexphi.models import policy_folder
-from chexphi.ranges import COUNT
+from chexphi.models import policy_folder, what_learns
+from chexphi.ranges import COUNT, Range
 from chexphi.runs import processes, run_folder, run_settings
 
 
@@ -36,8 +37,24 @@ class ModelFields:
         return "flash_attention_2" if self.use_flash_attention else self.attn_implementation
 
 
+@dataclass(frozen=True)
+class LearningFields(ModelFields):
+    """The fields of every recipe that trains a model."""
+
+    trainable: str = field(
+        default=what_learns.DEFAULT,
+        metadata={"help": f"{', '.join(what_learns.SETTINGS)}, or a pattern of parameter names"},
+    )
+    lora_rank: int = field(default=256, metadata={"help": "rank of the LoRA where the model has none"})
+    lora_alpha: int = field(default=512, metadata={"help": "alpha of the LoRA where the model has none"})
+
+
 MODEL_RANGES = {"limit": COUNT}
 """Allowed values of the numbers that all of these recipes have."""
+
+
+LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Range(1, 2**24)}
+"""A LoRA of a larger rank is larger than any matrix that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class CheckedRun:
 
 
 def check_run(
-    recipe: ModelFields, out: Path, *, data: Path, trainer: Any = None, pools: Sequence[str] = ()
+    recipe: ModelFields, out: Path, *, data: Path, pools: Sequence[str] = (), trainer: Any = None
 ) -> CheckedRun:
     """Refuse a run that cannot begin: by its folder, its settings or its model's files. Nothing is changed.
 
@@ -62,8 +79,9 @@ def check_run(
         recipe: The stage's settings.
         out: The run folder.
         data: The dataset, for its hash.
-        trainer: TRL's config, if the stage trains.
         pools: More datasets, for their hashes.
+        trainer: TRL's settings as they were given, if the stage trains. Their numbers are compared with those
+            of a run that is resumed; the rest is compared once TRL's config is made (`with_trainer`).
 
     Returns:
         The run, for `begin`.
@@ -74,21 +92,37 @@ def check_run(
     """
     if processes.is_main():
         run_folder.check_folder(out, resume=recipe.resume, overwrite=recipe.overwrite)
-    config = run_folder.yaml_values(recipe) | (
-        {"trainer": run_folder.yaml_values(trainer)} if trainer is not None else {}
-    )
+    config = run_folder.yaml_values(recipe)
     facts: dict[str, Any] = (
         {"pools_sha256": {file: run_folder.sha256(Path(file)) for file in pools}} if pools else {}
     )
     if recipe.resume and processes.is_main():
         resume_facts = facts | {"data_sha256": run_folder.sha256_of(data)}
-        if trainer is not None:  # other stages may resume with any number of processes
+        if isinstance(recipe, LearningFields):  # other stages may resume with any number of processes
             resume_facts["processes"] = processes.count()
-        run_settings.check(out, config, resume_facts)
+        run_settings.check(out, config | {"trainer": _numbers(trainer)}, resume_facts)
     policy_folder.check(
         Path(recipe.model),
         dtype=recipe.dtype,
         attn_implementation=recipe.attention,
         dynamic_hd=recipe.dynamic_hd,
     )
-    return CheckedRun(out, data, trainer, config, facts)
+    return CheckedRun(out, data, None, config, facts)
+
+
+def _numbers(settings: Any) -> dict[str, float]:
+    """The settings that are numbers, which TRL leaves as they are."""
+    values = vars(settings) if settings is not None else {}
+    return {name: value for name, value in values.items() if type(value) in (int, float)}
+
+
+def with_trainer(run: CheckedRun, recipe: ModelFields, trainer: Any) -> CheckedRun:
+    """The run with TRL's config, which is made once all else is checked.
+
+    Raises:
+        InputError: If a run that is resumed had another one.
+    """
+    config = run.config | {"trainer": run_folder.yaml_values(trainer)}
+    if recipe.resume and processes.is_main():
+        run_settings.check(run.out, config, {})
+    return dataclasses.replace(run, trainer=trainer, config=config)

@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from chexphi.models import identity, openmp, policy, trainable, zero
+from chexphi.models import identity, openmp, policy, trainable, what_learns, zero
 from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
-from chexphi.models.run_check import MODEL_RANGES, CheckedRun, ModelFields
+from chexphi.models.run_check import CheckedRun, LearningFields, ModelFields
 from chexphi.models.shared_prompts.dropout import has_dropout
-from chexphi.ranges import Range
 from chexphi.runs import manifest, processes, run_folder
 from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LearningFields(ModelFields):
-    """The fields of every recipe that trains a model."""
-
-    trainable: str = field(
-        default=trainable.DEFAULT,
-        metadata={"help": f"{', '.join(trainable.SETTINGS)}, or a pattern of parameter names"},
-    )
-    lora_rank: int = field(default=256, metadata={"help": "rank of the LoRA where the model has none"})
-    lora_alpha: int = field(default=512, metadata={"help": "alpha of the LoRA where the model has none"})
-
-
-LEARNING_RANGES = MODEL_RANGES | {"lora_rank": Range(1, 2**16), "lora_alpha": Range(1, 2**24)}
-"""A LoRA of a larger rank is larger than any matrix that it changes."""
 
 
 @processes.fail_together()
@@ -123,21 +105,21 @@ def _loaded(recipe: ModelFields, *, trainer: Any, seed: int) -> tuple[Any, Any]:
             f"--nproc_per_node {trainer.n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)"
         )
     learning = recipe if isinstance(recipe, LearningFields) else None
-    what_learns = trainable.setting(learning.trainable) if learning else None
+    setting = what_learns.setting(learning.trainable) if learning else None
     with zero.whole_weights(trainer):
         model, processor = policy.load(
             recipe.model,
             dtype=recipe.dtype,
             attn_implementation=recipe.attention,
             dynamic_hd=recipe.dynamic_hd,
-            with_head=what_learns is not None and trainable.trains_head(what_learns),
+            with_head=setting is not None and what_learns.trains_head(setting),
             learning=learning is not None,
         )
-    if learning and what_learns:
+    if learning and setting:
         rank, alpha = learning.lora_rank, learning.lora_alpha
         with torch.random.fork_rng():  # a new LoRA is drawn: the same one for the same seed
             torch.manual_seed(seed)
-            model = trainable.prepare(model, what_learns, targets=model.lora_targets, rank=rank, alpha=alpha)
+            model = trainable.prepare(model, setting, targets=model.lora_targets, rank=rank, alpha=alpha)
         zero.gather_together(model)
     return model, processor
 

@@ -74,7 +74,7 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
     Raises:
         InputError: For settings that rewards cannot be made of.
     """
-    words = [word for text in rewards for word in text.split(",") if word]
+    words = [word for text in rewards for word in field_values.listed(text)]
     values: dict[str, Any] = {}
     files = [word for word in words if Path(word).suffix in (".yaml", ".yml")]
     for file in files:

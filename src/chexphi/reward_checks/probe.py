@@ -60,6 +60,8 @@ class CachedExtractor:
 def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, RewardSetup]:
     """The configurations by name: one for each `--rewards`, or the shipped ones without any.
 
+    With `compat: original` the shipped ones that the original lacks are left out (`not_in_original`).
+
     Args:
         rewards: Each is one configuration: names of rewards with commas between them, or a config of `grpo`.
         changes: Fields of `RewardFields` that override every configuration; None changes nothing.
@@ -73,10 +75,24 @@ def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, RewardSe
         return {word: offline_scores.setup([word], None, **changes) for word in rewards}
     fixed_settings: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     setups = {}
+    lacking = not_in_original(changes.get("compat"))
     for name, settings in SHIPPED.items():
+        if name in lacking:
+            continue
         fields: dict[str, Any] = settings | fixed_settings
         setups[name] = offline_scores.setup(fields.pop("rewards", ()), None, **fields)
     return setups
+
+
+def not_in_original(compat: str | None) -> list[str]:
+    """The shipped configurations that cannot be computed as the original code does; none for another compat.
+
+    >>> not_in_original("original"), not_in_original(None)
+    (['product', 'gated'], [])
+    """
+    if compat is None or not is_original(compat):
+        return []
+    return [name for name, settings in SHIPPED.items() if settings.get("combine", "sum") != "sum"]
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from trl import GRPOConfig
 
 from chexphi import config, field_values, ranges
 from chexphi.files import read_object
 from chexphi.models import policy_folder
 from chexphi.ranges import COUNT_OR_NONE, PROCESSES, Range
-from chexphi.report import sweep as report
 from chexphi.runs import manifest, run_folder
 from chexphi.runs.stop import STOP
 from chexphi.schema import Example, InputError, shown
@@ -29,10 +26,11 @@ from chexphi.sweep import trials
 from chexphi.sweep.engines import Engine, Local, OnRay
 from chexphi.sweep.grid import Trial
 from chexphi.sweep.loop import Record, Run, run_all, write_summary
-from chexphi.training import grpo
+from chexphi.training import grpo, grpo_checks, trainer_settings
 from chexphi.training.grpo_recipe import GRPORecipe
+from chexphi.training.preflight import refused
 
-KINDS = (GRPORecipe, GRPOConfig)
+KINDS = (GRPORecipe, trainer_settings.fields_of_trl("GRPOConfig"))
 FIXED_FIELDS = ("configs", "model", "data", "settings")
 """Fields that a resumed sweep must not change; the grid may get more values."""
 RUNS_SAVE = "the runs save first, and --resume auto goes on; a second one ends at once"
@@ -86,8 +84,8 @@ def parse(argv: Sequence[str]) -> SweepRecipe:
     return config.parse(argv, SweepRecipe, prog="chexphi sweep", number_ranges=RANGES)[0]
 
 
-def plan(recipe: SweepRecipe) -> list[tuple[Trial, GRPOConfig]]:
-    """The runs of the grid with their settings; the model and data of each are checked.
+def plan(recipe: SweepRecipe) -> list[tuple[Trial, Any]]:
+    """The runs of the grid with TRL's settings; the model and data of each are checked, without torch.
 
     Raises:
         InputError: For the first problem that a run could not start with.
@@ -115,22 +113,39 @@ def check_recipe(recipe: SweepRecipe) -> None:
     ranges.check(vars(recipe), RANGES, "sweep")
 
 
-def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> GRPOConfig:
+def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]]) -> Any:
     """Read the settings of a run as the run itself will, and check its files; `pools` caches the examples."""
-    try:
+    with _named(trial):
         recipe, args = grpo.parse([*trial.words, "--out", trial.name])
-        if not recipe.model or not recipe.data:
-            raise InputError("grpo needs a model and data: give both")
+        grpo_checks.check_settings(recipe, args)
         policy_folder.locate(Path(recipe.model))
         if missing := next((file for file in (recipe.data, *recipe.pools) if not Path(file).exists()), None):
             raise InputError(f"data {missing} does not exist: make it, or correct data and the grid")
         files = (recipe.data, tuple(recipe.pools), recipe.image_root, recipe.limit)
         if files not in pools:
-            pools[files] = grpo.read_pools(recipe)
-        grpo.check(recipe, args, pools[files])
+            pools[files] = grpo_checks.read_pools(recipe)
+        grpo_checks.check(recipe, args, pools[files])
+    return args
+
+
+def check_with_libraries(planned: Sequence[tuple[Trial, Any]]) -> None:
+    """Refuse what torch and TRL do not accept of the settings of a run.
+
+    Raises:
+        InputError: For the first such run.
+    """
+    for trial, settings in planned:
+        with _named(trial):
+            refused.check(trainer_settings.config(settings, "grpo"), "grpo")
+
+
+@contextmanager
+def _named(trial: Trial) -> Iterator[None]:
+    """For a block that checks a run: its errors name the run."""
+    try:
+        yield
     except (InputError, ValueError) as error:
         raise InputError(f"sweep: run {trial.name}: {' '.join(str(error).split())}") from None
-    return args
 
 
 def main(recipe: SweepRecipe) -> dict[str, Any]:
@@ -144,12 +159,15 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
     if not recipe.dry_run:
         run_folder.check_folder(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     planned = plan(recipe)
+    check_with_libraries(planned)
     if recipe.dry_run:
         words = (
             ["chexphi", "grpo", *trial.words, "--out", str(run_folder.default_folder(trial.name, folder))]
             for trial, _ in planned
         )
         return {"out": str(folder), "commands": [shlex.join(line) for line in words]}
+    from chexphi.report.sweep import page  # it needs plotly: known before the first run
+
     hashes = {file: run_folder.sha256(Path(file)) for file in recipe.configs}
     if run_folder.resumes_run(folder, recipe.resume):
         check_same_settings(folder, recipe, hashes)
@@ -159,19 +177,21 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
             out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
             settings = run_folder.yaml_values(recipe)
             manifest.write(out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes)
-            return run_and_summarize(out, engine, open_records(out, planned, retries=recipe.retries))
+            return run_and_summarize(out, engine, open_records(out, planned, retries=recipe.retries), page)
         finally:
             engine.close()
 
 
-def run_and_summarize(out: Path, engine: Engine, todo: Sequence[Run]) -> dict[str, Any]:
+def run_and_summarize(
+    out: Path, engine: Engine, todo: Sequence[Run], write_page: Callable[[dict[str, Any], Path], object]
+) -> dict[str, Any]:
     """Carry out the runs; `summary.json` and the page are written in any case."""
     try:
         with STOP.keeping(RUNS_SAVE):  # after Ray, which sets a handler of its own
             run_all(todo, engine, out)
     finally:
         summary = write_summary(out, todo)
-        report.page(summary, out / "sweep.html")
+        write_page(summary, out / "sweep.html")
     return summary
 
 
@@ -215,7 +235,7 @@ def _earlier_tries(path: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"sweep: {path} is not a sweep's summary: choose another --out") from None
 
 
-def open_records(out: Path, planned: Sequence[tuple[Trial, GRPOConfig]], *, retries: int) -> list[Run]:
+def open_records(out: Path, planned: Sequence[tuple[Trial, Any]], *, retries: int) -> list[Run]:
     """The runs for the loop, with the tries of an earlier sweep in this folder."""
     path = out / "summary.json"
     tries_of_run = _earlier_tries(path) if path.is_file() else {}

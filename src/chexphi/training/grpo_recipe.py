@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from chexphi.models.stage import LearningFields
+from chexphi.models.run_check import LearningFields
 from chexphi.rewards import settings
 from chexphi.runs import run_folder
 from chexphi.runs.stop import RESUME_HELP
-from chexphi.training import vllm_engines
+from chexphi.training import vllm_settings
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class GRPORecipe(settings.RewardFields, LearningFields):
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
     )
     logp_outliers: float = field(
-        default=0.05, metadata={"help": f"and the largest share of tokens beyond {vllm_engines.OUTLIER}"}
+        default=0.05, metadata={"help": f"and the largest share of tokens beyond {vllm_settings.OUTLIER}"}
     )
     resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
 
     @property
-    def vllm_limits(self) -> vllm_engines.Limits:
+    def vllm_limits(self) -> vllm_settings.Limits:
         """The largest disagreement with vLLM that still counts as the same policy."""
-        return vllm_engines.Limits(self.logp_difference, self.logp_outliers)
+        return vllm_settings.Limits(self.logp_difference, self.logp_outliers)
 
 
 DEFAULTS: dict[str, Any] = {

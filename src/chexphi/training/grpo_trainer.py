@@ -34,14 +34,14 @@ from chexphi.models import adapter, trainable
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import loss_mask, micro_batches, shared_prompt_logps, vllm_engines
+from chexphi.training import loss_mask, micro_batches, shared_prompt_logps, vllm_engines, vllm_settings
 from chexphi.training.completions import CompletionLog, is_logged, not_finite, sampled_row
+from chexphi.training.kept_here import KeptHere
 from chexphi.training.policy_pass import PolicyPass
-from chexphi.training.preflight.outward import KeptHere
-from chexphi.training.preflight.unscorable import SkipsUnscorable
 from chexphi.training.recovery.resume import Recovering
 from chexphi.training.reference import prepare as prepare_reference
 from chexphi.training.shared_prompt_logps import LogProbabilities
+from chexphi.training.unscored_rows import SkipsUnscorable
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         *,
         completions: JsonLines,
         log_every: int = 1,
-        limits: vllm_engines.Limits | None = None,
+        limits: vllm_settings.Limits | None = None,
         share_prefix: bool = True,
         epochs_done: int = 0,
         logs: Sequence[Path] = (),
@@ -93,7 +93,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         if args.use_vllm:
             vllm_engines.attach(self.vllm_generation)
         self._buffered_inputs: list[dict[str, Any]] | None = None
-        self._limits = (limits or vllm_engines.Limits()) if args.use_vllm else None
+        self._limits = (limits or vllm_settings.Limits()) if args.use_vllm else None
         self._log_every, self._period = log_every, args.steps_per_generation * self.num_iterations
         self._log = CompletionLog(
             completions,

@@ -1,4 +1,4 @@
-"""Samples from vLLM: checks before a run, the weights that vLLM gets, and whether both engines agree.
+"""Samples from vLLM: the weights that vLLM gets, and whether both engines agree.
 
 TRL drives vLLM (`use_vllm`, `vllm_mode` and its other `vllm_*` settings, all untouched). Added here:
 
@@ -12,90 +12,17 @@ TRL drives vLLM (`use_vllm`, `vllm_mode` and its other `vllm_*` settings, all un
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl import GRPOConfig
 
-from chexphi.files import read_object
-from chexphi.installation import install_line
 from chexphi.models import adapter
 from chexphi.models.lora_names import PREFIX
 from chexphi.models.original_layout import tensor_names
-from chexphi.models.policy_folder import PolicyFolders
 from chexphi.schema import InputError
-
-MODES = ("colocate", "server")
-OUTLIER = 0.5
-"""A token whose log-probabilities differ by more than this counts as an outlier."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Largest disagreement with vLLM that still counts as the same policy."""
-
-    difference: float = 0.05
-    """Mean of |difference| over the sampled tokens, in nats; rounding to bf16 alone gives about 0.01."""
-    outliers: float = 0.05
-    """Share of tokens that are outliers."""
-
-
-def check(args: GRPOConfig, limits: Limits) -> None:
-    """Refuse settings with which vLLM cannot run or cannot be compared.
-
-    Raises:
-        InputError: For these, and if vLLM is not installed.
-    """
-    if not installed():
-        raise InputError(f"use_vllm needs the package vllm: {install_line('vllm')}")
-    if args.vllm_mode not in MODES:
-        raise InputError(f"vllm_mode is {args.vllm_mode!r}: use {' or '.join(MODES)}")
-    if (args.top_p, args.top_k or 0, args.min_p or 0.0, args.repetition_penalty) != (1.0, 0, 0.0, 1.0):
-        raise InputError(
-            "with use_vllm the log-probabilities of the whole vocabulary are compared: set top_p to 1, top_k "
-            "to 0, min_p to null and repetition_penalty to 1"
-        )
-    if limits.difference <= 0 or not 0 <= limits.outliers <= 1:
-        raise InputError(
-            f"logp_difference is {limits.difference} and logp_outliers {limits.outliers}: use a number above "
-            "0 and a share between 0 and 1"
-        )
-
-
-def installed() -> bool:
-    """Whether vLLM is installed."""
-    return importlib.util.find_spec("vllm") is not None
-
-
-def check_policy(args: GRPOConfig, what_learns: str, folders: PolicyFolders) -> None:
-    """Refuse, before the model is loaded, a policy that vLLM would refuse later or get wrong silently.
-
-    Args:
-        args: TRL's config.
-        what_learns: The setting `trainable`, as `trainable.prepare` takes it.
-        folders: Of the policy.
-
-    Raises:
-        InputError: If vLLM cannot hold this policy.
-    """
-    if folders.kind == "phi4_multimodal" and args.vllm_mode == "colocate":
-        raise InputError(
-            "vLLM reads Phi-4-multimodal in its original layout only, so it cannot run in the trainer's "
-            "process on native weights: use vllm_mode server (configs/vllm/server.yaml)"
-        )
-    config = read_object(folders.adapter / adapter.CONFIG) if folders.adapter else {}
-    saved = config.get("modules_to_save")
-    trains_head = what_learns not in ("vision_lora", "all") or adapter.HEAD in (saved or ())
-    if trains_head and read_object(folders.base / "config.json").get("tie_word_embeddings", True):
-        raise InputError(
-            f"vLLM keeps lm_head and the input embedding of {folders.base} as one tensor (its config.json "
-            "ties them) and would not take a trained lm_head: set trainable to vision_lora, and fold in an "
-            "adapter that has an lm_head with chexphi checkpoint merge"
-        )
+from chexphi.training.vllm_settings import OUTLIER, Limits
 
 
 def attach(generation: Any) -> None:

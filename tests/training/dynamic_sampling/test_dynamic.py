@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,18 +143,17 @@ def test_prompts_that_never_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "rounds", "examples", "message"),
+    ("prompts", "rounds", "examples", "message"),
     [
-        ({}, 0, 20, "max_resample_times is 0"),
-        ({}, 4, 2, "needs other prompts than the 2"),
-        ({}, 1, 3, None),
-        ({"generation_batch_size": 16}, 1, 4, "needs other prompts than the 4"),
+        (2, 0, 20, "max_resample_times is 0"),
+        (2, 4, 2, "needs other prompts than the 2"),
+        (2, 1, 3, None),
+        (4, 1, 4, "needs other prompts than the 4"),
     ],
 )
-def test_settings(change: dict[str, Any], rounds: int, examples: int, message: str | None) -> None:
-    args: Any = SimpleNamespace(**{"generation_batch_size": 8, "num_generations": 4} | change)
+def test_settings(prompts: int, rounds: int, examples: int, message: str | None) -> None:
     if message is None:
-        spread_rule.check(args, rounds, examples)
+        spread_rule.check(prompts, rounds, examples)
         return
     with pytest.raises(InputError, match=message):
-        spread_rule.check(args, rounds, examples)
+        spread_rule.check(prompts, rounds, examples)

@@ -16,7 +16,7 @@ from trl.trainer import base_trainer
 
 from chexphi.cli import telemetry
 from chexphi.schema import InputError
-from chexphi.training import grpo, sft
+from chexphi.training import grpo, kept_here, sft
 from chexphi.training.preflight import outward
 
 
@@ -158,9 +158,9 @@ def test_trainers_send_nothing_even_where_trl_was_imported_first(
     monkeypatch.setattr(base_trainer, "send_telemetry", lambda topic, **_: sent.append(topic))
     monkeypatch.delenv("CI", raising=False)
     if value is None:
-        monkeypatch.delenv(outward.TELEMETRY, raising=False)
+        monkeypatch.delenv(kept_here.TELEMETRY, raising=False)
     else:
-        monkeypatch.setenv(outward.TELEMETRY, value)
+        monkeypatch.setenv(kept_here.TELEMETRY, value)
     words = command("sft", tiny_model_dir, subsets.parent, "--max_steps=1", "--out", str(tmp_path / "run"))
     out = sft.main(*sft.parse([word for word in words[1:] if word != "--limit=10"]))
     assert bool(sent) == sends

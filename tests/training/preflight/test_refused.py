@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from killed_runs import command
-from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from transformers.integrations import integration_utils
 from trl import GRPOConfig, SFTConfig
 
 from chexphi.rewards.checked import RewardError
@@ -18,17 +18,17 @@ from chexphi.training.preflight import refused, trackers
 
 @pytest.mark.parametrize("name", sorted(trackers.TRACKERS))
 def test_a_tracker_without_its_library_names_the_pip_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    is_available, package = trackers.TRACKERS[name]
+    function, package = trackers.TRACKERS[name]
     monkeypatch.delenv("KUBEFLOW_TRAINER_SERVER_URL", raising=False)
-    if is_available():
+    if getattr(integration_utils, function)():
         pytest.skip(f"{name} is installed here")
     remedy = f"pip install {package}, or use --report_to none" if package else "leave it out"
     with pytest.raises(InputError, match=f"report_to names '{name}', .*: {remedy}$"):
-        trackers.check([name])
+        trackers.check_installed([name])
 
 
 def test_every_tracker_of_transformers_is_known_here() -> None:
-    assert set(trackers.TRACKERS) == set(INTEGRATION_TO_CALLBACK)
+    assert set(trackers.TRACKERS) == set(integration_utils.INTEGRATION_TO_CALLBACK)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_every_tracker_of_transformers_is_known_here() -> None:
 def test_names_of_trackers(tmp_path: Path, report_to: Any, expected: str | None) -> None:
     args = SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to=report_to)
     if expected is None:
-        trackers.check(args.report_to)
+        trackers.check_names(args.report_to)
     else:
         with pytest.raises(InputError) as caught:
-            trackers.check(args.report_to)
+            trackers.check_names(args.report_to)
         assert str(caught.value).startswith(expected)
 
 

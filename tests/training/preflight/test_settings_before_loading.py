@@ -10,7 +10,7 @@ import yaml
 from trl import GRPOConfig, SFTConfig
 
 from chexphi.schema import InputError
-from chexphi.training import grpo, sft
+from chexphi.training import grpo, grpo_checks, sft, sft_checks, trainer_settings
 from chexphi.training.preflight import refused
 
 NAN, INF, HUGE = float("nan"), float("inf"), 10**30
@@ -171,13 +171,11 @@ def test_a_setting_that_cannot_train_is_one_sentence(
 
 def begin(verb: str, words: list[str]) -> None:
     """What a stage does before it looks for the model; here there is none, so no further step is taken."""
-    if verb == "grpo":
-        recipe, args = grpo.parse(words)
-        grpo.check(recipe, args, grpo.read_pools(recipe))
-    else:
-        recipe, args = sft.parse(words)
-        refused.check(args, "sft")
-        sft.read(recipe)
+    stage: Any = grpo if verb == "grpo" else sft
+    recipe, settings = stage.parse(words)
+    checks: Any = grpo_checks if verb == "grpo" else sft_checks
+    checks.check_settings(recipe, settings)
+    refused.check(trainer_settings.config(settings, verb), verb)
 
 
 @pytest.mark.parametrize(

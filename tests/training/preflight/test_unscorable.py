@@ -18,7 +18,7 @@ from chexphi.schema import Example, InputError
 from chexphi.training import completions, grpo
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight import unscorable
-from chexphi.training.preflight.unscorable import RewardWatch
+from chexphi.training.unscored_rows import RewardWatch
 
 FLAGS = [
     "--learning_rate=1e-3", "--per_device_train_batch_size=4", "--num_generations=2", "--save_strategy=no",

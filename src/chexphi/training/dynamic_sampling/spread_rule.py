@@ -12,13 +12,10 @@ import random
 import statistics
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chexphi.rewards.combine import weighted_sum
 from chexphi.schema import InputError
-
-if TYPE_CHECKING:
-    from trl import GRPOConfig
 
 ORIGINAL_THRESHOLD = 0.06
 """A group's spread must exceed this in the original."""
@@ -155,13 +152,17 @@ class PromptOutcomes:
         return sorted(rows, key=lambda row: (row["mean_reward"], row["id"]))
 
 
-def check(args: GRPOConfig, rounds: int, examples: int) -> None:
+def check(prompts: int, rounds: int, examples: int) -> None:
     """Refuse settings with which dynamic sampling would do nothing.
+
+    Args:
+        prompts: Of a batch.
+        rounds: Most rounds of other prompts.
+        examples: How many there are.
 
     Raises:
         InputError: For these.
     """
-    prompts = args.generation_batch_size // args.num_generations
     if rounds < 1:
         raise InputError(
             f"grpo: max_resample_times is {rounds}: use 1 or more, or set dynamic_sample to false"

@@ -1,19 +1,19 @@
-"""Settings of TRL's configs with a fixed list of values, and settings that need something else."""
+"""Settings of TRL's configs with a fixed list of values, and settings that need something else.
+
+`check` needs the values alone; `check_library` knows what only an import of the libraries tells.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate.utils import DynamoBackend
-from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
-
+from chexphi.files import parse_json
 from chexphi.schema import InputError, shown
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "torch_compile_backend": tuple(kind.value.lower() for kind in DynamoBackend if kind.value != "NO"),
     # torch.compile
     "torch_compile_mode": ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
     # torch.utils.data.DataLoader
@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """Of transformers.TrainingArguments, where it does not say so itself."""
 SFT_CHOICES = CHOICES | {
-    "loss_type": ("nll", "dft"),
+    "loss_type": ("nll", "dft", "chunked_nll"),
     "truncation_mode": ("keep_start", "keep_end"),
     "packing_strategy": ("bfd", "bfd_split", "wrapped"),
 }
@@ -31,7 +31,6 @@ GRPO_CHOICES = CHOICES | {
     "importance_sampling_level": ("token", "sequence"),
     "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
     "scale_rewards": ("group", "batch", "none"),
-    "cache_implementation": ALL_CACHE_IMPLEMENTATIONS,
     "vllm_mode": ("colocate", "server"),
     "vllm_model_impl": ("vllm", "transformers"),
     "vllm_importance_sampling_mode": (
@@ -45,24 +44,24 @@ MAPPINGS = (
     "transformers_continuous_batching_config",
 )  # fmt: skip
 """Settings that are a mapping; on the command line JSON, which TRL reads where it begins with a brace."""
+PATHS = ("accelerator_config", "fsdp_config", "deepspeed")
+"""Settings that are a mapping, or a JSON file with one."""
 
 
 def check(args: Any, verb: str) -> None:
-    """Refuse an unknown value, and a setting that needs what this machine lacks.
+    """Refuse an unknown value, and a setting that needs another one.
 
     Args:
-        args: TRL's config.
+        args: TRL's config, or its values as they were given.
         verb: Of the stage, for the message.
 
     Raises:
         InputError: For the first such setting.
     """
-    for name, choices in (GRPO_CHOICES if verb == "grpo" else SFT_CHOICES).items():
-        if (value := getattr(args, name, None)) is not None and value not in choices:
-            raise InputError(f"{verb}: {name} is {shown(value)}: use one of {', '.join(choices)}")
-    for name in MAPPINGS:
+    _check_listed(args, GRPO_CHOICES if verb == "grpo" else SFT_CHOICES, verb)
+    for name in (*MAPPINGS, *PATHS):
         if isinstance(value := getattr(args, name, None), str):
-            raise InputError(f"{verb}: {name} is {shown(value)}: give a mapping")
+            _check_mapping(name, value, verb)
     template = getattr(args, "chat_template_path", None)
     if template is not None and not (template and Path(template).exists()):
         raise InputError(
@@ -71,12 +70,45 @@ def check(args: Any, verb: str) -> None:
     _check_requirements(args, verb)
 
 
-def _check_requirements(args: Any, verb: str) -> None:
-    """Refuse what needs a library, a GPU or another setting that is not there."""
+def _check_listed(args: Any, choices_of: Mapping[str, Sequence[str]], verb: str) -> None:
+    for name, choices in choices_of.items():
+        if (value := getattr(args, name, None)) is not None and value not in choices:
+            raise InputError(f"{verb}: {name} is {shown(value)}: use one of {', '.join(choices)}")
+
+
+def _check_mapping(name: str, text: str, verb: str) -> None:
+    """Refuse a text that is neither JSON of a mapping nor, where that is allowed, the path of a file."""
+    if text.startswith("{"):
+        parse_json(text, f"{verb}: {name}", advice="correct it")
+    elif name in MAPPINGS:
+        raise InputError(f"{verb}: {name} is {shown(text)}: give a mapping")
+
+
+def check_library(args: Any, verb: str) -> None:
+    """Refuse a value that the installed libraries do not know, and what needs a GPU that is not there.
+
+    Args:
+        args: TRL's config.
+        verb: Of the stage, for the message.
+
+    Raises:
+        InputError: For the first such setting.
+    """
+    import torch
+    from accelerate.utils import DynamoBackend
+    from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
+
+    backends = [kind.value.lower() for kind in DynamoBackend if kind.value != "NO"]
+    listed = {"torch_compile_backend": backends, "cache_implementation": ALL_CACHE_IMPLEMENTATIONS}
+    _check_listed(args, listed, verb)
     if getattr(args, "activation_offloading", False) and not torch.cuda.is_available():
         raise InputError(
             f"{verb}: activation_offloading moves activations off a GPU, and there is none: leave it out"
         )
+
+
+def _check_requirements(args: Any, verb: str) -> None:
+    """Refuse what needs a library or another setting that is not there."""
     if args.remove_unused_columns:
         raise InputError(
             f"{verb}: remove_unused_columns is true, and rows are made of columns that TRL does not know: "

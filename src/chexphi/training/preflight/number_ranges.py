@@ -7,7 +7,7 @@ here against the fields of both configs.
 
 from __future__ import annotations
 
-from chexphi.models.stage import LEARNING_RANGES
+from chexphi.models.run_check import LEARNING_RANGES
 from chexphi.ranges import (
     COUNT,
     COUNT_OR_NONE,

@@ -1,4 +1,4 @@
-"""What would send a run's texts or files away: settings that are refused, and what TRL does by itself.
+"""Settings that would send a run's texts or files away. What TRL does by itself is in `training.kept_here`.
 
 A run's folder holds patients' texts (`completions.jsonl`, `predictions.jsonl`), so nothing uploads it. A
 tracker that `report_to` names gets figures and TRL's settings, but no text.
@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import Trainer
-
 from chexphi.schema import InputError
+from chexphi.training.preflight import trackers
 
 HUB = (
     "push_to_hub", "hub_model_id", "hub_token", "hub_always_push", "hub_revision", "log_completions_hub_repo",
@@ -24,15 +23,13 @@ FOLDER_UPLOADS = {
     "dvclive": ("HF_DVCLIVE_LOG_MODEL", ("all",)),
 }
 """Tracker -> environment variable, and its values that make transformers upload the whole run folder."""
-TELEMETRY = "HF_HUB_DISABLE_TELEMETRY"
-_FALSE = ("0", "false", "no", "off")
 
 
 def check(args: Any, verb: str, environment: Mapping[str, str] = os.environ) -> None:
     """Refuse settings that would print patients' texts or send them away.
 
     Args:
-        args: TRL's config.
+        args: TRL's config, or its values.
         verb: Of the stage, for the message.
         environment: The environment variables, which trackers read.
 
@@ -49,7 +46,7 @@ def check(args: Any, verb: str, environment: Mapping[str, str] = os.environ) -> 
             f"{verb}: log_completions is true, which would print patients' texts and send them to trackers: "
             "leave it out, completions.jsonl has every completion"
         )
-    for tracker in args.report_to:
+    for tracker in trackers.names(args.report_to):
         _check_tracker(tracker, args, verb, environment)
 
 
@@ -66,24 +63,3 @@ def _check_tracker(tracker: str, args: Any, verb: str, environment: Mapping[str,
             f"{verb}: trackio would make a public Space of the run's figures: set hub_private_repo to true, "
             "or leave out trackio_space_id and trackio_bucket_id"
         )
-
-
-class KeptHere(Trainer):
-    """Mixed into a trainer before TRL's class: it sends nothing about itself, and writes no model card.
-
-    It does not matter whether TRL was imported before this package: its own variable, which is read at that
-    moment, is not needed.
-    """
-
-    def __init__(self, *arguments: Any, args: Any, **kwargs: Any) -> None:
-        if getattr(args, "use_vllm", False):
-            os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # read when its engine starts
-        super().__init__(*arguments, args=args, **kwargs)
-
-    def _send_telemetry(self) -> None:
-        """Send what TRL would send to the hub only if the user turned that on (the variable is 0)."""
-        if os.environ.get(TELEMETRY, "").lower() in _FALSE:
-            super()._send_telemetry()
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: TRL would write the card of a model without a name into every run's folder."""

@@ -1,4 +1,7 @@
-"""Settings of TRL's config that cannot train: refused before the model loads, or in the first step."""
+"""Settings of TRL's config that cannot train: refused before the model loads, or in the first step.
+
+`check_values` needs no library. `check` comes once TRL's config is made, which needs torch.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,17 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from transformers import Trainer
+from typing import TYPE_CHECKING, Any
 
 from chexphi import ranges
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import processes, replaced_run, run_folder
 from chexphi.schema import InputError
-from chexphi.training.preflight import choices, foreign_code, optimizer_trial, outward, trackers
+from chexphi.training.preflight import choices, foreign_code, outward, trackers
 from chexphi.training.preflight.number_ranges import GRPO_RUN, SFT_RUN
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +31,17 @@ REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisio
 RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
 
 
-def check(args: Any, verb: str) -> None:
-    """Refuse what the Trainer would refuse after the model is loaded.
+def check_values(args: Any, verb: str) -> None:
+    """Refuse what can be told from the values alone.
 
     Args:
-        args: TRL's config.
+        args: TRL's config, or its values as they were given.
         verb: Of the stage, for the message.
 
     Raises:
         InputError: For the first such setting.
     """
-    trackers.check(args.report_to)
+    trackers.check_names(args.report_to)
     foreign_code.check(args, verb)
     outward.check(args, verb)
     ranges.check(vars(args), RANGES[verb], verb)
@@ -51,6 +55,23 @@ def check(args: Any, verb: str) -> None:
         raise InputError(f"{verb} evaluates nothing while it trains: save_strategy is no, steps or epoch")
     if args.save_strategy == "steps" and not args.save_steps:
         raise InputError(f"{verb}: save_steps is 0: use at least 1, or save_strategy no")
+
+
+def check(args: Any, verb: str) -> None:
+    """Refuse what the Trainer would refuse after the model is loaded.
+
+    Args:
+        args: TRL's config.
+        verb: Of the stage, for the message.
+
+    Raises:
+        InputError: For the first such setting.
+    """
+    from chexphi.training.preflight import optimizer_trial
+
+    check_values(args, verb)
+    trackers.check_installed(args.report_to)
+    choices.check_library(args, verb)
     optimizer_trial.check(args, verb)
 
 

@@ -1,0 +1,42 @@
+"""`--rewards a b` in verbs with arguments of their own: the same as `--rewards a,b`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+from chexphi.rewards.settings import NAMES
+
+
+def joined(words: list[str]) -> list[str]:
+    """The words of a command line, with a comma between the values of each `--rewards`.
+
+    Only names of rewards and YAML files are values: the next word may be the verb's own file.
+
+    >>> joined(["--rewards", "format", "my:f", "rows.jsonl"])
+    ['--rewards', 'format,my:f', 'rows.jsonl']
+    """
+    joined_words: list[str] = []
+    in_list = False
+    for word in words:
+        if in_list and _is_reward(word) and not joined_words[-1].startswith("--"):
+            joined_words[-1] += f",{word}"
+            continue
+        in_list = word == "--rewards" or (in_list and joined_words[-1] == "--rewards")
+        joined_words.append(word)
+    return joined_words
+
+
+def _is_reward(word: str) -> bool:
+    return (
+        word in NAMES or Path(word).suffix in (".yaml", ".yml") or (":" in word and not word.startswith("-"))
+    )
+
+
+class SpacedRewards(TyperCommand):
+    """A verb whose `--rewards` takes several words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, joined(args))
