@@ -165,4 +165,5 @@ class _Reader:
             raise self._refusal("a number of too many digits", "correct it", event) from None
 
     def _refusal(self, fault: str, advice: str, event: yaml.Event) -> InputError:
-        return InputError(f"{self._source} has {fault} at line {event.start_mark.line + 1}: {advice}")
+        mark: Any = event.start_mark  # every event of a text has one
+        return InputError(f"{self._source} has {fault} at line {mark.line + 1}: {advice}")
