@@ -47,6 +47,13 @@ def test_the_words_after_pip_install(url: dict[str, Any] | None, words: str) -> 
     assert installation.source("train", None, url, HOME) == words
 
 
+def test_a_missing_library_is_named_without_an_import() -> None:
+    installation.require("json", "rich")
+    with pytest.raises(ModuleNotFoundError) as raised:
+        installation.require("json", "no_such_library")
+    assert raised.value.name == "no_such_library"
+
+
 def test_a_checkout_comes_before_what_pip_noted() -> None:
     url = {"url": "file:///elsewhere", "dir_info": {"editable": True}}
     assert installation.source("train,report", HOME, url, HOME) == "-e '.[train,report]'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import subprocess
 import urllib.parse
@@ -47,6 +48,20 @@ def install_line(*extras: str) -> str:
         extras: Names of extras, such as `train`.
     """
     return f"pip install {source(','.join(extras), checkout(), direct_url(), Path.cwd())}"
+
+
+def require(*modules: str) -> None:
+    """Refuse long work that would end at a missing library; none is imported.
+
+    Args:
+        modules: Names as in `import`.
+
+    Raises:
+        ModuleNotFoundError: For the first that is not installed, as its import would raise.
+    """
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def direct_url() -> Mapping[str, Any] | None:

@@ -16,9 +16,13 @@ from typing import Any, Self
 from chexphi import ranges
 from chexphi.demo.settings import RANGES, LoopRecipe
 from chexphi.demo.stages import Stage
+from chexphi.installation import require
 from chexphi.runs import child, manifest, run_folder, terminal
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "plotly")
+"""What the stages import, minutes after the loop has begun."""
 
 
 def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
@@ -26,8 +30,10 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
 
     Raises:
         InputError: If the folder is in use or `workers` is below 1.
+        ModuleNotFoundError: If a library of the stages is not installed.
     """
     ranges.check(vars(recipe), RANGES, name)
+    require(*LIBRARIES)
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder(name)
     out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
     manifest.write(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
