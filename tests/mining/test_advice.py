@@ -36,7 +36,7 @@ def test_a_scored_pool_says_what_can_be_learned(
 @pytest.mark.parametrize(
     ("policy", "rows", "hard", "words"),
     [
-        ("hard_uniform", 48, 0, "0 of the 48 are hard. The policy was never right on the other 48"),
+        ("hard_uniform", 48, 0, "None of the 48 is hard. The policy was never right on any, and"),
         ("hard_random", 48, 12, "Only 12 of the 48 are hard. The policy was never right on the other 36"),
         ("hard_uniform", 48, 48, ""),
         ("uniform", 48, 3, ""),

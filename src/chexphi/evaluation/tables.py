@@ -99,16 +99,17 @@ def left_out_text(comparison: Mapping[str, Any]) -> str:
 
 
 def _comparison_table(comparison: Mapping[str, Any]) -> Table:
+    first, second = map(escape, _sides(comparison))
     title = (
-        f"{comparison['n']} examples, {comparison['patients']} patients; answers gained "
+        f"{comparison['n']} examples, {comparison['patients']} patients; right answers that {second} gained "
         f"{comparison['wins']}, lost {comparison['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
-    first, second = map(escape, _sides(comparison))
     table = Table("figure", first, second, "difference", "95 % interval", f"{second} is", title=title)
     table.caption_justify = "left"
     table.caption = (
         f"The difference is {second} minus {first}: above 0, {second} has more. It is called better or worse "
-        "where the whole interval lies on one side of 0."
+        "where the whole interval lies on one side of 0. McNemar p: the chance of so uneven a gain and loss "
+        "between two equal policies, with examples taken as independent."
     )
     if left_out := left_out_text(comparison):
         table.caption += "\n" + escape(left_out)
@@ -125,7 +126,7 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
     table.add_section()
     for kind, changes in comparison["by_kind"].items():
         for name in ("accuracy", "graph_f1"):
-            add(f"{METRIC[name].label}, {kind}", name, changes[name])
+            add(f"{METRIC[name].label}, kind {kind}", name, changes[name])
     return table
 
 

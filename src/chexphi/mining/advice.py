@@ -51,8 +51,9 @@ def of_selected(figures: Mapping[str, Any]) -> str:
     rows, hard = figures["rows"], figures["hard"]
     if not figures["policy"].startswith("hard") or hard == rows:
         return ""
+    count = f"Only {hard} of the {rows} are hard." if hard else f"None of the {rows} is hard."
+    others = f"on the other {rows - hard}" if hard else "on any"
     return (
-        f"{'Only ' if hard else ''}{hard} of the {rows} are hard. The policy was never right on the other "
-        f"{rows - hard}, and GRPO learns from those only once it is. A larger pool, or scoring with "
-        f"{MORE_SAMPLES}, finds more hard ones."
+        f"{count} The policy was never right {others}, and GRPO learns from those only once it is. A larger "
+        f"pool, or scoring with {MORE_SAMPLES}, finds more hard ones."
     )

@@ -187,6 +187,10 @@ def test_a_preempted_run_saves_and_says_so(argv: list[str], whole: Path, tmp_pat
     assert not (out / "model").exists()
     go_on(argv, out)
     same(whole, out)
+    starts = json.loads((out / "manifest.json").read_text())["starts"]
+    assert starts[-1]["from_step"] == (checkpoint.step if checkpoint else 0)
+    assert [start["from_step"] for start in starts[:-1]] in ([0], [])  # no manifest before the model loads
+    assert f"started {len(starts)} times" in (out / "model" / "README.md").read_text() or len(starts) == 1
 
 
 def test_a_second_signal_ends_at_once_and_a_run_in_use_is_refused(
