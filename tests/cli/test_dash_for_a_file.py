@@ -99,6 +99,7 @@ def test_selected_rows_go_through_a_pipe(chexphi: Callable[..., Ended], pool: Pa
     assert "rows: 3\n" in picked.stderr
     checked = chexphi("data", "check", "-", text=picked.stdout, cwd=pool.parent)
     assert "rows: 3\n" in checked.stdout
+    assert "file: standard input\n" in checked.stdout
 
 
 def test_rewards_and_graphs_and_predictions_are_read(chexphi: Callable[..., Ended], tmp_path: Path) -> None:

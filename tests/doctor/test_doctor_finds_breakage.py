@@ -13,7 +13,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
+from chexphi.cli import app
 from chexphi.doctor import examine, imports, machine, verbs
 from chexphi.doctor.libraries import CORE, NOT_FOR_USERS, Library, from_requirements, libraries
 
@@ -86,13 +88,20 @@ def test_what_is_broken_is_a_sentence() -> None:
     ]
     absent = verbs.missing(every)
     assert absent["--engine ray"] == {CORE: ["pillow"], "ray": ["ray"]}
-    assert absent["report"]["report"] == []  # no library of that extra on this system
-    assert examine.install_line(absent["report"]) is None
+    assert absent["report, rewards probe"]["report"] == []  # no library of that extra on this system
+    assert examine.install_line(absent["report, rewards probe"]) is None
 
 
 def test_every_extra_is_some_verbs_or_left_out() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {extra for names in verbs.EXTRAS.values() for extra in names} == {*extras} - {*NOT_FOR_USERS}
+
+
+def test_every_verb_is_in_the_table() -> None:
+    table = ", ".join(verbs.EXTRAS).split(", ")
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = [f"{name} {verb}" for verb in getattr(command, "commands", {})]
+        assert name in table or (inner and {*inner} <= {*table}), name
 
 
 def test_the_wheels_metadata_gives_the_same_libraries_as_the_checkout() -> None:

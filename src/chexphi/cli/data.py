@@ -126,9 +126,12 @@ def check(
     pay = None if rewards is None else offline_scores.pay_of_references(rewards)
     image_root = input_root(file, image_root)
     figures = stage(input_file(file), image_root=image_root, limit=limit, pay=pay)
+    figures["file"] = named(figures["file"])
+    for key in ("problems", "warnings"):
+        figures[key] = [named(line) for line in figures[key]]
     show(figures if as_json else terminal_lines(figures), as_json=as_json)
     if not as_json:
         for line in (*figures["problems"], *figures["warnings"]):
-            typer.echo(named(line), err=True)
+            typer.echo(line, err=True)
     if figures["problem_count"]:
         raise typer.Exit(2)

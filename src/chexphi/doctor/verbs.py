@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from chexphi.doctor.libraries import CORE, Library
 
 EXTRAS = {
-    "data, kg, rewards, compare, mine select": (),
+    "data, kg, rewards score, compare, mine select": (),
+    "watch, card, doctor, swift-plugin": (),
     "sft, grpo, sweep, plan": ("train",),
     "evaluate, ask, mine score": ("train",),
     "checkpoint, kg train, rexkg:FOLDER": ("train",),
     "Parquet files, verl-rows": ("train",),
-    "report": ("report",),
+    "report, rewards probe": ("report",),
     "demo, study": ("train", "report"),
     "--engine ray": ("ray",),
     "--use_vllm": ("train", "vllm"),
