@@ -52,8 +52,8 @@ def of_selected(figures: Mapping[str, Any]) -> str:
     if not figures["policy"].startswith("hard") or hard == rows:
         return ""
     count = f"Only {hard} of the {rows} are hard." if hard else f"None of the {rows} is hard."
-    others = f"on the other {rows - hard}" if hard else "on any"
+    scope = f"on the other {rows - hard}" if hard else "on any"
     return (
-        f"{count} The policy was never right {others}, and GRPO learns from those only once it is. A larger "
+        f"{count} The policy was never right {scope}, and GRPO learns from those only once it is. A larger "
         f"pool, or scoring with {MORE_SAMPLES}, finds more hard ones."
     )
