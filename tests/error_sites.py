@@ -224,7 +224,7 @@ def assigned(name: str, function: Function) -> list[ast.AST]:
 def returned(call: ast.Call, module: Source, depth: int) -> list[Text]:
     """The texts that a function of the package returns."""
     match call.func:
-        case ast.Name(id=name) if name not in SHOWN:
+        case ast.Name(id=name) if name not in {*SHOWN, "install_line"}:  # that one depends on the machine
             home = module if name in module.functions else None
             if home is None and name in module.imported_from:
                 home = source(module.imported_from[name])

@@ -27,6 +27,7 @@ from chexphi.schema import InputError
         ("grpo --data d", "grpo needs --model and --data: give both, in the config or as flags"),
         ("grpo --config", "chexphi grpo: --config needs a file name"),
         ("grpo --config nowhere.yaml", "config file nowhere.yaml does not exist: "),
+        ("plan --stage sft --dtype fp8", "plan: dtype is 'fp8': use "),
         ("plan --stage ppo", "plan: stage is 'ppo': use sft or grpo"),
         (
             "plan --stage sft --image_size 3000",

@@ -148,3 +148,10 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database, but long enough to be looked at " * 50)
     with pytest.raises(InputError, match=r"notes\.txt cannot be used"):
         DiskCache(tmp_path / "notes.txt")
+
+
+def test_an_entry_of_the_cache_that_is_damaged_is_one_sentence() -> None:
+    with pytest.raises(
+        InputError, match="the graph cache holds a damaged entry: remove its file, or name another"
+    ):
+        loads("Clear lungs.", '{"mentions": 3}')

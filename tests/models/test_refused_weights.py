@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from chexphi.models import adapter_check, tensor_headers, trial_question
+from chexphi.models import adapter_check, policy_folder, tensor_headers, trial_question
 from chexphi.models.original_layout import pickles, side_files, stream
 from chexphi.models.original_layout.exporting import export
 from chexphi.models.original_layout.importing import convert
@@ -99,3 +99,16 @@ def test_a_tokenizer_and_a_processor_of_other_models(tiny_pair: tuple[Any, Any],
         InputError, match="writes a film as 2 films of its model: take the tokenizer, the chat"
     ):
         trial_question._check_ids(model, torch.tensor([[0]]), [2], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"dtype": "fp8"}, "dtype is 'fp8': use "),
+        ({"attn_implementation": "fast"}, "attn_implementation is 'fast': use "),
+    ],
+)
+def test_settings_of_a_policy(setting: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"dtype": "auto", "attn_implementation": "sdpa", "dynamic_hd": None}
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        policy_folder.check_settings(tmp_path, **settings | setting)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from chexphi.runs import jsonl, manifest, run_folder
+from chexphi.runs import jsonl, manifest, processes, run_folder, run_lock
 from chexphi.schema import InputError
 
 
@@ -21,6 +24,68 @@ def test_a_run_is_never_overwritten_by_accident(tmp_path: Path) -> None:
     assert (out / "manifest.json").exists()
     run_folder.open_run(out, overwrite=True)
     assert [path.name for path in out.iterdir()] == ["run.lock"]
+
+
+def test_one_way_to_deal_with_a_run_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--resume and --overwrite exclude each other: choose one"):
+        run_folder.open_run(tmp_path / "run", resume=True, overwrite=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"output folder .*file is a file: choose another --out"):
+        run_folder.open_run(tmp_path / "file")
+
+
+HOLD = """
+import fcntl, sys, time
+file = open(sys.argv[1], "a+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+file.write(sys.argv[2])
+file.flush()
+print("locked", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "holder"),
+    [
+        ('{"pid": 7, "host": "gpu3"}', "process 7 on gpu3"),
+        ("half a li", "another process"),
+        ("7", "another process"),
+    ],
+)
+def test_a_folder_in_use_names_its_user(owner: str, holder: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / run_lock.NAME, owner], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"locked\n"
+        try:
+            with pytest.raises(
+                InputError, match=f"is in use by {holder}: wait for it, end it, or choose another"
+            ):
+                run_folder.open_run(tmp_path, overwrite=True)
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize(
+    ("processes_here", "gpus", "sentence"),
+    [
+        (
+            9,
+            8,
+            "9 processes were started on a machine with 8 GPUs: start at most 8 (torchrun --nproc_per_node",
+        ),
+        (4000, 0, f"4000 processes were started on a machine with {os.cpu_count()} CPU core"),
+    ],
+)
+def test_more_processes_than_devices(processes_here: int, gpus: int, sentence: str) -> None:
+    launched = {"RANK": "0", "WORLD_SIZE": str(processes_here), "LOCAL_WORLD_SIZE": str(processes_here)}
+    with pytest.raises(InputError) as refused:
+        processes.check(gpus, launched)
+    assert str(refused.value).startswith(sentence)
+    with pytest.raises(InputError, match="accelerate launch was asked for several processes and started one"):
+        processes.check(0, {"MASTER_PORT": "1", "ACCELERATE_USE_CPU": "true"})
 
 
 def test_resume_needs_a_run_and_auto_does_not(tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_a_grid_that_cannot_be_is_refused(grid: Any, message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_key_of_a_grid_without_data_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"'zzz' is not a setting of grpo, and data \(not given\) has no \{zzz\}"
+    ):
+        grids.read_grid({"zzz": [1]}, "", [], run.KINDS)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [(["a/b", "a b"], "trainable-a-b, two runs would have this name"), (["x" * 300], "more than 200 bytes")],

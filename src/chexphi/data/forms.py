@@ -39,8 +39,8 @@ def _not_readable(path: Path, error: OSError) -> InputError:
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
     text = _read_text(path)
     lines = text.lstrip()[:1] == "{"
-    advice = "name it .jsonl if it holds one object a line" if lines else "repair it"
-    rows = parse_json(text, str(path), advice=advice, nan=True)  # NaN: an empty cell
+    repair = "name it .jsonl if it holds one object a line" if lines else "repair it"
+    rows = parse_json(text, str(path), advice=repair, nan=True)  # NaN: an empty cell
     if not isinstance(rows, list):
         values = rows if isinstance(rows, dict) else {}
         arrays = [
