@@ -78,7 +78,7 @@ def test_no_page_or_message_installs_by_the_name_alone() -> None:
         for path in paths
         if path.suffix in kinds
         and not {"_build", "chexphi.egg-info"} & {*path.parts}
-        and re.search(r"install [^\n`]*\bchexphi(?!/)", path.read_text(encoding="utf-8"))
+        and re.search(r"install [^\n`/]*\bchexphi(?!/)", path.read_text(encoding="utf-8"))
     ]
     assert wrong == []
 

@@ -51,6 +51,7 @@ class Recipe:
                 "--json",
                 "--yes",
                 "--help",
+                "--help-all",
             ],
         ),
         (["--loss_type"], "", ["dapo", "grpo", "dr_grpo"]),
