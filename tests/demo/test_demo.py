@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from terminal_lines import foreign
 
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.training import completions
@@ -20,6 +23,9 @@ def test_the_quick_demo_makes_everything_the_long_one_does(tmp_path: Path) -> No
     out = tmp_path / "demo"
     done = demo(out)
     assert done.returncode == 0, done.stderr
+    assert foreign(done.stderr) == []
+    for log in out.glob("*.log"):  # what the stages print
+        assert not re.search(r"it/s|Warning|site-packages|\r", log.read_text()), log
     results = json.loads(done.stdout)
     assert results["arms"].keys() == {"sft", "grpo_acc", "grpo_kg"}
     for arm, summary in results["arms"].items():

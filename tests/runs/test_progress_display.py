@@ -98,6 +98,13 @@ def test_a_bar_shows_every_figure_in_any_width(width: int) -> None:
     assert all(figure in last_frame for figure in FIGURES.values())
 
 
+def test_a_bar_at_its_end_says_what_it_took() -> None:
+    shown_by, file = console(80, terminal=True)
+    with ProgressDisplay("sft", 9, "steps", console=shown_by) as display:
+        display.update(9, FIGURES)
+    assert "9/9 steps took 0:0" in file.getvalue()
+
+
 def test_a_bar_gives_the_cursor_back_after_an_error() -> None:
     shown_by, file = console(80, terminal=True)
     with pytest.raises(ZeroDivisionError), ProgressDisplay("sft", 9, "steps", console=shown_by):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from terminal_lines import lines_of
-from watched_runs import HOLDER, finish, row, write_rows, write_run
+from watched_runs import HOLDER, finish, log, row, write_rows, write_run
 
 NO_TORCH = """
 import sys
@@ -35,10 +35,14 @@ def watch(*words: object) -> subprocess.CompletedProcess[str]:
 def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
     out = write_run(tmp_path / "run")
     write_rows(out / "metrics.jsonl", row(1, 2.0), row(2, 4.0))
+    log(out, "WARNING chexphi.training: of the run")
     picture = watch(out)  # standard output is no terminal
     assert (picture.returncode, picture.stderr) == (0, "")
     assert "2/8 steps" in picture.stdout
-    assert "--resume auto" in picture.stdout
+    assert picture.stdout.count("of the run") == 1
+    assert picture.stdout.splitlines()[-2:] == [
+        "to go on:", "chexphi grpo --config configs/grpo_kg.yaml --out runs/a --resume auto",
+    ]  # fmt: skip
     state = json.loads(watch(out, "--json").stdout)
     assert (state["stage"], state["activity"], state["done"], state["total"]) == ("grpo", "crashed", 2, 8)
 

@@ -35,11 +35,10 @@ def watch(
     if as_json:
         typer.echo(json.dumps(state.to_dict(), indent=2))
         return
-    if once or not console.is_terminal:
-        console.print(view(state, width=console.width))
-        return
     with Live(view(state, width=console.width), console=console, auto_refresh=False) as live:
-        while state.activity in ("waiting", "running"):
+        while console.is_terminal and not once and state.activity in ("waiting", "running"):
             time.sleep(seconds)
             state = state_of(run, files)
             live.update(view(state, width=console.width), refresh=True)
+    if state.resume:  # in one line, however long, to be copied
+        typer.echo(f"\nto go on:\n{state.resume}")

@@ -55,6 +55,8 @@ def packed(figures: Sequence[str], width: int) -> list[str]:
 class _TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         end = task.fields["end"]
+        if task.finished:
+            return Text(f"took {clock(task.elapsed or 0)}")
         return Text("" if end is None else f"{clock(max(0, end - time.monotonic()))} left")
 
 

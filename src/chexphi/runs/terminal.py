@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from chexphi.runs import processes
+
+
+class _Amount(MofNCompleteColumn):
+    """How much is done of how much, once that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 def console() -> Console:
@@ -18,5 +26,5 @@ def console() -> Console:
 
 def progress_bar() -> Progress:
     """A display with one progress bar a task, on standard error."""
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), _Amount(), TimeElapsedColumn())
     return Progress(*columns, console=console())

@@ -116,7 +116,7 @@ def _activity(run: Path, stage: str, log: Sequence[LogLine], state: RunState) ->
     if stage in LAST_FILES and (run / LAST_FILES[stage]).is_file():
         return "ended", None
     if stops := [line for line in log if _STOP_LINE.match(line.message)]:
-        return "stopped", stops[-1].message
+        return "stopped", stops[0].message
     if errors := [line for line in log if line.level == "ERROR"]:
         return "crashed", errors[-1].message
     if stage in LOOPS:

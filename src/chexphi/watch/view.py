@@ -49,8 +49,6 @@ def _parts(state: RunState, width: int) -> Iterator[RenderableType]:
         yield text
     if state.reason:
         yield Text(f"\n{state.reason}", style=COLOURS[state.activity])
-    if state.resume:
-        yield Text(f"\nto go on:\n{state.resume}")
 
 
 def _head(state: RunState) -> Text:
