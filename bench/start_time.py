@@ -29,7 +29,7 @@ MISTAKES = {
     "sft": ("--learning_rat 1", EXAMPLES, f"{EXAMPLES} --max_steps x", f"{EXAMPLES} --out taken"),
     "grpo": ("--learning_rat 1", EXAMPLES, f"{EXAMPLES} --num_generations 1", f"{EXAMPLES} --out taken"),
     "plan": ("--memori 80", "--model nowhere", "--stage x", None),
-    "sweep": ("--engin local", "--config nowhere.yaml", "--engine x", None),
+    "sweep": ("--engin local", "--config nowhere.yaml", "--engine x", "--out taken"),
     "evaluate": ("--batch_siz 8", EXAMPLES, f"{EXAMPLES} --batch_size 0", f"{EXAMPLES} --out taken"),
     "ask": ("model Question --temperatur 1", "nowhere Question", "model Question --temperature -1", None),
     "compare": ("taken taken --sed 1", "nowhere nowhere", "taken taken --seed -1", None),

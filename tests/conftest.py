@@ -125,12 +125,12 @@ def write_sweep(tiny_model_dir: Path, subsets: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory: pytest.TempPathFactory, write_sweep: Callable[..., Path]) -> Path:
     """The folder of a sweep of two runs at a time, one of which blows up."""
-    from chexphi.sweep import run
+    from chexphi.sweep import run, sweep_recipe
 
     folder = tmp_path_factory.mktemp("swept")
     grid = {"learning_rate": [1e-3, 1e30], "policy": ["hard_uniform"], "size": [6]}
     file = write_sweep(folder, grid, workers=2, retries=0, settings={"weight_decay": 0.1})
-    run.main(run.parse(["--config", str(file), "--out", str(folder / "out")]))
+    run.main(sweep_recipe.parse(["--config", str(file), "--out", str(folder / "out")]))
     return folder / "out"
 
 

@@ -19,7 +19,7 @@ from chexphi.models.run_check import LearningFields
 from chexphi.ranges import COUNT, FINITE, NOT_NEGATIVE, POSITIVE, SEED, SHARE, Range
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import InputError
-from chexphi.sweep import run as sweep
+from chexphi.sweep import sweep_recipe as sweep
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight.number_ranges import GRPO, GRPO_RUN, SFT, SFT_RUN, TRANSFORMERS
 from chexphi.training.sft_recipe import SFTRecipe

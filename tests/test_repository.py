@@ -48,7 +48,7 @@ RECIPES = {
     "study": ("chexphi.demo.study:StudyRecipe", None),
     "sft": ("chexphi.training.sft_recipe:SFTRecipe", "SFTConfig"),
     "grpo": ("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"),
-    "sweep": ("chexphi.sweep.run:SweepRecipe", None),
+    "sweep": ("chexphi.sweep.sweep_recipe:SweepRecipe", None),
     "mine score": ("chexphi.mining.score:MineScoreRecipe", None),
     "evaluate": ("chexphi.evaluation.evaluate:EvaluateRecipe", None),
 }

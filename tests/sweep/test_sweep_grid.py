@@ -16,7 +16,7 @@ from chexphi import field_values
 from chexphi.mining.select import POLICIES
 from chexphi.schema import InputError
 from chexphi.sweep import grid as grids
-from chexphi.sweep import run, trials
+from chexphi.sweep import run, sweep_recipe, trials
 from chexphi.training import generation_batch, grpo
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def test_names_that_make_no_folder_are_refused(values: list[str], message: str) 
 
 def test_the_original_grid_is_all_there_and_each_run_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    recipe = run.parse(["--config", "configs/sweep.yaml", "--model", "m"])
+    recipe = sweep_recipe.parse(["--config", "configs/sweep.yaml", "--model", "m"])
     data = "d/{policy}/{size}.json"
     grid = grids.read_grid(recipe.grid, data, ["model", "data", *recipe.settings], run.KINDS)
     found = grids.trials(recipe.configs, grid, data, recipe.settings, list(field_values.fields_of(run.KINDS)))
@@ -126,7 +126,7 @@ def test_a_key_that_stands_twice_in_yaml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text("retries: 1\ngrid:\n  seed: [0]\n  beta: [0.1]\n  seed: [1]\n")
     with pytest.raises(InputError, match=r"sweep.yaml has the key 'seed' a second time at line 5"):
-        run.parse(["--config", str(file)])
+        sweep_recipe.parse(["--config", str(file)])
 
 
 def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
@@ -167,5 +167,5 @@ def test_what_one_run_cannot_start_with_stops_the_sweep_before_it_starts(
     values = {"grid": {"policy": ["uniform"], "size": [6, 12]}, **change}
     file = write_sweep(tmp_path, values.pop("grid"), **values)
     with pytest.raises(InputError, match=message):
-        run.main(run.parse(["--config", str(file), "--out", str(tmp_path / "out")]))
+        run.main(sweep_recipe.parse(["--config", str(file), "--out", str(tmp_path / "out")]))
     assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from chexphi.cli import app
 from chexphi.report import sweep as report
 from chexphi.schema import InputError
-from chexphi.sweep import run, trials
+from chexphi.sweep import run, sweep_recipe, trials
 
 GRID = {"policy": ["hard_uniform"], "size": [6], "learning_rate": ["4e-6", 5.0e-6], "seed": [0, 1]}
 GOOD, BAD = (f"learning_rate-{rate}_policy-hard_uniform_size-6" for rate in ("0.001", "1e+30"))
@@ -127,12 +127,14 @@ def test_a_folder_is_only_taken_up_as_it_was_left(
     words = [word.format(other=tmp_path / "model", empty=tmp_path / "empty") for word in flags]
     before = (swept / "summary.json").read_bytes()
     with pytest.raises(InputError, match=message):
-        run.main(run.parse(["--config", str(swept.parent / "sweep.yaml"), "--out", str(swept), *words]))
+        run.main(
+            sweep_recipe.parse(["--config", str(swept.parent / "sweep.yaml"), "--out", str(swept), *words])
+        )
     assert (swept / "summary.json").read_bytes() == before
 
 
 def test_a_config_that_has_changed_is_named(swept: Path, tmp_path: Path) -> None:
-    recipe = run.parse(["--config", str(swept.parent / "sweep.yaml"), "--out", str(swept)])
+    recipe = sweep_recipe.parse(["--config", str(swept.parent / "sweep.yaml"), "--out", str(swept)])
     base = recipe.configs[0]
     with pytest.raises(InputError, match=f"was started with other {base}: choose another --out"):
         run.check_same_settings(swept, recipe, {base: "another hash"})

@@ -133,14 +133,16 @@ def grpo(context: typer.Context) -> None:
     hints.show_next(hints.after_grpo(run), as_json=as_json)
 
 
-@app.command(cls=of_recipe("chexphi.sweep.run:SweepRecipe"), context_settings=RECIPE)
+@app.command(cls=of_recipe("chexphi.sweep.sweep_recipe:SweepRecipe"), context_settings=RECIPE)
 def sweep(context: typer.Context) -> None:
     """Train over a grid of settings, a run of grpo each."""
     argv, as_json, yes = recipe_argv(context)
+    from chexphi.sweep import sweep_recipe
+
+    recipe = sweep_recipe.parse(argv)
+    confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
     from chexphi.sweep import run as stage
 
-    recipe = stage.parse(argv)
-    confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
     figures = stage.main(recipe)
     from chexphi.report.sweep import table
 
