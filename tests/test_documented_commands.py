@@ -38,8 +38,9 @@ COMMAND = re.compile(
 LAUNCHERS = {"torchrun": get_args_parser, "accelerate launch": launch_command_parser}
 STAGES = {
     "demo": "chexphi.demo.demo", "study": "chexphi.demo.study", "sft": "chexphi.training.sft",
-    "grpo": "chexphi.training.grpo", "sweep": "chexphi.sweep.sweep_recipe", "plan": "chexphi.memory_plan.plan",
-    "mine score": "chexphi.mining.score", "evaluate": "chexphi.evaluation.evaluate",
+    "grpo": "chexphi.training.grpo", "sweep": "chexphi.sweep.sweep_recipe",
+    "plan": "chexphi.memory_plan.plan", "mine score": "chexphi.mining.score",
+    "evaluate": "chexphi.evaluation.evaluate",
 }  # fmt: skip
 """The verbs whose flags are fields of a recipe, with the module that parses them."""
 UsageError = typer.BadParameter.__bases__[0]

@@ -13,7 +13,7 @@ import yaml
 
 from chexphi.memory_plan import plan
 from chexphi.models.families import phi4
-from chexphi.training import grpo
+from chexphi.training import grpo, trainer_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = CONFIGS / "grpo_kg.yaml"
@@ -51,7 +51,8 @@ def over(name: str, *flags: str) -> list[str]:
 
 
 def resolved(argv: list[str]) -> dict[str, Any]:
-    recipe, args = grpo.parse([*argv, "--bf16=false"])
+    recipe, settings = grpo.parse([*argv, "--bf16=false"])
+    args = trainer_settings.config(settings, "grpo")
     return {key: getattr(recipe if hasattr(recipe, key) else args, key) for key in DOCUMENTED}
 
 
