@@ -1,12 +1,14 @@
 """Seconds until each verb answers `--help` or a mistake: the least of three starts. One table.
 
+The first number is by the clock, the second is the processor's, which tells more on a busy machine.
 The aim is at most 1.0 s on two quiet cores. `tests/test_quick_refusals.py` holds on any machine that no verb
-imports torch for such an answer.
+imports torch for such an answer. Words after the script are the verbs to time; without any, all are.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -78,6 +80,9 @@ MISTAKES = {
         f"{POOL} --out new.json",
         None,
     ),
+    "watch": ("taken --onc", None, None, None),
+    "card": ("taken --ot x", "nowhere", None, None),
+    "doctor": ("--jsn", None, None, None),
     "swift-plugin": ("--helpp", None, None, None),
 }
 """For each verb the words of one mistake of each kind; None where the verb has no such mistake."""
@@ -98,33 +103,45 @@ def prepare(folder: Path) -> None:
     start("data phantom --out data --train 8 --pool 8 --valid 4 --test 4", folder, code=0)
 
 
-def start(command: str, folder: Path, *, code: int) -> float:
-    """Seconds that a command takes, which has to end with this exit code."""
-    begin = time.perf_counter()
+def start(command: str, folder: Path, *, code: int) -> tuple[float, float]:
+    """Seconds by the clock and of the processor that a command takes; it has to end with this exit code."""
+    begin, processor = time.perf_counter(), _processor_seconds()
     done = subprocess.run(
         [sys.executable, "-m", "chexphi", *shlex.split(command)],
         cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "2"},
     )  # fmt: skip
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - begin, _processor_seconds() - processor
     if done.returncode != code:
         raise SystemExit(f"chexphi {command} ended with {done.returncode}: {done.stderr[-500:]}")
     return seconds
 
 
+def _processor_seconds() -> float:
+    """Of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def cell(command: str | None, folder: Path, *, code: int) -> str:
     if command is None:
         return ""
-    seconds = min(start(command, folder, code=code) for _ in range(TRIES))
-    return f"[red]{seconds:.2f}[/]" if seconds > AIM else f"{seconds:.2f}"
+    tries = [start(command, folder, code=code) for _ in range(TRIES)]
+    clock, processor = map(min, zip(*tries, strict=True))
+    text = f"{clock:.2f} / {processor:.2f}"
+    return f"[red]{text}[/]" if clock > AIM else text
 
 
 def main() -> None:
-    table = Table("chexphi …", "--help", *COLUMNS, title="seconds until the answer")
+    table = Table(
+        "chexphi …", "--help", *COLUMNS, title="seconds until the answer: by the clock / of the processor"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
         table.add_row("", cell("--help", folder, code=0), cell("nonsense", folder, code=2))
         for verb, mistakes in MISTAKES.items():
+            if sys.argv[1:] and verb not in sys.argv[1:]:
+                continue
             cells = [cell(words and f"{verb} {words}", folder, code=2) for words in mistakes]
             table.add_row(verb, cell(f"{verb} --help", folder, code=0), *cells)
     Console().print(table)

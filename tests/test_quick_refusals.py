@@ -26,7 +26,7 @@ HELP = (
     *("mine", "mine score", "mine select", "data", "data phantom", "data import", "data check"),
     *("kg", "kg extract", "kg bench", "kg show", "kg audit", "kg eval", "kg train", "kg radgraph-f1"),
     *("checkpoint", "checkpoint inspect", "checkpoint import", "checkpoint export", "checkpoint merge"),
-    *("rewards", "rewards score", "rewards probe"),
+    *("rewards", "rewards score", "rewards probe", "watch", "card", "doctor"),
 )
 MISTAKES = {
     "sft": "needs --model and --data",
@@ -130,6 +130,7 @@ MISTAKES = {
     "ask model Question --extractor rexkg:nowhere": "checkpoint folder nowhere",
     "ask model Question --reference x": "nothing can be compared",
     "ask model Question --temperatur 1": "--temperature",
+    "card nowhere": "nowhere has no weights",
     "compare nowhere nowhere": "nowhere does not exist",
     "compare notes.txt notes.txt": "is not JSON",
     "report nowhere --out page.html": "run folder nowhere does not exist",
