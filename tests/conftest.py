@@ -44,7 +44,9 @@ LONGEST = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--unraised", action="store_true", help="list the errors that no test of this run raised"
+        "--unraised",
+        action="store_true",
+        help="list the errors that no test raised; a whole run fails for one",
     )
 
 

@@ -12,7 +12,6 @@ from chexphi.models.adapter_settings import CONFIG, HEAD
 from chexphi.models.policy_folder import PolicyFolders
 from chexphi.schema import InputError
 
-MODES = ("colocate", "server")
 OUTLIER = 0.5
 """A token whose log-probabilities differ by more than this counts as an outlier."""
 
@@ -35,8 +34,6 @@ def check(args: Any, limits: Limits) -> None:
     """
     if not installed():
         raise InputError(f"use_vllm needs the package vllm: {install_line('vllm')}")
-    if args.vllm_mode not in MODES:
-        raise InputError(f"vllm_mode is {args.vllm_mode!r}: use {' or '.join(MODES)}")
     if (args.top_p, args.top_k or 0, args.min_p or 0.0, args.repetition_penalty) != (1.0, 0, 0.0, 1.0):
         raise InputError(
             "with use_vllm the log-probabilities of the whole vocabulary are compared: set top_p to 1, top_k "
