@@ -34,6 +34,9 @@ from chexphi.mining import subset
 from chexphi.report.build import build_from_runs
 from chexphi.runs import run_folder, terminal
 
+START_THREADS = 2
+"""Threads of the two stages that nothing can run beside. Fixed, because the weights depend on it."""
+
 
 @dataclass
 class DemoRecipe:
@@ -43,7 +46,7 @@ class DemoRecipe:
     quick: bool = field(default=False, metadata={"help": "a few steps of everything, to see that it runs"})
     seed: int = field(default=0, metadata={"help": "seed of films, weights and training"})
     limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
-    workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
+    workers: int = field(default=2, metadata={"help": "stages at a time; no result depends on it"})
     resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
@@ -150,7 +153,7 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
     with runner:
         prepare(runner, out, settings, seed=recipe.seed, workers=recipe.workers)
         policy = start_policy(
-            runner, out, settings, seed=recipe.seed, threads=recipe.workers, lr_scheduler_type="cosine"
+            runner, out, settings, seed=recipe.seed, threads=START_THREADS, lr_scheduler_type="cosine"
         )
         _, scored = runner.run_all(
             [test_stage(START, policy), mine_stage("mine", policy, pool, settings, seed=recipe.seed)]

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chexphi import ranges
+from chexphi.demo.same_figures import fixed_kernels
 from chexphi.demo.settings import RANGES, LoopRecipe
 from chexphi.demo.stages import Stage
 from chexphi.installation import require
@@ -69,6 +70,10 @@ class Runner:
     def run(self, stage: Stage, *, threads: int = 1) -> Path:
         """Run one stage unless it is finished; returns its folder.
 
+        Args:
+            stage: The stage.
+            threads: Threads that it computes with. Its result depends on them.
+
         Raises:
             InputError: If the command failed; its log is named.
             SystemExit: If the runner was stopped.
@@ -89,7 +94,8 @@ class Runner:
             started = time.monotonic()
             with log.open("w", encoding="utf-8") as output:
                 # a session of its own: Ctrl-C reaches the runner only, which ends its stages
-                process = child.start(argv, output, {"OMP_NUM_THREADS": str(threads)}, start_new_session=True)
+                variables = {**fixed_kernels(), "OMP_NUM_THREADS": str(threads)}
+                process = child.start(argv, output, variables, start_new_session=True)
                 self._follow(process, folder / stage.lines, task)
             self.seconds[stage.name] = time.monotonic() - started
         if process.returncode:

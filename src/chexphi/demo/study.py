@@ -72,7 +72,7 @@ class StudyRecipe:
     quick: bool = field(default=False, metadata={"help": "a few steps of everything, to see that it runs"})
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"help": "one loop each"})
     limit: int | None = field(default=None, metadata={"help": "draw and test N test examples only"})
-    workers: int = field(default=2, metadata={"help": "stages at a time, one thread each"})
+    workers: int = field(default=2, metadata={"help": "stages at a time; no result depends on it"})
     resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
     overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 

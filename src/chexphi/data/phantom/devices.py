@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chexphi.data.phantom.anatomy import CARINA, Frame, Plane, Point, edge
+from chexphi.data.phantom.anatomy import CARINA, Frame, Plane, Point, edge, power
 from chexphi.data.phantom.scene import Finding
 
 TUBE: tuple[Point, ...] = ((0.492, -0.05), (0.497, 0.12), (0.497, CARINA - 0.065))
@@ -29,7 +29,7 @@ def draw(frame: Frame, findings: Sequence[Finding]) -> Plane:
     for finding in findings:
         if finding.name == "pacemaker":
             x, y = frame.x - 0.795, frame.y - 0.245
-            box = edge(1 - (np.abs(x) / 0.062) ** 4 - (np.abs(y) / 0.05) ** 4, 0.5)
+            box = edge(1 - power(x / 0.062, 4) - power(y / 0.05, 4), 0.5)
             leads = frame.lines([(_curve(LEADS[0]), 0.007), (_curve(LEADS[1]), 0.007)])
             metal = np.maximum(metal, np.maximum(box * 0.97, 0.85 * leads))
         elif finding.name == "central line":
@@ -44,7 +44,8 @@ def _curve(points: Sequence[Point]) -> list[Point]:
     path = np.array([points[0], *points, points[-1]])
     t = np.linspace(0, 1, 6)[:, None]
     bends = [
-        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        0.5
+        * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t * t * t)
         for a, b, c, d in zip(path, path[1:], path[2:], path[3:], strict=False)
     ]
     return [(float(x), float(y)) for x, y in np.concatenate(bends)]

@@ -170,7 +170,7 @@ def _effusion(film: Plane, frame: Frame, finding: Finding) -> Plane:
     """(size, size) the film with fluid from the base up to a meniscus that climbs the chest wall."""
     build, offset = frame.build, frame.offset
     wall = np.clip(offset / (anatomy.HALF_CHEST * build.width), 0, 1)
-    level = 0.775 - 0.18 * finding.severity - 0.10 * wall**4 + 0.03 * (1 - wall)
+    level = 0.775 - 0.18 * finding.severity - 0.10 * anatomy.power(wall, 4) + 0.03 * (1 - wall)
     inside = edge(frame.reach - offset, 0.012) * frame.half(finding.side)
     fluid = inside * edge(frame.y - level, 0.04)
     return film + np.maximum(0, _solid(frame) + 0.05 * edge(0.8 - frame.y, 0.1) - film) * 0.97 * fluid
@@ -202,7 +202,7 @@ def _blur(plane: Plane, radius: float) -> Plane:
 def _expose(film: Plane, scene: Scene) -> np.ndarray:
     """(size, size) 8-bit grey levels of the film after exposure and noise."""
     rng = np.random.default_rng(scene.seed)
-    film = np.clip(film, 0, 1) ** (1 - 0.15 * scene.build.exposure)
+    film = anatomy.power(np.clip(film, 0, 1), 1 - 0.15 * scene.build.exposure)
     film = film + 0.02 * scene.build.exposure + NOISE * rng.standard_normal(film.shape, dtype=np.float32)
     return (np.clip(film, 0, 1) * 255).round().astype(np.uint8)
 
