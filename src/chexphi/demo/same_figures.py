@@ -15,7 +15,7 @@ ONE_ORDER = {
     "MKL_CBWR": "AVX2,STRICT",  # matrix products; STRICT: the same for any number of threads
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
 }
-"""Variables that fix the kernels. On processors with AVX-512 they cost 6 % (docs/log.md)."""
+"""Variables that fix the kernels; processors with AVX-512 have them, too."""
 HAVE_AVX2 = ("AVX2", "AVX512")
 """Torch's names for processors on which the variables may be set: on an older one, torch would crash."""
 
