@@ -47,7 +47,7 @@ def test_a_failed_stage_names_its_log(tmp_path: Path) -> None:
     runner = Runner(tmp_path, workers=1)
     with pytest.raises(InputError, match=r"stage sft failed with exit code 2: its log is .*sft\.log"):
         runner.run(stage)
-    assert "nowhere.json" in (tmp_path / "sft.log").read_text()
+    assert "is not a model folder" in (tmp_path / "sft.log").read_text()
 
 
 def test_a_limit_cuts_the_test_and_nothing_else() -> None:
