@@ -1,0 +1,103 @@
+"""Figures of several demos as ranges: least and most of each, and in how many runs a difference is above 0.
+
+    python bench/demo_ranges.py runs/demo runs/demo_seed1 runs/demo_seed2
+    python bench/demo_ranges.py RUN... --check runs/mine
+
+The first prints the tables of docs/results.md; the second says whether a run of yours is inside the ranges.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from chexphi.demo.settings import ANSWER_ARM, ARMS, GRAPH_ARM, START
+from chexphi.files import read_object
+
+FIGURES = {
+    "accuracy": "strict accuracy",
+    "graph_f1": "graph F1",
+    "right_for_wrong_reason": "right for the wrong reason",
+}
+BETWEEN_ARMS = f"{GRAPH_ARM} - {ANSWER_ARM}"
+Figures = dict[tuple[str, str], float]
+"""Values by row and figure; a row is an arm, or a difference of two arms."""
+
+
+def figures_of(run: Path) -> tuple[Figures, Figures]:
+    """The arms' figures of a finished demo, and their differences."""
+    results = read_object(run / "results.json")
+    if any(results["arms"][START][name] is None for name in FIGURES):
+        raise SystemExit(f"{run} has no right answer to count, as a --quick demo: name full ones")
+    arms = {(arm, name): results["arms"][arm][name]["value"] for arm in (START, *ARMS) for name in FIGURES}
+    pairs: dict[str, dict[str, Any]] = {f"{arm} - {START}": results[f"against_{START}"][arm] for arm in ARMS}
+    pairs[BETWEEN_ARMS] = results[f"{GRAPH_ARM}_against_{ANSWER_ARM}"]
+    return arms, {
+        (pair, name): values[name]["difference"] for pair, values in pairs.items() for name in FIGURES
+    }
+
+
+def spread(values: list[float], *, signed: bool) -> str:
+    """Least and most of the values; of differences also how many are above 0.
+
+    >>> spread([0.443, 0.5], signed=False), spread([0.04, -0.01, 0.02], signed=True)
+    ('0.443 to 0.500', '-0.010 to +0.040 (2 of 3 above 0)')
+    """
+    low, high = min(values), max(values)
+    if not signed:
+        return f"{low:.3f} to {high:.3f}"
+    return f"{low:+.3f} to {high:+.3f} ({sum(value > 0 for value in values)} of {len(values)} above 0)"
+
+
+def table(title: str, runs: list[Figures], *, signed: bool) -> Table:
+    """One row for each arm or pair, one column for each figure."""
+    ranges = Table("", *FIGURES.values(), title=title)
+    for row in dict.fromkeys(row for row, _ in runs[0]):
+        cells = [spread([run[row, name] for run in runs], signed=signed) for name in FIGURES]
+        ranges.add_row(row, *cells)
+    return ranges
+
+
+def outside(runs: list[Figures], mine: Figures) -> list[str]:
+    """The figures of one run that are outside the ranges of the others, in three digits."""
+    lines = []
+    for (row, name), value in mine.items():
+        values = [round(run[row, name], 3) for run in runs]
+        if not min(values) <= round(value, 3) <= max(values):
+            lines.append(
+                f"{row}, {FIGURES[name]}: {value:.3f} is not in {min(values):.3f} to {max(values):.3f}"
+            )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of finished demos")
+    parser.add_argument("--check", type=Path, help="another one, to compare with the ranges")
+    arguments = parser.parse_args()
+    console = Console()
+    runs: list[Path] = arguments.runs or sorted(
+        path.parent for path in Path("runs").glob("demo*/results.json")
+    )
+    if not runs:
+        console.print("no finished demo in runs/: name the folders")
+        return
+    arms, differences = zip(*map(figures_of, runs), strict=True)
+    console.print(table(f"{len(runs)} demos", list(arms), signed=False))
+    console.print(table("differences", list(differences), signed=True))
+    if arguments.check:
+        mine = figures_of(arguments.check)
+        lines = [
+            line
+            for ranges, own in zip((arms, differences), mine, strict=True)
+            for line in outside(list(ranges), own)
+        ]
+        console.print("\n".join(lines) or f"{arguments.check}: all figures are inside these ranges")
+
+
+if __name__ == "__main__":
+    main()
