@@ -15,6 +15,7 @@ from chexphi.config.flags import choices_of, read_flags
 from chexphi.config.library_fields import Unknown, outline
 from chexphi.field_values import Field, check_values, described_fields, members
 from chexphi.schema import InputError
+from chexphi.training import trainer_config
 
 KINDS = [
     pytest.param(outline("trl.trainer.sft_config", "SFTConfig"), SFTConfig, id="sft"),
@@ -110,6 +111,23 @@ def test_a_file_may_hold_what_the_librarys_types_take(ours: type, theirs: type) 
     for name in described_fields([theirs]).keys() - FOREIGN:
         for value in VALUES:
             assert accepts(name, value, ours) == accepts(name, value, theirs), (name, value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"logging_steps": 1}, {"logging_steps": 1, "use_cpu": True, "bf16": False}),
+        ({"save_steps": 20.0, "use_cpu": False}, {"save_steps": 20.0, "use_cpu": False, "bf16": False}),
+        ({"bf16": None}, {"bf16": None, "use_cpu": True}),  # TRL decides
+    ],
+)
+def test_a_whole_number_stays_one(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Defaults are whole numbers in fields of decimal ones: TRL's, and ours of `logging_steps`."""
+    values = {"output_dir": "o", "bf16": Unknown.DEFAULT, "use_cpu": Unknown.DEFAULT, **given}
+    made = trainer_config.make(outline("trl.trainer.grpo_config", "GRPOConfig")(**values), "grpo")
+    settled = GRPOConfig(output_dir="o", **kept)
+    for name in ("save_steps", "logging_steps", "eval_delay", "warmup_steps", "use_cpu", "bf16"):
+        assert repr(getattr(made, name)) == repr(getattr(settled, name)), name
 
 
 class Parser(HfArgumentParser):

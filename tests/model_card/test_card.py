@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from chexphi import model_folder
 from chexphi.cli import app
-from chexphi.evaluation.card_figures import card_of
+from chexphi.evaluation.card_figures import card_of, write_cards
 from chexphi.evaluation.summary import summarize
 from chexphi.model_card import lineage, pages, text, write
 from chexphi.model_card.facts import CardFacts, DataFile
@@ -162,9 +162,36 @@ def test_what_is_no_evaluation_or_no_model_is_refused(run: Path, tmp_path: Path)
     weights(tmp_path / "loose")
     with pytest.raises(InputError, match="no run around it, and no card of chexphi"):
         card_of(tmp_path / "loose", [])
+    with pytest.raises(InputError, match="is a run of evaluate, which trains no model"):
+        card_of(evaluated(tmp_path / "evaluation", {}), [])
     (run / "model" / "model.safetensors").unlink()
     with pytest.raises(InputError, match="its training has not ended"):
         card_of(run, [])
+
+
+def test_a_loop_of_an_earlier_version_ends_with_cards_without_its_figures(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That version noted no policy in a manifest: neither its kind nor its weights."""
+    earlier = trained(tmp_path / "earlier")
+    noted = json.loads((earlier / "manifest.json").read_text())
+    del noted["policy"]
+    (earlier / "manifest.json").write_text(json.dumps(noted))
+    (earlier / "model" / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    (earlier / "model" / "README.md").unlink()
+    unnoted = evaluated(tmp_path / "eval_earlier", None)
+    known = evaluated(tmp_path / "eval_known", model_folder.weights_sha256(run / "model"))
+    write_cards({earlier: unnoted, run: known})
+    assert "| strict accuracy |" in page_of(run)
+    page = page_of(earlier)
+    assert "no test figures yet" in page
+    assert "# Chest-radiograph model: Qwen3-VL architecture, GRPO" in page
+    (earlier / "model" / "config.json").unlink()
+    write_cards({earlier: unnoted})
+    assert "# Chest-radiograph model: GRPO" in page_of(earlier)
+    assert "of type" not in page_of(earlier)
+    assert caplog.messages[0] == caplog.messages[1]
+    assert caplog.messages[0].startswith("eval_earlier is of an earlier version")
 
 
 def test_the_users_settings_and_text_stay(run: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from chexphi.demo.settings import (
     limited,
 )
 from chexphi.demo.stages import Stage, evaluate_stage, grpo_stage, mine_stage, sft_stage
-from chexphi.evaluation.card_figures import write_card
+from chexphi.evaluation.card_figures import write_cards
 from chexphi.evaluation.compare import compare
 from chexphi.evaluation.tables import arms_table
 from chexphi.files import read_object
@@ -185,6 +185,5 @@ def write_results(out: Path, runner: Runner) -> dict[str, Any]:
     }
     run_folder.write_json(out / "results.json", results)
     build_from_runs([out], out / "report.html", title="CheX-Phi4MM demo on drawn films")
-    for arm, folder in folders.items():
-        write_card(out / arm, [folder])
+    write_cards({out / arm: folder for arm, folder in folders.items()})
     return results

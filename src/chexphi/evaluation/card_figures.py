@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from chexphi import atomic, model_folder
 from chexphi.evaluation.tables import ROWS, value_text
@@ -11,6 +13,8 @@ from chexphi.files import read_object
 from chexphi.model_card import facts, pages, write
 from chexphi.model_card.text import Evaluation
 from chexphi.schema import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def card_of(target: Path, runs: Sequence[Path], *, overwrite: bool = False) -> tuple[Path, str]:
@@ -37,6 +41,27 @@ def write_card(target: Path, runs: Sequence[Path]) -> None:
     atomic.write_text(folder / pages.NAME, page)
 
 
+def write_cards(models: Mapping[Path, Path]) -> None:
+    """Write the cards of several models; one whose evaluation did not note its weights has no figures.
+
+    Args:
+        models: The run that trained a model -> the run that evaluated it.
+    """
+    unnoted = [run for run in models.values() if not isinstance(_manifest(run).get("policy"), dict)]
+    for target, run in models.items():
+        write_card(target, [] if run in unnoted else [run])
+    if unnoted:
+        logger.warning(
+            "%s of an earlier version, which did not note which weights it evaluated: the cards have no "
+            "figures of them",
+            f"{', '.join(run.name for run in unnoted)} {'is' if len(unnoted) == 1 else 'are'}",
+        )
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    return read_object(run / "manifest.json")
+
+
 def evaluation_of(run: Path, folder: Path, hashes: Mapping[str, str]) -> Evaluation:
     """The figures of one evaluation.
 
@@ -53,7 +78,7 @@ def evaluation_of(run: Path, folder: Path, hashes: Mapping[str, str]) -> Evaluat
             f"{run} is not a finished evaluation: it has no manifest.json or no summary.json; give the "
             "folder that chexphi evaluate wrote"
         )
-    manifest, summary = read_object(run / "manifest.json"), read_object(run / "summary.json")
+    manifest, summary = _manifest(run), read_object(run / "summary.json")
     policy = manifest.get("policy")
     if manifest.get("stage") != "evaluate" or not isinstance(summary.get("accuracy"), dict):
         raise InputError(f"{run} is a run of {manifest.get('stage')}: give a run of evaluate")

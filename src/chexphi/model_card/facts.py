@@ -92,7 +92,7 @@ def of_run(run: Path) -> CardFacts:
     starts = manifest.get("starts")
     return CardFacts(
         stage=str(manifest.get("stage")),
-        kind=str(policy.get("kind") or ""),
+        kind=str(policy.get("kind") or _kind_of(folder)),
         base_name=str(policy.get("base_name") or ""),
         license=str(policy.get("license") or ""),
         is_adapter=is_adapter,
@@ -111,6 +111,12 @@ def of_run(run: Path) -> CardFacts:
         started=str(manifest.get("started") or ""),
         starts=len(starts) if isinstance(starts, list) else 1,
     )
+
+
+def _kind_of(folder: Path) -> str:
+    """The `model_type` in a whole model's own settings: earlier versions noted none in the manifest."""
+    config = folder / "config.json"
+    return str(read_object(config).get("model_type") or "") if config.is_file() else ""
 
 
 def stage_of(manifest: Path) -> str:

@@ -86,10 +86,10 @@ def card(facts: CardFacts, figures: str) -> str:
         facts: What is known of the model.
         figures: The marked figures, from `figures_block` or an earlier card.
     """
-    family = NAMES.get(facts.kind, facts.kind)
+    family = f"{NAMES.get(facts.kind, facts.kind)} architecture, " if facts.kind else ""
     sections = [
         BEGIN,
-        f"# Chest-radiograph model: {family} architecture, {METHODS[facts.stage or facts.conversion]}",
+        f"# Chest-radiograph model: {family}{METHODS[facts.stage or facts.conversion]}",
         RESEARCH_ONLY,
         _about(facts),
         *([_data(facts)] if facts.data else []),
@@ -103,8 +103,9 @@ def card(facts: CardFacts, figures: str) -> str:
 
 def _about(facts: CardFacts) -> str:
     form = "a LoRA adapter of its base" if facts.is_adapter else "a whole model"
+    kind = f", of type `{facts.kind}`" if facts.kind else ""
     sentences = [
-        f"This is {form}, of type `{facts.kind}`. It looks at one or two chest radiographs and a question, "
+        f"This is {form}{kind}. It looks at one or two chest radiographs and a question, "
         "and writes its reasoning between `<think>` and `</think>` and its answer between `<answer>` and "
         "`</answer>`."
     ]

@@ -47,8 +47,14 @@ def folder_of(target: Path) -> Path:
     """
     folder = target / "model" if (target / "manifest.json").is_file() else target
     if not any(folder.glob("*.safetensors")):
-        hint = "its training has not ended" if folder != target else "name a model's folder, or its run"
-        raise InputError(f"{folder} has no weights: {hint}")
+        if folder == target:
+            raise InputError(f"{folder} has no weights: name a model's folder, or its run")
+        stage = run_facts.stage_of(target / "manifest.json")
+        if stage not in STAGES:
+            raise InputError(
+                f"{target} is a run of {stage}, which trains no model: give a run of sft or grpo"
+            )
+        raise InputError(f"{folder} has no weights: its training has not ended")
     return folder
 
 

@@ -34,7 +34,9 @@ def make(settings: Any, verb: str) -> Any:
     values |= {name: value for name, value in vars(settings).items() if value is not Unknown.DEFAULT}
     kind = getattr(trl, type(settings).__name__)
     source = f"chexphi {verb}"
-    values = check_values(values, [kind], source)
+    # a default that is a whole number stays one: config.yaml has 500, and not 500.0
+    integers = {name: value for name, value in values.items() if type(value) is int}
+    values = check_values(values, [kind], source) | integers
     check_choices(values, described_fields([kind]), source)
     try:
         return kind(**values)
