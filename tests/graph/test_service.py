@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 import random
 import signal
 import sqlite3
@@ -9,14 +12,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chexphi import GraphReward, score
 from chexphi.graph.cache import DiskCache, dumps, loads
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.service import Service
@@ -61,6 +67,23 @@ def test_a_group_costs_only_its_distinct_sentences() -> None:
     assert service.parsed == 3
     service.parse([*group, SENTENCES[3]])
     assert service.parsed == 4
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda service: pickle.loads(pickle.dumps(service))])
+def test_it_goes_to_other_processes(tmp_path: Path, duplicate: Callable[[Any], Any]) -> None:
+    """As a part of a reward or a score, too: its lock and its connections stay."""
+    cache = DiskCache(tmp_path / "graphs.sqlite", limit=1 << 20)
+    service = Service(LexiconExtractor(), memory=3, disk=cache)
+    service.parse(SENTENCES)
+    other = duplicate(service)
+    assert (other.memory, other.disk.path, other.disk.limit) == (3, cache.path, 1 << 20)
+    assert other.parse(SENTENCES) == service.parse(SENTENCES)
+    assert other.parsed == 0  # they are on the disk
+
+    text = f"<think>{' '.join(SENTENCES)}</think><answer>yes</answer>"
+    for reward in (GraphReward(), GraphReward(service)):
+        assert duplicate(reward)([text], solution=[text]) == [1.0]
+    assert dataclasses.asdict(score(text, text))["total"] == 2  # what a data frame of scores asks for
 
 
 def test_what_one_process_parsed_another_reads(tmp_path: Path) -> None:

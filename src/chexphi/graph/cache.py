@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import sqlite3
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chexphi.files import parse_json
 from chexphi.graph.records import parse_fields, parse_from_fields
@@ -61,6 +63,10 @@ class DiskCache:
         with self._explain_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._open().close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copies: the same file, with connections of its own."""
+        return functools.partial(DiskCache, limit=self.limit), (self.path,)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The values of those keys that the file has."""

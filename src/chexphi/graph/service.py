@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from chexphi.graph.cache import DiskCache, dumps, loads
 from chexphi.graph.text import by_sentences, graphs_by_sentences
@@ -42,6 +43,10 @@ class Service:
         """Sentences that the extractor had to parse."""
         self._parse_of_sentence: OrderedDict[str, Parse] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copies: another process reads its sentences again, and has a lock of its own."""
+        return functools.partial(Service, memory=self.memory, disk=self.disk), (self.extractor,)
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph per text, in order."""
