@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.files import parse_json, read_json, read_object
+from chexphi.files import parse_json, read_json, read_object, similar_names
 from chexphi.runs import jsonl
 from chexphi.schema import InputError, is_text, shown, type_shown
 
@@ -114,3 +114,20 @@ def test_kinds_are_named_as_json_names_them() -> None:
 def test_a_text_is_what_utf8_has(text: str) -> None:
     assert is_text(text) == (text.encode("utf-8", "ignore").decode() == text)
     assert not is_text(text + "\ud800")
+
+
+@pytest.mark.parametrize(
+    ("missing", "similar"),
+    [
+        ("data/trian.json", " ({above}/data has train.json)"),
+        ("dta/train.json", " ({above} has data)"),
+        ("data/train.json", ""),
+        ("data", ""),
+        ("data/pool.json", ""),
+        ("data/train.json/row", ""),
+    ],
+)
+def test_a_missing_path_is_compared_with_its_neighbours(tmp_path: Path, missing: str, similar: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.json").write_text("[]")
+    assert similar_names(tmp_path / missing) == similar.format(above=tmp_path)

@@ -200,6 +200,21 @@ def test_no_library_writes_to_the_terminal(folder: Path, stages: dict[str, int])
     assert "py.warnings" in (folder / "sft" / "train.log").read_text()  # PEFT's, of a tied lm_head
 
 
+def test_the_path_of_a_missing_film_stays_on_the_terminal(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to(folder / "model")
+    (tmp_path / "data").mkdir()
+    film = "zqsubject7/zqstudy8/film.png"
+    (tmp_path / "data" / "rows.json").write_text(json.dumps([row(0, images=[film])]))
+    commands = {
+        "check": "data check data/rows.json",
+        "evaluate": STAGES["evaluate"].replace("sft/model", "model"),
+        "sft": f"sft --data data/rows.json {TRAIN} --out sft",
+    }
+    assert carry_out(tmp_path, commands) == dict.fromkeys(commands, 2)
+    assert all(film in (tmp_path / "said" / f"{name}.err").read_text() for name in commands)
+    assert [leak for leak in leaks(tmp_path) if not leak.startswith("said/")] == []
+
+
 RUNS = {
     "text": f"{GRPO} --rewards mine:text --out text",
     "deep": f"{GRPO} --rewards mine:deep external_kg_jac --combine product --out deep",

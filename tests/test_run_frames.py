@@ -122,6 +122,17 @@ def test_what_is_no_run_is_refused_in_a_sentence(tmp_path: Path, run: Path) -> N
             chexphi.load(path)
 
 
+def test_a_file_that_holds_no_predictions_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A page\n\nof text\n")
+    (tmp_path / "other.jsonl").write_text('{"step": 1}\n')
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(InputError, match=r"README.md, line 1 is not JSON"):
+        chexphi.load(tmp_path / "README.md")
+    with pytest.raises(InputError, match=r"other.jsonl, line 1 has no id"):
+        chexphi.load(tmp_path / "other.jsonl")
+    assert len(chexphi.load(tmp_path / "empty.jsonl").predictions) == 0
+
+
 def test_a_frame_that_a_stage_does_not_write_is_refused_with_those_it_wrote(run: Path) -> None:
     with pytest.raises(InputError, match=r"has no predictions.jsonl: .* this one has completions, metrics$"):
         _ = chexphi.load(run).predictions

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from chexphi.schema import InputError, key_shown, shown
 
+MAX_NEIGHBOURS = 10_000
+"""Files beside a missing one that its name is compared with."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -123,6 +128,29 @@ def read_json(path: Path, *, advice: str = "copy it again", nan: bool = False) -
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the path") from None
     return parse_json(content, str(path), advice=advice, nan=nan)
+
+
+def similar_names(path: Path | str) -> str:
+    """What a missing path may have meant, to be put behind `does not exist`; empty if nothing is similar.
+
+    It is empty, too, for a path that is there.
+
+    Not for films: the names beside one may be of other patients.
+
+    Args:
+        path: A path that does not exist, or only its end.
+    """
+    missing = Path(path)
+    if missing.exists():
+        return ""
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        names = sorted(entry.name for entry in itertools.islice(os.scandir(missing.parent), MAX_NEIGHBOURS))
+    except OSError:
+        return ""
+    similar = difflib.get_close_matches(missing.name, names, n=3)
+    return f" ({missing.parent} has {', '.join(similar)})" if similar else ""
 
 
 def read_object(path: Path) -> dict[str, Any]:

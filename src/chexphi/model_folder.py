@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from chexphi.files import read_object
+from chexphi.files import read_object, similar_names
 from chexphi.schema import InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").is_file():
         if not folder.exists():
-            raise InputError(f"model folder {folder} does not exist: check its path")
-        raise InputError(f"{folder} is not a model folder: it has no config.json")
+            raise InputError(f"model folder {folder} does not exist{similar_names(folder)}: check its path")
+        inside = folder / "model"  # of a run
+        advice = f": did you mean {inside}?" if inside.is_dir() else ""
+        raise InputError(f"{folder} is not a model folder: it has no config.json{advice}")
     return read_object(folder / "config.json")
 
 

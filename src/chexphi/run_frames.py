@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chexphi.evaluation.metrics import graph_match
-from chexphi.evaluation.predictions import read_predictions
-from chexphi.files import LINE_ADVICE, read_json
+from chexphi.evaluation.predictions import check_first, read_predictions
+from chexphi.files import LINE_ADVICE, read_json, similar_names
 from chexphi.installation import install_line
 from chexphi.mining.select import ScoredRow
 from chexphi.runs import jsonl
@@ -119,10 +119,12 @@ def load(path: str | os.PathLike[str]) -> Run:
         path: The folder of a run, or a file of predictions.
 
     Raises:
-        InputError: If it is neither; the message says what is there. If one of its files is damaged.
+        InputError: If it is neither; the message says what is there. If one of its files is damaged:
+            the rows after the first are read, and refused, when their frame is asked for.
     """
     folder = Path(path)
     if folder.is_file():
+        check_first(folder)
         return Run(folder.parent, "predictions", {}, {}, {"predictions": folder})
     files = {name: folder / f"{name}.jsonl" for name in NAMES if (folder / f"{name}.jsonl").is_file()}
     manifest_path, config_path = folder / "manifest.json", folder / "config.yaml"
@@ -140,7 +142,8 @@ def load(path: str | os.PathLike[str]) -> Run:
 def not_a_run(folder: Path) -> str:
     """Why a folder cannot be loaded, and what can."""
     if not folder.exists():
-        return f"run {folder} does not exist: give the folder of a run, or a file of predictions"
+        similar = similar_names(folder)
+        return f"run {folder} does not exist{similar}: give the folder of a run, or a file of predictions"
     inside = sorted(manifest.parent.name for manifest in folder.glob("*/manifest.json"))
     if inside:
         return f"{folder} is no run itself and holds several: load one of them, such as {folder / inside[0]}"

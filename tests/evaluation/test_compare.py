@@ -180,6 +180,22 @@ def test_a_comparison_is_told_by_the_names_of_its_runs(tmp_path: Path) -> None:
     assert "The difference is test_grpo minus test_sft: above 0, test_grpo has more." in shown
 
 
+@pytest.mark.parametrize(("other", "is_same"), [("ab", True), ("cd", False), (None, None)])
+def test_a_model_compared_with_itself_is_said(
+    tmp_path: Path, other: str | None, is_same: bool | None
+) -> None:
+    for name, sha256 in (("first", "ab"), ("second", other)):
+        write(tmp_path / name / "predictions.jsonl", predictions(30))
+        policy = {"policy": {"weights_sha256": {"model.safetensors": sha256}}} if sha256 else {}
+        (tmp_path / name / "manifest.json").write_text(json.dumps(policy))
+    found = compare(tmp_path / "first", tmp_path / "second" / "predictions.jsonl", resamples=50)
+    assert found["same_weights"] is is_same
+    table = tables.table(found)
+    assert (tables.SAME_WEIGHTS in str(table.caption)) == bool(is_same)
+    assert tables.NO_DIFFERENCE in str(table.caption)
+    assert table.columns[-1].header == "95 % interval"
+
+
 GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}
 
 

@@ -91,6 +91,16 @@ def page_of(run: Path) -> str:
     return (run / "model" / "README.md").read_text()
 
 
+def test_weights_that_training_left_alone_are_said(tmp_path: Path) -> None:
+    unchanged, changed = tmp_path / "unchanged", tmp_path / "changed"
+    (unchanged / SECRET).mkdir(parents=True)
+    (changed / SECRET).mkdir(parents=True)
+    sentence = "The weights are those that training started from"
+    same, other = weights(tmp_path / "start"), weights(tmp_path / "other", 1.0)
+    assert sentence in page_of(trained(unchanged, weights_sha256=same))
+    assert sentence not in page_of(trained(changed, weights_sha256=other))
+
+
 def test_the_hub_reads_the_settings(run: Path) -> None:
     values = ModelCard(page_of(run)).data.to_dict()
     assert values["base_model"] == "microsoft/Phi-4-multimodal-instruct"

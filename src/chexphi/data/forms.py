@@ -13,7 +13,7 @@ from typing import Any
 
 from chexphi import atomic
 from chexphi.data import foreign_forms, parquet
-from chexphi.files import json_lines, parse_json
+from chexphi.files import json_lines, parse_json, similar_names
 from chexphi.schema import Example, InputError, key_shown
 
 FORMS = (".json", ".jsonl", ".parquet")
@@ -88,7 +88,7 @@ def raw_rows(path: Path) -> Iterator[tuple[str, Any]]:
         InputError: If the file is missing, of an unknown form or broken.
     """
     if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
+        problem = "is a folder" if path.is_dir() else f"does not exist{similar_names(path)}"
         raise InputError(f"dataset {path} {problem}: give a file that ends in {', '.join(FORMS)}")
     if path.suffix.lower() not in FORMS:
         advice_for_table = foreign_forms.table_hint(_columns(path))

@@ -19,6 +19,7 @@ from chexphi.data.cells import Repairs
 from chexphi.data.forms import FORMS
 from chexphi.data.images import check_image, load_image
 from chexphi.data.rows import name_row, to_example
+from chexphi.files import similar_names
 from chexphi.schema import Example, InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -171,7 +172,10 @@ def annotation_files(folder: Path) -> list[Path]:
         InputError: If there are none.
     """
     if not folder.is_dir():
-        raise InputError(f"annotation folder {folder} does not exist: give a folder of dataset files")
+        raise InputError(
+            f"annotation folder {folder} does not exist{similar_names(folder)}: give a folder of dataset "
+            "files"
+        )
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMS and file.is_file())
     if not files:
         raise InputError(

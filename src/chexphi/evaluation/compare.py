@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
@@ -13,6 +14,7 @@ from chexphi.evaluation.metrics import ScoredPredictions
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.ratio import Ratio
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
+from chexphi.files import read_object
 from chexphi.schema import InputError, Prediction
 
 
@@ -115,10 +117,26 @@ def _same_groups(
     return comparable(a), comparable(b), left_out
 
 
+def weights_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """File -> hash of the weights that were evaluated, from the manifest beside predictions.
+
+    It is empty where no manifest says it.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    try:
+        policy = read_object(folder / "manifest.json").get("policy")
+    except InputError:
+        return {}
+    hashes = policy.get("weights_sha256") if isinstance(policy, dict) else None
+    return hashes if isinstance(hashes, dict) else {}
+
+
 def compare(
     a_path: str | os.PathLike[str], b_path: str | os.PathLike[str], *, seed: int = 0, resamples: int = 1000
 ) -> dict[str, Any]:
     """Compare two evaluations, by their folders or `predictions.jsonl` files; see `compare_predictions`.
+
+    `same_weights` says whether both are of one model; it is None where a manifest does not tell.
 
     >>> figures = compare("runs/test_sft", "runs/test_grpo")  # doctest: +SKIP
     >>> figures["graph_f1"]["difference"]  # doctest: +SKIP
@@ -128,8 +146,10 @@ def compare(
         InputError: If a file is broken, or the two do not hold the same examples.
     """
     a, b = read_predictions(a_path), read_predictions(b_path)
+    weights_a, weights_b = weights_of(a_path), weights_of(b_path)
     return {
         "a": os.fspath(a_path),
         "b": os.fspath(b_path),
+        "same_weights": weights_a == weights_b if weights_a and weights_b else None,
         **compare_predictions(a, b, seed=seed, resamples=resamples),
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chexphi.files import similar_names
 from chexphi.graph.check import check_graph
 from chexphi.prompts import ParseStatus
 from chexphi.runs import jsonl
@@ -124,7 +125,10 @@ def read_predictions(path: str | os.PathLike[str], *, allow_torn_tail: bool = Fa
     """
     path = Path(path) / "predictions.jsonl" if Path(path).is_dir() else Path(path)
     if not path.is_file():
-        raise InputError(f"predictions file {path} does not exist: give the predictions.jsonl of a run")
+        raise InputError(
+            f"predictions file {path} does not exist{similar_names(path)}: give the predictions.jsonl of a "
+            "run"
+        )
     rows = jsonl.rows_with_location(path, nan=True, growing=allow_torn_tail, skip_blank=True)
     predictions = [_prediction(row, location) for location, row in rows]
     twice = len(predictions) - len({prediction.id for prediction in predictions})
@@ -133,6 +137,17 @@ def read_predictions(path: str | os.PathLike[str], *, allow_torn_tail: bool = Fa
             f"{path} holds {twice} lines whose id is there already: keep one line for each example"
         )
     return predictions
+
+
+def check_first(path: Path) -> None:
+    """Refuse a file whose first line is not a prediction; a file without a whole line is one that begins.
+
+    Raises:
+        InputError: As `read_predictions`, for the first line alone.
+    """
+    for location, row in jsonl.rows_with_location(path, nan=True, growing=True, skip_blank=True):
+        _prediction(row, location)
+        return
 
 
 def _prediction(row: Mapping[str, Any], location: str) -> Prediction:

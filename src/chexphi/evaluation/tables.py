@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, starmap
 from typing import Any
 
 from rich.markup import escape
@@ -82,6 +83,8 @@ def _legend(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+SAME_WEIGHTS = "Both are the same model: the hashes of their weights are equal."
+NO_DIFFERENCE = "No difference shown: nothing is better or worse."
 MAX_GROUPS = 5
 """Groups without a comparison that are named; all are counted."""
 
@@ -104,30 +107,51 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
         f"{comparison['n']} examples, {comparison['patients']} patients; right answers that {second} gained "
         f"{comparison['wins']}, lost {comparison['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
-    table = Table("figure", first, second, "difference", "95 % interval", f"{second} is", title=title)
+    columns = ("figure", first, second, "difference", "95 % interval", f"{second} is")
+    whole: list[tuple[str, str, Mapping[str, Any] | None]] = [
+        (metric.label, metric.name, comparison.get(metric.name)) for metric in ROWS
+    ]
+    of_kinds: list[tuple[str, str, Mapping[str, Any] | None]] = [
+        (f"{METRIC[name].label}, kind {kind}", name, changes[name])
+        for kind, changes in comparison["by_kind"].items()
+        for name in ("accuracy", "graph_f1")
+    ]
+    blocks = [list(filter(None, starmap(_change_cells, rows))) for rows in (whole, of_kinds)]
+    has_verdict = any(cells[-1] for cells in chain(*blocks))
+    shown = len(columns) if has_verdict else len(columns) - 1
+    table = Table(*columns[:shown], title=title)
+    for block in blocks:
+        for cells in block:
+            table.add_row(*cells[:shown])
+        table.add_section()
     table.caption_justify = "left"
-    table.caption = (
+    table.caption = "\n".join(_notes(comparison, first, second, has_verdict=has_verdict))
+    return table
+
+
+def _change_cells(label: str, name: str, change: Mapping[str, Any] | None) -> list[str]:
+    """A row of a comparison; its last cell is the verdict. No cells if nothing can be compared."""
+    if not change:
+        return []
+    sides = (number(change["a"], name), number(change["b"], name))
+    difference = number(change["difference"], name, sign=True)
+    bounds = escape(interval(change, name, sign=True)) or "none"
+    return [escape(label), *sides, difference, bounds, verdict(change, name)]
+
+
+def _notes(comparison: Mapping[str, Any], first: str, second: str, *, has_verdict: bool) -> Iterator[str]:
+    """The lines below the table of a comparison."""
+    if comparison.get("same_weights"):
+        yield SAME_WEIGHTS
+    if not has_verdict:
+        yield NO_DIFFERENCE
+    yield (
         f"The difference is {second} minus {first}: above 0, {second} has more. It is called better or worse "
         "where the whole interval lies on one side of 0. McNemar p: the chance of so uneven a gain and loss "
         "between two equal policies, with examples taken as independent."
     )
     if left_out := left_out_text(comparison):
-        table.caption += "\n" + escape(left_out)
-
-    def add(label: str, name: str, change: Mapping[str, Any] | None) -> None:
-        if change:
-            sides = (number(change["a"], name), number(change["b"], name))
-            difference = number(change["difference"], name, sign=True)
-            bounds = escape(interval(change, name, sign=True)) or "none"
-            table.add_row(escape(label), *sides, difference, bounds, verdict(change, name))
-
-    for metric in ROWS:
-        add(metric.label, metric.name, comparison.get(metric.name))
-    table.add_section()
-    for kind, changes in comparison["by_kind"].items():
-        for name in ("accuracy", "graph_f1"):
-            add(f"{METRIC[name].label}, kind {kind}", name, changes[name])
-    return table
+        yield escape(left_out)
 
 
 def _sides(comparison: Mapping[str, Any]) -> Sequence[str]:

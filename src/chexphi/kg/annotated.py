@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chexphi.files import json_lines
+from chexphi.files import json_lines, similar_names
 from chexphi.graph.match import Counts
 from chexphi.graph.types import LABELS, RELATION_TYPES, Extractor, Mention, Parse
 from chexphi.kg.audit import figures
@@ -69,7 +69,9 @@ def read_annotated(path: Path) -> list[AnnotatedSentence]:
         InputError: If the file is missing, or a row has no tokens, an unknown label or a position outside.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file: name a JSONL file of annotated sentences")
+        raise InputError(
+            f"{path} is not a file{similar_names(path)}: name a JSONL file of annotated sentences"
+        )
     rows: list[AnnotatedSentence] = []
     lines = json_lines(path, advice="give JSON lines with tokens and entities")
     for number, (location, row) in enumerate(lines, 1):

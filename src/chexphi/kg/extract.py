@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chexphi import atomic, ranges
-from chexphi.files import LINE_ADVICE
+from chexphi.files import LINE_ADVICE, similar_names
 from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.graph.records import from_row
 from chexphi.graph.text import sentence_spans
@@ -154,7 +154,7 @@ def read_graphs(path: Path) -> dict[str, Graph]:
         InputError: If a line is not a graph, or two lines have the same key.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file: make it with `chexphi kg extract`")
+        raise InputError(f"{path} is not a file{similar_names(path)}: make it with `chexphi kg extract`")
     graphs: dict[str, Graph] = {}
     for number, row in enumerate(jsonl.read(path), 1):
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.data import cells
+from chexphi.files import similar_names
 from chexphi.kg.engines import Row
 from chexphi.kg.input_rows import SourceRow, check_readable, key_field, rows_of
 from chexphi.schema import InputError, is_text, shown, type_shown
@@ -109,7 +110,8 @@ class _TextReader:
             self._read_content(source, path.read_bytes(), path.suffix.lower(), key)
         else:
             raise InputError(
-                f"{source} is not a file: name files of texts, a folder of them, or - for standard input"
+                f"{source} is not a file{similar_names(path)}: name files of texts, a folder of them, or - "
+                "for standard input"
             )
 
     def _read_folder(self, folder: Path) -> None:

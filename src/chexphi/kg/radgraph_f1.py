@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from chexphi.files import read_json
+from chexphi.files import read_json, similar_names
 from chexphi.graph.radgraph import LEVELS, f1, parse_annotation, published_f1
 from chexphi.kg.tables import texts_compared
 from chexphi.schema import InputError, shown
@@ -26,7 +26,9 @@ def read_annotations(path: Path) -> dict[str, Annotation]:
         InputError: If the file has something else, or a row is not an annotation of RadGraph.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file: name a JSON file of RadGraph's annotations")
+        raise InputError(
+            f"{path} is not a file{similar_names(path)}: name a JSON file of RadGraph's annotations"
+        )
     content = read_json(path, advice="save what RadGraph returned with json.dump")
     rows = (
         content.items()

@@ -12,6 +12,7 @@ from chexphi.data.forms import check_form
 from chexphi.data.importers.publish import check_not_source
 from chexphi.data.read import image_root_of, read_examples, write_examples
 from chexphi.data.references import is_film
+from chexphi.files import similar_names
 from chexphi.mining.select import ScoredRow, is_hard, select
 from chexphi.runs import jsonl
 from chexphi.schema import Example, InputError
@@ -50,7 +51,9 @@ def main(
     """
     file = scored / "scored.jsonl" if scored.is_dir() else scored
     if not file.is_file():
-        raise InputError(f"scored pool {file} does not exist: run `chexphi mine score` first")
+        raise InputError(
+            f"scored pool {file} does not exist{similar_names(file)}: run `chexphi mine score` first"
+        )
     check_form(out)
     for source in (file, pool):
         check_not_source(source, out)

@@ -114,6 +114,8 @@ def _about(facts: CardFacts) -> str:
     if facts.learned:
         count, share = int(facts.learned["parameters"]), float(facts.learned["share"])
         sentences.append(f"{count:,} parameters were trained, {100 * share:.3g} % of all.")
+    if facts.weights_sha256 and facts.weights_sha256 == facts.start_sha256:
+        sentences.append("The weights are those that training started from: training changed nothing.")
     base = (
         f"The base is `{facts.base_name}`."
         if facts.base_name

@@ -14,7 +14,7 @@ from chexphi.evaluation.metrics import METRICS
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.evaluation.tables import left_out_text
-from chexphi.files import LINE_ADVICE, read_json
+from chexphi.files import LINE_ADVICE, read_json, similar_names
 from chexphi.report.parts import Arm, Curve
 from chexphi.runs import jsonl
 from chexphi.runs.names import distinct_names
@@ -81,7 +81,9 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     runs: list[Run] = []
     for folder, name in zip(folders, distinct_names(folders), strict=True):
         if not folder.is_dir():
-            raise InputError(f"run folder {folder} does not exist: give the folder of a run")
+            raise InputError(
+                f"run folder {folder} does not exist{similar_names(folder)}: give the folder of a run"
+            )
         inside = sorted(
             {path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/manifest.json")}
         )

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from chexphi.files import similar_names
 from chexphi.rewards import columns
 from chexphi.runs import jsonl
 from chexphi.schema import InputError, type_shown
@@ -18,7 +19,7 @@ def read_rows(path: Path, *, limit: int | None = None) -> list[dict[str, Any]]:
         InputError: For the first row that cannot be scored, or a file without rows.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist: give a JSONL file of completions")
+        raise InputError(f"{path} does not exist{similar_names(path)}: give a JSONL file of completions")
     rows = []
     for location, row in itertools.islice(jsonl.rows_with_location(path, nan=True), limit):
         rows.append(_checked_row(row, location))

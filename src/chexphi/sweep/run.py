@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import config, field_values, ranges
-from chexphi.files import read_object
+from chexphi.files import read_object, similar_names
 from chexphi.models import policy_folder
 from chexphi.runs import manifest, run_folder
 from chexphi.runs.stop import STOP
@@ -71,7 +71,10 @@ def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]
         grpo_checks.check_settings(recipe, args)
         policy_folder.locate(Path(recipe.model))
         if missing := next((file for file in (recipe.data, *recipe.pools) if not Path(file).exists()), None):
-            raise InputError(f"data {missing} does not exist: make it, or correct data and the grid")
+            raise InputError(
+                f"data {missing} does not exist{similar_names(missing)}: make it, or correct data and the "
+                "grid"
+            )
         files = (recipe.data, tuple(recipe.pools), recipe.image_root, recipe.limit)
         if files not in pools:
             pools[files] = grpo_checks.read_pools(recipe)

@@ -10,6 +10,7 @@ from typing import Any
 from chexphi import atomic
 from chexphi.data import folder_readme
 from chexphi.data.importers import mimic_vqa_cot, nih_labels, publish, vqa_rad
+from chexphi.files import similar_names
 from chexphi.runs import manifest
 from chexphi.schema import InputError, shown
 
@@ -67,7 +68,7 @@ def convert(
     if form not in FORMATS:
         raise InputError(f"unknown format {shown(form)}: use one of {', '.join(FORMATS)}")
     if not source.exists():
-        raise InputError(f"{source} does not exist: name the dataset's folder or file")
+        raise InputError(f"{source} does not exist{similar_names(source)}: name the dataset's folder or file")
     publish.check_not_source(source, out)
     publish.check_output(out, overwrite=overwrite)
     figures = FORMATS[form](

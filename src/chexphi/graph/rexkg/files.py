@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import model_folder
-from chexphi.files import read_object
+from chexphi.files import read_object, similar_names
 from chexphi.schema import InputError
 
 ENTITY, RELATION, TOKENIZER = "run_entity", "run_relation", "BiomedNLP"
@@ -26,7 +26,10 @@ def check(root: Path) -> None:
         InputError: If a file is missing, is damaged, or describes another kind of model.
     """
     if not root.is_dir():
-        raise InputError(f"checkpoint folder {root} does not exist: give one with {ENTITY}/ and {RELATION}/")
+        raise InputError(
+            f"checkpoint folder {root} does not exist{similar_names(root)}: give one with {ENTITY}/ and "
+            f"{RELATION}/"
+        )
     for folder in (root / ENTITY, root / RELATION):
         model_folder.check(folder)
         read_config(folder)
