@@ -66,6 +66,7 @@ def test_every_hint_can_be_typed(runs: Path) -> None:
         (hints.after_mine_select(runs / "mine", Path("h.json")), "--model 'runs/my sft/model' --data h.json"),
         (hints.after_mine_select(runs / "mine" / "scored.jsonl", Path("h.json")), "'runs/my sft/model'"),
         (hints.after_mine_select(Path("-"), Path("h.json")), "--model MODEL"),
+        (hints.after_mine_select(runs / "mine", Path("h.json"), "/films"), "--image_root /films"),
         (hints.after_grpo(runs / "my sft"), "--data TEST.json --out 'runs/my sft_test'"),
         (hints.after_evaluate(runs / "test"), "report runs/test 'runs/my sft' --out runs/test.html"),
         (hints.after_evaluate(runs / "gone"), "report runs/gone --out runs/gone.html"),
@@ -75,6 +76,20 @@ def test_every_hint_can_be_typed(runs: Path) -> None:
         check_chexphi(words, whole=True)
     called = {name for name in hints.__dict__ if name.startswith("after_")}
     assert len(called) == 8  # a new one belongs into the table above
+
+
+@pytest.mark.parametrize("out", ["", "out: runs/mine\n", "out: /elsewhere/runs/mine\n"])
+def test_a_model_is_found_from_another_folder(
+    out: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs / "my sft" / "model").mkdir()
+    with (runs / "mine" / "config.yaml").open("a") as file:
+        file.write(out)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    model = "runs/my sft/model" if out.startswith("out: /") else f"{tmp_path}/runs/my sft/model"
+    words = hints.after_mine_select(Path("../runs/mine"), Path("h.json"))
+    assert words[words.index("--model") + 1] == model
 
 
 def test_a_hint_is_for_a_terminal_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

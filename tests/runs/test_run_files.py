@@ -60,6 +60,7 @@ def test_the_readme_has_the_first_command_and_keeps_notes(
     begin(tmp_path)
     page = tmp_path / readme.NAME
     assert "chexphi sft --data 'my data.json'" in page.read_text()
+    assert f"chexphi sft --data 'my data.json' --out {tmp_path} --resume auto\n" in page.read_text()
     page.write_text(page.read_text() + "\nThe run for the paper.\n")
     begin(tmp_path, step=3)
     assert page.read_text().endswith("The run for the paper.\n")
@@ -78,6 +79,12 @@ def test_every_stage_has_a_readme(stage: str) -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", page, re.M)
     assert rows == [file.name for file in run_files.files_of(stage, {})]
     assert {"config.yaml", "manifest.json", "README.md", "run.lock"} <= set(rows)
+    resumes = re.findall(r"^chexphi .* (--resume.*)$", page, re.M)
+    assert (
+        resumes == []
+        if stage == "probe"
+        else resumes == ["--resume" if stage == "kg-train" else "--resume auto"]
+    )
     patients = [file.name for file in run_files.files_of(stage, {}) if file.patient_data]
     section = page.split("## What must not be shared")[1]
     drawn = stage in run_files.LOOPS

@@ -33,7 +33,8 @@ def watch(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
-    out = write_run(tmp_path / "run")
+    words = ["chexphi", "grpo", "--data", "d" * 60, "--model", "m" * 60]  # more than 80 columns
+    out = write_run(tmp_path / "run", command=words)
     write_rows(out / "metrics.jsonl", row(1, 2.0), row(2, 4.0))
     log(out, "WARNING chexphi.training: of the run")
     picture = watch(out)  # standard output is no terminal
@@ -41,7 +42,7 @@ def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
     assert "2/8 steps" in picture.stdout
     assert picture.stdout.count("of the run") == 1
     assert picture.stdout.splitlines()[-2:] == [
-        "to go on:", "chexphi grpo --config configs/grpo_kg.yaml --out runs/a --resume auto",
+        "to go on:", f"{' '.join(words)} --out {out} --resume auto",
     ]  # fmt: skip
     state = json.loads(watch(out, "--json").stdout)
     assert (state["stage"], state["activity"], state["done"], state["total"]) == ("grpo", "crashed", 2, 8)

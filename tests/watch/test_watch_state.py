@@ -16,8 +16,9 @@ from rich.console import Console
 from watched_runs import HOLDER, finish, log, row, write_rows, write_run
 
 from chexphi.runs import run_lock
+from chexphi.runs.commands import resume_command
 from chexphi.watch.growing_files import GrowingFiles
-from chexphi.watch.run_state import KILLED, resume_command, state_of
+from chexphi.watch.run_state import KILLED, state_of
 from chexphi.watch.sparkline import BLOCKS, sparkline
 from chexphi.watch.view import view
 

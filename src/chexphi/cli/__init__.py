@@ -205,6 +205,7 @@ def main() -> None:
     Training that stopped at a value that is not finite, or at an error of a reward, is one sentence as well,
     with exit code 1.
     """
+    processes.end_quickly()
     telemetry.turn_off()
     library_records.take()
     if not processes.is_main():

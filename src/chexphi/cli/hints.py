@@ -55,10 +55,11 @@ def after_mine_score(run: Path) -> Words:
     return ["mine", "select", str(run), str(pool), "--out", unused(pool.with_name(f"{pool.stem}_hard.json"))]
 
 
-def after_mine_select(scored: Path, out: Path) -> Words:
+def after_mine_select(scored: Path, out: Path, image_root: str | None = None) -> Words:
     """Chosen questions: train on them the model that found them hard."""
     run = scored if scored.is_dir() else scored.parent
-    return _train("grpo", "grpo_kg", setting(run, "model") or "MODEL", str(out))
+    words = _train("grpo", "grpo_kg", from_here(run, setting(run, "model")) or "MODEL", str(out))
+    return words if image_root is None else [*words, "--image_root", image_root]
 
 
 def after_grpo(run: Path) -> Words:
@@ -92,6 +93,22 @@ def setting(run: Path, name: str) -> str | None:
     except (InputError, OSError):
         return None
     return str(value) if value else None
+
+
+def from_here(run: Path, path: str | None) -> str | None:
+    """A path in a run's settings as it is found from the present folder.
+
+    It is relative to the folder where the run was started. The run's own folder tells which one that was: it
+    ends in the `--out` of the settings.
+    """
+    if path is None or Path(path).is_absolute():
+        return path
+    out = Path(setting(run, "out") or Path("runs", run.resolve().name))
+    parts, run_parts = out.parts, run.resolve().parts
+    if out.is_absolute() or run_parts[-len(parts) :] != parts:
+        return path
+    start = Path(*run_parts[: -len(parts)])
+    return path if start == Path.cwd() or not (start / path).exists() else str(start / path)
 
 
 def unused(path: Path) -> str:

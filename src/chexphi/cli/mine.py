@@ -72,5 +72,6 @@ def select(
     show(figures | {"out": str(out)}, as_json=as_json, error=file is not out)
     if not as_json and (sentence := advice.of_selected(figures)):
         typer.echo(sentence, err=file is not out)
-    if file is out:
-        hints.show_next(hints.after_mine_select(scored, out), as_json=as_json)
+    if file is out and not advice.has_no_hard(figures):  # else GRPO has nothing to prefer yet
+        words = hints.after_mine_select(scored, out, figures.get("image_root"))
+        hints.show_next(words, as_json=as_json)

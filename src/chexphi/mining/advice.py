@@ -42,6 +42,15 @@ def of_scored(figures: Mapping[str, Any], *, samples: int) -> str:
     )
 
 
+def has_no_hard(figures: Mapping[str, Any]) -> bool:
+    """Whether hard examples were wanted and there is none.
+
+    Args:
+        figures: As for `of_selected`.
+    """
+    return figures["policy"].startswith("hard") and not figures["hard"]
+
+
 def of_selected(figures: Mapping[str, Any]) -> str:
     """What a selection lacks; empty if it lacks nothing.
 
@@ -51,9 +60,13 @@ def of_selected(figures: Mapping[str, Any]) -> str:
     rows, hard = figures["rows"], figures["hard"]
     if not figures["policy"].startswith("hard") or hard == rows:
         return ""
-    count = f"Only {hard} of the {rows} are hard." if hard else f"None of the {rows} is hard."
-    scope = f"on the other {rows - hard}" if hard else "on any"
+    if not hard:
+        return (
+            f"None of the {rows} is hard. The policy was never right on any, so GRPO has nothing to prefer. "
+            f"Train it further with sft, or score again with a larger pool or {MORE_SAMPLES}."
+        )
     return (
-        f"{count} The policy was never right {scope}, and GRPO learns from those only once it is. A larger "
-        f"pool, or scoring with {MORE_SAMPLES}, finds more hard ones."
+        f"Only {hard} of the {rows} are hard. The policy was never right on the other {rows - hard}, and "
+        f"GRPO learns from those only once it is. A larger pool, or scoring with {MORE_SAMPLES}, finds more "
+        "hard ones."
     )

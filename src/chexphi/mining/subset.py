@@ -67,8 +67,7 @@ def main(
     selected_rows = select(policy, rows, number, seed=seed)
     selected_examples = [examples[row.id] for row in selected_rows]
     write_examples(out, selected_examples)
-    if find_films and (sentence := _missing_films(selected_examples, out, pool)):
-        logger.warning(sentence)
+    found_in = _image_root(selected_examples, out, pool) if find_films else None
     hard = sum(map(is_hard, selected_rows))
     return {
         "out": str(out),
@@ -77,11 +76,12 @@ def main(
         "rows": len(selected_rows),
         "hard": hard,
         "seed": seed,
+        **({} if found_in is None else {"image_root": str(found_in)}),
     }
 
 
-def _missing_films(examples: Sequence[Example], out: Path, pool: Path) -> str | None:
-    """A sentence if a reader of `out` will not find the films of its examples without `--image_root`."""
+def _image_root(examples: Sequence[Example], out: Path, pool: Path) -> Path | None:
+    """Warn if a reader of `out` needs `--image_root`; returns the folder to give, if the pool tells it."""
     refs = {ref for example in examples for ref in example.images}
     root, pool_root = image_root_of(out), image_root_of(pool)
     missing = [ref for ref in refs if not is_film(ref, root)]
@@ -93,10 +93,11 @@ def _missing_films(examples: Sequence[Example], out: Path, pool: Path) -> str | 
         if in_pool
         else "the --image_root that the pool was scored with"
     )
-    return (
+    logger.warning(
         f"{len(missing)} of the {len(refs)} films of {out} are not in {root}, where sft and grpo look for "
         f"them: give sft and grpo {advice}"
     )
+    return pool_root.resolve() if in_pool else None
 
 
 def select_beside(scored: Path, pool: Path, *, number: int, seed: int) -> Path:

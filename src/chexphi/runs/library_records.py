@@ -113,6 +113,7 @@ def take(environment: MutableMapping[str, str] = os.environ) -> None:
         logging.setLoggerClass(logging.Logger)
     root.addHandler(_WAITING)
     root.addHandler(_TERMINAL)
+    logging.getLogger(OURS).setLevel(logging.INFO)  # `line_of` chooses
     show = warnings.showwarning
 
     def show_warning(

@@ -72,7 +72,7 @@ def write(
         run_folder.atomic_write(out / "config.yaml", dump_yaml(dict(config)))
         new_files.append("config.yaml")
         if not (out / readme.NAME).exists():  # one that is there may have notes of the user
-            run_folder.atomic_write(out / readme.NAME, readme.text(stage, starts[0], config))
+            run_folder.atomic_write(out / readme.NAME, readme.text(stage, starts[0], config, out))
             new_files.append(readme.NAME)
         run_folder.write_json(path, values)
     except InputError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from chexphi.runs.commands import resume_command
 from chexphi.runs.run_files import LOOPS, TRAINING, WITH_MODEL, RunFile, files_of
 
 NAME = "README.md"
@@ -21,8 +23,9 @@ TITLES = {
     "study": "Study on drawn films",
 }
 """Stage -> heading."""
+FLAGS = {"kg-train": "--resume"}
+"""Stage -> the flag that goes on with it, where it is a switch."""
 _TEST = "chexphi evaluate --model RUN/model --data TEST --out NEW_RUN"
-_RESUME = "Stopped before its end? The command above goes on with `--resume --out RUN` added."
 NEXT_COMMANDS: Mapping[str, Sequence[tuple[str, str]]] = {
     "sft": (
         ("test the policy", _TEST),
@@ -45,13 +48,14 @@ NEXT_COMMANDS: Mapping[str, Sequence[tuple[str, str]]] = {
 """Stage -> what can be done with its result, and the command for it."""
 
 
-def text(stage: str, start: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def text(stage: str, start: Mapping[str, Any], config: Mapping[str, Any], run: Path = Path("RUN")) -> str:
     """The page of a run's folder.
 
     Args:
         stage: As the manifest names it.
         start: The run's first start.
         config: The settings, which decide what files there are.
+        run: The folder, as the command that goes on names it where the first one does not.
     """
     files = files_of(stage, config)
     sections = [
@@ -62,12 +66,20 @@ def text(stage: str, start: Mapping[str, Any], config: Mapping[str, Any]) -> str
         "every field of these files on the page Formats.",
         _table(files),
         "## How to go on",
-        *([_RESUME] if stage in (*WITH_MODEL, *LOOPS, "sweep", "kg-train") else []),
+        *_resuming(stage, start, run),
         *(f"To {purpose}:\n\n{_block(command)}" for purpose, command in NEXT_COMMANDS.get(stage, ())),
         "## What must not be shared",
         _sharing(stage, files),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _resuming(stage: str, start: Mapping[str, Any], run: Path) -> list[str]:
+    """The command that goes on with a stopped run; nothing for a stage that cannot."""
+    command = resume_command(start.get("command"), run, flag=FLAGS.get(stage, "--resume auto"))
+    if command is None or stage not in (*WITH_MODEL, *LOOPS, "sweep", "kg-train"):
+        return []
+    return [f"Stopped before its end? This goes on:\n\n{_block(command)}"]
 
 
 def _block(command: str) -> str:

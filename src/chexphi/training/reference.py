@@ -20,9 +20,9 @@ def prepare(reference: Any, trainer: GRPOTrainer) -> Any:
     size = sum(parameter.nbytes for parameter in reference.parameters())
     logger.log(
         logging.WARNING if size >= LARGE else logging.INFO,
-        "beta is %g: the reference policy is a second model of %.1f GB",
+        "beta is %g: the reference policy is a second model of %s",
         trainer.beta,
-        size / 1e9,
+        f"{size / 1e9:.1f} GB" if size >= LARGE else f"{max(1, round(size / 1e6)):,} MB",
     )
     reference.requires_grad_(False)
     add_fused_lm_head(

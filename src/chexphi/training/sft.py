@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.runs import processes, run_folder
+from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.training import trainer_settings
 from chexphi.training.preflight.number_ranges import SFT_RUN
 from chexphi.training.sft_recipe import DEFAULTS, SFTRecipe
@@ -44,7 +45,7 @@ def main(recipe: SFTRecipe, settings: Any) -> Path:
     with processes.fail_together():
         stage = check_stage(recipe, settings)
     if stage.progress.finished:
-        logger.warning("the run in %s is finished: nothing is left to do", stage.run.out)
+        logger.info("the run in %s is finished: nothing is left to do", stage.run.out, extra=ON_TERMINAL)
         return stage.run.out
     from chexphi.training import sft_run  # torch and TRL take seconds: only after the checks
 

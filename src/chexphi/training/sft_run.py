@@ -60,7 +60,7 @@ def run(recipe: SFTRecipe, args: SFTConfig, stage: CheckedStage) -> Path:
         from_step=stage.progress.step, check_fit=check_fit,
     )  # fmt: skip
     with refused.explained(out, "sft", resumed=stage.resumes) as trainers:
-        if recipe.resume:
+        if stage.resumes:
             cut_logs(out, stage.progress, ["metrics.jsonl"])
         lines = jsonl.JsonLines(jsonl.own_log(out / "metrics.jsonl"))
         dataset = sft_dataset(examples, root, processor.prepare_film, strip_tags=recipe.strip_tags)

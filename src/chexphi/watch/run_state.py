@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from chexphi.files import read_object
 from chexphi.runs import run_lock
+from chexphi.runs.commands import resume_command
 from chexphi.runs.metric_figures import RUN_SECONDS, TOTAL_STEPS, finite, seconds_left, series
 from chexphi.schema import InputError
 from chexphi.watch.growing_files import GrowingFiles
@@ -221,22 +221,3 @@ def _since(log: Sequence[LogLine], manifest: Mapping[str, Any]) -> list[LogLine]
     """The lines of the newest start; the log has the time of the machine that ran it, as the manifest has."""
     begin = _started(manifest).strftime("%Y-%m-%d %H:%M:%S")
     return [line for line in log if line.time >= begin]
-
-
-def resume_command(words: Any, run: Path) -> str | None:
-    """The command that goes on with a run that was started with these words.
-
-    >>> resume_command(["chexphi", "grpo", "--out", "runs/a b", "--overwrite", "true"], Path("runs/a b"))
-    "chexphi grpo --out 'runs/a b' --resume auto"
-    """
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        return None
-    new_words: list[str] = []
-    for word, previous in zip(words, ["", *words], strict=False):
-        name = word.partition("=")[0]
-        is_value = previous in ("--overwrite", "--resume") and not word.startswith("-")
-        if name not in ("--overwrite", "--resume") and not is_value:
-            new_words.append(word)
-    if not any(word.partition("=")[0] == "--out" for word in new_words):
-        new_words += ["--out", str(run)]
-    return shlex.join([*new_words, "--resume", "auto"])
