@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -132,3 +135,32 @@ def test_other_processes_show_nothing(terminal: bool) -> None:
     with ProgressDisplay("sft", 2, "steps", console=shown_by) as display:
         display.update(2, FIGURES)
     assert file.getvalue() == ""
+
+
+GOES_ON = """
+from chexphi.runs import terminal
+from chexphi.runs.progress_display import ProgressDisplay
+with ProgressDisplay("sft", 2, "steps") as display:
+    display.update(1)
+    display.update(2)
+terminal.console().print("a table")
+print("goes on", flush=True)
+"""
+
+
+@pytest.mark.parametrize("reader", ["gone", "full"])
+def test_a_run_outlives_its_standard_error(reader: str) -> None:
+    """A log on a full disk, or `tee` that was killed, must not end a training."""
+    code = GOES_ON if reader == "gone" else GOES_ON.replace('terminal.console().print("a table")', "")
+    descriptor = os.open("/dev/full", os.O_WRONLY) if reader == "full" else _without_reader()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=descriptor, check=False
+    )
+    os.close(descriptor)
+    assert done.stdout == b"goes on\n"
+
+
+def _without_reader() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -155,7 +156,8 @@ class ProgressDisplay:
 
     def _write_line(self, texts: Sequence[str]) -> None:
         if not self._console.quiet and sys.stderr is not None:
-            self._console.out(", ".join([*texts, *self._figures]), highlight=False)
+            with contextlib.suppress(OSError):  # a full disk: the run goes on without its lines
+                self._console.out(", ".join([*texts, *self._figures]), highlight=False)
 
 
 def rows_display(verb: str, total: int, *, done: int) -> ProgressDisplay:

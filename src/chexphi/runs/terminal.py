@@ -16,12 +16,19 @@ class _Amount(MofNCompleteColumn):
         return Text() if task.total is None else super().render(task)
 
 
+class _Console(Console):
+    """A console whose reader may go away, as `tee` when it is killed: the run goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def console() -> Console:
     """The console for progress and tables: standard error, so that `--json` has standard output for itself.
 
     Of several processes, only the main one shows anything.
     """
-    return Console(stderr=True, quiet=not processes.is_main())
+    return _Console(stderr=True, quiet=not processes.is_main())
 
 
 def progress_bar() -> Progress:
