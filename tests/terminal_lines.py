@@ -21,6 +21,8 @@ OURS = (
     r"[a-z][a-z ]* [\d,]+/[\d,]+ \w+,.*",  # a line in place of a bar
     r"(loss|reward|answer|graph|accuracy|token accuracy) \d.*",  # the figures below a bar
     r"[\d,.]+ (tokens|questions)/s",
+    r"([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] )?loading (libraries|the model)",
+    r"quick: a few steps .+",
     r"chexphi watch \S+ follows this run",
 )
 """The kinds of lines."""

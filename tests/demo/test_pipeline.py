@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chexphi.demo.runner import Runner
+from chexphi.demo.runner import Runner, done_of
 from chexphi.demo.settings import Settings, limited
 from chexphi.demo.stages import Stage
 from chexphi.runs import child
@@ -40,6 +40,20 @@ def test_a_command_of_ones_own_does_not_care_about_its_input() -> None:
     command = start(STAGE + "time.sleep(1)", {})
     command.communicate()
     assert command.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("unit", "steps", "done"),
+    [
+        ("steps", [], 0),
+        ("steps", [1, 2, 2], 2),
+        ("steps", [9], 2),
+        ("questions", [0, 0], 2),
+        ("questions", [0] * 5, 2),
+    ],
+)
+def test_a_bar_ends_where_its_stage_does(unit: str, steps: list[int], done: int) -> None:
+    assert done_of(Stage("a", ("sft",), {}, "model", "m.jsonl", 2, unit), steps) == done
 
 
 def test_a_failed_stage_names_its_log(tmp_path: Path) -> None:

@@ -20,10 +20,25 @@ from chexphi.demo.stages import Stage
 from chexphi.installation import require
 from chexphi.runs import child, manifest, run_folder, terminal
 from chexphi.schema import InputError
+from chexphi.watch.growing_files import GrowingFiles
 from chexphi.yaml_files import dump_yaml
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "plotly")
 """What the stages import, minutes after the loop has begun."""
+
+
+def step_of(row: dict[str, Any]) -> int:
+    """The optimiser step of a row; 0 where it has none."""
+    step = row.get("step")
+    return step if isinstance(step, int) else 0
+
+
+def done_of(stage: Stage, steps: Sequence[int]) -> int:
+    """How much of a stage is done, by the `step_of` of its rows so far; never more than the whole.
+
+    A row of figures at the end of training is one more than its steps.
+    """
+    return min(stage.total, max(steps, default=0) if stage.unit == "steps" else len(steps))
 
 
 def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
@@ -79,7 +94,7 @@ class Runner:
             SystemExit: If the runner was stopped.
         """
         folder = self.root / stage.name
-        task = self.progress.add_task(stage.name, total=stage.total)
+        task = self.progress.add_task(stage.name, total=stage.total, unit=stage.unit, state="waiting")
         if (folder / stage.result).exists():
             self.progress.update(task, completed=stage.total)
             return folder
@@ -96,7 +111,8 @@ class Runner:
                 # a session of its own: Ctrl-C reaches the runner only, which ends its stages
                 variables = {**fixed_kernels(), "OMP_NUM_THREADS": str(threads)}
                 process = child.start(argv, output, variables, start_new_session=True)
-                self._follow(process, folder / stage.lines, task)
+                self.progress.update(task, state="starting")
+                self._follow(process, stage, task)
             self.seconds[stage.name] = time.monotonic() - started
         if process.returncode:
             raise InputError(
@@ -105,14 +121,13 @@ class Runner:
         self.progress.update(task, completed=stage.total)
         return folder
 
-    def _follow(self, process: subprocess.Popen[bytes], lines: Path, task: Any) -> None:
+    def _follow(self, process: subprocess.Popen[bytes], stage: Stage, task: Any) -> None:
+        lines, rows = self.root / stage.name / stage.lines, GrowingFiles()
         try:
             while process.poll() is None:
                 time.sleep(child.POLL_SECONDS)
                 self._check_stopped()
-                if lines.exists():
-                    with lines.open("rb") as file:
-                        self.progress.update(task, completed=sum(1 for _ in file))
+                self.progress.update(task, completed=done_of(stage, rows.rows(lines, step_of)))
         finally:
             if process.poll() is None:
                 process.kill()  # a resumed loop starts the stage again with an empty folder

@@ -38,7 +38,9 @@ class Stage:
     lines: str
     """The JSONL file whose rows show the progress."""
     total: int
-    """Rows of that file at the end."""
+    """How many steps or questions it has."""
+    unit: str = "questions"
+    """What is counted: rows of the file, or with `steps` its newest `step`."""
 
 
 def sft_stage(
@@ -49,10 +51,10 @@ def sft_stage(
     steps: int,
     rate: float,
     seed: int,
-    log_every: int = 10,
+    log_every: int | None = None,
     **values: Any,
 ) -> Stage:
-    """An SFT stage of `steps` batches of 16."""
+    """An SFT stage of `steps` batches of 16; figures are logged every tenth step, in a short one oftener."""
     settings = TRAINER | {
         "model": str(model),
         "data": str(data),
@@ -61,9 +63,9 @@ def sft_stage(
         "seed": seed,
         "per_device_train_batch_size": 16,
         "warmup_steps": min(50, steps // 10),
-        "logging_steps": log_every,
+        "logging_steps": log_every or max(1, min(10, steps // 4)),
     }
-    return Stage(name, ("sft",), settings | values, POLICY, "metrics.jsonl", steps // log_every + 1)
+    return Stage(name, ("sft",), settings | values, POLICY, "metrics.jsonl", steps, "steps")
 
 
 def grpo_stage(
@@ -89,7 +91,7 @@ def grpo_stage(
         "max_completion_length": settings.max_new_tokens,
         "logging_steps": 1,
     }
-    return Stage(name, ("grpo",), values, POLICY, "metrics.jsonl", settings.grpo_steps)
+    return Stage(name, ("grpo",), values, POLICY, "metrics.jsonl", settings.grpo_steps, "steps")
 
 
 def evaluate_stage(

@@ -22,6 +22,7 @@ from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
 from chexphi.rewards.score import gold_answer, is_right, judge
 from chexphi.rewards.scored import Score
+from chexphi.runs import terminal
 from chexphi.schema import InputError, shown
 
 if TYPE_CHECKING:
@@ -213,10 +214,12 @@ def main(
     policy_folder.check(model, dynamic_hd=dynamic_hd)
     opened_extractor = open_extractor(extractor)
     expected = read_reference(reference, opened_extractor) if reference is not None else None
-    from chexphi.models import policy  # torch takes seconds: only after the checks
-    from chexphi.models.generate import generate
+    with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.models import policy
+        from chexphi.models.generate import generate
 
-    loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
+    with terminal.waiting("loading the model"):
+        loaded, processor = policy.load(model, dynamic_hd=dynamic_hd)
     ((generation,),) = generate(
         loaded,
         processor,

@@ -27,7 +27,7 @@ from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import check_run
-from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.runs.progress_display import rows_display
 from chexphi.schema import Example, InputError
 
@@ -85,9 +85,10 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         path, root = check(recipe)
         run = check_run(recipe, out, data=path)
         examples = read_all(path, root, limit=recipe.limit)
-    from chexphi.evaluation.answer_probability import answer_options  # torch takes seconds: after the checks
-    from chexphi.evaluation.answering import answer_batch
-    from chexphi.models.stage import begin
+    with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.evaluation.answer_probability import answer_options
+        from chexphi.evaluation.answering import answer_batch
+        from chexphi.models.stage import begin
 
     with processes.fail_together():
         extractor = open_extractor(recipe.extractor)

@@ -18,7 +18,7 @@ from chexphi.models.run_check import MODEL_RANGES, ModelFields, check_run
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
-from chexphi.runs import jsonl, processes, run_folder
+from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.runs.progress_display import rows_display
 from chexphi.schema import Example, InputError
 
@@ -125,7 +125,8 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         check(recipe)
         run = check_run(recipe, out, data=data)
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
-    from chexphi.models.stage import begin
+    with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.models.stage import begin
 
     model, processor = begin(recipe, run, stage="mine", seed=recipe.seed, examples=len(examples))
     scored_path = out / "scored.jsonl"

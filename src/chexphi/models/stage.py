@@ -14,7 +14,7 @@ from chexphi.models import identity, openmp, policy, trainable, what_learns, zer
 from chexphi.models.families.film_features import FeatureCache, Tower, weights_digest
 from chexphi.models.run_check import CheckedRun, LearningFields, ModelFields
 from chexphi.models.shared_prompts.dropout import has_dropout
-from chexphi.runs import manifest, processes, run_folder
+from chexphi.runs import manifest, processes, run_folder, terminal
 from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.schema import InputError
 
@@ -54,7 +54,8 @@ def begin(
             kept.
     """
     out, extra = run.out, dict(run.facts)
-    model, processor = _loaded(recipe, trainer=run.trainer, seed=seed)
+    with terminal.waiting("loading the model"):
+        model, processor = _loaded(recipe, trainer=run.trainer, seed=seed)
     learning = isinstance(recipe, LearningFields)
     films = processor.image_processor.to_dict()
     extra |= {name: films[name] for name in processor.film_settings}

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.spinner import Spinner
 from rich.text import Text
 
 from chexphi.runs import processes
 
 
 class _Amount(MofNCompleteColumn):
-    """How much is done of how much, once that is known."""
+    """How much is done of how much and of what, once that is known; before it, the task's `state`."""
 
     def render(self, task: Task) -> Text:
-        return Text() if task.total is None else super().render(task)
+        if task.total is None:
+            return Text()
+        if not task.completed and (state := task.fields.get("state")):
+            return Text(state, style="progress.download")
+        return super().render(task).append(f" {unit}" if (unit := task.fields.get("unit")) else "")
 
 
 class _Console(Console):
@@ -29,6 +39,24 @@ def console() -> Console:
     Of several processes, only the main one shows anything.
     """
     return _Console(stderr=True, quiet=not processes.is_main())
+
+
+@contextmanager
+def waiting(activity: str) -> Iterator[None]:
+    """Show that a block is busy: a spinner on a terminal, else one line.
+
+    Args:
+        activity: What it does, such as `loading the model`.
+    """
+    screen = console()
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        screen.out(activity, highlight=False)
+        yield
+        return
+    redirects = sys.stdout is not None and sys.stdout.isatty()  # a file keeps what is for it
+    spinner = Spinner("dots", text=activity)
+    with Live(spinner, console=screen, refresh_per_second=4, transient=True, redirect_stdout=redirects):
+        yield
 
 
 def progress_bar() -> Progress:

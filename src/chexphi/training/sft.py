@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi.runs import processes, run_folder
+from chexphi.runs import processes, run_folder, terminal
 from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.training import trainer_settings
 from chexphi.training.preflight.number_ranges import SFT_RUN
@@ -47,6 +47,8 @@ def main(recipe: SFTRecipe, settings: Any) -> Path:
     if stage.progress.finished:
         logger.info("the run in %s is finished: nothing is left to do", stage.run.out, extra=ON_TERMINAL)
         return stage.run.out
-    from chexphi.training import sft_run  # torch and TRL take seconds: only after the checks
+    with terminal.waiting("loading libraries"):  # torch and TRL take seconds: only after the checks
+        from chexphi.training import sft_run
 
-    return sft_run.run(recipe, args or trainer_settings.config(settings, "sft"), stage)
+        args = args or trainer_settings.config(settings, "sft")
+    return sft_run.run(recipe, args, stage)

@@ -58,7 +58,9 @@ def _head(state: RunState) -> Text:
 
 def _amount(state: RunState) -> str:
     """How much is done, such as `38/80 steps`."""
-    return f"{state.done:,}/{state.total:,} {state.unit}" if state.total else f"{state.done:,} {state.unit}"
+    if state.total:
+        return f"{state.done:,}/{state.total:,} {state.unit}"
+    return f"{state.done:,} {state.unit.removesuffix('s') if state.done == 1 else state.unit}"
 
 
 def _bar(state: RunState, width: int) -> Table:
