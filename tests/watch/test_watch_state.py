@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,3 +234,20 @@ def test_a_picture_fits_its_terminal(width: int, tmp_path: Path, hold: Any) -> N
     assert max(len(line.rstrip()) for line in lines[1:]) <= width
     assert any("7/8 steps" in line and "0:02 left" in line for line in lines)
     assert any(line.startswith("reward") and "▁" in line and "█" in line for line in lines)
+
+
+def test_a_loop_lists_what_starts_and_what_is_to_come(tmp_path: Path, hold: Any) -> None:
+    out = write_run(tmp_path / "demo", "demo", stages=["sight", "sft", "mine"])
+    for name in ("sight", "sft"):
+        (out / f"{name}.yaml").write_text("{}\n")
+    finish(write_run(out / "sight", "sft"), "model/complete.json")
+    assert [each.activity for each in state_of(out).stages] == ["ended", "waiting", "waiting"]  # killed
+    hold(out)
+    state = state_of(out)
+    assert (state.done, state.total) == (1, 3)
+    assert [each.activity for each in state.stages] == ["ended", "starting", "waiting"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(view(state, width=80))
+    shown = console.export_text()
+    assert re.search(r"sft +starting", shown)
+    assert re.search(r"mine +to come", shown)

@@ -37,6 +37,8 @@ from chexphi.runs import run_folder, terminal
 START_THREADS = 2
 """Threads of the two stages that nothing can run beside. Fixed, because the weights depend on it."""
 
+STAGES = ("sight", START, evaluation_of(START), "mine", *ARMS, *map(evaluation_of, ARMS))
+"""In the order in which they begin."""
 QUICK_FIGURES = "quick: a few steps of everything show that it runs; these figures mean nothing"
 
 
@@ -137,7 +139,7 @@ def start_policy(
 def main(recipe: DemoRecipe) -> dict[str, Any]:
     """Run the demo; returns the figures that are also in `results.json`."""
     settings = limited(QUICK if recipe.quick else Settings(), recipe.limit)
-    runner = open_loop(recipe, "demo", seed=recipe.seed)
+    runner = open_loop(recipe, "demo", seed=recipe.seed, stages=STAGES)
     out = runner.root
     annotations = out / "data" / "annotations"
     pool = annotations / "pool" / "train.json"

@@ -41,8 +41,14 @@ def done_of(stage: Stage, steps: Sequence[int]) -> int:
     return min(stage.total, max(steps, default=0) if stage.unit == "steps" else len(steps))
 
 
-def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
+def open_loop(recipe: LoopRecipe, name: str, *, seed: int, stages: Sequence[str] = ()) -> Runner:
     """Make the run folder of a loop; returns the runner of its stages.
+
+    Args:
+        recipe: Of the loop.
+        name: Of the loop.
+        seed: For the manifest.
+        stages: Names of the stages in their order, if it is fixed: `chexphi watch` shows those to come.
 
     Raises:
         InputError: If the folder is in use or `workers` is below 1.
@@ -52,7 +58,9 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int) -> Runner:
     require(*LIBRARIES)
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder(name)
     out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
-    manifest.write(out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name)
+    manifest.write(
+        out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name, stages=[*stages]
+    )
     hint = f"chexphi watch {shlex.quote(str(out))} follows this run"
     terminal.console().print(hint, highlight=False, markup=False, soft_wrap=True)
     return Runner(out, workers=recipe.workers)

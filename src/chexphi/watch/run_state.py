@@ -17,7 +17,7 @@ from chexphi.runs.metric_figures import RUN_SECONDS, TOTAL_STEPS, finite, second
 from chexphi.schema import InputError
 from chexphi.watch.growing_files import GrowingFiles
 
-Activity = Literal["waiting", "running", "ended", "stopped", "crashed"]
+Activity = Literal["waiting", "starting", "running", "ended", "stopped", "crashed"]
 LAST_FILES = {
     "sft": "model/complete.json", "grpo": "model/complete.json", "evaluate": "summary.json",
     "mine": "summary.json", "demo": "results.json", "study": "results.json",
@@ -88,7 +88,7 @@ def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
     stage = str(manifest.get("stage"))
     log = files.lines(run / "train.log", _log_line)
     if stage in LOOPS:
-        state = _loop(run, files)
+        state = _loop(run, manifest, files)
     elif stage in ROW_FILES:
         state = _rows(run, stage, manifest, files)
     else:
@@ -186,8 +186,8 @@ def _right_share(row: dict[str, Any]) -> float:
     return statistics.fmean(float(answer) for answer in answers)
 
 
-def _loop(run: Path, files: GrowingFiles) -> RunState:
-    """A stage of stages: those that have begun, and how many have ended."""
+def _loop(run: Path, manifest: Mapping[str, Any], files: GrowingFiles) -> RunState:
+    """A stage of stages: those that have begun, those to come if they are known, and how many have ended."""
     folders = [path.parent for pattern in ("*", "*/*") for path in run.glob(f"{pattern}/manifest.json")]
     states = [state_of(folder, files) for folder in sorted(folders, key=_begin)]
     states = [state for state in states if state.stage in FOLLOWED]
@@ -195,8 +195,19 @@ def _loop(run: Path, files: GrowingFiles) -> RunState:
         total = len(read_object(run / "summary.json")["runs"])
     except (InputError, OSError, KeyError, TypeError):
         total = None
+    names = manifest.get("stages")
+    if isinstance(names, list) and names:
+        begun = {Path(state.folder) for state in states}
+        states += [_to_come(run / str(name), run) for name in names if run / str(name) not in begun]
+        total = len(names)
     ended = sum(state.activity == "ended" for state in states)
     return RunState(str(run), done=ended, total=total, unit="stages", stages=tuple(states))
+
+
+def _to_come(folder: Path, run: Path) -> RunState:
+    """A stage of a loop that has no run folder yet; the loop writes its settings when it starts it."""
+    starts = folder.with_suffix(".yaml").exists() and run_lock.is_locked(run)
+    return RunState(str(folder), activity="starting" if starts else "waiting")
 
 
 def _begin(folder: Path) -> tuple[float, str]:

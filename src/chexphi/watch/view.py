@@ -13,7 +13,14 @@ from chexphi.runs.metric_figures import as_text, clock
 from chexphi.watch.run_state import RunState
 from chexphi.watch.sparkline import sparkline
 
-COLOURS = {"waiting": "yellow", "running": "green", "ended": "cyan", "stopped": "yellow", "crashed": "red"}
+COLOURS = {
+    "waiting": "yellow",
+    "starting": "green",
+    "running": "green",
+    "ended": "cyan",
+    "stopped": "yellow",
+    "crashed": "red",
+}
 MIN_CURVE, MAX_CURVE = 8, 60
 """Characters of a curve."""
 BESIDE_CURVE = 48
@@ -90,6 +97,11 @@ def _number(name: str, value: float) -> str:
     return as_text(name, value).replace(name, "").strip()
 
 
+def _activity(stage: RunState) -> Text:
+    """What a stage of a loop does, in a word."""
+    return Text("to come" if stage.activity == "waiting" else stage.activity, style=COLOURS[stage.activity])
+
+
 def _stages(state: RunState, width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("stage", "", "done", "left", "figures"):
@@ -98,7 +110,5 @@ def _stages(state: RunState, width: int) -> Table:
         name = each.folder.removeprefix(state.folder).strip("/")
         figures = "  ".join(as_text(*figure) for figure in list(each.figures.items())[:3])
         time_left = "" if each.seconds_left is None else clock(max(0, each.seconds_left))
-        table.add_row(
-            name, Text(each.activity, style=COLOURS[each.activity]), _amount(each), time_left, figures
-        )
+        table.add_row(name, _activity(each), _amount(each) if each.stage else "", time_left, figures)
     return table
