@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -41,7 +41,7 @@ def console() -> Console:
     return _Console(stderr=True, quiet=not processes.is_main())
 
 
-@contextmanager
+@contextlib.contextmanager
 def waiting(activity: str) -> Iterator[None]:
     """Show that a block is busy: a spinner on a terminal, else one line.
 
@@ -50,7 +50,8 @@ def waiting(activity: str) -> Iterator[None]:
     """
     screen = console()
     if not screen.is_terminal or screen.is_dumb_terminal:
-        screen.out(activity, highlight=False)
+        with contextlib.suppress(OSError):  # a full disk: the block matters more
+            screen.out(activity, highlight=False)
         yield
         return
     redirects = sys.stdout is not None and sys.stdout.isatty()  # a file keeps what is for it
