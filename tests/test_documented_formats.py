@@ -17,6 +17,8 @@ import chexphi as package
 from chexphi.cli import app
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples, write_examples
+from chexphi.demo.demo import STAGES, DemoRecipe
+from chexphi.demo.runner import open_loop
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
 from chexphi.schema import Example
@@ -157,6 +159,8 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     scored = json.loads(chexphi("rewards", "score", folder / "rows.jsonl", "--json"))
     probed = folder / "probe"
     chexphi("rewards", "probe", pool, "--rewards", "external_kg_jac", "--out", probed)
+    recipe = DemoRecipe(out=str(folder / "loop"))  # begun, not run
+    loop = open_loop(recipe, "demo", seed=0, stages=STAGES).root
     trained = (short, spread, imitated)
     return {
         "examples": json.loads(pool.read_text()),
@@ -169,7 +173,7 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
         "kg.jsonl": lines(folder / "kg.jsonl"),
         "manifest.json": [
             json.loads((out / "manifest.json").read_text())
-            for out in (*trained, alone, told, mined, probed, swept)
+            for out in (*trained, alone, told, mined, probed, swept, loop)
         ],
         "rows of rewards score": scorable,
         "rewards score": [scored],
