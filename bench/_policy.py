@@ -15,7 +15,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from chexphi.models import adapter, trainable
+from chexphi.models import adapter, trainable, what_learns
 from chexphi.models.families import phi4, tiny
 from chexphi.models.lora_names import TARGETS
 from chexphi.models.shared_prompts.sharing import SharedPrompts
@@ -32,7 +32,7 @@ class Shape:
     rank: int
     full: bool
     """The published sizes in bf16, for a GPU; else a small model in fp32."""
-    asked: str = trainable.DEFAULT
+    asked: str = what_learns.DEFAULT
     sizes: dict[str, int] = field(default_factory=dict)
     """Of the small model, where they are not `tiny.config`'s own."""
 

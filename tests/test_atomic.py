@@ -183,6 +183,7 @@ WRITES = {
 PLAIN = {
     "atomic.py": "the writer itself",
     "cli/launched.py": "the null device",
+    "cli/standard_input.py": "within atomic.writing, in a folder that goes away",
     "data/forms.py": "within a whole file",
     "data/phantom/disk.py": "within a whole folder",
     "data/phantom/draw.py": "within a whole folder",
@@ -193,6 +194,7 @@ PLAIN = {
     "models/original_layout/pickles.py": "within atomic.writing, in a folder that goes away",
     "models/families/film_features.py": "into memory",
     "models/families/tiny.py": "within a whole folder",
+    "doctor/machine.py": "into memory",
     "demo/runner.py": "the log of a process",
     "runs/replaced_run.py": "moves whole folders",
     "report/films.py": "into memory",

@@ -211,7 +211,7 @@ def test_training_that_blows_up_is_one_sentence(
     ("argv", "message"),
     [
         (["sft", "--model", "nowhere", "--data", "{file}"], "nowhere"),
-        (["sft", "--model", "m", "--data", "nowhere.json"], "nowhere.json"),
+        (["sft", "--model", "m", "--data", "nowhere.json"], "model folder m does not exist"),
         (["grpo", "--model", "m", "--data", "{file}", "--num_generations", "1"], "2"),
         (["grpo", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (
@@ -220,7 +220,7 @@ def test_training_that_blows_up_is_one_sentence(
         ),
         (
             ["grpo", "--model", "m", "--data", "{file}", "--num_generations", "3"],
-            "divisible by num_generations (3)",
+            "divisible by num_generations, which is 3",
         ),
         (
             ["grpo", "--model", "m", "--data", "{file}", "--rewards", "external_kg"],

@@ -70,7 +70,7 @@ VERBS = [
     ("verl-rows POOL --out new/out.parquet --image-root IMAGES", 2000, "out.parquet"),
     ("report RUN --out new/out.html", 5000, "out.html"),
     ("rewards probe POOL --rewards format --limit 4 --out out", 100, "out/config.yaml"),
-    ("demo --quick --out out", 100, "out/manifest.json"),
+    ("demo --quick --out out", 100, "out/README.md"),
     ("study --quick --out out", 50, "out/config.yaml"),
 ]
 
@@ -145,6 +145,7 @@ def test_films_that_cannot_be_drawn_leave_a_run_that_goes_on(
     assert code == 2
     assert "out/data cannot be written (File too large)" in said
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md",
         "config.yaml",
         "manifest.json",
         "run.lock",

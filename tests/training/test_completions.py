@@ -24,7 +24,7 @@ from chexphi.models.families import phi4
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, policy_pass
+from chexphi.training import completions, grpo, grpo_run, policy_pass
 from chexphi.training.completions import is_logged, read
 
 FLAGS = [
@@ -53,7 +53,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_step_is_on_disk_before_the_next_is_sampled(
         seen.append([row.step for row in read(tmp_path / "run" / "completions.jsonl")])
         return [float(i) for i in range(len(completions))]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [reads])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [reads])
     run(tmp_path / "run", "--max_steps=3")
     assert seen == [[], [1] * 8, [1] * 8 + [2] * 8]
 

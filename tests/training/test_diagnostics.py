@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl import GRPOTrainer
 
-from chexphi.training import diagnostics, grpo
+from chexphi.training import diagnostics, grpo, grpo_run
 from chexphi.training.diagnostics import WINDOW
 
 Rows = list[dict[str, Any]]
@@ -148,7 +148,7 @@ def train(tiny_model_dir: Path, films: Path, monkeypatch: pytest.MonkeyPatch) ->
     """train(out, reward, flags): a run whose reward is this function."""
 
     def start(out: Path, reward: Callable[..., Sequence[float]], *flags: str) -> Path:
-        monkeypatch.setattr(grpo, "reward_functions", lambda *_: [reward])
+        monkeypatch.setattr(grpo_run, "reward_functions", lambda *_: [reward])
         data = films / "annotations" / "pool" / "train.json"
         argv = ["--model", str(tiny_model_dir), "--data", str(data), "--out", str(out), *FLAGS, *flags]
         return grpo.main(*grpo.parse(argv))

@@ -27,13 +27,13 @@ from peft import PeftModel
 from torch import Tensor
 from trl.generation import vllm_generation
 
-from chexphi.models import adapter, policy, policy_folder, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable, what_learns
 from chexphi.models.families import phi4
 from chexphi.models.families.family import LAYERS
 from chexphi.models.lora_names import TARGETS
 from chexphi.models.original_layout.tensor_names import native
 from chexphi.schema import InputError
-from chexphi.training import grpo, vllm_engines, vllm_settings
+from chexphi.training import grpo, grpo_run, vllm_engines, vllm_settings
 
 FLAGS = [
     "--use_vllm=true", "--vllm_mode=server", "--learning_rate=1e-1", "--per_device_train_batch_size=8",
@@ -253,7 +253,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Server], Path], Non
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
     return start
 
 
@@ -354,7 +354,7 @@ def test_another_policy_stops_the_run_before_its_first_step(
 
 def test_a_folded_copy_is_sent_and_the_base_stays_bit_for_bit(untied: Path) -> None:
     model = policy.load(untied, dtype="bfloat16", with_head=True)[0]
-    model = trainable.prepare(model, trainable.DEFAULT, targets="", rank=1, alpha=1)
+    model = trainable.prepare(model, what_learns.DEFAULT, targets="", rank=1, alpha=1)
     model.add_adapter("ref", model.peft_config["default"])  # as TRL does for the reference
     draw(model, seed=1)
     model.get_base_model().lm_head.modules_to_save["default"].weight.data += 0.5
@@ -512,7 +512,7 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
         patch.setattr(vllm_settings, "installed", lambda: True)
         vllm_settings.check(args, vllm_settings.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
-    vllm_settings.check_policy(args, recipe.trainable, policy.PolicyFolders(root, None, kind))
+    vllm_settings.check_policy(args, recipe.trainable, policy_folder.PolicyFolders(root, None, kind))
 
 
 def test_dynamic_sampling_draws_on_the_server(
@@ -523,7 +523,7 @@ def test_dynamic_sampling_draws_on_the_server(
     def half_spread(id: Sequence[str], **_: Any) -> list[float]:
         return [float(i % 2) * (zlib.crc32(name.encode()) % 2) for i, name in enumerate(id)]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *_: [half_spread])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *_: [half_spread])
     more = ["--dynamic_sample=true", "--max_resample_times=20", "--trainable=vision_lora"]
     more += ["--rewards", "external_r1v_acc"]
     out = run(tied, films, tmp_path / "run", *more)

@@ -17,7 +17,7 @@ from chexphi.data.read import read_examples
 from chexphi.evaluation import evaluate
 from chexphi.mining import score
 from chexphi.models import policy
-from chexphi.training import completions, grpo, sft, shared_prompt_logps
+from chexphi.training import completions, grpo, grpo_run, sft, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -162,7 +162,7 @@ def test_with_shared_prompts_the_run_is_the_plain_one(
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
     packed: list[int] = []
     pack = shared_prompt_logps.packed_rows.pack
     monkeypatch.setattr(

@@ -21,7 +21,7 @@ from chexphi.data.film_loader import FilmLoader
 from chexphi.data.images import load_image
 from chexphi.models.families.processor import FilmsOnce
 from chexphi.schema import InputError
-from chexphi.training import grpo, sft
+from chexphi.training import grpo, grpo_run, sft
 from chexphi.training.late_collator import LateCollator
 
 FLAGS = [
@@ -80,7 +80,7 @@ def length(completions: Any, completion_ids: list[list[int]], **columns: Any) ->
 def test_a_run_is_the_one_without_threads(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [length])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [length])
     found = run(stage, base, data, tmp_path / "ahead")
     workers = run(stage, base, data, tmp_path / "workers", "--dataloader_num_workers=1")
     plainly(monkeypatch)

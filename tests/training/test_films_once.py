@@ -24,7 +24,7 @@ from chexphi.models import policy, trial_question
 from chexphi.models.families import phi4
 from chexphi.models.families.film_features import Tower
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, sft, shared_prompt_logps
+from chexphi.training import completions, grpo, grpo_run, sft, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -74,7 +74,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
 
 
 def run(stage: Any, model: Path, data: Path, out: Path, *flags: str) -> Path:

@@ -14,7 +14,7 @@ from chexphi.data.read import read_examples
 from chexphi.models import policy
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
-from chexphi.training import completions, grpo, micro_batches, shared_prompt_logps
+from chexphi.training import completions, grpo, grpo_run, micro_batches, shared_prompt_logps
 from chexphi.training.dataset import grpo_dataset
 
 FLAGS = [
@@ -30,7 +30,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
 
 
 def run(model: Path, films: Path, out: Path, *flags: str) -> Path:

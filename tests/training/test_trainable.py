@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from chexphi.models import adapter, policy, policy_folder, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable, what_learns
 from chexphi.models.families import phi4
 from chexphi.models.lora_names import TARGETS
 from chexphi.schema import InputError
-from chexphi.training import grpo, sft
+from chexphi.training import grpo, grpo_run, sft
 
 GRPO = [
     "--learning_rate=1e-2", "--per_device_train_batch_size=8", "--num_generations=4", "--max_steps=2",
@@ -79,7 +79,7 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     def letters(completions: list[Any], **columns: Any) -> list[float]:
         return [float(len(set(completion[0]["content"]))) for completion in completions]
 
-    monkeypatch.setattr(grpo, "reward_functions", lambda *args: [letters])
+    monkeypatch.setattr(grpo_run, "reward_functions", lambda *args: [letters])
 
 
 def moved(before: Any, after: Any) -> set[str]:
@@ -215,7 +215,7 @@ def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
     phi4.load(lora_base, dtype="bfloat16")[0].save_pretrained(str(base))
     model, processor = policy.load(base, with_head=True)
     assert model.get_base_model().model.embed_tokens.weight.dtype == torch.bfloat16
-    model = trainable.prepare(model, trainable.DEFAULT, targets="", rank=1, alpha=1)
+    model = trainable.prepare(model, what_learns.DEFAULT, targets="", rank=1, alpha=1)
     types = {p.requires_grad: p.dtype for p in model.parameters()}
     assert types == {True: torch.float32, False: torch.bfloat16}
     inputs = processor(text=["<|user|>\nIs it?<|end|>\n<|assistant|>\n"], return_tensors="pt")
@@ -254,16 +254,16 @@ def test_bad_settings_are_one_sentence(
 
 def test_the_originals_variable() -> None:
     frozen = {"FREEZE_NON_VISION_PARAMS": "1"}
-    assert trainable.setting(trainable.DEFAULT, frozen) == trainable.DEFAULT
-    assert trainable.setting("vision_lora", frozen) == "vision_lora"
-    assert trainable.setting("all", {"FREEZE_NON_VISION_PARAMS": "0"}) == trainable.setting("all", {})
+    assert what_learns.setting(what_learns.DEFAULT, frozen) == what_learns.DEFAULT
+    assert what_learns.setting("vision_lora", frozen) == "vision_lora"
+    assert what_learns.setting("all", {"FREEZE_NON_VISION_PARAMS": "0"}) == what_learns.setting("all", {})
     with pytest.raises(InputError, match="FREEZE_NON_VISION_PARAMS=1 freezes all but"):
-        trainable.setting("all", frozen)
+        what_learns.setting("all", frozen)
 
 
 def test_what_learns_is_said_in_few_lines(lora_base: Path) -> None:
     model = trainable.prepare(
-        policy.load(lora_base, with_head=True)[0], trainable.DEFAULT, targets="", rank=1, alpha=1
+        policy.load(lora_base, with_head=True)[0], what_learns.DEFAULT, targets="", rank=1, alpha=1
     )
     found = trainable.summary(model)
     whole = phi4.load(lora_base)[0]

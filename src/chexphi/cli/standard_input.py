@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from chexphi import atomic
 from chexphi.schema import InputError
 
 NAME = "standard input"
@@ -25,7 +26,7 @@ def input_file(path: Path) -> Path:
     Its ending says what it holds: a JSON array, Parquet, or JSON lines.
 
     Raises:
-        InputError: If standard input is closed, or was read already.
+        InputError: If standard input is closed, or was read already, or there is no room for the copy.
     """
     if str(path) != "-":
         return path
@@ -39,7 +40,8 @@ def input_file(path: Path) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     content = sys.stdin.buffer.read()
     file = folder / f"standard_input{ending(content)}"
-    file.write_bytes(content)
+    with atomic.writing(f"the copy of standard input in {folder}"):
+        file.write_bytes(content)
     _files.append(file)
     return file
 

@@ -18,7 +18,7 @@ from PIL import Image
 from tiny_families import encode
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from chexphi.models import adapter, policy, trainable
+from chexphi.models import adapter, policy, trainable, what_learns
 from chexphi.models.families import qwen_vl
 from chexphi.models.families.processor import _disarmed, _starts_of
 from chexphi.models.generate import generate
@@ -190,7 +190,7 @@ def test_a_lora_of_the_language_layers_comes_back(
     base: Path, tmp_path: Path, film: Callable[..., Any]
 ) -> None:
     model, processor = policy.load(base)
-    model = trainable.prepare(model, trainable.DEFAULT, targets=model.lora_targets, rank=2, alpha=4)
+    model = trainable.prepare(model, what_learns.DEFAULT, targets=model.lora_targets, rank=2, alpha=4)
     names = trainable.learning(model)
     loras = [name for name in names if ".lora_" in name]
     assert len(loras) == 2 * 7 * tiny_families.TEXT["num_hidden_layers"]

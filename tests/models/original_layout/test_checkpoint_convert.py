@@ -22,7 +22,7 @@ from transformers import Phi4MultimodalConfig, Phi4MultimodalForCausalLM
 from typer.testing import CliRunner
 
 from chexphi.cli import app
-from chexphi.models import adapter, policy, policy_folder, trainable
+from chexphi.models import adapter, policy, policy_folder, trainable, what_learns
 from chexphi.models.families import phi4, tiny
 from chexphi.models.lora_names import TARGETS, adapter_shapes
 from chexphi.models.merging import merge
@@ -161,7 +161,7 @@ def test_export_then_import_is_the_native_policy_bit_for_bit(
 
 def test_a_trained_policy_goes_back_with_its_own_head(imported: Path, tmp_path: Path) -> None:
     model, processor = policy.load(imported, with_head=True)
-    model = trainable.prepare(model, trainable.DEFAULT, targets=TARGETS, rank=1, alpha=1)
+    model = trainable.prepare(model, what_learns.DEFAULT, targets=TARGETS, rank=1, alpha=1)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -20,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from chexphi.models import adapter, trainable
+from chexphi.models import adapter, trainable, what_learns
 from chexphi.models.families import phi4, tiny
 from chexphi.models.policy import load
 from chexphi.models.shared_prompts import packed_rows, row_inputs
@@ -98,7 +98,7 @@ def ready(folder: Path, **how: Any) -> tuple[Any, Any]:
     add_fused_lm_head(model, temperature=0.9, outputs=("log_probs", "entropy"))
     targets = model.lora_targets
     torch.manual_seed(0)
-    model = trainable.prepare(model, trainable.DEFAULT, targets=targets, rank=3, alpha=6)
+    model = trainable.prepare(model, what_learns.DEFAULT, targets=targets, rank=3, alpha=6)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if ".lora_B." in name:

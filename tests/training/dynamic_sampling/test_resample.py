@@ -18,7 +18,7 @@ from trl import GRPOTrainer
 from chexphi.data.read import read_examples
 from chexphi.models.families import phi4
 from chexphi.schema import Completion, InputError
-from chexphi.training import completions, grpo
+from chexphi.training import completions, grpo, grpo_run
 from chexphi.training.recovery import checkpoints, saved_state
 
 FLAGS = [
@@ -43,7 +43,7 @@ def run(tiny_model_dir: Path, pool: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
         def every_other(id: Sequence[str], **_: Any) -> list[float]:
             return [float(i % 2) if spreads(place[name]) else 1.0 for i, name in enumerate(id)]
 
-        monkeypatch.setattr(grpo, "reward_functions", lambda *_: [every_other])
+        monkeypatch.setattr(grpo_run, "reward_functions", lambda *_: [every_other])
         argv = ["--model", str(tiny_model_dir), "--data", str(pool), "--out", str(out), *FLAGS, *flags]
         return grpo.main(*grpo.parse(argv))
 
