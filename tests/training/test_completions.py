@@ -84,7 +84,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
         model.get_base_model().prompt_sharing = SharedPrompts(None if share_prefix else "off")
         return GRPOTrainer(model=model, **kwargs)
 
-    monkeypatch.setattr(grpo, "LoggedGRPOTrainer", trl)
+    monkeypatch.setattr(grpo_run, "LoggedGRPOTrainer", trl)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from chexphi.data.film_loader import FilmLoader
 from chexphi.data.images import load_image
 from chexphi.models.families.processor import FilmsOnce
 from chexphi.schema import InputError
-from chexphi.training import grpo, grpo_run, sft
+from chexphi.training import grpo, grpo_run, sft, sft_run
 from chexphi.training.late_collator import LateCollator
 
 FLAGS = [
@@ -68,7 +68,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it was: films opened where a batch is read, every row's processed, no collator around TRL's."""
     monkeypatch.setattr(FilmLoader, "__call__", lambda own, ref: load_image(ref, own._root))
     monkeypatch.setattr(FilmsOnce, "_process_images", ProcessorMixin._process_images)
-    monkeypatch.setattr(sft, "LateCollator", lambda collate: collate)
+    monkeypatch.setattr(sft_run, "LateCollator", lambda collate: collate)
 
 
 def length(completions: Any, completion_ids: list[list[int]], **columns: Any) -> list[float]:

@@ -100,8 +100,8 @@ def test_an_adapter_moves_and_the_reference_and_the_base_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = request.getfixturevalue(start)
-    head, trainers, finish = "lm_head.modules_to_save.default.weight", [], grpo.finish
-    monkeypatch.setattr(grpo, "finish", lambda *asked: (trainers.append(asked[0]), finish(*asked)))
+    head, trainers, finish = "lm_head.modules_to_save.default.weight", [], grpo_run.finish
+    monkeypatch.setattr(grpo_run, "finish", lambda *asked: (trainers.append(asked[0]), finish(*asked)))
     out = train(grpo, folder, films, tmp_path / "run", *GRPO, "--trainable", setting)
     before = policy.load(folder, with_head=setting != "vision_lora")[0]
     after = policy.load(out / "model")[0]
