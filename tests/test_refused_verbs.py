@@ -17,15 +17,16 @@ from chexphi.schema import InputError
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        ("mine score --model m", "mine score needs --model and --data: give both, in the config or as flags"),
-        ("evaluate --model m", "evaluate needs --model and --data (or --annotation_file): give both"),
+        ("mine score --model m", "mine score needs --data: give it, in the config or as a flag"),
+        ("evaluate --model m", "evaluate needs --data (or --annotation_file): give it, in the config"),
         (
             "evaluate --model m --data d --image_root a --img_root b",
             "evaluate has both --image_root and --img_root",
         ),
-        ("sft --data d", "sft needs --model and --data: give both, in the config or as flags"),
-        ("grpo --data d", "grpo needs --model and --data: give both, in the config or as flags"),
-        ("grpo --config", "chexphi grpo: --config needs a file name"),
+        ("sft --data d", "sft needs --model: give it, in the config or as a flag"),
+        ("sft", "sft needs --model and --data: give both, in the config or as flags"),
+        ("grpo --data d", "grpo needs --model: give it, in the config or as a flag"),
+        ("grpo --config", "grpo: --config needs a file name"),
         ("grpo --config nowhere.yaml", "config file nowhere.yaml does not exist: "),
         ("plan --stage sft --dtype fp8", "plan: dtype is 'fp8': use "),
         ("plan --stage ppo", "plan: stage is 'ppo': use sft or grpo"),

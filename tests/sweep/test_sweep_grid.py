@@ -143,7 +143,7 @@ def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path) -> None:
     [
         ({"data": "nowhere/{policy}/{size}.json"}, "run policy-uniform_size-6: .*nowhere/uniform/6.json"),
         ({"model": "nowhere"}, "run policy-uniform_size-6: model folder nowhere does not exist"),
-        ({"model": ""}, "grpo needs --model and --data"),
+        ({"model": ""}, "grpo needs --model: give it"),
         ({"grid": {"policy": ["uniform"], "size": [6, 13]}}, "run policy-uniform_size-13: .*13.json"),
         (
             {"grid": {**PLACES, "policy": ["uniform"], "num_generations": [2, 3]}},

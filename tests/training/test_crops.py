@@ -228,5 +228,5 @@ def test_grpo_cuts_no_prompt(
     whole = len(processor(text=[text], images=[item["images"]], add_special_tokens=False)["input_ids"][0])
     assert whole > 1024
     assert seen == [whole] * 4
-    with pytest.raises(InputError, match="unknown key 'max_prompt_length'"):
+    with pytest.raises(InputError, match="unknown flag --max_prompt_length"):
         grpo.parse([*argv, "--max_prompt_length=512"])

@@ -46,7 +46,7 @@ def test_a_file_that_one_process_lacks_ends_all(tiny_model_dir: Path, pool: Path
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["grpo", "--learning_rat=1"], "unknown key 'learning_rat'"),
+        (["grpo", "--learning_rat=1"], "unknown flag --learning_rat"),
         (["grpo", "--num_generations=3"], "(4) must be divisible by num_generations (3)"),
         (["grpo", "--generation_batch_size=6"], "must be divisible by the global batch size (4)"),
         (["sft", "--out", "taken"], "holds files but not a run"),

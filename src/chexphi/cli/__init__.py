@@ -26,6 +26,7 @@ from chexphi.cli import (
     standard_input,
     standard_output,
     telemetry,
+    usage_errors,
     watch,
 )
 from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
@@ -215,9 +216,18 @@ def main() -> None:
         with processes.fail_together():
             launched.check_verb(sys.argv[1:])
         try:
-            app(standalone_mode=True, prog_name="chexphi")
+            sys.exit(app(standalone_mode=False, prog_name="chexphi"))  # in the other mode it draws errors
         finally:
             standard_output.flush()
+    except usage_errors.UsageError as error:
+        if usage_errors.is_request_for_help(error):
+            error.show()
+        else:
+            typer.echo(f"error: {usage_errors.sentence(error)}", err=True)
+        sys.exit(2)
+    except typer.Abort:  # the input ended at a question
+        typer.echo("error: no answer: ended", err=True)
+        sys.exit(1)
     except InputError as error:
         typer.echo(f"error: {standard_input.named(str(error))}", err=True)
         sys.exit(2)

@@ -1,7 +1,16 @@
 """The settings of a recipe: read from YAML and flags, and checked before anything heavy is loaded."""
 
 from chexphi.config.help_text import help_text
-from chexphi.config.read import check_choices, parse, read_yaml
+from chexphi.config.read import check_choices, check_needed, parse, read_yaml
 from chexphi.config.words import as_text, normalize_flags, split_configs
 
-__all__ = ["as_text", "check_choices", "help_text", "normalize_flags", "parse", "read_yaml", "split_configs"]
+__all__ = [
+    "as_text",
+    "check_choices",
+    "check_needed",
+    "help_text",
+    "normalize_flags",
+    "parse",
+    "read_yaml",
+    "split_configs",
+]

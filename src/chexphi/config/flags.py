@@ -28,19 +28,21 @@ def cut(message: str) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
-def read_flags(flags: Sequence[str], fields: Iterable[Field], prog: str) -> dict[str, Any]:
+def read_flags(flags: Sequence[str], fields: Iterable[Field], verb: str) -> dict[str, Any]:
     """The values that a command line gives, by field.
 
     Args:
         flags: Words as `normalize_flags` spells them.
         fields: The known fields.
-        prog: The verb, for the message.
+        verb: For the message.
 
     Raises:
         InputError: For a word that is no flag's, or a value that its field cannot have.
     """
-    parser = _Parser(prog=prog, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = _Parser(prog=verb, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for field in fields:
+        if "group" in field.metadata:  # of a library's config
+            parser.library_flags.append(f"--{field.name}")
         own = {key: field.metadata[key] for key in ("nargs", "const") if key in field.metadata}
         parser.add_argument(f"--{field.name}", **(_keywords(field.hint) | own))
         if is_switch(field.hint):
@@ -49,8 +51,14 @@ def read_flags(flags: Sequence[str], fields: Iterable[Field], prog: str) -> dict
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.library_flags: list[str] = []
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog}: {cut(message)} (see `{self.prog} --help`)")
+        sentence = cut(message).removeprefix("argument ")
+        page = "--help-all" if sentence.split(":")[0] in self.library_flags else "--help"
+        raise InputError(f"{self.prog}: {sentence} (see `chexphi {self.prog} {page}`)")
 
 
 def is_switch(hint: Any) -> bool:
@@ -92,7 +100,7 @@ def _keywords(hint: Any) -> dict[str, Any]:
         return {"type": str}
     if any((typing.get_origin(kind) or kind) is dict for kind in kinds):
         return {"type": _mapping}
-    return {"type": kinds[0] if kinds[0] in (int, float) else str}
+    return {"type": _number(kinds[0]) if kinds[0] in (int, float) else str}
 
 
 class _List(argparse.Action):
@@ -124,6 +132,19 @@ def _switch(words: Sequence[Any], *, takes_text: bool) -> Callable[[str], Any]:
         raise argparse.ArgumentTypeError(f"{shown(word)} is not a switch: write true or false{others}")
 
     return switch
+
+
+def _number(kind: Any) -> Callable[[str], Any]:
+    """Reads a number; a whole one if the field has no other."""
+
+    def number(word: str) -> Any:
+        try:
+            return kind(word)
+        except ValueError:
+            name = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{shown(word)} is not {name}") from None
+
+    return number
 
 
 def _each(kind: Any) -> Callable[[str], list[Any]]:

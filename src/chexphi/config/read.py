@@ -17,7 +17,7 @@ from chexphi import ranges, yaml_files
 from chexphi.config.flags import choices_of, cut, is_negation, read_flags
 from chexphi.config.run_config import as_given, is_of_run
 from chexphi.config.words import normalize_flags, split_configs
-from chexphi.field_values import Field, check_values, described_fields
+from chexphi.field_values import MAX_NAME, Field, check_values, described_fields
 from chexphi.ranges import Range
 from chexphi.runs import processes
 from chexphi.schema import InputError, shown
@@ -59,35 +59,53 @@ def parse(
     Raises:
         InputError: For anything the user has to correct; only one of several processes raises it.
     """
-    fields = described_fields(kinds)
-    values = _values(argv, kinds, fields, prog, dict(defaults or {}))
+    fields, verb = described_fields(kinds), prog.removeprefix("chexphi ")
+    values = _values(argv, kinds, fields, verb, dict(defaults or {}))
     settings = {name: values.get(name, field.default) for name, field in fields.items()}
     if needed := [name for name, value in settings.items() if value is MISSING]:
-        raise InputError(f"{prog} needs --{needed[0]}: give it, in the config or as a flag")
-    ranges.check(settings, number_ranges or {}, prog.removeprefix("chexphi "))
+        check_needed(verb, dict.fromkeys(needed))
+    ranges.check(settings, number_ranges or {}, verb)
     return tuple(kind(**{name: settings[name] for name in described_fields([kind])}) for kind in kinds)
 
 
 def _values(
-    argv: Sequence[str], kinds: Sequence[type], fields: Mapping[str, Field], prog: str, values: dict[str, Any]
+    argv: Sequence[str], kinds: Sequence[type], fields: Mapping[str, Field], verb: str, values: dict[str, Any]
 ) -> dict[str, Any]:
     """These values, with those of YAML files and of flags over them.
 
     Raises:
         InputError: For an unknown key, a value of another type, or one that is not among the choices.
     """
-    files, flags = split_configs(normalize_flags(argv), prog)
+    files, flags = split_configs(normalize_flags(argv), verb)
     for path in files:
         values |= check_values(read_yaml(path), kinds, str(path))
     for name in (word[2:] for word in flags if word.startswith("--")):
         if name not in fields and not is_negation(name, fields):
-            check_values({name: None}, kinds, prog)
-    values |= read_flags(flags, fields.values(), prog)
-    check_choices(values, fields, prog)
+            similar = difflib.get_close_matches(name[:MAX_NAME], fields, n=1)
+            hint = (
+                f"did you mean --{similar[0]}?" if similar else f"`chexphi {verb} --help` lists those it has"
+            )
+            raise InputError(f"{verb}: unknown flag --{shown(name)[1:-1]}: {hint}")
+    values |= read_flags(flags, fields.values(), verb)
+    check_choices(values, fields, verb)
     return values
 
 
-def check_choices(values: Mapping[str, Any], fields: Mapping[str, Field], prog: str) -> None:
+def check_needed(verb: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings without a value, and name those that are missing.
+
+    Raises:
+        InputError: If one of them is None or empty.
+    """
+    missing = [f"--{name}" for name, value in settings.items() if not value]
+    if missing:
+        words = (
+            "give both, in the config or as flags" if missing[1:] else "give it, in the config or as a flag"
+        )
+        raise InputError(f"{verb} needs {' and '.join(missing)}: {words}")
+
+
+def check_choices(values: Mapping[str, Any], fields: Mapping[str, Field], verb: str) -> None:
     """Refuse a text that is not among the choices of its field.
 
     Raises:
@@ -97,4 +115,4 @@ def check_choices(values: Mapping[str, Any], fields: Mapping[str, Field], prog: 
         choices = choices_of(fields[name]) if isinstance(value, str) else []
         if choices and value not in choices:
             similar = difflib.get_close_matches(value[:100], choices, n=5) or choices
-            raise InputError(f"{prog}: {name} is {shown(value)}: use one of {cut(', '.join(similar))}")
+            raise InputError(f"{verb}: {name} is {shown(value)}: use one of {cut(', '.join(similar))}")

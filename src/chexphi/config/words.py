@@ -28,10 +28,10 @@ def normalize_flags(argv: Sequence[str]) -> list[str]:
     return flags
 
 
-def split_configs(flags: Sequence[str], prog: str) -> tuple[list[Path], list[str]]:
+def split_configs(flags: Sequence[str], verb: str) -> tuple[list[Path], list[str]]:
     """The files after each `--config`, in their order, and the other words.
 
-    >>> split_configs(["--config", "kg.yaml", "--seed", "1", "--config", "dapo.yaml"], "chexphi grpo")[1]
+    >>> split_configs(["--config", "kg.yaml", "--seed", "1", "--config", "dapo.yaml"], "grpo")[1]
     ['--seed', '1']
 
     Raises:
@@ -42,7 +42,7 @@ def split_configs(flags: Sequence[str], prog: str) -> tuple[list[Path], list[str
     while "--config" in words:
         at = words.index("--config")
         if at + 1 == len(words) or words[at + 1].startswith("--"):
-            raise InputError(f"{prog}: --config needs a file name")
+            raise InputError(f"{verb}: --config needs a file name")
         files.append(Path(words[at + 1]))
         del words[at : at + 2]
     return files, words

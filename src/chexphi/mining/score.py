@@ -20,7 +20,7 @@ from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.runs.progress_display import rows_display
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example
 
 if TYPE_CHECKING:
     from chexphi.models.generate import Generation
@@ -107,8 +107,7 @@ def check(recipe: MineScoreRecipe) -> None:
     Raises:
         InputError: For the first of them.
     """
-    if not recipe.model or not recipe.data:
-        raise InputError("mine score needs --model and --data: give both, in the config or as flags")
+    config.check_needed("mine score", {"model": recipe.model, "data": recipe.data})
     ranges.check(vars(recipe), RANGES, "mine score")
 
 

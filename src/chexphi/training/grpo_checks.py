@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chexphi import ranges
+from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.open import check_extractor
 from chexphi.graph.types import Extractor
@@ -47,8 +47,7 @@ def check_settings(recipe: GRPORecipe, args: Any) -> None:
     Raises:
         InputError: For the first of them.
     """
-    if not recipe.model or not recipe.data:
-        raise InputError("grpo needs --model and --data: give both, in the config or as flags")
+    config.check_needed("grpo", {"model": recipe.model, "data": recipe.data})
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
     settings.check_settings(recipe, args.reward_weights, source="grpo")
     refused.check_values(args, "grpo")

@@ -51,7 +51,10 @@ class GRPORecipe(settings.RewardFields, LearningFields):
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
     )
     logp_outliers: float = field(
-        default=0.05, metadata={"help": f"and the largest share of tokens beyond {vllm_settings.OUTLIER}"}
+        default=0.05,
+        metadata={
+            "help": f"with use_vllm: largest share of tokens that differ by more than {vllm_settings.OUTLIER}"
+        },
     )
     resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
 

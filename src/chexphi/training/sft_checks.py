@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chexphi import ranges
+from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples
 from chexphi.models import what_learns
 from chexphi.models.run_check import CheckedRun, check_run
@@ -40,8 +40,7 @@ def check_settings(recipe: SFTRecipe, args: Any) -> None:
     Raises:
         InputError: For the first of them.
     """
-    if not recipe.model or not recipe.data:
-        raise InputError("sft needs --model and --data: give both, in the config or as flags")
+    config.check_needed("sft", {"model": recipe.model, "data": recipe.data})
     ranges.check(vars(recipe), SFT_RUN, "sft")
     refused.check_values(args, "sft")
     what_learns.setting(recipe.trainable)
