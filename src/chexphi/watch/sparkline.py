@@ -13,7 +13,7 @@ def thinned(values: Sequence[float], width: int) -> list[float]:
     """At most `width` values: means of neighbours, in their order.
 
     >>> thinned([1, 3, 5, 7], 2)
-    [2, 6]
+    [2.0, 6.0]
     """
     count = min(width, len(values))
     edges = [number * len(values) // count for number in range(count + 1)] if count else [0]
