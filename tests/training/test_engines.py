@@ -512,7 +512,7 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
         patch.setattr(vllm_settings, "installed", lambda: True)
         vllm_settings.check(args, vllm_settings.Limits(recipe.logp_difference, recipe.logp_outliers))
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
-    vllm_settings.check_policy(args, recipe.trainable, policy_folder.PolicyFolders(root, None, kind))
+    vllm_settings.check_policy(args, recipe.trainable, policy_folder.PolicyFolders(root, None, root, kind))
 
 
 def test_dynamic_sampling_draws_on_the_server(
