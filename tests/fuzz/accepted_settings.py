@@ -59,7 +59,8 @@ def _checked(verb: str, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         return parts
     recipe = dataclasses.replace(parts[0], model="model", data="data")
     if verb == "grpo":
-        grpo_checks.check(recipe, parts[1], EXAMPLES)
+        grpo_checks.check_settings(recipe, parts[1])
+        grpo_checks.check_examples(recipe, parts[1], EXAMPLES)
     else:
         sft_checks.check_settings(recipe, parts[1])
     args = trainer_settings.config(parts[1], verb)

@@ -78,7 +78,7 @@ def read_trial_settings(trial: Trial, pools: dict[tuple[Any, ...], list[Example]
         files = (recipe.data, tuple(recipe.pools), recipe.image_root, recipe.limit)
         if files not in pools:
             pools[files] = grpo_checks.read_pools(recipe)
-        grpo_checks.check(recipe, args, pools[files])
+        grpo_checks.check_examples(recipe, args, pools[files])
     return args
 
 

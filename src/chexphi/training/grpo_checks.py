@@ -25,13 +25,12 @@ from chexphi.training.preflight.number_ranges import GRPO_RUN
 from chexphi.training.recovery.checkpoints import RunProgress, progress_of
 
 
-def check(recipe: GRPORecipe, args: Any, examples: Sequence[Example]) -> None:
-    """Refuse what cannot train.
+def check_examples(recipe: GRPORecipe, args: Any, examples: Sequence[Example]) -> None:
+    """Refuse examples that cannot train with these settings, which `check_settings` has seen.
 
     Raises:
-        InputError: For a setting or an example that the rewards cannot use.
+        InputError: If they are too few, or the rewards cannot use one.
     """
-    check_settings(recipe, args)
     check_count(recipe, args, len(examples))
     if missing := next((e.id for e in examples if GRAPH in recipe.rewards and not e.explanation), None):
         raise InputError(f"grpo: example {missing} has no reasoning for {GRAPH}: add it or drop the reward")
@@ -128,7 +127,7 @@ def check_stage(recipe: GRPORecipe, args: Any) -> CheckedStage:
             "grpo: sync_ref_model moves a reference that no checkpoint has: start from the beginning"
         )
     examples = read_pools(recipe)
-    check(recipe, args, examples)
+    check_examples(recipe, args, examples)
     extractor = by_name.extractor_of(recipe)
     examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
     check_count(recipe, args, len(examples))
