@@ -132,7 +132,7 @@ def test_training_moves_what_learns_and_nothing_else(
         (["--match=substring"], "substring"),
         (["--measure=dice"], "dice"),
         (["--limit=1"], "fewer than"),
-        (["--learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--learning_rat=1"], "unknown flag --learning_rat: did you mean --learning_rate"),
     ],
 )
 def test_bad_settings_stop_before_a_folder_is_made(
