@@ -121,6 +121,19 @@ def test_training_moves_what_learns_and_nothing_else(
     assert last > 1e-4
 
 
+def test_a_reference_that_is_told_to_follows_the_policy(
+    tiny_model_dir: Path, pool: Path, tmp_path: Path
+) -> None:
+    """It takes the whole policy over after each second step, so that the KL divergence is 0 again."""
+    flags = ["--beta=0.1", "--learning_rate=1e-2", "--rewards", "test_grpo:letters", "--logging_steps=1"]
+    flags += ["--trainable=all", "--sync_ref_model", "--ref_model_sync_steps=2", "--ref_model_mixup_alpha=1"]
+    out = run(tiny_model_dir, pool, tmp_path / "run", *flags, "--max_steps=4")
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    first, second, third, fourth = (row["kl"] for row in metrics if "kl" in row)
+    assert (first, third) == pytest.approx((0, 0), abs=1e-6)
+    assert min(second, fourth) > 1e-4
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

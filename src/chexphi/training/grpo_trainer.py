@@ -75,13 +75,13 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         logs: Sequence[Path] = (),
         **kwargs: Any,
     ) -> None:
-        has_adapter, beta = hasattr(model, "peft_config"), args.beta
+        has_adapter, beta, sync = hasattr(model, "peft_config"), args.beta, args.sync_ref_model
         self._learning = trainable.learning(model)
         reference = copy.deepcopy(model) if beta and not has_adapter else None
-        if not has_adapter:
-            args.beta = 0.0  # TRL makes no reference of its own
+        if reference is not None:
+            args.beta, args.sync_ref_model = 0.0, False  # TRL makes no reference of its own
         super().__init__(model=model, args=args, **kwargs)
-        args.beta = self.beta = beta
+        args.beta, args.sync_ref_model, self.beta = beta, sync, beta
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
         self._step_films = shared_prompt_logps.keep_films(self._causal_model(), reference, sharded=sharded)

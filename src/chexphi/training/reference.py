@@ -7,6 +7,7 @@ from typing import Any
 
 from trl import GRPOTrainer
 from trl.models import prepare_deepspeed
+from trl.trainer.callbacks import SyncRefModelCallback
 from trl.trainer.utils import add_fused_lm_head
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,10 @@ LARGE = 1e9
 
 
 def prepare(reference: Any, trainer: GRPOTrainer) -> Any:
-    """The copy, frozen and made ready for the trainer's passes without gradients."""
+    """The copy, frozen and made ready for the trainer's passes without gradients.
+
+    With `sync_ref_model` it follows the policy, as TRL's own reference would.
+    """
     size = sum(parameter.nbytes for parameter in reference.parameters())
     logger.log(
         logging.WARNING if size >= LARGE else logging.INFO,
@@ -31,5 +35,9 @@ def prepare(reference: Any, trainer: GRPOTrainer) -> Any:
         cast_lm_head_to_fp32=trainer.args.cast_lm_head_to_fp32,
     )
     if trainer.is_deepspeed_enabled:
-        return prepare_deepspeed(reference, trainer.accelerator)
-    return trainer.accelerator.prepare_model(reference, evaluation_mode=True)
+        prepared = prepare_deepspeed(reference, trainer.accelerator)
+    else:
+        prepared = trainer.accelerator.prepare_model(reference, evaluation_mode=True)
+    if trainer.args.sync_ref_model:
+        trainer.add_callback(SyncRefModelCallback(ref_model=prepared, accelerator=trainer.accelerator))
+    return prepared

@@ -298,3 +298,14 @@ def test_an_output_folder_that_cannot_be_written_is_refused() -> None:
             os.seteuid(user)
             Path(name).chmod(0o755)
             out.chmod(0o755)
+
+
+def test_a_reference_that_moved_is_not_gone_on_with(argv: list[str], tmp_path: Path) -> None:
+    """TRL saves no reference, so a resumed run would go on from another."""
+    out = tmp_path / "run"
+    flags = ["--beta=0.1", "--sync_ref_model", "--ref_model_sync_steps=1", "--max_steps=2", "--save_steps=1"]
+    command = [*argv[1:], *flags, "--out", str(out)]
+    grpo.main(*grpo.parse(command))
+    shutil.rmtree(out / "model")
+    with pytest.raises(InputError, match="sync_ref_model moves a reference that no checkpoint has"):
+        grpo.main(*grpo.parse([*command, "--resume"]))
