@@ -11,7 +11,7 @@ OURS = (
     r"[\d,]+ parameters in \d+ tensors learn, .+ of the model",
     r"(sft|grpo) on [\d,]+ examples, .+",
     r"the run goes on from .+",
-    r"SIGTERM: saved at step \d+, --resume auto goes on",
+    r"(SIGTERM|SIGHUP): saved at step \d+, --resume auto goes on",
     r"\S+: (read as|JSON lines).*",
     r"\d+ of \d+ films .+",  # what `data check` warns of
     r"out: .+",

@@ -74,8 +74,8 @@ def stopped(folder: Path, number: int) -> int:
 def test_every_code_of_the_table_is_produced(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)}
-    one, two, three = (tmp_path / name for name in "abc")
-    for folder in (one, two, three):
+    one, two, three, four = (tmp_path / name for name in "abcd")
+    for folder in (one, two, three, four):
         folder.mkdir()
     produced = {
         done(): "done",
@@ -85,8 +85,9 @@ def test_every_code_of_the_table_is_produced(tmp_path: Path) -> None:
         stopped_with_work(one): "SIGTERM",
         stopped(two, signal.SIGINT): "Ctrl-C",
         stopped(three, signal.SIGTERM): "SIGTERM while reading",
+        stopped(four, signal.SIGHUP): "a closed terminal while reading",
     }
-    assert produced.keys() == codes == {0, 1, 2, 75, 130, 143}
+    assert produced.keys() == codes == {0, 1, 2, 75, 129, 130, 143}
     assert produced[2] == "an unknown option"  # as the bad path
 
 
@@ -94,7 +95,7 @@ def test_every_code_of_the_table_is_produced(tmp_path: Path) -> None:
 def test_other_pages_have_no_other_codes(page: str) -> None:
     section = (ROOT / "docs" / page).read_text(encoding="utf-8").split("| exit code | meaning |")[1]
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", section.split("\n\n")[0], re.M)}
-    assert codes <= {0, 1, 2, 75, 130, 143}
+    assert codes <= {0, 1, 2, 75, 129, 130, 143}
 
 
 def test_help_points_to_the_page() -> None:

@@ -23,6 +23,7 @@ from chexphi.cli import (
     other_stacks,
     results,
     rewards,
+    standard_error,
     standard_input,
     standard_output,
     telemetry,
@@ -212,6 +213,7 @@ def main() -> None:
     if not processes.is_main():
         launched.quiet()
     standard_output.guard()
+    standard_error.guard()
     try:
         with processes.fail_together():
             launched.check_verb(sys.argv[1:])
@@ -242,6 +244,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as interrupt:
         if isinstance(interrupt, SystemExit) and interrupt.code != CTRL_C:
             raise
+        terminal.show_cursor()  # a second Ctrl-C may have come before a bar was closed
         typer.echo("Ctrl-C: ended", err=True)
         sys.exit(CTRL_C)
     except ModuleNotFoundError as error:

@@ -13,8 +13,8 @@ from chexphi import atomic
 from chexphi.schema import InputError
 
 NAME = "standard input"
-SIGTERM_CODE = 128 + signal.SIGTERM
-"""What shells show for a process that SIGTERM ended."""
+SIGNAL_CODE = 128
+"""What shells add to the number of the signal that ended a process."""
 _BOM = b"\xef\xbb\xbf"
 _files: list[Path] = []
 """The file that standard input was copied to, once it is read."""
@@ -34,8 +34,9 @@ def input_file(path: Path) -> Path:
         raise InputError("- is given twice, and there is one standard input: name a file for one of them")
     if sys.stdin is None:
         raise InputError("- is given, and standard input is closed: name a file")
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would leave the file behind
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_CODE))
+    for ending_signal in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending_signal) == signal.SIG_DFL:  # it would leave the file behind
+            signal.signal(ending_signal, lambda number, _: sys.exit(SIGNAL_CODE + number))
     folder = Path(tempfile.mkdtemp(prefix="chexphi-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     content = sys.stdin.buffer.read()

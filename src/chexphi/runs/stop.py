@@ -1,7 +1,8 @@
-"""SIGTERM, with which clusters pre-empt a job, and Ctrl-C: a run saves what it can and ends with a code."""
+"""SIGTERM (clusters pre-empt with it), Ctrl-C and a closed terminal: a run saves and ends with a code."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -10,19 +11,20 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from chexphi.runs import processes, run_folder
+from chexphi.runs import processes, run_folder, terminal
 
 EXIT_CODE = 75
 """`EX_TEMPFAIL` of sysexits.h: run the same command again, with `--resume auto`."""
 AGAIN_SECONDS = 2.0
 """Signals within this time count as one: a cluster sends one to each process, and a sweep passes it on."""
 RESUME_HELP = (
-    f"{run_folder.RESUME_HELP}. SIGTERM or Ctrl-C saves at the next step that can be and ends with "
-    f"code {EXIT_CODE}"
+    f"{run_folder.RESUME_HELP}. SIGTERM, Ctrl-C or a closed terminal saves at the next step that can be "
+    f"and ends with code {EXIT_CODE}"
 )
 ROWS_KEPT = "the rows that are written are kept, and --resume auto goes on"
 STAGES_KEPT = "finished stages are kept, and --resume auto goes on"
-NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C", signal.SIGHUP: "SIGHUP"}
+"""SIGHUP is what a terminal sends that is closed, or an ssh connection that is lost."""
 
 
 class PreemptedError(SystemExit):
@@ -33,11 +35,12 @@ class PreemptedError(SystemExit):
 
 
 class Stop:
-    """A context in which SIGTERM and Ctrl-C are requests to stop; outside of it they act as usual.
+    """A context in which SIGTERM, Ctrl-C and SIGHUP are requests to stop; outside of it they act as usual.
 
     Before the first training step, and in a stage without training, the process ends at once. After it the
-    trainer looks at `signal_name`. A second Ctrl-C, or any other signal at least `AGAIN_SECONDS` later, ends
-    the process.
+    trainer looks at `signal_name`. A second Ctrl-C, or SIGTERM at least `AGAIN_SECONDS` later, ends the
+    process. A SIGHUP that comes second does not: who asked to stop may close the terminal. Under `nohup`,
+    SIGHUP stays ignored.
     """
 
     def __init__(self) -> None:
@@ -56,7 +59,8 @@ class Stop:
     def __enter__(self) -> Self:
         self.signal_name, self._can_save = "", False
         if threading.current_thread() is threading.main_thread():
-            self._old_handlers = {number: signal.signal(number, self._handle) for number in NAMES}
+            heard = [number for number in NAMES if number != signal.SIGHUP or not _under_nohup()]
+            self._old_handlers = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
@@ -74,13 +78,16 @@ class Stop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = NAMES[signal.Signals(number)]
-        if (
-            self.signal_name
-            and not name == self.signal_name == "Ctrl-C"
-            and time.monotonic() - self._signal_time < AGAIN_SECONDS
+        if self.signal_name and (
+            number == signal.SIGHUP
+            or (
+                not name == self.signal_name == "Ctrl-C"
+                and time.monotonic() - self._signal_time < AGAIN_SECONDS
+            )
         ):
             return
         if self.signal_name:
+            terminal.show_cursor()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.signal_name, self._signal_time = name, time.monotonic()
@@ -94,7 +101,12 @@ class Stop:
 def _print(sentence: str) -> None:
     """Write to the terminal directly: a signal may have interrupted Python's buffered output."""
     if processes.is_main():
-        os.write(2, f"\n{sentence}\n".encode())
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            os.write(2, f"\n{sentence}\n".encode())
+
+
+def _under_nohup() -> bool:
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 STOP = Stop()

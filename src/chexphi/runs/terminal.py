@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -58,6 +59,13 @@ def waiting(activity: str) -> Iterator[None]:
     spinner = Spinner("dots", text=activity)
     with Live(spinner, console=screen, refresh_per_second=4, transient=True, redirect_stdout=redirects):
         yield
+
+
+def show_cursor() -> None:
+    """Show the terminal's cursor, which a bar hides, where the process ends before the bar can do so."""
+    with contextlib.suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\x1b[?25h")
 
 
 def progress_bar() -> Progress:

@@ -106,7 +106,7 @@ class Run:
 def run_all(planned: Sequence[Run], engine: Engine, out: Path) -> None:
     """Carry out all runs; `summary.json` is written whenever one has ended.
 
-    SIGTERM, Ctrl-C or an error stops the runs before it ends the loop.
+    SIGTERM, SIGHUP, Ctrl-C or an error stops the runs before it ends the loop.
     """
     waiting, running = list(planned), list[Run]()
     with terminal.progress_bar() as progress:

@@ -107,7 +107,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
 
     Raises:
         InputError: For invalid settings, files or folders, before anything starts.
-        SystemExit: With code 75 if SIGTERM or Ctrl-C ended it.
+        SystemExit: With code 75 if SIGTERM, SIGHUP or Ctrl-C ended it.
     """
     folder = Path(recipe.out) if recipe.out else run_folder.default_folder("sweep")
     if not recipe.dry_run:

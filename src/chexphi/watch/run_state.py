@@ -32,7 +32,7 @@ FOLLOWED = ("sft", "grpo", *ROW_FILES, *LOOPS)
 LOG_LINES = 5
 """Of `train.log` that are shown."""
 _LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ([A-Z]+) chexphi\S*: (.*)")
-_STOP_LINE = re.compile(r"(SIGTERM|Ctrl-C): ")
+_STOP_LINE = re.compile(r"(SIGTERM|SIGHUP|Ctrl-C): ")
 KILLED = "its process is gone without a message: it was killed, or the machine ran out of memory"
 
 

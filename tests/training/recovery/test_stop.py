@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one saves and ends with a code of its own, the second ends at once, and both are said."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first saves and ends with its code, a second Ctrl-C at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from killed_runs import begin, command, end, lines, wait_until
+from pseudo_terminal import OnTerminal
 
 from chexphi.runs.stop import AGAIN_SECONDS, EXIT_CODE, PreemptedError, Stop
 from chexphi.training.recovery.checkpoints import newest
+
+NAMES = [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
 
 
 def interrupted(
@@ -101,22 +104,22 @@ def handled(stop: Stop, *signals: int) -> str:
     return stop.signal_name
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(("number", "name"), NAMES)
 def test_a_signal_is_a_request_once_steps_have_begun(
     number: int, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(one) for one, _ in NAMES]
     stop = Stop()
     with stop:
         stop.steps_begin()
         assert handled(stop, number) == name
-    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(one) for one, _ in NAMES] == before
     assert f"{name}: saving at the next possible step" in capfd.readouterr().err
     with stop:
         assert stop.signal_name == ""
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(("number", "name"), NAMES)
 def test_a_stage_without_steps_ends_at_once(
     number: int, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +149,8 @@ with STOP:
         ((signal.SIGTERM, signal.SIGTERM), 0),  # a launcher that hands on what it got itself
         ((signal.SIGINT, signal.SIGTERM), 0),
         ((signal.SIGTERM, signal.SIGINT), 0),
+        ((signal.SIGINT, signal.SIGHUP), 0),  # asked to stop, then closed the terminal
+        ((signal.SIGHUP, signal.SIGHUP), 0),  # of the shell and of the kernel
     ],
 )
 def test_which_second_signal_ends_at_once(signals: tuple[int, ...], code: int) -> None:
@@ -154,3 +159,46 @@ def test_which_second_signal_ends_at_once(signals: tuple[int, ...], code: int) -
     found = subprocess.run([sys.executable, "-c", SECOND, words], capture_output=True, check=False)
     assert found.returncode == code
     assert (found.stdout == b"goes on\n") == (code == 0)
+
+
+def test_a_request_to_stop_holds_however_late_the_terminal_is_closed() -> None:
+    late = SECOND.replace("STOP.steps_begin()", "STOP.steps_begin(); STOP._signal_time = -1e9")
+    late = late.replace("os.kill(os", "STOP._signal_time = -1e9; os.kill(os")
+    for signals, code in (((signal.SIGINT, signal.SIGHUP), 0), ((signal.SIGINT, signal.SIGTERM), -15)):
+        words = " ".join(str(int(number)) for number in signals)
+        assert subprocess.run([sys.executable, "-c", late, words], capture_output=True).returncode == code
+
+
+def test_nohup_stays_in_force() -> None:
+    code = SECOND.replace("with STOP:", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nwith STOP:")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(int(signal.SIGHUP))], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("goes on\n", "")
+
+
+def test_a_second_ctrl_c_leaves_the_cursor_visible() -> None:
+    """A bar hides it, and would show it again only at its own end."""
+    bar = (
+        "from chexphi.runs.progress_display import ProgressDisplay\nwith ProgressDisplay('sft', 2, 'steps'), "
+    )
+    two = f"{int(signal.SIGINT)} {int(signal.SIGINT)}"
+    stopped = OnTerminal([sys.executable, "-c", SECOND.replace("with ", bar), two])
+    shown = stopped.shown()
+    assert stopped.process.wait() == -signal.SIGINT
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_a_closed_terminal_saves(tiny_model_dir: Path, subsets: Path, tmp_path: Path) -> None:
+    """A real one: no line can be written any more, neither the bar's nor the last."""
+    out = tmp_path / "run"
+    argv = command("sft", tiny_model_dir, subsets.parent, "--max_steps=400", "--save_steps=1000")
+    argv.remove("--limit=10")
+    run = OnTerminal([sys.executable, "-m", "chexphi", *argv, "--out", str(out)])
+    run.close_when(lambda: lines(out / "metrics.jsonl") >= 1)
+    assert run.process.wait(60) == EXIT_CODE, (out / "train.log").read_text()
+    checkpoint, _ = newest(out)
+    assert checkpoint is not None
+    log = (out / "train.log").read_text()
+    assert f"SIGHUP: saved at step {checkpoint.step}, --resume auto goes on" in log
+    assert "Traceback" not in log
