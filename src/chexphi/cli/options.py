@@ -57,10 +57,8 @@ def recipe_argv(context: typer.Context) -> tuple[list[str], bool, bool]:
     """The recipe's arguments, and whether `--json` and `--yes` were given; `--help` is answered here."""
     words = list(context.args)
     if {"--help", "-h", "--help-all"} & {*words}:
-        from chexphi.config import help_text
-
         command = cast(RecipeCommand, context.command)
-        typer.echo(help_text(command.recipe_class(), context.command_path, " or ".join(command.trl)))
+        typer.echo(command.help_text(context.command_path))
         if "--help-all" in words:
             typer.echo(command.library_help())
         raise typer.Exit

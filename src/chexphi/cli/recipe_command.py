@@ -10,14 +10,16 @@ from typer.core import TyperCommand
 
 from chexphi.field_values import Field, described_fields
 
+CONFIG, YES, HELP_ALL = "--config", "--yes", "--help-all"
 OTHER_FLAGS = {
-    "--config": "file of settings, YAML; again for more",
-    "--json": "print one JSON object",
-    "--yes": "answer every question with yes",
+    CONFIG: "file of settings, YAML; again for more: a later file wins, and flags win over files",
+    "--json": "print one JSON object on standard output, nothing else there",
+    YES: "answer every question with yes",
     "--help": "list the settings",
-    "--help-all": "list TRL's settings as well",
+    HELP_ALL: "list TRL's settings as well",
 }
-"""Flags of every recipe verb that are not fields."""
+"""Flags of recipe verbs that are not fields."""
+SHORT_FLAGS = {YES: "-y", "--help": "-h"}
 
 
 class Completion(NamedTuple):
@@ -49,17 +51,36 @@ class RecipeCommand(TyperCommand):
 
         return [fields_of_trl(name) for name in self.trl]
 
+    def other_flags(self) -> dict[str, str]:
+        """The flags that this verb has besides its fields: it asks nothing where nothing is replaced."""
+        absent = set() if self.trl else {HELP_ALL}
+        absent |= set() if "overwrite" in described_fields([self.recipe_class()]) else {YES}
+        return {flag: text for flag, text in OTHER_FLAGS.items() if flag not in absent}
+
+    def help_text(self, prog: str) -> str:
+        """Our settings, by group."""
+        from chexphi.config import help_text
+
+        spelled = {
+            f"{flag}, {SHORT_FLAGS[flag]}" if flag in SHORT_FLAGS else flag: text
+            for flag, text in self.other_flags().items()
+        }
+        return help_text(self.recipe_class(), prog, spelled, " or ".join(self.trl))
+
     def library_help(self) -> str:
         """TRL's settings by group, with the defaults that this verb gives them."""
+        if not self.trl:
+            return ""
         from chexphi.config.help_text import library_help
+        from chexphi.training.preflight import refused
 
         module = importlib.import_module(self.recipe.split(":")[0])
-        return library_help(self.library_kinds(), getattr(module, "DEFAULTS", {}))
+        return library_help(self.library_kinds(), getattr(module, "DEFAULTS", {}), refused.NOTES)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Flags or choices; where there are none, the shell offers files."""
         kinds = [*self.library_kinds(), self.recipe_class()]
-        return completions(ctx.args, incomplete, described_fields(kinds))
+        return completions(ctx.args, incomplete, described_fields(kinds), self.other_flags())
 
 
 def of_recipe(recipe: str, *trl: str) -> type[RecipeCommand]:
@@ -74,18 +95,24 @@ def choices_by_name() -> dict[str, Sequence[str]]:
     return {**rules.CHOICES, **settings.CHOICES, "rewards": settings.NAMES}
 
 
-def completions(words: Sequence[str], incomplete: str, fields: Mapping[str, Field]) -> list[Completion]:
+def completions(
+    words: Sequence[str],
+    incomplete: str,
+    fields: Mapping[str, Field],
+    other_flags: Mapping[str, str] = OTHER_FLAGS,
+) -> list[Completion]:
     """What can stand at the end of a command line.
 
     Args:
         words: The complete words after the verb.
         incomplete: The start of the word that is being typed.
         fields: The fields of the recipe.
+        other_flags: Flags that are not fields, with what they do.
     """
     from chexphi.config.flags import choices_of, is_switch
 
     if incomplete.startswith("-"):
-        helps = {f"--{name}": field.metadata.get("help") for name, field in fields.items()} | OTHER_FLAGS
+        helps = {f"--{name}": field.metadata.get("help") for name, field in fields.items()} | {**other_flags}
         has_dashes = "-" in incomplete[2:]
         flags = {name[:2] + name[2:].replace("_", "-") if has_dashes else name: helps[name] for name in helps}
         return [Completion(flag, text) for flag, text in flags.items() if flag.startswith(incomplete)]

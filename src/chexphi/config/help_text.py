@@ -2,59 +2,103 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
 from typing import Any
 
 from chexphi.field_values import Field, described_fields
 
 MAX_SENTENCE = 110
 """Characters of TRL's help of a field: its first sentence, cut."""
+ORIGINAL = (
+    "The original is the public code of CheXPO-v2; docs/seed_map.md says where its files and flags are here."
+)
 
 
-def help_text(recipe: type, prog: str, trl: str = "") -> str:
-    """The short help: our own fields, and how to see TRL's.
+def help_text(recipe: type, prog: str, other_flags: Mapping[str, str], trl: str = "") -> str:
+    """The short help: our own fields by group, the flags that are no fields, and how to see TRL's.
 
     Args:
         recipe: Our dataclass.
         prog: The verb.
+        other_flags: Flags of the verb that are not fields, each with what it does.
         trl: Name of TRL's config whose fields are accepted too, if there is one.
     """
     lines = [f"usage: {prog} [--config FILE.yaml]... [--key value]...", ""]
     doc = (recipe.__doc__ or "").strip().splitlines()
-    lines += [doc[0] if doc else "", ""]
-    for field in described_fields([recipe]).values():
-        lines.append(_line(field, field.metadata.get("help", ""), field.default))
+    lines += [doc[0] if doc else ""]
+    for heading, fields in _groups(recipe).items():
+        lines += ["", f"{heading}:"]
+        lines += [_line(field, field.metadata.get("help", ""), field.default) for field in fields]
+    lines += ["", "Other flags:"]
+    lines += [f"  {flags}: {text}" for flags, text in other_flags.items()]
     if trl:
         lines += ["", f"Every setting of TRL's {trl} is accepted too: `{prog} --help-all` lists them."]
+    if any("the original" in line for line in lines):
+        lines += ["", ORIGINAL]
     return "\n".join(lines)
 
 
-def library_help(kinds: Sequence[type], defaults: Mapping[str, Any]) -> str:
+def _groups(recipe: type) -> dict[str, list[Field]]:
+    """The fields by heading: that of the outermost dataclass that has the field."""
+    groups: dict[str, list[Field]] = {}
+    for field in described_fields([recipe]).values():
+        owner = next(kind for kind in reversed(recipe.__mro__) if field.name in inspect.get_annotations(kind))
+        groups.setdefault(getattr(owner, "HEADING", "Settings"), []).append(field)
+    return groups
+
+
+def library_help(kinds: Sequence[type], defaults: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     """The fields of TRL's configs, one a line, by group.
 
     Args:
         kinds: Outlines of the configs; a field of several is listed once.
         defaults: Our values for some of them.
+        notes: What is said of some of them in place of the library's help.
     """
     lines: list[str] = []
     fields = described_fields(kinds).values()
     for group in dict.fromkeys(field.metadata["group"] for field in fields):
         lines += ["", f"{group}:"]
-        lines += _lines_of_group((field for field in fields if field.metadata["group"] == group), defaults)
+        lines += [
+            f"  --{field.name}: {notes[field.name]}"
+            if field.name in notes
+            else _library_line(field, defaults)
+            for field in fields
+            if field.metadata["group"] == group
+        ]
     return "\n".join(lines)
 
 
-def _lines_of_group(fields: Iterable[Field], defaults: Mapping[str, Any]) -> list[str]:
-    return [
-        _line(field, _first_sentence(field.metadata.get("help", "")), defaults.get(field.name, field.default))
-        for field in fields
-    ]
+def _library_line(field: Field, defaults: Mapping[str, Any]) -> str:
+    text = _first_sentence(field.metadata.get("help", ""))
+    return _line(field, text, defaults.get(field.name, field.default))
 
 
 def _line(field: Field, text: str, default: Any) -> str:
-    has_default = default is not None and default != "" and default != []
-    return f"  --{field.name}: {text}{f' (default {default})' if has_default else ''}"
+    required = field.metadata.get("required", default is MISSING)
+    if required:
+        note = f" (required, or --{required})" if isinstance(required, str) else " (required)"
+    else:
+        note = f" (default {_shown_default(default)})" if _says_something(default) else ""
+    return f"  --{field.name}: {text}{note}"
+
+
+def _says_something(default: Any) -> bool:
+    return default not in (None, "", [], "default")
+
+
+def _shown_default(value: Any) -> str:
+    """A default as a person says or types it.
+
+    >>> _shown_default(True), _shown_default(["a", "b"]), _shown_default(0.5)
+    ('on', 'a b', '0.5')
+    """
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _first_sentence(text: str) -> str:

@@ -63,7 +63,7 @@ def parse(
     values = _values(argv, kinds, fields, verb, dict(defaults or {}))
     settings = {name: values.get(name, field.default) for name, field in fields.items()}
     if needed := [name for name, value in settings.items() if value is MISSING]:
-        check_needed(verb, dict.fromkeys(needed))
+        _check_given(verb, dict.fromkeys(needed))
     ranges.check(settings, number_ranges or {}, verb)
     return tuple(kind(**{name: settings[name] for name in described_fields([kind])}) for kind in kinds)
 
@@ -91,7 +91,25 @@ def _values(
     return values
 
 
-def check_needed(verb: str, settings: Mapping[str, Any]) -> None:
+def check_required(verb: str, recipe: Any) -> None:
+    """Refuse a recipe without a value for each field that its metadata calls `required`.
+
+    There, a name in place of true is that of a field which can be given in its place.
+
+    Raises:
+        InputError: For those that are missing, all together.
+    """
+    values: dict[str, Any] = {}
+    for name, field in described_fields([type(recipe)]).items():
+        alternative = field.metadata.get("required")
+        if isinstance(alternative, str):
+            values[f"{name} (or --{alternative})"] = getattr(recipe, name) or getattr(recipe, alternative)
+        elif alternative:
+            values[name] = getattr(recipe, name)
+    _check_given(verb, values)
+
+
+def _check_given(verb: str, settings: Mapping[str, Any]) -> None:
     """Refuse settings without a value, and name those that are missing.
 
     Raises:

@@ -48,8 +48,8 @@ def check(recipe: EvaluateRecipe) -> tuple[Path, Path]:
     Raises:
         InputError: For the first of them.
     """
-    source = recipe.annotation_file or recipe.data or ""
-    config.check_needed("evaluate", {"model": recipe.model, "data (or --annotation_file)": source})
+    source = recipe.annotation_file or recipe.data
+    config.check_required("evaluate", recipe)
     if recipe.image_root and recipe.img_root:
         raise InputError("evaluate has both --image_root and --img_root: give one of them")
     ranges.check(vars(recipe), RANGES, "evaluate")

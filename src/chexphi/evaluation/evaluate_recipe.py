@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from chexphi.models.run_check import MODEL_RANGES, ModelFields
+from chexphi.models.run_check import MODEL_RANGES, DataFields, ModelFields
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 
 
 @dataclass(frozen=True)
-class EvaluateRecipe(ModelFields):
+class OriginalDataFields:
+    """The original's names of `data`, for one file, and of `image_root`."""
+
+    HEADING: ClassVar[str] = DataFields.HEADING
+    annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
+    img_root: str | None = field(
+        default=None, metadata={"help": "the same as image_root (the original's flag)"}
+    )
+
+
+@dataclass(frozen=True)
+class EvaluateRecipe(OriginalDataFields, ModelFields):
     """Answer every example and score it. As in the reward, no answer is right in a malformed completion.
 
     Figures without that gate, and with answers compared as meanings (clinical), are given too.
     """
 
-    data: str | None = field(default=None, metadata={"help": "a folder of annotation files, or one file"})
-    annotation_file: str | None = field(default=None, metadata={"help": "one file (the original's flag)"})
-    image_root: str | None = field(
-        default=None, metadata={"help": "folder of the images (default: beside the data)"}
-    )
-    img_root: str | None = field(
-        default=None, metadata={"help": "the same as image_root (the original's flag)"}
-    )
-    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_evaluate)"})
-    limit: int | None = field(
-        default=None, metadata={"help": "evaluate the first N examples of each file only"}
+    HEADING: ClassVar[str] = "Answers and scores"
+    data: str = field(
+        default="",
+        metadata={"help": "a folder of annotation files, or one file", "required": "annotation_file"},
     )
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from chexphi import config, ranges
 from chexphi.data.film_loader import FilmLoader, with_films
@@ -32,12 +32,11 @@ logger = logging.getLogger(__name__)
 class MineScoreRecipe(ModelFields):
     """Score a pool: how often is the policy right, and how sure is it?"""
 
-    data: str = field(default="", metadata={"help": "the pool of examples"})
-    image_root: str | None = field(
-        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    HEADING: ClassVar[str] = "Sampling"
+    data: str = field(default="", metadata={"help": "the pool of examples", "required": True})
+    out: str | None = field(
+        default=None, metadata={"help": "run folder (default: a new one, runs/<timestamp>_mine)"}
     )
-    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_mine)"})
-    limit: int | None = field(default=None, metadata={"help": "score the first N examples only"})
     samples: int = field(default=4, metadata={"help": "answers a question; 1 is greedy"})
     temperature: float = field(
         default=1.0, metadata={"help": "sampling temperature (ignored with one sample)"}
@@ -107,7 +106,7 @@ def check(recipe: MineScoreRecipe) -> None:
     Raises:
         InputError: For the first of them.
     """
-    config.check_needed("mine score", {"model": recipe.model, "data": recipe.data})
+    config.check_required("mine score", recipe)
     ranges.check(vars(recipe), RANGES, "mine score")
 
 

@@ -6,18 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from chexphi.models import policy_folder, what_learns
 from chexphi.ranges import COUNT, Range
 from chexphi.runs import processes, run_folder, run_settings
+from chexphi.runs.stop import RESUME_HELP
 
 
 @dataclass(frozen=True)
-class ModelFields:
-    """The fields of every recipe that runs a model."""
+class PolicyFields:
+    """Which model, and how it is loaded."""
 
-    model: str = field(default="", metadata={"help": "folder of the policy"})
+    HEADING: ClassVar[str] = "Policy"
+    """Of these fields in `--help`."""
+    model: str = field(default="", metadata={"help": "folder of the policy", "required": True})
     dtype: str = field(default="auto", metadata={"help": "auto (as saved), float32 or bfloat16"})
     attn_implementation: str = field(default="sdpa", metadata={"help": "sdpa, eager or flash_attention_2"})
     use_flash_attention: bool = field(
@@ -28,8 +31,6 @@ class ModelFields:
         default=False,
         metadata={"help": "keep films' features in the run folder (Phi-4 in bf16: 0.6 MB a distinct crop)"},
     )
-    resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
-    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
 
     @property
     def attention(self) -> str:
@@ -38,9 +39,42 @@ class ModelFields:
 
 
 @dataclass(frozen=True)
+class DataFields:
+    """Which examples, and where their films are."""
+
+    HEADING: ClassVar[str] = "Data"
+    data: str = field(
+        default="", metadata={"help": "file of examples: .json, .jsonl or .parquet", "required": True}
+    )
+    image_root: str | None = field(
+        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    )
+    limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
+
+
+@dataclass(frozen=True)
+class RunFields:
+    """Which run folder, and what becomes of a run that is in it."""
+
+    HEADING: ClassVar[str] = "Run folder"
+    out: str | None = field(
+        default=None, metadata={"help": "run folder (default: a new one, runs/<timestamp>_<verb>)"}
+    )
+    resume: run_folder.Resume = field(default=False, metadata={"help": run_folder.RESUME_HELP})
+    overwrite: bool = field(default=False, metadata={"help": "replace the run in --out"})
+
+
+@dataclass(frozen=True)
+class ModelFields(RunFields, DataFields, PolicyFields):
+    """The fields of every recipe that runs a model."""
+
+
+@dataclass(frozen=True)
 class LearningFields(ModelFields):
     """The fields of every recipe that trains a model."""
 
+    HEADING: ClassVar[str] = PolicyFields.HEADING
+    resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
     trainable: str = field(
         default=what_learns.DEFAULT,
         metadata={"help": f"{', '.join(what_learns.SETTINGS)}, or a pattern of parameter names"},

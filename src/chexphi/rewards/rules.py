@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from chexphi.answers import REWARD_MATCHES
 from chexphi.graph.match import EMPTIES, MEASURES
@@ -32,6 +33,8 @@ class AnswerRule:
     AnswerRule(match='clinical', format_gate=False)
     """
 
+    HEADING: ClassVar[str] = "Answer reward"
+    """Of these fields in `--help`."""
     match: str = field(
         default="exact",
         metadata={
@@ -52,6 +55,7 @@ class GraphRule:
     GraphRule(measure='f1', empty='skip', contradictions='ignore', repetitions='discount')
     """
 
+    HEADING: ClassVar[str] = "Graph reward"
     measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
     empty: str = field(
         default="skip",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from chexphi import compat, ranges
 from chexphi.compat import canonical
@@ -30,6 +31,7 @@ RANGES = {
 class RewardFields(GraphRule, AnswerRule):
     """Which rewards a completion earns, how each is computed (both rules), and how they make a total."""
 
+    HEADING: ClassVar[str] = "Rewards"
     rewards: list[str] = field(
         default_factory=lambda: [ACCURACY, GRAPH],
         metadata={
@@ -57,7 +59,9 @@ class RewardFields(GraphRule, AnswerRule):
     )
     compat: str = field(
         default="default",
-        metadata={"help": "original: both rewards and dynamic_sample as in the original, faults included"},
+        metadata={
+            "help": "default, or original: rewards and dynamic_sample as in the original, faults included"
+        },
     )
 
     def __post_init__(self) -> None:

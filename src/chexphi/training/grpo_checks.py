@@ -46,7 +46,7 @@ def check_settings(recipe: GRPORecipe, args: Any) -> None:
     Raises:
         InputError: For the first of them.
     """
-    config.check_needed("grpo", {"model": recipe.model, "data": recipe.data})
+    config.check_required("grpo", recipe)
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
     settings.check_settings(recipe, args.reward_weights, source="grpo")
     refused.check_values(args, "grpo")

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from chexphi.models.run_check import LearningFields
+from chexphi.models.run_check import DataFields, LearningFields
 from chexphi.rewards import settings
-from chexphi.runs import run_folder
-from chexphi.runs.stop import RESUME_HELP
 from chexphi.training import vllm_settings
 
 
 @dataclass(frozen=True)
-class GRPORecipe(settings.RewardFields, LearningFields):
-    """Train a policy on what its reasoning says, not only on its answer."""
+class PoolFields:
+    """Examples that rewards can score."""
 
-    data: str = field(default="", metadata={"help": "examples with answers and reference reasoning"})
+    HEADING: ClassVar[str] = DataFields.HEADING
     pools: list[str] = field(
         default_factory=list,
         metadata={"help": "more files like --data, mixed with it; each may write its answer first or last"},
     )
-    image_root: str | None = field(
-        default=None, metadata={"help": "folder of the images (default: beside the data)"}
+    unscorable: str = field(
+        default="leave_out",
+        metadata={"help": "examples that none of the rewards can score: leave_out (counted) or refuse"},
     )
-    out: str | None = field(default=None, metadata={"help": "run folder (default runs/<timestamp>_grpo)"})
-    limit: int | None = field(default=None, metadata={"help": "use the first N examples of each file only"})
+
+
+@dataclass(frozen=True)
+class GRPORecipe(PoolFields, settings.RewardFields, LearningFields):
+    """Train a policy on what its reasoning says, not only on its answer."""
+
+    HEADING: ClassVar[str] = "Sampling and logging"
+    data: str = field(
+        default="", metadata={"help": "examples with answers and reference reasoning", "required": True}
+    )
     dynamic_sample: bool = field(
         default=False,
         metadata={"help": "replace groups without a spread of rewards by groups of other prompts"},
@@ -42,10 +49,6 @@ class GRPORecipe(settings.RewardFields, LearningFields):
     share_prefix: bool = field(
         default=True, metadata={"help": "read each distinct prompt once for its completions"}
     )
-    unscorable: str = field(
-        default="leave_out",
-        metadata={"help": "examples that none of the rewards can score: leave_out (counted) or refuse"},
-    )
     logp_difference: float = field(
         default=0.05,
         metadata={"help": "with use_vllm: most mean |log-probability of vLLM - trainer| in the first batch"},
@@ -56,7 +59,6 @@ class GRPORecipe(settings.RewardFields, LearningFields):
             "help": f"with use_vllm: largest share of tokens that differ by more than {vllm_settings.OUTLIER}"
         },
     )
-    resume: run_folder.Resume = field(default=False, metadata={"help": RESUME_HELP})
 
     @property
     def vllm_limits(self) -> vllm_settings.Limits:

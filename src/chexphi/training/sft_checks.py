@@ -40,7 +40,7 @@ def check_settings(recipe: SFTRecipe, args: Any) -> None:
     Raises:
         InputError: For the first of them.
     """
-    config.check_needed("sft", {"model": recipe.model, "data": recipe.data})
+    config.check_required("sft", recipe)
     ranges.check(vars(recipe), SFT_RUN, "sft")
     refused.check_values(args, "sft")
     what_learns.setting(recipe.trainable)

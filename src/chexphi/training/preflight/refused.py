@@ -29,6 +29,22 @@ LIBRARIES = ("transformers", "trl", "accelerate", "peft", "torch", "datasets", "
 REFUSALS = (ValueError, TypeError, ImportError, NotImplementedError, ZeroDivisionError)
 """What these libraries raise for a setting."""
 RANGES = {"sft": SFT_RUN, "grpo": GRPO_RUN}
+REFUSED = {
+    **dict.fromkeys(outward.HUB, "a run's folder holds patients' texts, and is not uploaded"),
+    "log_completions": "it would print patients' texts; completions.jsonl has every completion",
+    "trust_remote_code": "code of a model's folder is not run",
+    "remove_unused_columns": "rows are made of columns that TRL does not know",
+    "eval_on_start": "nothing is evaluated while a run trains; give its checkpoints to chexphi evaluate",
+}
+"""Switches and names of TRL's that are refused when they are set; a test tries each."""
+NOTES = {name: f"refused: {reason}" for name, reason in REFUSED.items()} | {
+    "output_dir": "the same as our --out",
+    "eval_strategy": f"refused, but for no: {REFUSED['eval_on_start']}",
+    "save_strategy": "when checkpoints are saved: no, steps or epoch (default steps)",
+    "resume_from_checkpoint": "no effect: --resume goes on from the last checkpoint in --out",
+    **dict.fromkeys(("do_train", "do_eval", "do_predict"), "no effect: for scripts of transformers"),
+}
+"""What `--help-all` says of settings of TRL's that our own flags set, or that do nothing here."""
 
 
 def check_values(args: Any, verb: str) -> None:
