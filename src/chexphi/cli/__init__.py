@@ -32,14 +32,14 @@ from chexphi.cli import (
 )
 from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
+from chexphi.cli.verbs import Verbs
 from chexphi.installation import install_line, version_line
 from chexphi.rewards.checked import STOPPED_TRAINING
 from chexphi.runs import library_records, processes, run_folder, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
 from chexphi.schema import InputError
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = Verbs(
     epilog="Exit codes, - for a file, --yes, TAB completion, variables: docs/command_line.md",
     pretty_exceptions_enable=False,
     context_settings={

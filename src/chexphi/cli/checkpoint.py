@@ -12,9 +12,10 @@ from rich.table import Table
 
 from chexphi.cli import hints
 from chexphi.cli.options import Json, show, show_table
+from chexphi.cli.verbs import Verbs
 from chexphi.runs import terminal
 
-app = typer.Typer(no_args_is_help=True)
+app = Verbs()
 
 
 @app.callback()

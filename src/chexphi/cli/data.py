@@ -11,9 +11,10 @@ from chexphi.cli import hints
 from chexphi.cli.options import Json, Limit, Out, Overwrite, Seed, one_of, show
 from chexphi.cli.spaced_rewards import SpacedRewards
 from chexphi.cli.standard_input import input_file, input_root, named
+from chexphi.cli.verbs import Verbs
 from chexphi.runs import terminal
 
-app = typer.Typer(help="Make, import and check datasets.", no_args_is_help=True)
+app = Verbs(help="Make, import and check datasets.")
 
 
 @app.command("phantom")

@@ -36,13 +36,14 @@ from chexphi.cli.options import (
 )
 from chexphi.cli.standard_input import input_file
 from chexphi.cli.standard_output import check_free
+from chexphi.cli.verbs import Verbs
 from chexphi.compat import is_original
 from chexphi.schema import InputError
 
 if TYPE_CHECKING:
     from chexphi.kg.input_texts import Texts
 
-app = typer.Typer(help="Graphs of texts: extract, show, compare, train.", no_args_is_help=True)
+app = Verbs(help="Graphs of texts: extract, show, compare, train.")
 
 
 @app.command("extract")

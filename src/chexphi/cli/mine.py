@@ -12,10 +12,11 @@ from chexphi.cli.options import RECIPE, Json, Limit, Overwrite, Seed, TextOut, o
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.cli.standard_input import input_file
 from chexphi.cli.standard_output import output_file
+from chexphi.cli.verbs import Verbs
 from chexphi.mining import advice
 from chexphi.runs.stop import ROWS_KEPT, STOP
 
-app = typer.Typer(help="Score a pool of questions; select what to train on.", no_args_is_help=True)
+app = Verbs(help="Score a pool of questions; select what to train on.")
 
 
 @app.command("score", cls=of_recipe("chexphi.mining.score:MineScoreRecipe"), context_settings=RECIPE)

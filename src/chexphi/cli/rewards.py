@@ -19,10 +19,11 @@ from chexphi.cli.options import (
 )
 from chexphi.cli.spaced_rewards import SpacedRewards
 from chexphi.cli.standard_input import input_file
+from chexphi.cli.verbs import Verbs
 from chexphi.rewards.settings import RewardFields
 from chexphi.runs import manifest, run_folder, terminal
 
-app = typer.Typer(help="Score completions; probe what cheating pays.", no_args_is_help=True)
+app = Verbs(help="Score completions; probe what cheating pays.")
 
 Rewards = Annotated[
     list[str] | None,

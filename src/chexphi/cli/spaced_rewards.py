@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
-
+from chexphi.cli.verbs import Verb
 from chexphi.rewards.settings import NAMES
 
 
@@ -35,7 +34,7 @@ def _is_reward(word: str) -> bool:
     )
 
 
-class SpacedRewards(TyperCommand):
+class SpacedRewards(Verb):
     """A verb whose `--rewards` takes several words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
