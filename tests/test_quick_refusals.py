@@ -122,7 +122,7 @@ MISTAKES = {
     f"{MINE} --temperature -1": "temperature is -1",
     f"{MINE} --out taken": "already holds a run",
     "mine select nowhere data/annotations/pool/train.json --out new.json": "nowhere does not exist",
-    "mine select taken pool --out new.json --polcy uniform": "--policy",
+    "mine select taken pool --out new.json --selecton uniform": "--selection",
     "ask model": "missing argument",
     "ask nowhere Question": "model folder nowhere does not exist",
     "ask model missing.png Question": "'missing.png' does not exist",

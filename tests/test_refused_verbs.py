@@ -59,4 +59,4 @@ def test_a_pool_that_was_not_scored(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"scored pool .*scored\.jsonl does not exist: run `chexphi mine score`"
     ):
-        subset.main(tmp_path, tmp_path / "p.json", tmp_path / "o.json", policy="uniform", number=1, seed=0)
+        subset.main(tmp_path, tmp_path / "p.json", tmp_path / "o.json", selection="uniform", number=1, seed=0)

@@ -34,7 +34,7 @@ def test_a_scored_pool_says_what_can_be_learned(
 
 
 @pytest.mark.parametrize(
-    ("policy", "rows", "hard", "words"),
+    ("selection", "rows", "hard", "words"),
     [
         ("hard_uniform", 48, 0, "None of the 48 is hard. The policy was never right on any, so"),
         ("hard_random", 48, 12, "Only 12 of the 48 are hard. The policy was never right on the other 36"),
@@ -43,8 +43,8 @@ def test_a_scored_pool_says_what_can_be_learned(
         ("random", 48, 0, ""),
     ],
 )
-def test_a_selection_says_what_it_lacks(policy: str, rows: int, hard: int, words: str) -> None:
-    sentence = advice.of_selected({"policy": policy, "rows": rows, "hard": hard})
+def test_a_selection_says_what_it_lacks(selection: str, rows: int, hard: int, words: str) -> None:
+    sentence = advice.of_selected({"selection": selection, "rows": rows, "hard": hard})
     assert sentence.startswith(words)
     assert bool(sentence) == bool(words)
-    assert advice.has_no_hard({"policy": policy, "hard": hard}) == words.startswith("None")
+    assert advice.has_no_hard({"selection": selection, "hard": hard}) == words.startswith("None")

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from chexphi.cli import app
 from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.mining import score, subset
@@ -33,12 +35,27 @@ def test_a_pool_is_scored_and_a_subset_written(tiny_model_dir: Path, pool: Path,
     assert figures["rows"] == len(rows) == 12
     assert all(len(row["correct"]) == 3 and 0 < row["confidence"] < 1 for row in rows)
     out = tmp_path / "subset.json"
-    made = subset.main(tmp_path / "mine", pool, out, policy="hard_uniform", number=5, seed=0)
+    made = subset.main(tmp_path / "mine", pool, out, selection="hard_uniform", number=5, seed=0)
     assert made["rows"] == 5
     chosen, everything = read_examples(out, check_images=False), {e.id: e for e in read_examples(pool)}
     assert all(example == everything[example.id] for example in chosen)  # S9: nothing is dropped
     with pytest.raises(InputError, match="--overwrite"):
-        subset.main(tmp_path / "mine", pool, out, policy="uniform", number=5, seed=0)
+        subset.main(tmp_path / "mine", pool, out, selection="uniform", number=5, seed=0)
+
+
+def test_the_selection_is_named_and_its_earlier_flag_works(pool: Path, tmp_path: Path) -> None:
+    rows = [{"id": example.id, "correct": [0, 1]} for example in read_examples(pool)]
+    scored = tmp_path / "scored.jsonl"
+    scored.write_text("\n".join(map(json.dumps, rows)))
+    for flags, name in (((), "hard_uniform"), (("--selection", "random"), "random")):
+        out = str(tmp_path / f"{name}.json")
+        printed = CliRunner().invoke(app, ["mine", "select", str(scored), str(pool), "--out", out, *flags])
+        assert f"\nselection: {name}\n" in printed.stdout
+    early = tmp_path / "early.json"
+    words = ["mine", "select", str(scored), str(pool), "--out", str(early), "--policy", "random"]
+    assert "\nselection: random\n" in CliRunner().invoke(app, words).stdout
+    assert early.read_bytes() == (tmp_path / "random.json").read_bytes()
+    assert "--policy" not in CliRunner().invoke(app, ["mine", "select", "--help"]).stdout
 
 
 def test_a_killed_scoring_goes_on(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
@@ -76,7 +93,7 @@ def test_films_that_will_not_be_found_are_named(
 
     def warned(source: Path, out: Path) -> str:
         caplog.clear()
-        subset.main(scored, source, out, policy="uniform", number=5, seed=0)
+        subset.main(scored, source, out, selection="uniform", number=5, seed=0)
         return caplog.text
 
     beside = pool.parent.parent / "hard" / "5.json"
@@ -97,4 +114,4 @@ def test_a_subset_of_another_pool_is_refused(tmp_path: Path, pool: Path) -> None
     scored = tmp_path / "scored.jsonl"
     scored.write_text('{"id": "zzz", "question_type": "", "kind": "basic", "correct": [1]}\n')
     with pytest.raises(InputError, match="zzz is not in"):
-        subset.main(scored, pool, tmp_path / "x.json", policy="uniform", number=1, seed=0)
+        subset.main(scored, pool, tmp_path / "x.json", selection="uniform", number=1, seed=0)

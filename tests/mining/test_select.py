@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.mining import select
-from chexphi.mining.select import POLICIES, ScoredRow, is_hard
+from chexphi.mining.select import SELECTIONS, ScoredRow, is_hard
 from chexphi.schema import InputError
 
 
@@ -34,7 +34,7 @@ POOLS = st.lists(
     max_size=40,
     unique_by=lambda found: found.id,
 ).filter(lambda rows: any(sum(found.correct) < 2 for found in rows))
-NAMES = st.sampled_from(sorted(POLICIES))
+NAMES = st.sampled_from(sorted(SELECTIONS))
 
 
 @given(rows=POOLS, policy=NAMES, number=st.integers(1, 50), seed=st.integers(0, 5), order=st.randoms())
@@ -96,7 +96,7 @@ def test_the_seed_decides() -> None:
 
 
 @pytest.mark.parametrize("alias", [("hard_sample", "hard_uniform"), ("uniform_sample", "uniform")])
-def test_both_spellings_are_one_policy(alias: tuple[str, str]) -> None:
+def test_both_spellings_are_one_selection(alias: tuple[str, str]) -> None:
     rows = pool(presence=9, view=9)
     assert select.select(alias[0], rows, 7, seed=3) == select.select(alias[1], rows, 7, seed=3)
 
@@ -134,7 +134,7 @@ def test_a_bad_scored_row_is_refused(bad: dict[str, object]) -> None:
 
 
 def test_bad_wishes_are_refused() -> None:
-    with pytest.raises(InputError, match="unknown selection policy 'best'"):
+    with pytest.raises(InputError, match="unknown selection 'best'"):
         select.select("best", pool(presence=3), 1, seed=0)
     with pytest.raises(InputError, match="at least 1"):
         select.uniform(pool(presence=3), 0, seed=0)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi import field_values
-from chexphi.mining.select import POLICIES
+from chexphi.mining.select import SELECTIONS
 from chexphi.schema import InputError
 from chexphi.sweep import grid as grids
 from chexphi.sweep import run, sweep_recipe, trials
@@ -114,7 +114,7 @@ def test_the_original_grid_is_all_there_and_each_run_can_be(monkeypatch: pytest.
     assert len(found) == 288  # as the file says
     policies = {trial.values["policy"] for trial in found}
     assert len(policies) == 4
-    assert policies <= set(POLICIES)
+    assert policies <= set(SELECTIONS)
     for generations in (8, 16, 32):
         one = next(trial for trial in found if trial.values["num_generations"] == generations)
         _, args = grpo.parse(one.words)

@@ -41,14 +41,17 @@ def select(
     scored: Annotated[Path, typer.Argument(help="scored.jsonl of `mine score`, its run folder, or -.")],
     pool: Annotated[Path, typer.Argument(help="The pool that was scored, or -.")],
     out: TextOut,
-    policy: Annotated[
+    selection: Annotated[
         str,
         typer.Option(
-            "--policy",
+            "--selection",
             autocompletion=one_of("hard_uniform", "uniform", "hard_random", "random"),
             help="hard_uniform, uniform, hard_random or random.",
         ),
     ] = "hard_uniform",
+    policy: Annotated[
+        str | None, typer.Option("--policy", hidden=True, help="Earlier name of --selection.")
+    ] = None,
     number: Annotated[int, typer.Option("--number", "-n", help="How many examples.")] = 1000,
     seed: Seed = 0,
     limit: Limit = None,
@@ -63,7 +66,7 @@ def select(
             input_file(scored),
             input_file(pool),
             file,
-            policy=policy,
+            selection=policy or selection,
             number=number,
             seed=seed,
             limit=limit,

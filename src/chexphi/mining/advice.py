@@ -48,17 +48,17 @@ def has_no_hard(figures: Mapping[str, Any]) -> bool:
     Args:
         figures: As for `of_selected`.
     """
-    return figures["policy"].startswith("hard") and not figures["hard"]
+    return figures["selection"].startswith("hard") and not figures["hard"]
 
 
 def of_selected(figures: Mapping[str, Any]) -> str:
     """What a selection lacks; empty if it lacks nothing.
 
     Args:
-        figures: `policy`, `rows` and `hard` of `mine select`.
+        figures: `selection`, `rows` and `hard` of `mine select`.
     """
     rows, hard = figures["rows"], figures["hard"]
-    if not figures["policy"].startswith("hard") or hard == rows:
+    if not figures["selection"].startswith("hard") or hard == rows:
         return ""
     if not hard:
         return (

@@ -172,7 +172,7 @@ def hard_random(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[Sc
     return _first_rows(_hard_first(rows, seed, _in_random_order), number)
 
 
-POLICIES: dict[str, Callable[..., list[ScoredRow]]] = {
+SELECTIONS: dict[str, Callable[..., list[ScoredRow]]] = {
     "hard_uniform": hard_uniform,
     "hard_sample": hard_uniform,
     "uniform": uniform,
@@ -183,12 +183,12 @@ POLICIES: dict[str, Callable[..., list[ScoredRow]]] = {
 """Name -> way to draw; the original's README and scripts use both names of the first two."""
 
 
-def select(policy: str, rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
-    """Draw with the policy of this name.
+def select(selection: str, rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
+    """Draw with the selection of this name.
 
     Raises:
-        InputError: If the policy is unknown, and in the cases of `uniform`.
+        InputError: If the name is unknown, and in the cases of `uniform`.
     """
-    if policy not in POLICIES:
-        raise InputError(f"unknown selection policy {policy!r}: use one of {', '.join(POLICIES)}")
-    return POLICIES[policy](rows, number, seed=seed)
+    if selection not in SELECTIONS:
+        raise InputError(f"unknown selection {selection!r}: use one of {', '.join(SELECTIONS)}")
+    return SELECTIONS[selection](rows, number, seed=seed)

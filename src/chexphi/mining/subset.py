@@ -1,4 +1,4 @@
-"""Write the examples that a selection policy chose from a scored pool: `chexphi mine select`."""
+"""Write the examples that were selected from a scored pool: `chexphi mine select`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(
     pool: Path,
     out: Path,
     *,
-    policy: str,
+    selection: str,
     number: int,
     seed: int,
     limit: int | None = None,
@@ -40,7 +40,7 @@ def main(
         scored: `scored.jsonl` of `mine score`, or its run folder.
         pool: The dataset that was scored.
         out: The file to write.
-        policy: See `chexphi.mining.select.POLICIES`.
+        selection: See `chexphi.mining.select.SELECTIONS`.
         limit: Choose among the first rows of the pool only.
         overwrite: Replace `out`.
         find_films: Warn if the films will not be found from where `out` is.
@@ -64,14 +64,14 @@ def main(
         rows = [row for row in rows if row.id in examples]
     if strange := next((row.id for row in rows if row.id not in examples), None):
         raise InputError(f"{file}: id {strange} is not in {pool}: give the pool that was scored")
-    selected_rows = select(policy, rows, number, seed=seed)
+    selected_rows = select(selection, rows, number, seed=seed)
     selected_examples = [examples[row.id] for row in selected_rows]
     write_examples(out, selected_examples)
     found_in = _image_root(selected_examples, out, pool) if find_films else None
     hard = sum(map(is_hard, selected_rows))
     return {
         "out": str(out),
-        "policy": policy,
+        "selection": selection,
         "pool": len(rows),
         "rows": len(selected_rows),
         "hard": hard,
@@ -103,5 +103,5 @@ def _image_root(examples: Sequence[Example], out: Path, pool: Path) -> Path | No
 def select_beside(scored: Path, pool: Path, *, number: int, seed: int) -> Path:
     """Write the hard examples as `hard_uniform/<number>.json` beside the pool's folder; returns it."""
     out = pool.parent.parent / "hard_uniform" / f"{number}.json"
-    main(scored, pool, out, policy="hard_uniform", number=number, seed=seed, overwrite=True)
+    main(scored, pool, out, selection="hard_uniform", number=number, seed=seed, overwrite=True)
     return out
