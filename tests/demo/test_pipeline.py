@@ -12,7 +12,7 @@ import pytest
 from chexphi.demo.runner import Runner, done_of
 from chexphi.demo.settings import Settings, limited
 from chexphi.demo.stages import Stage
-from chexphi.runs import child
+from chexphi.runs import child, run_folder
 from chexphi.schema import InputError
 
 STAGE = "from chexphi.runs.child import end_with_parent as e; import time; e(); print('up', flush=True); "
@@ -58,9 +58,12 @@ def test_a_bar_ends_where_its_stage_does(unit: str, steps: list[int], done: int)
 
 def test_a_failed_stage_names_its_log(tmp_path: Path) -> None:
     stage = Stage("sft", ("sft",), {"model": str(tmp_path), "data": "nowhere.json"}, "model", "m.jsonl", 1)
+    run_folder.log_to(tmp_path)
     runner = Runner(tmp_path, workers=1)
-    with pytest.raises(InputError, match=r"stage sft failed with exit code 2: its log is .*sft\.log"):
+    failed = pytest.raises(InputError, match=r"stage sft failed with exit code 2: its log is .*sft\.log")
+    with failed, runner:
         runner.run(stage)
+    assert "stage sft failed with exit code 2" in (tmp_path / "train.log").read_text()
     assert "is not a model folder" in (tmp_path / "sft.log").read_text()
 
 

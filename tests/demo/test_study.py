@@ -37,6 +37,11 @@ def test_the_quick_study_has_five_arms_and_all_pairs(tmp_path: Path) -> None:
         assert settings["data"].endswith(source)
         assert settings["max_steps"] == study.sft_steps_in_time_of_grpo(seed)
         assert settings["model"] == str(seed / "sft" / "model")
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {out / name for name in manifest["stages"]} == {
+        *(path.parent for path in seed.glob("*/manifest.json")),
+        seed / "data",
+    }
     assert "not a medical device" in (seed / "report.html").read_text().lower()
 
 

@@ -45,7 +45,7 @@ def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
         "to go on:", f"{' '.join(words)} --out {out} --resume auto",
     ]  # fmt: skip
     state = json.loads(watch(out, "--json").stdout)
-    assert (state["stage"], state["activity"], state["done"], state["total"]) == ("grpo", "crashed", 2, 8)
+    assert (state["stage"], state["activity"], state["done"], state["total"]) == ("grpo", "gone", 2, 8)
 
 
 def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:

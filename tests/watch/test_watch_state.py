@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
-from watched_runs import HOLDER, finish, log, row, write_rows, write_run
+from watched_runs import finish, log, row, write_rows, write_run
 
 from chexphi.runs import run_lock
 from chexphi.runs.commands import resume_command
 from chexphi.watch.growing_files import GrowingFiles
-from chexphi.watch.run_state import KILLED, state_of
+from chexphi.watch.run_state import GONE, state_of
 from chexphi.watch.sparkline import BLOCKS, sparkline
-from chexphi.watch.view import view
-
-
-@pytest.fixture
-def hold() -> Iterator[Any]:
-    """hold(folder): another process has the run's lock, until it is told to end."""
-    holders: list[subprocess.Popen[str]] = []
-
-    def start(out: Path) -> subprocess.Popen[str]:
-        holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        holders.append(holder)
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "locked\n"
-        return holder
-
-    yield start
-    for holder in holders:
-        holder.kill()
-        holder.wait()
 
 
 def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
@@ -69,17 +42,18 @@ def test_a_run_goes_on_as_long_as_its_lock_is_held(tmp_path: Path, hold: Any) ->
 @pytest.mark.parametrize(
     ("lines", "activity", "reason"),
     [
-        ([], "crashed", KILLED),
-        (["INFO chexphi.training.sft: sft on 4 examples, 8 steps"], "crashed", KILLED),
-        (["WARNING chexphi.training.grpo: 3 examples are left out"], "crashed", KILLED),
+        ([], "gone", GONE),
+        (["INFO chexphi.training.sft: sft on 4 examples, 8 steps"], "gone", GONE),
+        (["WARNING chexphi.training.grpo: 3 examples are left out"], "gone", GONE),
         (["ERROR chexphi: loss is nan at step 3"], "crashed", "loss is nan at step 3"),
-        (["ERROR transformers.trainer: of a library"], "crashed", KILLED),
+        (["ERROR transformers.trainer: of a library"], "gone", GONE),
         (
             ["INFO chexphi.training.recovery.resume: SIGTERM: saved at step 3, --resume auto goes on"],
             "stopped",
             "SIGTERM: saved at step 3, --resume auto goes on",
         ),
         (["INFO chexphi: Ctrl-C: the run stops"], "stopped", "Ctrl-C: the run stops"),
+        (["INFO chexphi: SIGHUP: the run stops"], "stopped", "SIGHUP: the run stops"),
     ],
 )
 def test_how_a_run_came_to_its_end(
@@ -166,11 +140,30 @@ def test_a_loop_shows_its_stages(tmp_path: Path, hold: Any) -> None:
 
 def test_a_loop_ends_as_its_stages_do(tmp_path: Path) -> None:
     root = write_run(tmp_path / "demo", "demo")
-    assert state_of(root).activity == "stopped"
-    log(write_run(root / "sft", "sft"), "ERROR chexphi: loss is nan")
+    assert state_of(root).activity == "gone"
+    log(root, "INFO chexphi: Ctrl-C: the run stops")
+    write_run(root / "sft", "sft")  # which the demo has killed
+    assert (state_of(root).activity, state_of(root).reason) == ("stopped", "Ctrl-C: the run stops")
+    (root / "train.log").unlink()
+    log(root / "sft", "ERROR chexphi: loss is nan")
     assert state_of(root).activity == "crashed"
     assert str(state_of(root).reason).endswith("sft: loss is nan")
+
+
+def test_the_results_of_an_earlier_start_are_no_end(tmp_path: Path) -> None:
+    """A demo that has ended is resumed with a stage deleted, and fails or is stopped."""
+    root = write_run(tmp_path / "demo", "demo", stages=["data", "sft", "mine"])
     finish(root, "results.json")
+    finish(write_run(root / "sft", "sft"), "model/complete.json")
+    assert state_of(root).activity == "ended"  # the others may have been deleted to save room
+    log(root, "ERROR chexphi: stage mine failed with exit code 2: its log is mine.log")
+    assert state_of(root).activity == "crashed"
+    (root / "train.log").unlink()
+    log(write_run(root / "mine", "mine"), "ERROR chexphi: bad")
+    assert state_of(root).activity == "crashed"
+    (root / "mine" / "train.log").unlink()
+    assert state_of(root).activity == "gone"
+    finish(root / "mine", "summary.json")
     assert state_of(root).activity == "ended"
 
 
@@ -178,7 +171,7 @@ def test_a_sweep_has_ended_when_its_runs_have(tmp_path: Path) -> None:
     root = write_run(tmp_path / "sweep", "sweep")
     finish(write_run(root / "1_a"), "model/complete.json")
     (root / "summary.json").write_text(json.dumps({"runs": [{}, {}]}))
-    assert (state_of(root).activity, state_of(root).done, state_of(root).total) == ("stopped", 1, 2)
+    assert (state_of(root).activity, state_of(root).done, state_of(root).total) == ("gone", 1, 2)
     finish(write_run(root / "2_b"), "model/complete.json")
     assert state_of(root).activity == "ended"
 
@@ -220,34 +213,3 @@ def test_a_sparkline_fits_and_rises_with_its_values(values: list[float], width: 
     assert len(line) == min(width, len(values))
     rising = [BLOCKS.index(block) for block in sparkline(sorted(values), width)]
     assert rising == sorted(rising)
-
-
-@pytest.mark.parametrize("width", [50, 80, 120])
-def test_a_picture_fits_its_terminal(width: int, tmp_path: Path, hold: Any) -> None:
-    out = write_run(tmp_path / "run")
-    write_rows(out / "metrics.jsonl", *(row(step, 2.0 * step, reward=step / 8) for step in range(1, 8)))
-    log(out, "WARNING chexphi.training.diagnostics: step 5: " + "long words " * 20)
-    hold(out)
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(view(state_of(out), width=width))
-    lines = console.export_text().splitlines()
-    assert max(len(line.rstrip()) for line in lines[1:]) <= width
-    assert any("7/8 steps" in line and "0:02 left" in line for line in lines)
-    assert any(line.startswith("reward") and "▁" in line and "█" in line for line in lines)
-
-
-def test_a_loop_lists_what_starts_and_what_is_to_come(tmp_path: Path, hold: Any) -> None:
-    out = write_run(tmp_path / "demo", "demo", stages=["sight", "sft", "mine"])
-    for name in ("sight", "sft"):
-        (out / f"{name}.yaml").write_text("{}\n")
-    finish(write_run(out / "sight", "sft"), "model/complete.json")
-    assert [each.activity for each in state_of(out).stages] == ["ended", "waiting", "waiting"]  # killed
-    hold(out)
-    state = state_of(out)
-    assert (state.done, state.total) == (1, 3)
-    assert [each.activity for each in state.stages] == ["ended", "starting", "waiting"]
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(view(state, width=80))
-    shown = console.export_text()
-    assert re.search(r"sft +starting", shown)
-    assert re.search(r"mine +to come", shown)

@@ -37,8 +37,8 @@ from chexphi.runs import run_folder, terminal
 START_THREADS = 2
 """Threads of the two stages that nothing can run beside. Fixed, because the weights depend on it."""
 
-STAGES = ("sight", START, evaluation_of(START), "mine", *ARMS, *map(evaluation_of, ARMS))
-"""In the order in which they begin."""
+STAGES = ("data", "sight", START, evaluation_of(START), "mine", *ARMS, *map(evaluation_of, ARMS))
+"""In the order in which they begin; `data` are the films."""
 QUICK_FIGURES = "quick: a few steps of everything show that it runs; these figures mean nothing"
 
 

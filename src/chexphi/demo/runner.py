@@ -41,14 +41,14 @@ def done_of(stage: Stage, steps: Sequence[int]) -> int:
     return min(stage.total, max(steps, default=0) if stage.unit == "steps" else len(steps))
 
 
-def open_loop(recipe: LoopRecipe, name: str, *, seed: int, stages: Sequence[str] = ()) -> Runner:
+def open_loop(recipe: LoopRecipe, name: str, *, seed: int, stages: Sequence[str]) -> Runner:
     """Make the run folder of a loop; returns the runner of its stages.
 
     Args:
         recipe: Of the loop.
         name: Of the loop.
         seed: For the manifest.
-        stages: Names of the stages in their order, if it is fixed: `chexphi watch` shows those to come.
+        stages: Names of the stages in their order: `chexphi watch` shows those to come.
 
     Raises:
         InputError: If the folder is in use or `workers` is below 1.
@@ -61,6 +61,7 @@ def open_loop(recipe: LoopRecipe, name: str, *, seed: int, stages: Sequence[str]
     manifest.write(
         out, config=run_folder.yaml_values(recipe), data=None, seed=seed, stage=name, stages=[*stages]
     )
+    run_folder.log_to(out)
     hint = f"chexphi watch {shlex.quote(str(out))} follows this run"
     terminal.console().print(hint, highlight=False, markup=False, soft_wrap=True)
     return Runner(out, workers=recipe.workers)
@@ -89,6 +90,8 @@ class Runner:
         if kind is not None:
             self._stopped.set()
         self.progress.stop()
+        if isinstance(error, InputError):
+            run_folder.write_to_log(str(error))
 
     def run(self, stage: Stage, *, threads: int = 1) -> Path:
         """Run one stage unless it is finished; returns its folder.

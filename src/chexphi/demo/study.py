@@ -60,6 +60,12 @@ PLATEAU = 0.8
 It is if the last 20 % of steps change validation accuracy by less than a point. The checkpoint before them is
 tested as `early` too, so that no arm wins because its start was low by chance.
 """
+STAGES_OF_SEED = (
+    *("data", "sight", START, f"eval_{START}", f"eval_{EARLY}", f"valid_{START}", f"valid_{EARLY}", "mine"),
+    *STUDY_ARMS,
+    *map(evaluation_of, STUDY_ARMS),
+)
+"""In the order in which they begin; `data` are the films."""
 SCHEDULE = {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 3.0, "lr_end": 0.0}}
 """SFT's schedule: at higher rates greedy accuracy changes by points between checkpoints (docs/log.md)."""
 
@@ -164,7 +170,8 @@ def main(recipe: StudyRecipe) -> dict[str, Any]:
     if not recipe.seeds or len(set(recipe.seeds)) < len(recipe.seeds):
         raise InputError(f"study: seeds is {shown(recipe.seeds)}: name at least one, each once")
     settings = limited(QUICK if recipe.quick else STUDY, recipe.limit)
-    runner = open_loop(recipe, "study", seed=min(recipe.seeds))
+    stages = [f"seed{seed}/{name}" for seed in recipe.seeds for name in STAGES_OF_SEED]
+    runner = open_loop(recipe, "study", seed=min(recipe.seeds), stages=stages)
     out = runner.root
     with ThreadPoolExecutor(max_workers=len(recipe.seeds)) as pool, runner:
         folders = {seed: out / f"seed{seed}" for seed in recipe.seeds}

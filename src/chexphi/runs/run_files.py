@@ -54,7 +54,9 @@ FILES = (
         "the process that uses the folder; the lock is the operating system's, and ends with it",
     ),
     RunFile(
-        "train.log", WITH_MODEL, "log lines: time, level, module, message; no text of a report, no patient"
+        "train.log",
+        (*WITH_MODEL, "sweep", *LOOPS),
+        "log lines: time, level, module, message; no text of a report, no patient",
     ),
     RunFile("metrics.jsonl", TRAINING, "figures of each logged step", "`report`"),
     RunFile(

@@ -129,6 +129,7 @@ def main(recipe: SweepRecipe) -> dict[str, Any]:
         engine = open_engine(recipe)
         try:
             out = run_folder.open_run(folder, resume=recipe.resume, overwrite=recipe.overwrite)
+            run_folder.log_to(out)
             settings = run_folder.yaml_values(recipe)
             manifest.write(out, config=settings, data=None, seed=0, stage="sweep", configs_sha256=hashes)
             return run_and_summarize(out, engine, open_records(out, planned, retries=recipe.retries), page)

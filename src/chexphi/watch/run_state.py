@@ -6,9 +6,8 @@ import datetime
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from chexphi.files import read_object
 from chexphi.runs import run_lock
@@ -16,8 +15,8 @@ from chexphi.runs.commands import resume_command
 from chexphi.runs.metric_figures import RUN_SECONDS, TOTAL_STEPS, finite, seconds_left, series
 from chexphi.schema import InputError
 from chexphi.watch.growing_files import GrowingFiles
+from chexphi.watch.states import Activity, LogLine, RunState
 
-Activity = Literal["waiting", "starting", "running", "ended", "stopped", "crashed"]
 LAST_FILES = {
     "sft": "model/complete.json", "grpo": "model/complete.json", "evaluate": "summary.json",
     "mine": "summary.json", "demo": "results.json", "study": "results.json",
@@ -33,44 +32,14 @@ LOG_LINES = 5
 """Of `train.log` that are shown."""
 _LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ([A-Z]+) chexphi\S*: (.*)")
 _STOP_LINE = re.compile(r"(SIGTERM|SIGHUP|Ctrl-C): ")
-KILLED = "its process is gone without a message: it was killed, or the machine ran out of memory"
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line of ours in `train.log`; it holds no text of a report and no patient."""
-
-    time: str
-    level: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """What is known of a run."""
-
-    folder: str
-    stage: str = ""
-    activity: Activity = "waiting"
-    done: int = 0
-    total: int | None = None
-    unit: str = "steps"
-    seconds_left: float | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """The latest figures by name."""
-    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """All values of each figure so far."""
-    log: Sequence[LogLine] = ()
-    """The last lines of ours in `train.log`."""
-    reason: str | None = None
-    """Why it stopped or crashed."""
-    resume: str | None = None
-    """The command that goes on with it."""
-    stages: Sequence[RunState] = ()
-    """The stages of a loop, in the order in which they began."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+OVER = ("stopped", "crashed", "gone")
+"""Activities of a run that has not reached its end and does not go on by itself."""
+GONE = (
+    "its process is gone without a message: it was killed, the machine ran out of memory, or an earlier "
+    "version was asked to stop"
+)
+FILMS = "data"
+"""The stage of a loop that draws the films, which has no run folder."""
 
 
 def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
@@ -94,7 +63,7 @@ def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
     else:
         state = _training(run, files)
     activity, reason = _activity(run, stage, _since(log, manifest), state)
-    is_over = activity in ("stopped", "crashed")
+    is_over = activity in OVER
     return RunState(
         **{name: getattr(state, name) for name in ("done", "total", "unit", "figures", "curves", "stages")},
         folder=str(run),
@@ -113,16 +82,18 @@ def _activity(run: Path, stage: str, log: Sequence[LogLine], state: RunState) ->
         return "running", None
     if stage == "sweep" and state.total is not None and state.done == state.total:
         return "ended", None
-    if stage in LAST_FILES and (run / LAST_FILES[stage]).is_file():
+    has_result = stage in LAST_FILES and (run / LAST_FILES[stage]).is_file()
+    if has_result and stage not in LOOPS:
         return "ended", None
     if stops := [line for line in log if _STOP_LINE.match(line.message)]:
         return "stopped", stops[0].message
     if errors := [line for line in log if line.level == "ERROR"]:
         return "crashed", errors[-1].message
-    if stage in LOOPS:
-        crashed = next((each for each in state.stages if each.activity == "crashed"), None)
-        return ("stopped", None) if crashed is None else ("crashed", f"{crashed.folder}: {crashed.reason}")
-    return "crashed", KILLED
+    if crashed := next((each for each in state.stages if each.activity == "crashed"), None):
+        return "crashed", f"{crashed.folder}: {crashed.reason}"
+    if has_result and not any(each.activity in OVER for each in state.stages):  # else of an earlier start
+        return "ended", None
+    return "gone", GONE
 
 
 def _training(run: Path, files: GrowingFiles) -> RunState:
@@ -198,7 +169,9 @@ def _loop(run: Path, manifest: Mapping[str, Any], files: GrowingFiles) -> RunSta
     names = manifest.get("stages")
     if isinstance(names, list) and names:
         begun = {Path(state.folder) for state in states}
-        states += [_to_come(run / str(name), run) for name in names if run / str(name) not in begun]
+        others = [_to_come(run / str(name), run) for name in names if run / str(name) not in begun]
+        drawn = [state for state in others if state.stage]
+        states = [*drawn, *states, *(state for state in others if not state.stage)]
         total = len(names)
     ended = sum(state.activity == "ended" for state in states)
     return RunState(str(run), done=ended, total=total, unit="stages", stages=tuple(states))
@@ -206,8 +179,22 @@ def _loop(run: Path, manifest: Mapping[str, Any], files: GrowingFiles) -> RunSta
 
 def _to_come(folder: Path, run: Path) -> RunState:
     """A stage of a loop that has no run folder yet; the loop writes its settings when it starts it."""
-    starts = folder.with_suffix(".yaml").exists() and run_lock.is_locked(run)
+    is_running = run_lock.is_locked(run)
+    if folder.name == FILMS:
+        return _films(folder, is_running=is_running)
+    starts = folder.with_suffix(".yaml").exists() and is_running
     return RunState(str(folder), activity="starting" if starts else "waiting")
+
+
+def _films(folder: Path, *, is_running: bool) -> RunState:
+    """The films of a loop: drawn into a folder beside their own, which gets its name when all are there."""
+    if (folder / "phantom.json").exists():
+        return RunState(str(folder), stage="films", activity="ended", unit="films")
+    part_folder = folder.with_name(f"{folder.name}.part")
+    if not (is_running and part_folder.exists()):
+        return RunState(str(folder))
+    film_count = sum(1 for _ in part_folder.rglob("*.png"))
+    return RunState(str(folder), stage="films", activity="running", done=film_count, unit="films")
 
 
 def _begin(folder: Path) -> tuple[float, str]:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from chexphi.runs.metric_figures import as_text, clock
-from chexphi.watch.run_state import RunState
+from chexphi.runs.progress_display import packed
 from chexphi.watch.sparkline import sparkline
+from chexphi.watch.states import RunState
 
 COLOURS = {
     "waiting": "yellow",
@@ -20,11 +21,14 @@ COLOURS = {
     "ended": "cyan",
     "stopped": "yellow",
     "crashed": "red",
+    "gone": "red",
 }
 MIN_CURVE, MAX_CURVE = 8, 60
 """Characters of a curve."""
 BESIDE_CURVE = 48
 """Characters of a line beside its curve."""
+GAP = 2
+"""Characters between two columns."""
 LEVEL_COLOURS = {"WARNING": "yellow", "ERROR": "red"}
 
 
@@ -99,16 +103,40 @@ def _number(name: str, value: float) -> str:
 
 def _activity(stage: RunState) -> Text:
     """What a stage of a loop does, in a word."""
-    return Text("to come" if stage.activity == "waiting" else stage.activity, style=COLOURS[stage.activity])
+    words = {"waiting": "to come", "running": "drawing" if stage.stage == "films" else "running"}
+    return Text(words.get(stage.activity, stage.activity), style=COLOURS[stage.activity])
 
 
 def _stages(state: RunState, width: int) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("stage", "", "done", "left", "figures"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
-    for each in state.stages:
-        name = each.folder.removeprefix(state.folder).strip("/")
-        figures = "  ".join(as_text(*figure) for figure in list(each.figures.items())[:3])
-        time_left = "" if each.seconds_left is None else clock(max(0, each.seconds_left))
-        table.add_row(name, _activity(each), _amount(each) if each.stage else "", time_left, figures)
+    """A line for each stage. Where there is little room, it leaves out figures, then cuts long names."""
+    columns = ("stage", "", "done", "left")
+    rows = [(_name(each, state), _activity(each), _done(each), _time_left(each)) for each in state.stages]
+    widths = [max(map(len, column)) + GAP for column in zip(columns, *rows, strict=True)]
+    widths[0] = max(MIN_CURVE, min(widths[0], width - sum(widths[1:])))
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim")
+    for title, column_width in zip(columns, widths, strict=True):
+        table.add_column(title, width=column_width - GAP, no_wrap=True, overflow="ellipsis")
+    figures = [_figures(each, width - sum(widths)) for each in state.stages]
+    if any(figures):
+        table.add_column("figures", no_wrap=True)
+    for row, text in zip(rows, figures, strict=True):
+        table.add_row(*row, *([text] if any(figures) else []))
     return table
+
+
+def _name(stage: RunState, loop: RunState) -> str:
+    return stage.folder.removeprefix(loop.folder).strip("/")
+
+
+def _done(stage: RunState) -> str:
+    return _amount(stage) if stage.stage and (stage.total or stage.done) else ""
+
+
+def _time_left(stage: RunState) -> str:
+    return "" if stage.seconds_left is None else clock(max(0, stage.seconds_left))
+
+
+def _figures(stage: RunState, width: int) -> str:
+    """The figures that have room, at most three, each whole."""
+    line = next(iter(packed([as_text(*figure) for figure in list(stage.figures.items())[:3]], width)), "")
+    return line if len(line) <= width else ""
