@@ -14,7 +14,7 @@ from watched_runs import finish, log, row, write_rows, write_run
 from chexphi.runs import run_lock
 from chexphi.runs.commands import resume_command
 from chexphi.watch.growing_files import GrowingFiles
-from chexphi.watch.run_state import GONE, state_of
+from chexphi.watch.run_state import NO_MESSAGE, state_of
 from chexphi.watch.sparkline import BLOCKS, sparkline
 
 
@@ -42,11 +42,11 @@ def test_a_run_goes_on_as_long_as_its_lock_is_held(tmp_path: Path, hold: Any) ->
 @pytest.mark.parametrize(
     ("lines", "activity", "reason"),
     [
-        ([], "gone", GONE),
-        (["INFO chexphi.training.sft: sft on 4 examples, 8 steps"], "gone", GONE),
-        (["WARNING chexphi.training.grpo: 3 examples are left out"], "gone", GONE),
+        ([], "gone", NO_MESSAGE),
+        (["INFO chexphi.training.sft: sft on 4 examples, 8 steps"], "gone", NO_MESSAGE),
+        (["WARNING chexphi.training.grpo: 3 examples are left out"], "gone", NO_MESSAGE),
         (["ERROR chexphi: loss is nan at step 3"], "crashed", "loss is nan at step 3"),
-        (["ERROR transformers.trainer: of a library"], "gone", GONE),
+        (["ERROR transformers.trainer: of a library"], "gone", NO_MESSAGE),
         (
             ["INFO chexphi.training.recovery.resume: SIGTERM: saved at step 3, --resume auto goes on"],
             "stopped",

@@ -15,26 +15,15 @@ from chexphi.runs.commands import resume_command
 from chexphi.runs.metric_figures import RUN_SECONDS, TOTAL_STEPS, finite, seconds_left, series
 from chexphi.schema import InputError
 from chexphi.watch.growing_files import GrowingFiles
-from chexphi.watch.states import Activity, LogLine, RunState
+from chexphi.watch.states import LAST_FILES, LOOPS, OVER, ROW_FILES, Activity, LogLine, RunState
 
-LAST_FILES = {
-    "sft": "model/complete.json", "grpo": "model/complete.json", "evaluate": "summary.json",
-    "mine": "summary.json", "demo": "results.json", "study": "results.json",
-}  # fmt: skip
-"""The file that a stage writes last. A sweep has none: its `summary.json` is written again and again."""
-ROW_FILES = {"evaluate": "predictions", "mine": "scored"}
-"""Begin of the names of the files whose rows a stage writes; other processes have files of their own."""
-LOOPS = ("demo", "study", "sweep")
-"""Stages that carry out other stages, in folders below their own."""
 FOLLOWED = ("sft", "grpo", *ROW_FILES, *LOOPS)
 """Stages whose runs can be followed."""
 LOG_LINES = 5
 """Of `train.log` that are shown."""
 _LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ([A-Z]+) chexphi\S*: (.*)")
 _STOP_LINE = re.compile(r"(SIGTERM|SIGHUP|Ctrl-C): ")
-OVER = ("stopped", "crashed", "gone")
-"""Activities of a run that has not reached its end and does not go on by itself."""
-GONE = (
+NO_MESSAGE = (
     "its process is gone without a message: it was killed, the machine ran out of memory, or an earlier "
     "version was asked to stop"
 )
@@ -89,11 +78,11 @@ def _activity(run: Path, stage: str, log: Sequence[LogLine], state: RunState) ->
         return "stopped", stops[0].message
     if errors := [line for line in log if line.level == "ERROR"]:
         return "crashed", errors[-1].message
-    if crashed := next((each for each in state.stages if each.activity == "crashed"), None):
+    if crashed := next((one for one in state.stages if one.activity == "crashed"), None):
         return "crashed", f"{crashed.folder}: {crashed.reason}"
-    if has_result and not any(each.activity in OVER for each in state.stages):  # else of an earlier start
+    if has_result and not any(one.activity in OVER for one in state.stages):  # else of an earlier start
         return "ended", None
-    return "gone", GONE
+    return "gone", NO_MESSAGE
 
 
 def _training(run: Path, files: GrowingFiles) -> RunState:
@@ -168,10 +157,10 @@ def _loop(run: Path, manifest: Mapping[str, Any], files: GrowingFiles) -> RunSta
         total = None
     names = manifest.get("stages")
     if isinstance(names, list) and names:
-        begun = {Path(state.folder) for state in states}
-        others = [_to_come(run / str(name), run) for name in names if run / str(name) not in begun]
-        drawn = [state for state in others if state.stage]
-        states = [*drawn, *states, *(state for state in others if not state.stage)]
+        run_folders = {Path(state.folder) for state in states}
+        without_run = [_to_come(run / str(name), run) for name in names if run / str(name) not in run_folders]
+        states = [state for state in without_run if state.stage] + states  # films first
+        states += [state for state in without_run if not state.stage]
         total = len(names)
     ended = sum(state.activity == "ended" for state in states)
     return RunState(str(run), done=ended, total=total, unit="stages", stages=tuple(states))

@@ -1,4 +1,4 @@
-"""What is known of a run: a record for the picture and for `--json`."""
+"""What is known of a run, for the picture and for `--json`, and the files of each stage that tell it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Activity = Literal["waiting", "starting", "running", "ended", "stopped", "crashed", "gone"]
+OVER = ("stopped", "crashed", "gone")
+"""Activities of a run that has not reached its end and does not go on by itself."""
+LAST_FILES = {
+    "sft": "model/complete.json", "grpo": "model/complete.json", "evaluate": "summary.json",
+    "mine": "summary.json", "demo": "results.json", "study": "results.json",
+}  # fmt: skip
+"""The file that a stage writes last. A sweep has none: its `summary.json` is written again and again."""
+ROW_FILES = {"evaluate": "predictions", "mine": "scored"}
+"""Begin of the names of the files whose rows a stage writes; other processes have files of their own."""
+LOOPS = ("demo", "study", "sweep")
+"""Stages that carry out other stages, in folders below their own."""
 
 
 @dataclass(frozen=True, slots=True)
