@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,11 +95,13 @@ def test_data_check_says_what_is_there_and_what_is_wrong(small: Path) -> None:
 
 def test_data_check_shows_the_reward_check_in_one_line(small: Path, tmp_path: Path) -> None:
     file = small / "annotations" / "pool" / "train.json"
-    plain = chexphi("data", "check", file, "--rewards", "external_r1v_acc,external_kg_jac").stdout
-    assert "\nrewards: gold earns 2.00, garbage 0.00, on 6 rows; none below, none above\n" in plain
-    assert "\nwith_graph: 6\n" in plain
-    assert "\nquestion types: " in plain
-    assert "\nmajority accuracy: " in plain
+    text = chexphi("data", "check", file, "--rewards", "external_r1v_acc,external_kg_jac").stdout
+    assert "\nrewards: gold earns 2.000 and garbage 0.000, means of 6 rows; gold earns too little in " in text
+    assert text.endswith(" no row, garbage something in no row\n")
+    assert "\nfilms: 6, all can be read\nrows with a graph: 6\nrows with a scene: 6\nproblems: none\n" in text
+    assert "\nquestion types: " in text
+    assert re.search(r"\nright without looking: 0\.\d{3} of the rows, ", text)
+    assert "_" not in text.split("\n", 2)[2]  # after the paths: no names of fields
     rows = json.loads(file.read_text())
     for row in rows:
         del row["graph"], row["scene"]
@@ -106,8 +109,8 @@ def test_data_check_shows_the_reward_check_in_one_line(small: Path, tmp_path: Pa
     other = small / "annotations" / "pool" / "without_graphs.json"
     other.write_text(json.dumps(rows))
     done = chexphi("data", "check", other, "--rewards", "external_r1v_acc,external_kg_jac")
-    assert "on 6 rows; 1 below, none above" in done.stdout
-    assert "with_" not in done.stdout
+    assert "means of 6 rows; gold earns too little in 1, garbage something in no row\n" in done.stdout
+    assert "with a " not in done.stdout
 
 
 def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callable[..., Ended]) -> None:
@@ -123,8 +126,8 @@ def test_rewards_score_prints_one_object_or_figures(tmp_path: Path, here: Callab
     seed = here("rewards", "score", file, "--compat", "original", "--rewards", "external_r1v_acc", "--json")
     assert [row["total"] for row in json.loads(seed.stdout)["rows"]] == [1.0, 1.0]
     plain = here("rewards", "score", file, "--weights", "2,1", "--combine", "gated")
-    assert "mean total: 1.5" in plain.stdout
-    assert "malformed no_answer: 1" in plain.stdout
+    assert "mean total: 1.500" in plain.stdout
+    assert "malformed no answer: 1" in plain.stdout
 
 
 def test_every_setting_of_a_reward_is_an_option(

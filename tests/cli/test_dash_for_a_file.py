@@ -104,7 +104,7 @@ def test_selected_rows_go_through_a_pipe(chexphi: Callable[..., Ended], pool: Pa
 
 def test_rewards_and_graphs_and_predictions_are_read(chexphi: Callable[..., Ended], tmp_path: Path) -> None:
     row = json.dumps({"id": 1, "completion": GOLD, "solution": GOLD})
-    assert "mean total: 2.0" in chexphi("rewards", "score", "-", text=row).stdout
+    assert "mean total: 2.000" in chexphi("rewards", "score", "-", text=row).stdout
     graphs = tmp_path / "kg.jsonl"
     extracted = chexphi("kg", "extract", "-", "--out", "-", text="A small left effusion.")
     graphs.write_text(extracted.stdout)

@@ -12,8 +12,8 @@ from rich.table import Table
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.graph.types import LABELS, Mention, Parse
-from chexphi.kg.tables import COLOURS, GROUPS, entities_table, entity_phrase, marked_text
+from chexphi.graph.types import LABEL_WORDS, LABELS, Mention, Parse
+from chexphi.kg.tables import COLOURS, entities_table, entity_phrase, marked_text
 from chexphi.schema import visible
 
 DRAWN = [
@@ -39,7 +39,7 @@ def rows(table: Table) -> list[tuple[str, ...]]:
 def test_brackets_add_labels_and_take_nothing_away(text: str) -> None:
     parse = parsed(text)
     shown = marked_text(parse, colour=False).plain
-    names = "|".join(GROUPS.values())
+    names = "|".join(LABEL_WORDS.values())
     label = re.compile(rf"\[([^\[\]]*?): (?:{names})(?:, denied)?(?:, uncertain)?\]")
     assert label.sub(r"\1", shown) == visible(text)
     assert len(label.findall(shown)) == len(parse.mentions)
@@ -63,7 +63,9 @@ def test_colours_lie_on_the_mentions(text: str) -> None:
     spans = [(s.start, s.end, str(s.style).split()[0]) for s in shown.spans if s.start < len(text)]
     assert spans == expected
     legend = shown.plain[len(text) :]
-    assert all((GROUPS[name] in legend) == (name in {m.label for m in parse.mentions}) for name in GROUPS)
+    assert all(
+        (LABEL_WORDS[name] in legend) == (name in {m.label for m in parse.mentions}) for name in LABEL_WORDS
+    )
 
 
 def test_denial_and_doubt_are_said_in_words() -> None:
@@ -92,16 +94,16 @@ def test_the_table_has_every_entity_and_every_relation_once(text: str) -> None:
             entities.append((entity, label))
         if kind:
             edges.append((*entities[-1], kind, tail))
-    assert sorted(entities) == sorted((entity_phrase(e, graph), GROUPS[e[1]]) for e in graph.entities)
+    assert sorted(entities) == sorted((entity_phrase(e, graph), LABEL_WORDS[e[1]]) for e in graph.entities)
     assert sorted(edges) == sorted(
-        (entity_phrase(head, graph), GROUPS[head[1]], kind, entity_phrase(tail, graph))
+        (entity_phrase(head, graph), LABEL_WORDS[head[1]], kind, entity_phrase(tail, graph))
         for head, kind, tail in graph.relations
     )
 
 
 def test_every_label_has_a_colour_of_its_own_and_a_word() -> None:
-    assert set(COLOURS) == set(GROUPS) == set(LABELS)
-    assert len(set(COLOURS.values())) == len(set(GROUPS.values())) == len(LABELS)
+    assert set(COLOURS) == set(LABEL_WORDS) == set(LABELS)
+    assert len(set(COLOURS.values())) == len(set(LABEL_WORDS.values())) == len(LABELS)
 
 
 def test_no_control_character_reaches_the_terminal() -> None:

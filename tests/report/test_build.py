@@ -206,17 +206,17 @@ def test_a_text_with_two_labels_names_both() -> None:
     assert cards.pieces("nodule", both)[0]["title"] == "finding, absent and finding, present"
 
 
-def test_graph_rows_mark_shared_missed_and_invented() -> None:
+def test_graph_rows_mark_matched_missed_and_invented() -> None:
     reference, predicted = graph({"opacity": "left lower", "nodule": None}), graph({"opacity": "left upper"})
     rows = cards.graph_rows(reference, predicted)
     marks = {(row["head"]["text"], row["type"]): row["status"] for row in rows}
     assert marks == {
-        ("opacity", "located at"): "shared",
+        ("opacity", "located at"): "matched",
         ("left lower", "modify"): "missed",
         ("left upper", "modify"): "invented",
         ("nodule", ""): "missed",
     }
-    assert cards.counts(rows) == {"shared": 1, "missed": 2, "invented": 1}
+    assert cards.counts(rows) == {"matched": 1, "missed": 2, "invented": 1}
 
 
 def test_a_right_answer_with_another_graph_is_marked() -> None:

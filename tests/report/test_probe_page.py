@@ -38,7 +38,7 @@ def test_the_page_stands_alone(found: dict[str, Any], tmp_path: Path) -> None:
     assert page.count("plotly.js v") == 1  # the library is there, and once
     markup = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"\b(?:src|href)=\"(?!#)", markup)
-    assert "0.250 (0.25)" in markup
+    assert "0.250 (0.250)" in markup
     assert "2 without explanation left out" in markup
     assert "<b>&co" not in markup
     assert "&lt;b&gt;&amp;co" in markup
@@ -50,5 +50,5 @@ def test_the_tables_have_a_row_a_cheat(found: dict[str, Any]) -> None:
     console.print(report.tables(found))
     text = console.export_text()
     assert text.count("gold") >= 2
-    assert "0.250 (0.25)" in text
+    assert "0.250 (0.250)" in text
     assert "<b>&co" in text

@@ -117,9 +117,9 @@ def test_every_malformed_kind_is_explained_in_words() -> None:
 @pytest.mark.parametrize(
     ("scheme", "why"),
     [
-        (Scheme(weights=(0.5, 2.0)), "0.5 * external_r1v_acc 0.00 + 2 * external_kg_jac 1.00"),
-        (Scheme(combine="product", weights=(1.0, 0.5)), "product of external_r1v_acc 0.00, external_kg_jac"),
-        (Scheme(combine="gated"), "external_r1v_acc 0.00; the gate external_r1v_acc is below 1"),
+        (Scheme(weights=(0.5, 2.0)), "0.5 * external_r1v_acc 0.000 + 2 * external_kg_jac 1.000"),
+        (Scheme(combine="product", weights=(1.0, 0.5)), "product of external_r1v_acc 0.000, external_kg_jac"),
+        (Scheme(combine="gated"), "external_r1v_acc 0.000; the gate external_r1v_acc is below 1"),
     ],
     ids=lambda value: value.combine if isinstance(value, Scheme) else "",
 )
@@ -137,7 +137,7 @@ def test_a_score_of_the_original_says_that_it_is_not_explained() -> None:
 
 def test_repr_is_one_line_of_figures_and_never_of_the_texts() -> None:
     result = score(said("There is a nodule.", "perhaps"), REFERENCE)
-    assert repr(result) == "Score(ok, accuracy 0, graph 0, total 0)"
+    assert repr(result) == "Score(ok, accuracy 0.000, graph 0.000, total 0.000)"
     assert "none" in repr(score("yes", "", answer="yes"))
 
 

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from chexphi.cli.recipe_command import RecipeCommand, choices_by_name
+from chexphi.number_text import value_text
 from chexphi.ranges import SEED
 from chexphi.schema import InputError
 
@@ -121,10 +122,14 @@ def show_table(
 
 
 def show(figures: dict[str, Any], *, as_json: bool, error: bool = False) -> None:
-    """Print figures on standard output (or standard error): as JSON, or as lines for people."""
+    """Print figures on standard output (or standard error): as JSON, or as lines for people.
+
+    A line for each single value; a seed is a name, and no count.
+    """
     if as_json:
         typer.echo(json.dumps(figures, indent=2), err=error)
         return
     for key, value in figures.items():
         if not isinstance(value, dict | list):
-            typer.echo(f"{key}: {value}", err=error)
+            text = str(value) if key == "seed" else value_text(value)
+            typer.echo(f"{key.replace('_', ' ')}: {text}", err=error)

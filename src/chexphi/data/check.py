@@ -15,6 +15,7 @@ from chexphi.data.cells import Repairs
 from chexphi.data.film_looks import FilmLook
 from chexphi.data.importers import publish
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
+from chexphi.number_text import count_text, figure_text
 from chexphi.schema import Example, InputError
 
 MAX_PROBLEMS = 20
@@ -193,19 +194,29 @@ def terminal_lines(figures: dict[str, Any]) -> dict[str, Any]:
     Counts of graphs and scenes are left out where there are none. Problems and warnings are sentences, and
     not among the lines.
     """
+    bad_images, without = figures["bad_images"], figures["rows_without_patient"]
     lines = {
-        name: value
-        for name, value in figures.items()
-        if not isinstance(value, dict | list) and (value or name not in ("with_graph", "with_scene"))
+        "file": figures["file"],
+        "films are in": figures["image_root"],
+        "rows": count_text(figures["rows"]),
+        "patients": count_text(figures["patients"])
+        + (f", and {count_text(without)} rows without a patient" if without else ""),
+        "films": count_text(figures["images"])
+        + (f", of which {count_text(bad_images)} cannot be used" if bad_images else ", all can be read"),
     }
+    for name, key in (("rows with a graph", "with_graph"), ("rows with a scene", "with_scene")):
+        lines |= {name: count_text(figures[key])} if figures[key] else {}
+    lines["problems"] = count_text(figures["problem_count"]) if figures["problem_count"] else "none"
     counts = list(figures["question_types"].items())
-    named = [f"{name} {count}" for name, count in counts[:MAX_NAMES_IN_LINE]]
+    named = [f"{name} {count_text(count)}" for name, count in counts[:MAX_NAMES_IN_LINE]]
     if len(counts) > MAX_NAMES_IN_LINE:
         named.append(f"{len(counts) - MAX_NAMES_IN_LINE} more (see --json)")
     if named:
         lines["question types"] = ", ".join(named)
         accuracy = figures["majority"]["all"]["accuracy"]
-        lines["majority accuracy"] = f"{accuracy:.2f} (the most frequent answer of each question type)"
+        lines["right without looking"] = (
+            f"{figure_text(accuracy)} of the rows, by the most frequent answer of each question type"
+        )
     if "rewards" in figures:
         lines["rewards"] = _rewards_line(figures["rewards"])
     return lines
@@ -213,9 +224,9 @@ def terminal_lines(figures: dict[str, Any]) -> dict[str, Any]:
 
 def _rewards_line(earned: dict[str, Any]) -> str:
     """What references and garbage earn, and how many rows earn too little or too much."""
-    gold = "nothing that can be scored" if earned["gold"] is None else f"{earned['gold']:.2f}"
-    below, above = (len(earned[key]) or "none" for key in ("below", "above"))
+    gold = "nothing that can be scored" if earned["gold"] is None else figure_text(earned["gold"])
+    below, above = (count_text(len(earned[key])) if earned[key] else "no row" for key in ("below", "above"))
     return (
-        f"gold earns {gold}, garbage {earned['garbage']:.2f}, on {earned['rows']} rows; "
-        f"{below} below, {above} above"
+        f"gold earns {gold} and garbage {figure_text(earned['garbage'])}, means of "
+        f"{count_text(earned['rows'])} rows; gold earns too little in {below}, garbage something in {above}"
     )

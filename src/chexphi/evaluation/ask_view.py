@@ -13,6 +13,7 @@ from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
 from chexphi.kg.tables import entities_table, entity_phrase, marked_text
+from chexphi.number_text import count_text, figure_text
 from chexphi.prompts import ParseStatus
 from chexphi.schema import visible
 
@@ -58,17 +59,17 @@ def _comparison(comparison: Comparison, predicted: Graph) -> Iterator[Renderable
         yield _figures(comparison.match)
         yield from _differences(predicted, reference.graph)
     values = {"answer": rewards.accuracy, "graph": rewards.graph}
-    figures = [f"{name} {value:.3f}" for name, value in values.items() if value is not None]
+    figures = [f"{name} {figure_text(value)}" for name, value in values.items() if value is not None]
     yield Text(f"rewards: {', '.join(figures)}")
 
 
 def _figures(match: GraphMatch) -> Table:
-    table = Table("graph", "precision", "recall", "F1", "shared", "invented", "missed")
+    table = Table("graph", "precision", "recall", "F1", "matched", "missed", "invented")
     for name, counts in (("entities", match.entities), ("relations", match.relations)):
         if not counts.empty:
-            shares = (f"{value:.3f}" for value in (counts.precision, counts.recall, counts.f1))
-            table.add_row(name, *shares, str(counts.tp), str(counts.fp), str(counts.fn))
-    table.add_row("mean", "", "", f"{match.f1:.3f}")
+            shares = (figure_text(value) for value in (counts.precision, counts.recall, counts.f1))
+            table.add_row(name, *shares, *map(count_text, (counts.tp, counts.fn, counts.fp)))
+    table.add_row("mean", "", "", figure_text(match.f1))
     return table
 
 

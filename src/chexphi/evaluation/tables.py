@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chexphi.evaluation.metrics import METRIC, METRICS
+from chexphi.number_text import count_text
 from chexphi.runs.names import distinct_names
 
 ROWS = tuple(metric for metric in METRICS if not metric.below)
@@ -56,13 +57,14 @@ def table(result: Mapping[str, Any]) -> Table:
 
 
 def _summary_table(summary: Mapping[str, Any]) -> Table:
-    title = f"{summary['n']} examples, {summary['patients']} patients; 95 % intervals by patient"
+    examples, patients = count_text(summary["n"]), count_text(summary["patients"])
+    title = f"{examples} examples, {patients} patients; 95 % intervals by patient"
     table = Table("figure", "value", "95 % interval", "n", title=title)
 
     def add(label: str, name: str, estimate: Mapping[str, Any] | None) -> None:
         if estimate:
             bounds = escape(interval(estimate, name)) or "none"
-            table.add_row(escape(label), number(estimate["value"], name), bounds, str(estimate["n"]))
+            table.add_row(escape(label), number(estimate["value"], name), bounds, count_text(estimate["n"]))
 
     for row in ROWS:
         for metric in (row, *(metric for metric in METRICS if metric.below == row.name)):
@@ -103,9 +105,10 @@ def left_out_text(comparison: Mapping[str, Any]) -> str:
 
 def _comparison_table(comparison: Mapping[str, Any]) -> Table:
     first, second = map(escape, _sides(comparison))
+    count = {name: count_text(comparison[name]) for name in ("n", "patients", "wins", "losses")}
     title = (
-        f"{comparison['n']} examples, {comparison['patients']} patients; right answers that {second} gained "
-        f"{comparison['wins']}, lost {comparison['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
+        f"{count['n']} examples, {count['patients']} patients; right answers that {second} gained "
+        f"{count['wins']}, lost {count['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
     columns = ("figure", first, second, "difference", "95 % interval", f"{second} is")
     whole: list[tuple[str, str, Mapping[str, Any] | None]] = [

@@ -20,6 +20,17 @@ LABELS = (
     "devices_present",
     "devices_notpresent",
 )
+LABEL_WORDS = {
+    "anatomy": "anatomy",
+    "disorder_present": "finding, present",
+    "disorder_notpresent": "finding, absent",
+    "devices_present": "device, present",
+    "devices_notpresent": "device, absent",
+    "concept": "descriptor",
+    "size": "size",
+    "procedures": "procedure",
+}
+"""Labels in plain words."""
 RELATION_TYPES = ("located_at", "suggestive_of", "modify")
 
 SIDES = ("left", "right")

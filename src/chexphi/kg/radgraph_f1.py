@@ -14,6 +14,7 @@ from rich.table import Table
 from chexphi.files import read_json, similar_names
 from chexphi.graph.radgraph import LEVELS, f1, parse_annotation, published_f1
 from chexphi.kg.tables import texts_compared
+from chexphi.number_text import figure_text
 from chexphi.schema import InputError, shown
 
 Annotation = Mapping[str, Any]
@@ -94,5 +95,5 @@ def f1_table(figures: Mapping[str, Any]) -> Table:
         "level", "F1, words in any case", "F1, as radgraph 0.1.18", title=texts_compared(figures, "reports")
     )
     for level in LEVELS:
-        table.add_row(level, f"{figures['any_case'][level]:.4f}", f"{figures['published'][level]:.4f}")
+        table.add_row(level, *(figure_text(figures[form][level]) for form in ("any_case", "published")))
     return table

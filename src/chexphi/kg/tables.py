@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from chexphi.graph.types import Entity, Graph, Parse
+from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Parse
+from chexphi.number_text import count_text, figure_text
 from chexphi.schema import visible
 
 COLOURS = {
@@ -22,17 +23,6 @@ COLOURS = {
     "devices_present": "magenta",
     "devices_notpresent": "bright_blue",
 }
-GROUPS = {
-    "anatomy": "anatomy",
-    "disorder_present": "finding, present",
-    "disorder_notpresent": "finding, absent",
-    "devices_present": "device, present",
-    "devices_notpresent": "device, absent",
-    "concept": "descriptor",
-    "size": "size",
-    "procedures": "procedure",
-}
-"""Entity labels in plain words."""
 _UNCLAIMED = "dim italic"
 """Style of what the text names but does not claim."""
 
@@ -53,7 +43,7 @@ def marked_text(parse: Parse, *, colour: bool) -> Text:
         text.stylize(style, mention.start, mention.end)
     labels = dict.fromkeys(mention.label for mention in parse.mentions)
     text.append("\n\n" if labels else "")
-    text.append_text(Text("  ").join(Text(f"■ {GROUPS[label]}", COLOURS[label]) for label in labels))
+    text.append_text(Text("  ").join(Text(f"■ {LABEL_WORDS[label]}", COLOURS[label]) for label in labels))
     if any(mention.uncertain for mention in parse.mentions):
         text.append("  ").append("uncertain", "italic underline")
     for mention in parse.unclaimed:
@@ -70,9 +60,9 @@ def _bracketed(parse: Parse) -> Text:
         if mention.start < end:  # inside the last mention: only the table has it
             continue
         denied = mention.entity[0] != mention.text
-        words = [GROUPS[mention.label], "denied" * denied, "uncertain" * mention.uncertain]
+        words = [LABEL_WORDS[mention.label], "denied" * denied, "uncertain" * mention.uncertain]
         if mention in silent:
-            words = [GROUPS[mention.label].partition(",")[0], "not claimed"]
+            words = [LABEL_WORDS[mention.label].partition(",")[0], "not claimed"]
         between, inside = parse.text[end : mention.start], parse.text[mention.start : mention.end]
         text.append(visible(f"{between}[{inside}: {', '.join(filter(None, words))}]"))
         end = mention.end
@@ -83,7 +73,7 @@ def entities_table(parse: Parse) -> Table:
     """Entities with their labels and relations, each once, in the order of the text."""
     table, graph = Table("entity", "label", "relation", "to"), parse.graph
     for entity in dict.fromkeys(mention.entity for mention in parse.mentions):
-        name, label = _entity_text(entity, graph), Text(GROUPS[entity[1]], COLOURS[entity[1]])
+        name, label = _entity_text(entity, graph), Text(LABEL_WORDS[entity[1]], COLOURS[entity[1]])
         edges = sorted((kind, tail) for head, kind, tail in graph.relations if head == entity)
         for kind, tail in edges:
             table.add_row(name, label, kind, _entity_text(tail, graph))
@@ -106,7 +96,9 @@ def _entity_text(entity: Entity, graph: Graph) -> Text:
 def texts_compared(figures: Mapping[str, Any], unit: str = "texts") -> str:
     """How many texts were compared, and how many were not because only one file has them."""
     unmatched = figures.get("in_one_file_only")
-    return f"{figures['n']} {unit}" + (f"; {unmatched} in one file only, not compared" if unmatched else "")
+    return f"{count_text(figures['n'])} {unit}" + (
+        f"; {count_text(unmatched)} in one file only, not compared" if unmatched else ""
+    )
 
 
 def graph_table(figures: Mapping[str, Any]) -> Table:
@@ -119,14 +111,14 @@ def graph_table(figures: Mapping[str, Any]) -> Table:
         table.add_section()
         for name, row in figures.get(group, {}).items():
             _add_row(table, name, row)
-    if "laterality" in figures:
-        table.caption = f"side right: {figures['laterality']['right']:.3f} of {figures['laterality']['n']}"
+    if side := figures.get("laterality"):
+        table.caption = f"side right: {figure_text(side['right'])} of {count_text(side['n'])}"
     return table
 
 
 def _add_row(table: Table, name: str, row: Mapping[str, Any]) -> None:
     values = [
-        f"{row[key]:.3f}" if row.get(key) is not None else ""
+        figure_text(row[key]) if row.get(key) is not None else ""
         for key in ("precision", "recall", "f1", "macro_f1")
     ]
-    table.add_row(escape(name), *values, str(row["n"]))
+    table.add_row(escape(name), *values, count_text(row["n"]))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from chexphi import __version__, atomic
 from chexphi.evaluation import tables
 from chexphi.evaluation.metrics import Metric
-from chexphi.kg.tables import GROUPS
+from chexphi.graph.types import LABEL_WORDS
 from chexphi.report import collect, figures
 from chexphi.report.films import card
 from chexphi.report.parts import CHOICE as CHOICE
@@ -154,7 +154,7 @@ def build(
             "meanings": {metric.label: metric.meaning for metric in METRICS}, "bars": bars, "panels": panels,
             "choice": CHOICE,
             "cards": [card(film, number) for number, film in enumerate(films, 1)],
-            "groups": GROUPS,
+            "groups": LABEL_WORDS,
         },
     )  # fmt: skip
     run_folders.atomic_write(out_html, page)

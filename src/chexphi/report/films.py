@@ -15,8 +15,7 @@ from chexphi import prompts
 from chexphi.data.images import load_image
 from chexphi.data.references import is_uri
 from chexphi.evaluation.metrics import WRONG_REASON, graph_match
-from chexphi.graph.types import Entity, Graph, Relation
-from chexphi.kg.tables import GROUPS
+from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Relation
 from chexphi.report.parts import FilmExample
 from chexphi.schema import InputError, Prediction
 
@@ -61,7 +60,7 @@ def pieces(text: str, graph: Graph) -> list[dict[str, str]]:
         names = labels.get(" ".join(hit[0].lower().split()), ["concept"])
         if hit.start() > end:
             text_pieces.append({"text": text[end : hit.start()], "label": "", "title": ""})
-        title = " and ".join(GROUPS[name] for name in names)
+        title = " and ".join(LABEL_WORDS[name] for name in names)
         text_pieces.append({"text": hit[0], "label": names[0], "title": title})
         end = hit.end()
     return [*text_pieces, {"text": text[end:], "label": "", "title": ""}]
@@ -69,21 +68,21 @@ def pieces(text: str, graph: Graph) -> list[dict[str, str]]:
 
 def _status(item: Any, reference: frozenset[Any], predicted: frozenset[Any]) -> str:
     if item in reference:
-        return "shared" if item in predicted else "missed"
+        return "matched" if item in predicted else "missed"
     return "invented"
 
 
 def _chip(entity: Entity, status: str) -> dict[str, str]:
     text, label = entity
-    return {"text": text, "label": label, "group": GROUPS[label], "status": status}
+    return {"text": text, "label": label, "group": LABEL_WORDS[label], "status": status}
 
 
 def graph_rows(reference: Graph, predicted: Graph) -> list[dict[str, Any]]:
-    """Every relation of either graph, then the entities without a relation, as shared, missed or invented.
+    """Every relation of either graph, then the entities without a relation, as matched, missed or invented.
 
-    Entities have a status of their own: a relation can be invented between two shared entities.
+    Entities have a status of their own: a relation can be invented between two matched entities.
     """
-    rank = {"shared": 0, "missed": 1, "invented": 2}
+    rank = {"matched": 0, "missed": 1, "invented": 2}
 
     def chip(entity: Entity) -> dict[str, str]:
         return _chip(entity, _status(entity, reference.entities, predicted.entities))
@@ -105,9 +104,9 @@ def graph_rows(reference: Graph, predicted: Graph) -> list[dict[str, Any]]:
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """How many rows are shared, missed, invented."""
+    """How many rows are matched, missed, invented."""
     return {
-        status: sum(row["status"] == status for row in rows) for status in ("shared", "missed", "invented")
+        status: sum(row["status"] == status for row in rows) for status in ("matched", "missed", "invented")
     }
 
 

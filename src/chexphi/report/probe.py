@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chexphi import __version__
+from chexphi.number_text import count_text, figure_text
 from chexphi.report import build, figures
 from chexphi.runs import run_folder
 
@@ -31,15 +32,17 @@ def _table(configuration: Mapping[str, Any], count: int) -> Table:
     for cheat in configuration["cheats"]:
         form = f" ({cheat['form']})" if cheat["form"] else ""
         cells = [_cell(cheat["earned"].get(name), cheat["ratio"].get(name)) for name in names]
-        table.add_row(escape(cheat["name"] + form), str(cheat["rows"]), *cells)
-    table.caption = f"{count} rows, {configuration['tried']} constant completions tried"
+        table.add_row(escape(cheat["name"] + form), count_text(cheat["rows"]), *cells)
+    table.caption = (
+        f"{count_text(count)} rows, {count_text(configuration['tried'])} constant completions tried"
+    )
     return table
 
 
 def _cell(earned: float | None, ratio: float | None) -> str:
     if earned is None:
         return ""
-    return f"{earned:.3f}" + ("" if ratio is None else f" ({ratio:.2f})")
+    return figure_text(earned) + ("" if ratio is None else f" ({figure_text(ratio)})")
 
 
 def page(results: Mapping[str, Any], meanings: Mapping[str, str], out: Path, *, title: str) -> Path:

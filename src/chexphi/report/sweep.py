@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from chexphi import __version__
 from chexphi.config import as_text
+from chexphi.number_text import count_text, figure_text
 from chexphi.report import build, figures
 from chexphi.report.collect import read_curves
 from chexphi.runs import run_folder
@@ -31,15 +32,15 @@ def varying(rows: Sequence[Row]) -> list[str]:
 def cells(row: Row, keys: Sequence[str], rewards: Sequence[str]) -> list[str]:
     """A run's row of the table, whose columns are `heads`."""
     code = "" if row["exit_code"] is None else str(row["exit_code"])
-    means = [f"{row['rewards'][name]:.3f}" if name in row["rewards"] else "" for name in rewards]
+    means = [figure_text(row["rewards"][name]) if name in row["rewards"] else "" for name in rewards]
     setting_texts = [as_text(row["values"][key]) for key in keys]
     return [
         *setting_texts,
         row["state"],
         str(row["tries"]),
         code,
-        str(row["steps"]),
-        f"{row['seconds']:.0f}",
+        count_text(row["steps"]),
+        count_text(round(row["seconds"])),
         *means,
     ]
 

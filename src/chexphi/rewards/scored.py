@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chexphi.graph.match import GraphMatch
+from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH
 from chexphi.rewards.explain.evidence import Evidence
@@ -61,9 +62,7 @@ class Score:
 
     def __repr__(self) -> str:
         figures = {"accuracy": self.accuracy, "graph": self.graph, "total": self.total}
-        figure_texts = (
-            f"{name} {'none' if value is None else f'{value:.3g}'}" for name, value in figures.items()
-        )
+        figure_texts = (f"{name} {figure_text(value)}" for name, value in figures.items())
         return f"Score({self.status}, {', '.join(figure_texts)})"
 
     def __str__(self) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from chexphi.graph.types import Parse
+from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
-from chexphi.rewards.explain.as_text import COLUMNS, cells, figure
+from chexphi.rewards.explain.as_text import COLUMNS, cells
 from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.explain.items import Item
 from chexphi.rewards.explain.reasons import Reason
@@ -48,7 +49,7 @@ def page(reasons: Sequence[Reason], items: Sequence[Item], evidence: Evidence) -
     legend = " ".join(f'<mark class="{name}">{name}</mark>' for name in LEGEND)
     return (
         f'<div class="chexphi-score"><style>{STYLE}</style>'
-        + _table(("reward", "value", "why"), [(r.reward, figure(r.value), r.why) for r in reasons])
+        + _table(("reward", "value", "why"), [(r.reward, figure_text(r.value), r.why) for r in reasons])
         + f'<div class="texts">{_side("completion", own_text, answer)}'
         + f"{_side('reference', reference_text, gold)}</div>"
         + (f"<div>{legend}</div>" if items else "")

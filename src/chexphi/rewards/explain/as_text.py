@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chexphi.graph.types import LABEL_WORDS
+from chexphi.number_text import figure_text
 from chexphi.rewards.explain.items import Item, Span
 from chexphi.rewards.explain.reasons import Reason
 from chexphi.schema import visible
@@ -23,7 +25,7 @@ def table(reasons: Sequence[Reason], items: Sequence[Item]) -> str:
     """The parts of the reward with their reasons, then every entity and relation with its places."""
     reward_table = Table("reward", "value", "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for reason in reasons:
-        reward_table.add_row(reason.reward, figure(reason.value), Text(visible(reason.why)))
+        reward_table.add_row(reason.reward, figure_text(reason.value), Text(visible(reason.why)))
     findings = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(COLUMNS):
         findings.add_column(name, no_wrap=not number)
@@ -36,15 +38,10 @@ def table(reasons: Sequence[Reason], items: Sequence[Item]) -> str:
     return "\n".join(lines).strip("\n").replace("\n\n\n", "\n\n")
 
 
-def figure(value: float | None) -> str:
-    """A reward as it is shown; `none` where the reference cannot be scored."""
-    return "none" if value is None else f"{value:.3f}"
-
-
 def cells(item: Item) -> tuple[str, str, str, str]:
     """Verdict, words and label, and the places in both texts."""
     verdict = f"{item.verdict}, contradicted" if item.contradicted else item.verdict
-    description = item.name if item.kind == "relation" else f"{item.name} ({item.label})"
+    description = item.name if item.kind == "relation" else f"{item.name} ({LABEL_WORDS[item.label]})"
     description += f": {item.note}" if item.note else ""
     return verdict, description, span_texts(item, item.in_completion), span_texts(item, item.in_reference)
 

@@ -9,6 +9,7 @@ from chexphi.graph import claims
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts
 from chexphi.graph.types import Graph
+from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.explain.evidence import Evidence
@@ -77,12 +78,14 @@ def _graph(evidence: Evidence, value: float | None) -> Reason:
     match = matching.compare(predicted, evidence.reference)
     base = match.score(rule.measure, rule.empty) or 0.0
     count_texts = [
-        f"{name} {_counts(counts)}: {counts.f1 if rule.measure == 'f1' else counts.jaccard:.2f}"
+        f"{name} {_counts(counts)}: {figure_text(counts.f1 if rule.measure == 'f1' else counts.jaccard)}"
         for name, counts in (("entities", match.entities), ("relations", match.relations))
         if not counts.empty
     ]
     lines = ["malformed: it counts as empty and earns 0"] if not is_ok else []
-    lines.append(f"{'; '.join(count_texts) or 'both graphs are empty'}; mean {rule.measure} {base:.2f}")
+    lines.append(
+        f"{'; '.join(count_texts) or 'both graphs are empty'}; mean {rule.measure} {figure_text(base)}"
+    )
     agreement = claims.agreement(predicted, evidence.reference) if evidence.reference else 1.0
     novelty = 1 - repeated(evidence.reasoning, evidence.reference_reasoning)
     factors = [base]
@@ -90,17 +93,17 @@ def _graph(evidence: Evidence, value: float | None) -> Reason:
         factors.append(agreement)
         count = len(claims.claims(evidence.reference))
         wrong = round((1 - agreement) * count)
-        lines.append(f"times {agreement:.2f}: {wrong} of {count} claims contradicted")
+        lines.append(f"times {figure_text(agreement)}: {wrong} of {count} claims contradicted")
     if novelty < 1 and rule.repetitions == "discount":
         factors.append(novelty)
-        lines.append(f"times {novelty:.2f}: a statement is repeated")
+        lines.append(f"times {figure_text(novelty)}: a statement is repeated")
     if not is_ok:
         factors.append(0.0)
     return Reason(GRAPH, value, "\n".join(lines), tuple(factors))
 
 
 def _counts(counts: Counts) -> str:
-    return f"{counts.tp} shared, {counts.fp} invented, {counts.fn} missed"
+    return f"{counts.tp} matched, {counts.fn} missed, {counts.fp} invented"
 
 
 def _total(scheme: Scheme, rewards: Mapping[str, float | None]) -> str:
@@ -110,13 +113,13 @@ def _total(scheme: Scheme, rewards: Mapping[str, float | None]) -> str:
     weights = scheme.weight()
     if scheme.combine == "product":
         return "product of " + ", ".join(
-            f"{name} {value:.2f}{_power(weights[name])}" for name, value in scored
+            f"{name} {figure_text(value)}{_power(weights[name])}" for name, value in scored
         )
     gate = scheme.gate or next((name for name in scheme.rewards if name not in PENALTIES), "")
     gate_value = rewards.get(gate)
     gate_closed = scheme.combine == "gated" and gate_value is not None and gate_value < scheme.gate_at
     paid = [(name, value) for name, value in scored if not gate_closed or name == gate or name in PENALTIES]
-    text = " + ".join(f"{_weight(weights[name])}{name} {value:.2f}" for name, value in paid)
+    text = " + ".join(f"{_weight(weights[name])}{name} {figure_text(value)}" for name, value in paid)
     return f"{text}; the gate {gate} is below {scheme.gate_at:g}" if gate_closed else text
 
 
