@@ -127,10 +127,11 @@ def run(stage: Any, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[A
         (sft, [HEAD, WHOLE], 1),
         (sft, [LORA, CHECKPOINTED, *BF16], 1),
         (sft, [ALL, WHOLE, "--attn_implementation=eager"], 1),
-        (grpo, [HEAD, CHECKPOINTED, "--beta=0.1", *TWICE], 1),
+        pytest.param(grpo, [HEAD, CHECKPOINTED, "--beta=0.1", *TWICE], 1, marks=pytest.mark.slow),
         (grpo, [HEAD, WHOLE, "--beta=0.1", *BF16], 1),
         (grpo, [ALL, WHOLE, "--beta=0.1", "--bf16=true"], 1),
-        (grpo, [LORA, WHOLE, "--max_completion_length=160"], 2),  # the KV cache is what counts
+        # the KV cache is what counts
+        pytest.param(grpo, [LORA, WHOLE, "--max_completion_length=160"], 2, marks=pytest.mark.slow),
     ],
 )
 def test_every_part_is_what_the_allocator_gives(

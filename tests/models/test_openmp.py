@@ -96,8 +96,8 @@ def test_idle_threads_come_and_go_and_change_no_result() -> None:
     "variables",
     [
         {"OMP_NUM_THREADS": "1"},
-        {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"},
-        {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "7"},
+        pytest.param({"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}, marks=pytest.mark.slow),
+        pytest.param({"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "7"}, marks=pytest.mark.slow),
     ],
 )
 def test_one_thread_or_the_users_own_settings_are_left_alone(variables: dict[str, str]) -> None:
@@ -108,6 +108,7 @@ def test_one_thread_or_the_users_own_settings_are_left_alone(variables: dict[str
     assert run(code, **variables) == ["MainThread"]
 
 
+@pytest.mark.slow
 def test_a_busy_machine_is_noticed() -> None:
     """Two OpenMP threads beside more busy processes than CPUs: the idle threads come."""
     code = """

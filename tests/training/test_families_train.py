@@ -153,7 +153,7 @@ def test_a_resumed_run_of_a_whole_model_has_the_weights_of_its_checkpoint(
     assert (out / "model" / "model.safetensors").read_bytes() == whole
 
 
-@pytest.mark.parametrize("checkpointing", ["false", "true"])
+@pytest.mark.parametrize("checkpointing", [pytest.param("false", marks=pytest.mark.slow), "true"])
 def test_with_shared_prompts_the_run_is_the_plain_one(
     base: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: str
 ) -> None:

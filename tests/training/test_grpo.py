@@ -32,13 +32,13 @@ def run(model: Path, data: Path, out: Path, *flags: str) -> Path:
     ("temperature", "extra"),
     [
         ("1.0", []),
-        ("0.7", []),
+        pytest.param("0.7", [], marks=pytest.mark.slow),
         ("0.7", ["--steps_per_generation=4"]),  # TRL runs an old-policy pass
         ("0.9", ["--beta=0.1"]),  # and a reference pass
         ("0.9", ["--num_iterations=2", "--max_steps=4"]),
-        ("0.9", ["--share_prefix=false"]),
+        pytest.param("0.9", ["--share_prefix=false"], marks=pytest.mark.slow),
         ("1.0", ["--share_prefix=false", "--steps_per_generation=4", "--max_steps=3"]),
-        ("0.7", ["--mask_truncated_completions=true", "--beta=0.1"]),
+        pytest.param("0.7", ["--mask_truncated_completions=true", "--beta=0.1"], marks=pytest.mark.slow),
     ],
 )
 def test_logged_log_probabilities_equal_an_independent_forward(

@@ -107,6 +107,7 @@ def test_films_on_one_process_alone(
     same_runs(*run_with_uneven_films(films, tmp_path, monkeypatch, policy))
 
 
+@pytest.mark.faults
 def test_each_process_samples_for_itself(tiny_model_dir: Path, pool: Path, tmp_path: Path) -> None:
     """Own sampling on two processes, of which one makes the folder, its default name included."""
     flags = [*FLAGS, "--max_completion_length=8", "--trainable=all", "--per_device_train_batch_size=2"]

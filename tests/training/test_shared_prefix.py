@@ -39,20 +39,25 @@ def run(model: Path, films: Path, out: Path, *flags: str) -> Path:
     return grpo.main(*grpo.parse(argv))
 
 
+MORE = [
+    ["--per_device_train_batch_size=8", "--beta=0.1"],
+    ["--per_device_train_batch_size=8", "--beta=0.1", "--trainable=all", "--temperature=0.7"],
+    ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--beta=0.1"],
+    ["--per_device_train_batch_size=8", "--attn_implementation=eager", "--temperature=0.9"],
+    ["--per_device_train_batch_size=8", "--cache_implementation=static"],
+]
+
+
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--per_device_train_batch_size=8", "--beta=0.1"],
         ["--per_device_train_batch_size=8", "--beta=0.1", "--gradient_checkpointing=true"],
-        ["--per_device_train_batch_size=8", "--beta=0.1", "--trainable=all", "--temperature=0.7"],
-        ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--beta=0.1"],
         ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=2", "--steps_per_generation=4"],
-        ["--per_device_train_batch_size=8", "--attn_implementation=eager", "--temperature=0.9"],
         # groups that a micro-batch cuts, rows without a loss, models without a cache
         ["--per_device_train_batch_size=6", "--gradient_accumulation_steps=2", "--beta=0.1"],
         ["--per_device_train_batch_size=8", "--beta=0.1", "--mask_truncated_completions=true"],
-        ["--per_device_train_batch_size=8", "--cache_implementation=static"],
         ["--per_device_train_batch_size=8", '--generation_kwargs={"use_cache": false}'],
+        *(pytest.param(flags, marks=pytest.mark.slow) for flags in MORE),
     ],
 )
 def test_the_run_is_the_plain_one(
