@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from error_texts import NUMBER, VALUE, Text, has_words
+from error_texts import NUMBER, VALUE, Text, has_words, is_remark
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "chexphi"
@@ -237,7 +237,9 @@ def returned(call: ast.Call, module: Source, depth: int) -> list[Text]:
     if home is None or function is None:
         return []
     values = [node.value for node in in_order(function) if isinstance(node, ast.Return) and node.value]
-    return [text for value in values for text in texts_of(value, function, home, depth) if text.template]
+    texts = [text for value in values for text in texts_of(value, function, home, depth)]
+    remark = is_remark([text.template for text in texts])  # else an empty text is no message at all
+    return texts if remark else [text for text in texts if text.template]
 
 
 def sites_of(file: str) -> Iterator[tuple[int, tuple[Sentence, ...]]]:

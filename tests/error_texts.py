@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 VALUE = re.compile(r"\{[^{}]+\}")
@@ -23,19 +24,21 @@ class Text(NamedTuple):
         """The template once for each combination of its choices; what may be missing stays a value."""
         texts = [self.template]
         for value, alternatives in self.choices:
-            if "" in alternatives:
+            if "" in alternatives and not is_remark(alternatives):
                 continue
             texts = [text.replace(value, alternative) for text in texts for alternative in alternatives]
         return texts
 
     def readable(self) -> str:
-        """The template with `(s)` for a plural's ending, and `a/b` for one of two words."""
+        """The template with `(s)` for a plural's ending, `a/b` for one of two words, and every remark."""
         text = self.template
         for value, alternatives in self.choices:
             if "/" in value:
                 text = text.replace(
                     value, f"({''.join(alternatives)})" if "" in alternatives else value[1:-1]
                 )
+            if is_remark(alternatives):
+                text = text.replace(value, "".join(alternatives))
         return NUMBER.sub(r"\1", text)
 
     def listed(self) -> Choices:
@@ -63,6 +66,12 @@ class Text(NamedTuple):
     def is_in(self, message: str) -> bool:
         """Whether a message has every word of this text in it."""
         return any(all(piece in message for piece in VALUE.split(text)) for text in self.flat())
+
+
+def is_remark(alternatives: Iterable[str]) -> bool:
+    """Whether a value is a remark in parentheses, or nothing."""
+    texts = set(alternatives)
+    return len(texts) == 2 and "" in texts and max(texts).startswith(" (")
 
 
 def has_words(template: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from error_sites import REASONS, ROOT, Sentence, all_sentences
+from error_texts import is_remark
 
 PAGE = ROOT / "docs" / "errors.md"
 INTRODUCTION = """\
@@ -15,7 +16,8 @@ Bad input ends a command with one sentence after `error:`, exit code 2 and no tr
 It says what is wrong, where, which value, and what to do. Nothing half-written is left.
 
 This page has every such sentence. A name in braces is a value, such as `{path}`.
-`{location}` is a file with its line or row. A line that begins with … is a part of a sentence.
+`{location}` is a file with its line or row. A remark in parentheses is not always there.
+A line that begins with … is a part of a sentence.
 To find yours, search for words that are no value, such as *holds no dataset file*.
 
 Paths are below `src/chexphi/`. From Python the same sentence is a `chexphi.schema.InputError`.
@@ -114,6 +116,8 @@ def lines_of(sentences: list[Sentence]) -> Iterator[str]:
         for text, kind in dict.fromkeys((sentence.text, sentence.kind) for sentence in of_file):
             yield f"- {'… ' if kind in REASONS else ''}{code(text.readable())}"
             for value, texts in text.listed():
+                if is_remark(dict(text.choices)[value]):
+                    continue  # the sentence has it
                 yield f"  - {code(value)}: {', '.join(code(text) if text else 'nothing' for text in texts)}"
 
 

@@ -31,6 +31,11 @@ def reason(film):
         return "is bad"
     return f"has {film.pages} pages" if film.pages else None
 
+def similar(path):
+    if path.exists():
+        return ""
+    return f" ({path.parent} has {path.name})"
+
 def problem(path, rows, films):
     if films:
         {0}
@@ -58,6 +63,11 @@ def texts(expression: str, before: str = "pass") -> list[Text]:
         ("f'{shown(path)} in {sorted(rows)[0]!r}'", "{path} in {rows}", {}),
         ("f'{type(rows).__name__}, {len(rows):,}'", "{type}, {rows}", {}),
         ("f'{path} {why}: ' + HINT", "{path} {why}: repair it", {"{why}": ("is empty", "has {rows} rows")}),
+        (
+            "f'{path} is missing{similar(path)}: give one'",
+            "{path} is missing{similar}: give one",
+            {"{similar}": (" ({parent} has {name})", "")},
+        ),
         ("f'film {reason(films)}'", "film {reason}", {"{reason}": ("is bad", "has {pages} pages")}),
         ("f\"{len(rows)} row{'' if rows else 's'}\"", "{rows} row{/s}", {"{/s}": ("", "s")}),
         ("f'{name} is odd'", "{name} is odd", {}),
@@ -97,6 +107,10 @@ def test_what_a_page_shows_of_a_text() -> None:
     )
     assert text.readable() == "{rows} row(s) of 36, GPU/CPU core"
     assert text.listed() == ()
+    remark = Text("{path} is missing{similar}", (("{similar}", (" ({parent} has {name})", "")),))
+    assert remark.readable() == "{path} is missing ({parent} has {name})"
+    assert remark.flat() == ["{path} is missing ({parent} has {name})", "{path} is missing"]
+    assert remark.choices_of("a.json is missing") == {("{similar}", "")}
     assert TEXT.listed() == (("{why}", ("is empty", "has {rows} rows")),)
 
 
