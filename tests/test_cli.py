@@ -230,7 +230,10 @@ def test_training_that_blows_up_is_one_sentence(
             "did you mean external_kg_jac",
         ),
         (["grpo", "--model", "m", "--data", "{file}", "--rewards", "mine:reward"], "there is no module mine"),
-        (["evaluate", "--config", "{configs}/presets/dapo.yaml"], "unknown key 'loss_type'"),
+        (
+            ["evaluate", "--config", "{configs}/presets/dapo.yaml"],
+            "loss_type is a setting of sft, grpo and plan: leave",
+        ),
         (["plan", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["sweep", "--model", "m", "--data", "{file}"], "the grid is empty"),
         (["sweep", "--config", "{configs}/sweep.yaml", "--model", "m"], "data (not given) has no {size}"),

@@ -71,6 +71,7 @@ app.add_typer(kg.app, name="kg")
 app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
 
+SFT, GRPO = "chexphi.training.sft_recipe:SFTRecipe", "chexphi.training.grpo_recipe:GRPORecipe"
 CTRL_C = 130
 """Typer's exit code for Ctrl-C, the one that shells use."""
 EXTRAS = dict.fromkeys(
@@ -107,7 +108,7 @@ def study(context: typer.Context) -> None:
         show(stage.main(recipe), as_json=as_json)
 
 
-@app.command(cls=of_recipe("chexphi.training.sft_recipe:SFTRecipe", "SFTConfig"), context_settings=RECIPE)
+@app.command(cls=of_recipe(SFT, "SFTConfig"), context_settings=RECIPE)
 def sft(context: typer.Context) -> None:
     """Fine-tune a policy on explanations."""
     argv, as_json, yes = recipe_argv(context)
@@ -121,7 +122,7 @@ def sft(context: typer.Context) -> None:
     hints.show_next(hints.after_sft(run), as_json=as_json)
 
 
-@app.command(cls=of_recipe("chexphi.training.grpo_recipe:GRPORecipe", "GRPOConfig"), context_settings=RECIPE)
+@app.command(cls=of_recipe(GRPO, "GRPOConfig"), context_settings=RECIPE)
 def grpo(context: typer.Context) -> None:
     """Train a policy with rewards for answers and graphs."""
     argv, as_json, yes = recipe_argv(context)
@@ -174,7 +175,9 @@ def evaluate(context: typer.Context) -> None:
 
 
 @app.command(
-    cls=of_recipe("chexphi.memory_plan.plan_fields:PlanFields", "SFTConfig", "GRPOConfig"),
+    cls=of_recipe(
+        "chexphi.memory_plan.plan_fields:PlanFields", "SFTConfig", "GRPOConfig", planned=(SFT, GRPO)
+    ),
     context_settings=RECIPE,
 )
 def plan(context: typer.Context) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast, get_type_hints
 import typer
 from rich.console import Console, RenderableType
 
+from chexphi.cli import foreign_flags
 from chexphi.cli.recipe_command import RecipeCommand, choices_by_name
 from chexphi.number_text import value_text
 from chexphi.ranges import SEED
@@ -67,6 +68,7 @@ def recipe_argv(context: typer.Context) -> tuple[list[str], bool, bool]:
         if (flag, value) == ("--out", "-") or flag == "--out=-":
             not_standard_output(Path("-"))
     argv = [word for word in words if word not in ("--json", "--yes", "-y")]
+    foreign_flags.check(context, argv)
     return argv, "--json" in words, "--yes" in words or "-y" in words
 
 

@@ -37,11 +37,16 @@ class RecipeCommand(TyperCommand):
     """`module:Class` of our dataclass."""
     trl: Sequence[str]
     """TRL's configs whose fields are accepted, too."""
+    planned: Sequence[str]
+    """`module:Class` of the recipes of other verbs whose fields are accepted, too."""
 
     def recipe_class(self) -> type:
         """Our dataclass, imported."""
-        module, name = self.recipe.split(":")
-        return getattr(importlib.import_module(module), name)
+        return _imported(self.recipe)
+
+    def fields(self) -> dict[str, Field]:
+        """Every field that the verb accepts."""
+        return described_fields([*self.library_kinds(), *map(_imported, self.planned), self.recipe_class()])
 
     def library_kinds(self) -> list[type]:
         """The outlines of TRL's configs."""
@@ -79,13 +84,23 @@ class RecipeCommand(TyperCommand):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Flags or choices; where there are none, the shell offers files."""
-        kinds = [*self.library_kinds(), self.recipe_class()]
-        return completions(ctx.args, incomplete, described_fields(kinds), self.other_flags())
+        return completions(ctx.args, incomplete, self.fields(), self.other_flags())
 
 
-def of_recipe(recipe: str, *trl: str) -> type[RecipeCommand]:
-    """The command class of a verb whose flags are fields of `module:Class`, and of configs of TRL."""
-    return type("RecipeCommand", (RecipeCommand,), {"recipe": recipe, "trl": trl})
+def _imported(recipe: str) -> Any:
+    module, name = recipe.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def of_recipe(recipe: str, *trl: str, planned: Sequence[str] = ()) -> type[RecipeCommand]:
+    """The command class of a verb whose flags are fields of `module:Class`, and of configs of TRL.
+
+    Args:
+        recipe: `module:Class`.
+        trl: The names of the configs.
+        planned: Recipes of other verbs, whose fields are flags as well.
+    """
+    return type("RecipeCommand", (RecipeCommand,), {"recipe": recipe, "trl": trl, "planned": planned})
 
 
 def choices_by_name() -> dict[str, Sequence[str]]:

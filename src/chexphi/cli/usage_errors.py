@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from chexphi.cli.foreign_flags import normal, owners
+
 UsageError: Any = typer.BadParameter.__bases__[0]
 """What the library raises for a command line that it cannot read; it has no public name."""
 
@@ -18,6 +20,10 @@ def sentence(error: Any) -> str:
         error: A `UsageError`.
     """
     message = " ".join(error.format_message().split()).rstrip(".")
+    option = getattr(error, "option_name", None)  # of an option that the verb does not have
+    verbs = owners(error.ctx.find_root().command, normal(option)) if option and error.ctx else None
+    if verbs:
+        message = f"{option} is a setting of {verbs}: leave it out"
     message = message.replace(". Did you", ": did you")
     message = re.sub(r" \(Possible options: (.*)\)$", r": did you mean \1?", message)
     path = error.ctx.command_path if error.ctx else "chexphi"
