@@ -163,6 +163,7 @@ def test_arms_table_shows_values_and_differences() -> None:
     assert "+0.200 [+0.100, +0.300]" in shown
     assert "[both]" in shown
     assert tables.value_text(start["accuracy"], "accuracy") in shown
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
 
 
 @pytest.mark.parametrize(

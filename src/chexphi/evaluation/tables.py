@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, starmap
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -166,24 +167,26 @@ def _sides(comparison: Mapping[str, Any]) -> Sequence[str]:
 def arms_table(
     summaries: Mapping[str, Mapping[str, Any]], comparisons: Mapping[str, Mapping[str, Any] | None]
 ) -> Table:
-    """Arms side by side: a figure's value and interval, below it the difference to the start.
+    """Each figure of each arm, and its difference to the start; no line is wider than a terminal.
 
     Args:
         summaries: `summarize` of each arm.
         comparisons: `compare(start, arm)` of the arms that have one.
     """
     table = Table(
-        "figure",
-        *(escape(name) for name in summaries),
-        title="value [95 % interval]; below: difference to the start",
+        *("figure", "arm", "value [95 % interval]", "difference to the start"),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for metric in ROWS:
-        name = metric.name
-        if not any(summary.get(name) for summary in summaries.values()):
+        estimates = {arm: summary.get(metric.name) for arm, summary in summaries.items()}
+        if not any(estimates.values()):
             continue
-        cells = []
-        for arm, summary in summaries.items():
-            change = difference_text((comparisons.get(arm) or {}).get(name), name)
-            cells.append(escape("\n".join(filter(None, [value_text(summary.get(name), name), change]))))
-        table.add_row(metric.label, *cells)
+        values = [value_text(estimate, metric.name) for estimate in estimates.values()]
+        changes = [
+            difference_text((comparisons.get(arm) or {}).get(metric.name), metric.name) for arm in estimates
+        ]
+        table.add_row(metric.label, *(escape("\n".join(lines)) for lines in (estimates, values, changes)))
+    for column in table.columns[1:]:
+        column.no_wrap = True
     return table
