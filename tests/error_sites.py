@@ -182,6 +182,10 @@ def part_of(part: ast.AST, function: Function | None, module: Source, depth: int
     if isinstance(part, ast.FormattedValue) and (part.format_spec or part.conversion != -1):
         return Text(f"{{{value_name(part)}}}")
     node = part.value if isinstance(part, ast.FormattedValue) else part
+    match node:
+        case ast.Call(func=ast.Name(id="counted"), args=[number, noun]):
+            noun_text = noun.value if isinstance(noun, ast.Constant) else f"{{{value_name(noun)}}}"
+            return Text(f"{{{value_name(number)}}} {noun_text}{{s/}}", (("{s/}", ("s", "")),))
     texts = texts_of(node, function, module, depth)
     if len(texts) == 1 and (
         texts[0].choices or has_words(texts[0].template) or NUMBER.fullmatch(texts[0].template)

@@ -28,8 +28,8 @@ NOT_HERE = {
     ): "needs two GPUs",
     (
         "sweep/engines.py",
-        "sweep: a run needs {num_cpus} CPUs and {gpu} GPUs, and no machine of the cluster has them: "
-        "set num_cpus and num_gpus",
+        "sweep: a run needs num_cpus {num_cpus} and num_gpus {gpu}, and no machine of the cluster has them: "
+        "set both",
     ): "needs a cluster of Ray that is too small",
     ("training/recovery/finite.py", "a tensor of another process"): "needs two processes, one with damage",
 }

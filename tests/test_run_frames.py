@@ -46,7 +46,7 @@ def test_a_run_says_what_is_in_it(run: Path) -> None:
     loaded = chexphi.load(str(run))
     assert (loaded.kind, loaded.config["beta"], loaded.manifest["seed"]) == ("grpo", 0.1, 3)
     assert loaded.summary is None
-    assert repr(loaded) == f"Run({str(run)!r}, grpo: completions (1 rows), metrics (2 rows))"
+    assert repr(loaded) == f"Run({str(run)!r}, grpo: completions (1 row), metrics (2 rows))"
     (run / "summary.json").write_text('{"n": 4}')
     assert loaded.summary == {"n": 4}
 

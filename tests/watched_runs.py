@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +45,22 @@ def log(out: Path, *lines: str, time: str = "2026-11-30 10:00:05") -> None:
 def finish(out: Path, name: str) -> None:
     (out / name).parent.mkdir(exist_ok=True)
     (out / name).write_text("{}")
+
+
+def holding() -> Iterator[Any]:
+    """For a fixture, hold(folder): another process has the run's lock, until it is told to end."""
+    holders: list[subprocess.Popen[str]] = []
+
+    def start(out: Path) -> subprocess.Popen[str]:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        holders.append(holder)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        return holder
+
+    yield start
+    for holder in holders:
+        holder.kill()
+        holder.wait()

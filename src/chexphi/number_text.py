@@ -12,6 +12,15 @@ def count_text(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(number: float, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "patient"), counted(1200, "film")
+    ('1 patient', '1,200 films')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def figure_text(value: float | None) -> str:
     """A reward, a share or another figure; `none` where there is no value.
 

@@ -14,6 +14,7 @@ from chexphi.evaluation.predictions import check_first, read_predictions
 from chexphi.files import LINE_ADVICE, read_json, similar_names
 from chexphi.installation import install_line
 from chexphi.mining.select import ScoredRow
+from chexphi.number_text import counted
 from chexphi.runs import jsonl
 from chexphi.schema import Completion, InputError, Prediction
 from chexphi.training import completions
@@ -103,7 +104,7 @@ class Run:
         return self.files[name]
 
     def __repr__(self) -> str:
-        counts = (f"{name} ({line_count(path):,} rows)" for name, path in self.files.items())
+        counts = (f"{name} ({counted(jsonl.line_count(path), 'row')})" for name, path in self.files.items())
         return f"Run({str(self.folder)!r}, {self.kind}: {', '.join(counts) or 'no rows yet'})"
 
 
@@ -191,9 +192,3 @@ def frame(rows: Iterable[Mapping[str, Any]], name: str, names: Iterable[str]) ->
         except (TypeError, ValueError):
             raise InputError(f"{name}.jsonl has a {column} that is no {dtype}: {LINE_ADVICE}") from None
     return pandas.DataFrame(values)
-
-
-def line_count(path: Path) -> int:
-    """Lines of a file that are whole."""
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

@@ -65,7 +65,7 @@ def test_unknown_fields_go_into_extra(tmp_path: Path) -> None:
         ({"is_correct": "yes"}, "line 2: is_correct is not true or false"),
         ({"answer": "yes"}, "line 2: answer is not a list of texts"),
         ({"id": 7}, "line 2: id is not a text"),
-        ({"id": "q0"}, "1 lines whose id is there already"),
+        ({"id": "q0"}, "1 line with an id that is there already"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str | dict[str, object], message: str) -> None:
@@ -141,6 +141,37 @@ def test_other_examples_are_refused_with_counts() -> None:
         compare_predictions([], [])
     with pytest.raises(InputError, match="an id occurs twice"):
         compare_predictions(rows, [*rows, rows[0]])
+
+
+def test_an_evaluation_that_is_not_finished_is_refused(tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for folder, rows in ((whole, predictions(20)), (stopped, predictions(7))):
+        folder.mkdir()
+        write(folder / "predictions.jsonl", rows)
+        command = ["chexphi", "evaluate", "--out", str(folder)]
+        manifest = {"stage": "evaluate", "examples": 20, "command": command}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    write(stopped / "predictions.part1.jsonl", predictions(3))  # of another process
+    (whole / "summary.json").write_text("{}")
+    sentence = re.escape(
+        f"the evaluation in {stopped} is not finished, 10 of 20 examples are answered: let it end, or go on "
+        f"with `chexphi evaluate --out {stopped} --resume auto`"
+    )
+    for pair in ((whole, stopped), (stopped / "predictions.jsonl", whole)):
+        with pytest.raises(InputError, match=sentence):
+            compare(*pair)
+    (stopped / "predictions.jsonl").unlink()  # just begun
+    with pytest.raises(InputError, match="is not finished, 3 of 20"):
+        compare(whole, stopped)
+    compare(whole, whole)
+
+
+def test_a_table_counts_one_patient(tmp_path: Path) -> None:
+    rows = [dataclasses.replace(row, subject_id="1") for row in predictions(3)]
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(tables.table(compare_predictions(rows, rows)))
+    console.print(tables.table(summarize(rows)))
+    assert console.export_text().count("3 examples, 1 patient;") == 2
 
 
 def test_another_reference_under_the_same_id_is_refused() -> None:

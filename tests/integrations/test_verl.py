@@ -156,7 +156,7 @@ def test_settings_are_those_that_are_named() -> None:
         ({"empty": 1}, "reward_kwargs has empty = 1: give a text"),
         ({"format_gate": "no"}, "reward_kwargs has format_gate = 'no': give a text, or true or false"),
         ({"empty": "both"}, "empty is 'both': use skip, one, zero"),
-        ({"reward_weights": [1.0]}, "1 reward_weights for 2 rewards"),
+        ({"reward_weights": [1.0]}, "reward_weights has 1 value for 2 rewards"),
         ({"match": "exactly"}, "match is 'exactly': use exact, clinical, f1, any$"),
         ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),
     ],

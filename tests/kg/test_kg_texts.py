@@ -164,7 +164,7 @@ def test_several_files_and_folders(tmp_path: Path) -> None:
     read = read_texts([tmp_path / "a", tmp_path / "b/s1.txt"])
     assert [key for key, _ in read.rows] == ["p1/s1", "s2", "s1"]
     assert "2 files, one text each" in read.notes[0]
-    assert "1 files of other endings are not read" in read.notes[0]
+    assert "not read for their ending: 1 file" in read.notes[0]
     read = read_texts([tmp_path / "a/p1/s1.txt", tmp_path / "b/s1.txt"])
     assert [Path(key).parent.name for key, _ in read.rows] == ["p1", "b"]  # the same name twice
     with pytest.raises(InputError, match="has no file that ends in"):

@@ -100,7 +100,7 @@ def test_rows_that_would_not_be_paid_are_found(tmp_path: Path) -> None:
     assert found["rewards"]["below"] == ["contradicts", "no tags end"]
     assert found["rewards"]["unscorable"] == {"external_kg_jac": 2}
     assert any("2 of 4 rows: their own explanation earns less" in text for text in found["warnings"])
-    assert any("2 of 4 rows cannot be scored by external_kg_jac" in text for text in found["warnings"])
+    assert any("cannot be scored by external_kg_jac: 2 of 4 rows" in text for text in found["warnings"])
     assert "rewards" not in check(tmp_path / "data.json")
 
 
@@ -192,7 +192,7 @@ def test_a_config_gives_every_setting_and_flags_go_before_it(tmp_path: Path) -> 
     [
         ({"rewards": ["external_kg_jack"]}, "did you mean external_kg_jac"),
         ({"rewards": ["nowhere.yaml"]}, r"nowhere\.yaml does not exist"),
-        ({"weights": [1.0]}, "1 reward_weights for 2 rewards"),
+        ({"weights": [1.0]}, "reward_weights has 1 value for 2 rewards"),
         ({"combine": "both"}, "combine is 'both'"),
     ],
 )

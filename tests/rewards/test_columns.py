@@ -113,14 +113,14 @@ def test_references_that_are_refused(solution: Any, kind: str) -> None:
     [
         ({}, "needs the column solution"),
         ({"solution": GOLD}, "column solution is a str: give a list"),
-        ({"solution": [GOLD]}, "column solution has 1 rows for 2 completions"),
+        ({"solution": [GOLD]}, "column solution has 1 row for 2 completions"),
         ({"solution": [GOLD] * 2, "answer": "no"}, "column answer is a str"),
         ({"solution": [GOLD] * 2, "answer": 2}, "column answer is a int"),
         ({"solution": [GOLD] * 2, "answer": {"a": 1, "b": 2}}, "column answer is a dict"),
-        ({"solution": [GOLD] * 2, "answer": [["no"]]}, "column answer has 1 rows for 2"),
-        ({"solution": [GOLD] * 2, "completion_ids": [[1]]}, "column completion_ids has 1 rows for 2"),
+        ({"solution": [GOLD] * 2, "answer": [["no"]]}, "column answer has 1 row for 2"),
+        ({"solution": [GOLD] * 2, "completion_ids": [[1]]}, "column completion_ids has 1 row for 2"),
         ({"solution": [GOLD] * 2, "opened_think": True}, "column opened_think is a bool"),
-        ({"solution": [GOLD] * 2, "opened_think": [True]}, "column opened_think has 1 rows for 2"),
+        ({"solution": [GOLD] * 2, "opened_think": [True]}, "column opened_think has 1 row for 2"),
         (
             {"solution": [GOLD] * 2, "opened_think": [None, "false"]},
             "row 2 of the batch: opened_think is a str: give true or false",

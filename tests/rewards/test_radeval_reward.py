@@ -115,15 +115,13 @@ def test_a_text_that_a_metric_leaves_out_stops_the_run_with_its_row(
 ) -> None:
     monkeypatch.setattr(radeval_reward, "_WORD", re.compile(""))  # as if RadEval left out more
     completions, solution = [thought("Small effusion."), thought("no")], [thought("Small effusion.")] * 2
-    with pytest.raises(InputError, match="returned 1 values for 2 texts and leaves that of row b out"):
+    with pytest.raises(InputError, match="returned 1 value for 2 texts and leaves that of row b out"):
         values("radeval:ratescore", completions, solution, id=["a", "b"])
     with pytest.raises(RewardError, match="IndexError on row b"):
         values("radeval:ratescore", completions[1:], solution[1:], id=["b"])
     forgetful = radeval_reward.RadevalReward("radeval:bleu")
     forgetful.function = lambda completions, ground_truth: [1.0]  # each text alone is scored
-    with pytest.raises(
-        InputError, match="returned 1 values for 2 texts and leaves some out: drop the reward"
-    ):
+    with pytest.raises(InputError, match="returned 1 value for 2 texts and leaves some out: drop the reward"):
         forgetful(completions, [thought("Small effusion."), thought("Large effusion.")])
 
 

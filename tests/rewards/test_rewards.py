@@ -168,7 +168,7 @@ def test_a_crash_is_no_reward_of_zero() -> None:
 
 
 def test_uneven_batches_are_refused() -> None:
-    with pytest.raises(InputError, match="solution has 1 rows for 2 completions"):
+    with pytest.raises(InputError, match="solution has 1 row for 2 completions"):
         AccuracyReward()([GOLD, GOLD], [GOLD])
 
 
@@ -200,7 +200,7 @@ def test_uneven_batches_are_refused() -> None:
         (lambda: AccuracyReward("f1"), "external_r1v_acc: its rule is 'f1': give an AnswerRule"),  # type: ignore[arg-type]
         (lambda: OriginalGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
         (lambda: Scheme(combine="mean"), "combine is 'mean': use sum, product, gated"),
-        (lambda: Scheme(weights=(1.0,)), "1 reward_weights for 2 rewards: one each"),
+        (lambda: Scheme(weights=(1.0,)), "reward_weights has 1 value for 2 rewards: give one each"),
         (lambda: Scheme(combine="gated", gate="format"), "gate is 'format': use one of"),
         (lambda: score(GOLD, GOLD, graph_rule=GraphRule("dice")), "measure is 'dice'"),
         (lambda: score(GOLD, GOLD, answer_rule=AnswerRule("fuzzy")), "match is 'fuzzy'"),

@@ -95,7 +95,7 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"rewards": ["formt"]}, None, "did you mean format"),
         ({"rewards": []}, None, "name each reward once"),
         ({"rewards": ["format", "format"]}, None, "once"),
-        ({}, [1.0], "1 reward_weights for 2 rewards"),
+        ({}, [1.0], "reward_weights has 1 value for 2 rewards"),
         ({}, [1.0, math.nan], r"reward_weights is \[1\.0, nan\]: use a finite number"),
         ({"combine": "product"}, [1.0, -1.0], r"reward_weights is \[1\.0, -1\.0\]: in a product"),
         ({"combine": "times"}, None, "combine is 'times': use sum, product, gated"),

@@ -141,7 +141,7 @@ def test_a_reference_that_is_told_to_follows_the_policy(
         (["--num_generations=3"], "divisible"),
         (["--rewards", "external_kg"], "external_kg"),
         (["--rewards", "external_r1v_acc", "external_r1v_acc"], "once"),
-        (["--reward_weights", "1"], "1 reward_weights for 2"),
+        (["--reward_weights", "1"], "reward_weights has 1 value for 2"),
         (["--match=substring"], "substring"),
         (["--measure=dice"], "dice"),
         (["--limit=1"], "fewer than"),

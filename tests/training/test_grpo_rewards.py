@@ -115,7 +115,7 @@ def test_think_first_and_answer_first_pools_mix(tiny_model_dir: Path, pool: Path
     ("name", "kind", "message"),
     [
         ("mine:fails", RewardError, "raised ZeroDivisionError on row "),
-        ("mine:short", InputError, "returned 1 values for 8"),
+        ("mine:short", InputError, "returned 1 value for 8"),
         ("mine:nan", InputError, "reward mine:nan is nan for row "),
         ("mine:partial", InputError, "reward mine:partial is None for some completions of row "),
     ],

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from watched_runs import finish, log, row, write_rows, write_run
+from watched_runs import finish, holding, log, row, write_rows, write_run
 
 from chexphi.runs import run_lock
 from chexphi.runs.commands import resume_command
 from chexphi.watch.growing_files import GrowingFiles
 from chexphi.watch.run_state import NO_MESSAGE, state_of
 from chexphi.watch.sparkline import BLOCKS, sparkline
+
+hold = pytest.fixture(holding)
 
 
 def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from watched_runs import finish, log, row, write_rows, write_run
+from watched_runs import finish, holding, log, row, write_rows, write_run
 
 from chexphi.watch.run_state import state_of
 from chexphi.watch.states import RunState
 from chexphi.watch.view import view
+
+hold = pytest.fixture(holding)
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])

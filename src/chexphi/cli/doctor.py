@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chexphi.cli.options import Json, show
+from chexphi.number_text import counted
 from chexphi.runs import terminal
 
 
@@ -79,7 +80,7 @@ def _machine(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     facts, devices = findings["machine"], findings["devices"]
     yield "system", facts["system"]
     capability = f", torch uses {devices['cpu_capability']}" if devices else ""
-    yield "CPU", f"{facts['cpu']}, {facts['usable_cores']} of {facts['cores']} cores{capability}"
+    yield "CPU", f"{facts['cpu']}, {facts['usable_cores']} of {counted(facts['cores'], 'core')}{capability}"
     threads = f"OMP_NUM_THREADS is {facts['omp_num_threads'] or 'not set'}"
     yield "threads", threads + (f", torch uses {devices['threads']}" if devices else "")
     yield "memory", ", ".join(_memory(facts))

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from chexphi.number_text import counted
+
 NAMES = {
     "base": "weights of the model",
     "adapter": "adapter: LoRA, own lm_head",
@@ -37,12 +39,13 @@ def table(figures: dict[str, Any]) -> Group:
         details += [f"{text} {phase[key]:.2f}" for key, text in PHASE_PARTS.items() if phase[key] >= 0.005]
         style = "bold" if name == peak["phase"] else None
         memory.add_row(NAMES[name], f"+ {phase['own']:.2f}", "; ".join(details), style=style)
-    generated = f", {rows['generated']} rows generated at once" if rows["generated"] else ""
+    generated = f", {counted(rows['generated'], 'row')} generated at once" if rows["generated"] else ""
     memory.caption = (
         f"{learns['parameters']:,} parameters learn ({learns['share']:.2%}). "
-        f"A film of {film['size'][0]} x {film['size'][1]} is {film['crops']} crops and "
-        f"{film['tokens']:,} tokens; a prompt is {tokens['prompt']:,} tokens and its answer "
-        f"{tokens['completion']:,}; {rows['micro-batch']} rows a micro-batch{generated}. "
+        f"A film of {film['size'][0]} x {film['size'][1]} is {counted(film['crops'], 'crop')} and "
+        f"{counted(film['tokens'], 'token')}; a prompt is {counted(tokens['prompt'], 'token')} "
+        f"and its answer {tokens['completion']:,}; {counted(rows['micro-batch'], 'row')} a "
+        f"micro-batch{generated}. "
         "GB are 10^9 bytes; the memory of CUDA itself and fragmentation are not counted."
     )
     return Group(memory, *_advice(figures))

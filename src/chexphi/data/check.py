@@ -15,7 +15,7 @@ from chexphi.data.cells import Repairs
 from chexphi.data.film_looks import FilmLook
 from chexphi.data.importers import publish
 from chexphi.data.read import annotation_files, examples_or_errors, image_errors, image_root_of
-from chexphi.number_text import count_text, figure_text
+from chexphi.number_text import count_text, counted, figure_text
 from chexphi.schema import Example, InputError
 
 MAX_PROBLEMS = 20
@@ -151,7 +151,7 @@ def warnings(examples: Sequence[Example], explanations: Sequence[prompts.Parsed 
     """Sentences about what does not stop a run, but is probably a mistake."""
     statuses = Counter(map(_status_of, explanations))
     sentences = [
-        f"{count} explanations are malformed ({status}): SFT would teach that form"
+        f"{counted(count, 'explanation')} malformed ({status}): SFT would teach that form"
         for status, count in sorted(statuses.items())
         if status not in ("ok", "none")
     ]
@@ -182,9 +182,11 @@ def reward_warnings(earned: dict[str, Any]) -> list[str]:
     ):
         if ids := earned[key]:
             id_examples = ", ".join(map(publish.shown_name, ids[:3]))
-            sentences.append(f"{len(ids)} of {earned['rows']} rows: {words} (first: {id_examples})")
+            sentences.append(
+                f"{len(ids)} of {counted(earned['rows'], 'row')}: {words} (first: {id_examples})"
+            )
     for name, count in sorted(earned["unscorable"].items()):
-        sentences.append(f"{count} of {earned['rows']} rows cannot be scored by {name}")
+        sentences.append(f"cannot be scored by {name}: {count} of {counted(earned['rows'], 'row')}")
     return sentences
 
 
@@ -200,7 +202,7 @@ def terminal_lines(figures: dict[str, Any]) -> dict[str, Any]:
         "films are in": figures["image_root"],
         "rows": count_text(figures["rows"]),
         "patients": count_text(figures["patients"])
-        + (f", and {count_text(without)} rows without a patient" if without else ""),
+        + (f", and {counted(without, 'row')} without a patient" if without else ""),
         "films": count_text(figures["images"])
         + (f", of which {count_text(bad_images)} cannot be used" if bad_images else ", all can be read"),
     }
@@ -228,5 +230,5 @@ def _rewards_line(earned: dict[str, Any]) -> str:
     below, above = (count_text(len(earned[key])) if earned[key] else "no row" for key in ("below", "above"))
     return (
         f"gold earns {gold} and garbage {figure_text(earned['garbage'])}, means of "
-        f"{count_text(earned['rows'])} rows; gold earns too little in {below}, garbage something in {above}"
+        f"{counted(earned['rows'], 'row')}; gold earns too little in {below}, garbage something in {above}"
     )

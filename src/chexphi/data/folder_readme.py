@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chexphi.number_text import counted
+
 NAME = "README.md"
 
 
@@ -14,7 +16,9 @@ def drawn(command: str, rows: Mapping[str, int]) -> str:
         command: The command that draws the same films, with `--out DATA`.
         rows: Rows of each file, by its path below `annotations`.
     """
-    files = {f"annotations/{name}": (f"{count} examples", _read_by(name)) for name, count in rows.items()}
+    files = {
+        f"annotations/{name}": (counted(count, "example"), _read_by(name)) for name, count in rows.items()
+    }
     files |= {
         "images/": ("the films, a folder for each patient", "all of these, by the paths in the examples"),
         "contact_sheet.png": ("each finding alone, then a sample of the films", ""),
@@ -38,7 +42,7 @@ def imported(form: str, command: str, rows: Mapping[str, int], *, has_images: bo
         rows: Rows of each file, by its name in the folder.
         has_images: Whether a link to the films is in the folder.
     """
-    files = {name: (f"{count} examples", _read_by(name)) for name, count in rows.items()}
+    files = {name: (counted(count, "example"), _read_by(name)) for name, count in rows.items()}
     if has_images:
         files["images"] = ("a link to the films, which stay where they are", "all of these")
     first_file = next(iter(rows), "FILE")

@@ -15,7 +15,9 @@ from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.ratio import Ratio
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
 from chexphi.files import read_object
-from chexphi.schema import InputError, Prediction
+from chexphi.runs.commands import resume_command
+from chexphi.runs.jsonl import line_count
+from chexphi.schema import InputError, Prediction, shown
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -36,8 +38,8 @@ def match_by_id(
     by_id_a, by_id_b = {p.id: p for p in a}, {p.id: p for p in b}
     if len(by_id_a) < len(a) or len(by_id_b) < len(b):
         raise InputError(
-            f"an id occurs twice ({len(a) - len(by_id_a)} times in the first, {len(b) - len(by_id_b)} in the "
-            "second): keep one each"
+            f"an id occurs twice (lines too many: {len(a) - len(by_id_a)} in the first, "
+            f"{len(b) - len(by_id_b)} in the second): keep one each"
         )
     only_a, only_b = len(by_id_a.keys() - by_id_b.keys()), len(by_id_b.keys() - by_id_a.keys())
     if only_a or only_b or not by_id_a:
@@ -131,6 +133,29 @@ def weights_of(path: str | os.PathLike[str]) -> dict[str, str]:
     return hashes if isinstance(hashes, dict) else {}
 
 
+def check_finished(path: str | os.PathLike[str]) -> None:
+    """Refuse an evaluation that was stopped or still runs, by its folder or its `predictions.jsonl`.
+
+    Raises:
+        InputError: If it is one; the message has the command that goes on.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    try:
+        manifest = read_object(folder / "manifest.json")
+    except InputError:
+        return
+    if manifest.get("stage") != "evaluate" or (folder / "summary.json").exists():
+        return
+    answered = sum(line_count(file) for file in folder.glob("predictions*.jsonl"))
+    command = resume_command(manifest.get("command"), folder) or "chexphi evaluate --resume auto"
+    total = manifest.get("examples")
+    raise InputError(
+        f"the evaluation in {folder} is not finished, {answered} of {shown(total)} examples are "
+        "answered: let "
+        f"it end, or go on with `{command}`"
+    )
+
+
 def compare(
     a_path: str | os.PathLike[str], b_path: str | os.PathLike[str], *, seed: int = 0, resamples: int = 1000
 ) -> dict[str, Any]:
@@ -143,8 +168,11 @@ def compare(
     0.057
 
     Raises:
-        InputError: If a file is broken, or the two do not hold the same examples.
+        InputError: If an evaluation is not finished, a file is broken, or the two do not hold the same
+            examples.
     """
+    for path in (a_path, b_path):
+        check_finished(path)
     a, b = read_predictions(a_path), read_predictions(b_path)
     weights_a, weights_b = weights_of(a_path), weights_of(b_path)
     return {

@@ -27,6 +27,7 @@ from chexphi.evaluation.summary import summarize
 from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import check_run
+from chexphi.number_text import counted
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.runs.progress_display import rows_display
 from chexphi.schema import Example, InputError
@@ -119,5 +120,5 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
-    logger.info("evaluated %d examples", len(examples))
+    logger.info("evaluated %s", counted(len(examples), "example"))
     return {"out": str(out), **summary}

@@ -14,6 +14,7 @@ from typing import Any
 
 from chexphi.files import similar_names
 from chexphi.graph.check import check_graph
+from chexphi.number_text import counted
 from chexphi.prompts import ParseStatus
 from chexphi.runs import jsonl
 from chexphi.schema import PREDICTION_EXTRA, InputError, Prediction, is_text
@@ -134,7 +135,8 @@ def read_predictions(path: str | os.PathLike[str], *, allow_torn_tail: bool = Fa
     twice = len(predictions) - len({prediction.id for prediction in predictions})
     if twice:
         raise InputError(
-            f"{path} holds {twice} lines whose id is there already: keep one line for each example"
+            f"{path} holds {counted(twice, 'line')} with an id that is there already: keep one line "
+            "for each example"
         )
     return predictions
 

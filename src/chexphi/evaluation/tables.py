@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chexphi.evaluation.metrics import METRIC, METRICS
-from chexphi.number_text import count_text
+from chexphi.number_text import count_text, counted
 from chexphi.runs.names import distinct_names
 
 ROWS = tuple(metric for metric in METRICS if not metric.below)
@@ -57,9 +57,12 @@ def table(result: Mapping[str, Any]) -> Table:
     return _comparison_table(result) if "mcnemar_p" in result else _summary_table(result)
 
 
+def _sizes(result: Mapping[str, Any]) -> str:
+    return f"{counted(result['n'], 'example')}, {counted(result['patients'], 'patient')}"
+
+
 def _summary_table(summary: Mapping[str, Any]) -> Table:
-    examples, patients = count_text(summary["n"]), count_text(summary["patients"])
-    title = f"{examples} examples, {patients} patients; 95 % intervals by patient"
+    title = f"{_sizes(summary)}; 95 % intervals by patient"
     table = Table("figure", "value", "95 % interval", "n", title=title)
 
     def add(label: str, name: str, estimate: Mapping[str, Any] | None) -> None:
@@ -106,10 +109,9 @@ def left_out_text(comparison: Mapping[str, Any]) -> str:
 
 def _comparison_table(comparison: Mapping[str, Any]) -> Table:
     first, second = map(escape, _sides(comparison))
-    count = {name: count_text(comparison[name]) for name in ("n", "patients", "wins", "losses")}
     title = (
-        f"{count['n']} examples, {count['patients']} patients; right answers that {second} gained "
-        f"{count['wins']}, lost {count['losses']}, McNemar p = {comparison['mcnemar_p']:.2g}"
+        f"{_sizes(comparison)}; right answers that {second} gained {count_text(comparison['wins'])}, lost "
+        f"{count_text(comparison['losses'])}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
     columns = ("figure", first, second, "difference", "95 % interval", f"{second} is")
     whole: list[tuple[str, str, Mapping[str, Any] | None]] = [

@@ -16,6 +16,7 @@ from typing import Any
 
 from chexphi.data import parquet
 from chexphi.files import parse_json
+from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 SourceRow = tuple[str, dict[str, Any] | str]
@@ -213,7 +214,8 @@ def _joined_by_or(text_fields: Sequence[str]) -> str:
 
 def _table_row(names: list[str], cells: list[str]) -> dict[str, Any] | str:
     if len(cells) != len(names):
-        return f"{len(cells)} cells under {len(names)} columns; put texts with separators in quotes"
+        counts = f"{counted(len(cells), 'cell')} under {counted(len(names), 'column')}"
+        return f"{counts}; put texts with separators in quotes"
     return {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=True)}
 
 

@@ -19,6 +19,7 @@ from chexphi.data import cells
 from chexphi.files import similar_names
 from chexphi.kg.engines import Row
 from chexphi.kg.input_rows import SourceRow, check_readable, key_field, rows_of
+from chexphi.number_text import counted
 from chexphi.schema import InputError, is_text, shown, type_shown
 
 FIELDS = (
@@ -124,8 +125,10 @@ class _TextReader:
             key = path.relative_to(folder).with_suffix("").as_posix()
             self._read_content(str(path), path.read_bytes(), path.suffix.lower(), key, add_note=False)
         other_count = len(files) - len(texts)
-        other_files = f"; {other_count} files of other endings are not read" if other_count else ""
-        self.notes.append(f"{folder}: {len(texts)} files, {self._text_form('one text each')}{other_files}")
+        other_files = f"; not read for their ending: {counted(other_count, 'file')}" if other_count else ""
+        self.notes.append(
+            f"{folder}: {counted(len(texts), 'file')}, {self._text_form('one text each')}{other_files}"
+        )
 
     def _read_content(
         self, name: str, content: bytes, ending: str, key: str, *, add_note: bool = True
@@ -186,7 +189,9 @@ class _TextReader:
             if key is not None:
                 self._add(f"{name}, {location}", str(key), text)
         if silent := sum(not text.strip() for *_, text in text_rows):
-            self.notes.append(f"{name}: {silent} rows have no reasoning that can be read, so no graph")
+            self.notes.append(
+                f"{name}: no reasoning that can be read, so no graph, in {counted(silent, 'row')}"
+            )
         if add_note:
             names = ", ".join(shown(field) for field, _ in fields.most_common(3))
             keys = f"keys from {shown(key_field_name)}" if key_field_name else "keys are the rows' numbers"

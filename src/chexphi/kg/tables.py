@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Parse
-from chexphi.number_text import count_text, figure_text
+from chexphi.number_text import count_text, counted, figure_text
 from chexphi.schema import visible
 
 COLOURS = {
@@ -93,10 +93,10 @@ def _entity_text(entity: Entity, graph: Graph) -> Text:
     return Text(entity_phrase(entity, graph), COLOURS[entity[1]])
 
 
-def texts_compared(figures: Mapping[str, Any], unit: str = "texts") -> str:
+def texts_compared(figures: Mapping[str, Any], unit: str = "text") -> str:
     """How many texts were compared, and how many were not because only one file has them."""
     unmatched = figures.get("in_one_file_only")
-    return f"{count_text(figures['n'])} {unit}" + (
+    return counted(figures["n"], unit) + (
         f"; {count_text(unmatched)} in one file only, not compared" if unmatched else ""
     )
 

@@ -15,6 +15,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.mining.select import ScoredRow
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import MODEL_RANGES, ModelFields, check_run
+from chexphi.number_text import counted
 from chexphi.ranges import COUNT, SEED, TEMPERATURE
 from chexphi.rewards.rules import AnswerRule
 from chexphi.rewards.score import is_right
@@ -148,7 +149,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
     jsonl.join_parts(scored_path, [example.id for example in examples])
     scored_rows = [ScoredRow.from_dict(row) for row in jsonl.read(scored_path)]
     summary = figures(scored_rows)
-    logger.info("scored %d examples", len(scored_rows))
+    logger.info("scored %s", counted(len(scored_rows), "example"))
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
     return {"out": str(out), **summary}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from chexphi.number_text import counted
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _first_rows(order: Sequence[ScoredRow], number: int) -> list[ScoredRow]:
     if len(ids) < len(order):
         raise InputError("the scored pool holds an id twice: score it again with unique ids")
     if number > len(order):
-        logger.warning("%d examples wanted, %d available: all of them are used", number, len(order))
+        logger.warning("%s wanted, %d available: all are used", counted(number, "example"), len(order))
     return list(order[:number])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chexphi.model_card.facts import CardFacts, DataFile
 from chexphi.model_card.pages import BEGIN, END, FIGURES_BEGIN, FIGURES_END
+from chexphi.number_text import counted
 
 NAMES = {
     "phi4_multimodal": "Phi-4-multimodal",
@@ -150,7 +151,7 @@ def _data(facts: CardFacts) -> str:
         "own. It may not be shared unless that agreement allows it."
     )
     return (
-        f"## Training data\n\n{_count(facts.examples, 'example')}{left_out}.\n\n{_data_table(facts.data)}"
+        f"## Training data\n\n{counted(facts.examples, 'example')}{left_out}.\n\n{_data_table(facts.data)}"
         f"\n\n{agreement}"
     )
 
@@ -163,7 +164,7 @@ def _data_table(files: Sequence[DataFile]) -> str:
 def _recipe(facts: CardFacts) -> str:
     words = [f"chexphi {facts.stage} --model MODEL --data DATA --out RUN"]
     words += [f"  --{name} {_word(value)}" for name, value in facts.recipe.items()]
-    steps = f"{facts.steps} steps. " if facts.steps is not None else ""
+    steps = f"{counted(facts.steps, 'step')}. " if facts.steps is not None else ""
     starts = (
         f" It was started {facts.starts} times, each time from its checkpoint." if facts.starts > 1 else ""
     )
@@ -205,12 +206,8 @@ def _figures(evaluation: Evaluation) -> str:
     drawn = ", drawn by a program" if evaluation.is_drawn else ""
     names = ", ".join(f"`{file.name}`" for file in evaluation.data)
     hashes = ", ".join(f"sha256 `{file.sha256}`" for file in evaluation.data if file.sha256)
-    counts = f"{_count(evaluation.examples, 'question')} of {_count(evaluation.patients, 'patient')}{drawn}"
+    counts = f"{counted(evaluation.examples, 'question')} of {counted(evaluation.patients, 'patient')}{drawn}"
     table = ["| figure | value [95 %] | n |", "|---|---|---|"]
     table += [f"| {name} | {value} | {count} |" for name, value, count in evaluation.rows]
     heading = f"Test data {names}" + (f" ({hashes})" if hashes else "")
     return f"{heading}: {counts}.\n\n" + "\n".join(table)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ from chexphi.models import adapter_settings, tensor_headers
 from chexphi.models.adapter_settings import CONFIG
 from chexphi.models.lora_names import PREFIX, adapter_shapes
 from chexphi.models.tensor_headers import Header
+from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 LORA = re.compile(r"(.+)\.lora_([AB])\.weight")
@@ -36,8 +37,10 @@ def check(folder: Path, shapes: Mapping[str, tuple[int, ...]], targets: str) -> 
         _check_tensor(folder, name, header, expected, shapes)
     if missing := sorted(expected.keys() - tensors.keys()):
         raise InputError(
-            f"the adapter {folder} lacks {len(missing)} tensors, the first {missing[0]}: copy it again, name "
-            "the base it was trained on, or, if it was trained on fewer modules, merge it into its base first"
+            f"the adapter {folder} lacks {counted(len(missing), 'tensor')}, the first {missing[0]}: "
+            "copy it again, name the base it was trained on, or, if it was trained on fewer modules, "
+            "merge it "
+            "into its base first"
         )
 
 

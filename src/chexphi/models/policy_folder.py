@@ -19,6 +19,7 @@ from chexphi.files import read_object
 from chexphi.models import adapter_settings, film_sizes, tensor_headers
 from chexphi.models.adapter_settings import CONFIG
 from chexphi.models.tensor_headers import Header
+from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -206,5 +207,6 @@ def _check_layers(config: Path, tensors: Mapping[str, Header]) -> None:
     for key, value in model_folder.nested_entries(read_object(config)):
         if key in REPEATED and isinstance(value, int) and value > len(tensors):
             raise InputError(
-                f"{config}: {key} is {shown(value)}, and the folder has {len(tensors)} tensors: copy it again"
+                f"{config}: {key} is {shown(value)}, and the folder has "
+                f"{counted(len(tensors), 'tensor')}: copy it again"
             )

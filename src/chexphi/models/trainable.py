@@ -17,6 +17,7 @@ import torch
 from chexphi.models import adapter
 from chexphi.models.lora_names import PREFIX
 from chexphi.models.what_learns import SETTINGS, by_adapter, trains_head
+from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 HEAD = "lm_head.weight"
@@ -124,7 +125,7 @@ def summary_lines(summarised: Mapping[str, Any]) -> list[str]:
         layer = re.search(r"(?<=layers\.)\d+(?=\.)", name)
         kind = name if layer is None else f"{name[: layer.start()]}*{name[layer.end() :]}"
         layers_of_kind.setdefault(kind, []).append(int(layer[0]) if layer else -1)
-    size = f"{summarised['parameters']:,} parameters in {summarised['tensors']} tensors"
+    size = f"{summarised['parameters']:,} parameters in {counted(summarised['tensors'], 'tensor')}"
     head = f"{size} learn, {summarised['share']:.2%} of the model"
     if summarised["share"] == 1:
         return [head]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chexphi import __version__
-from chexphi.number_text import count_text, figure_text
+from chexphi.number_text import count_text, counted, figure_text
 from chexphi.report import build, figures
 from chexphi.runs import run_folder
 
@@ -33,9 +33,7 @@ def _table(configuration: Mapping[str, Any], count: int) -> Table:
         form = f" ({cheat['form']})" if cheat["form"] else ""
         cells = [_cell(cheat["earned"].get(name), cheat["ratio"].get(name)) for name in names]
         table.add_row(escape(cheat["name"] + form), count_text(cheat["rows"]), *cells)
-    table.caption = (
-        f"{count_text(count)} rows, {count_text(configuration['tried'])} constant completions tried"
-    )
+    table.caption = f"{counted(count, 'row')}, {counted(configuration['tried'], 'constant completion')} tried"
     return table
 
 

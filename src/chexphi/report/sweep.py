@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from chexphi import __version__
 from chexphi.config import as_text
-from chexphi.number_text import count_text, figure_text
+from chexphi.number_text import count_text, counted, figure_text
 from chexphi.report import build, figures
 from chexphi.report.collect import read_curves
 from chexphi.runs import run_folder
@@ -54,7 +54,7 @@ def table(summary: Mapping[str, Any]) -> Table:
     """A row for each run: what differs, how it ended, final rewards; below, the logs of failed runs."""
     rows = summary["runs"]
     keys, rewards = varying(rows), _rewards(rows)
-    count = f"{summary['finished']} of {len(rows)} runs finished, {summary['failed']} failed"
+    count = f"{summary['finished']} of {counted(len(rows), 'run')} finished, {summary['failed']} failed"
     columns = [Column(head, overflow="fold", no_wrap=head == "state") for head in heads(keys, rewards)]
     table_of_runs = Table(
         *columns, title=f"{escape(summary['out'])}: {count}", box=SIMPLE_HEAD, collapse_padding=True

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from chexphi.number_text import counted
 from chexphi.rewards.combine import Scheme
 from chexphi.schema import InputError, NotFiniteError
 
@@ -115,7 +116,8 @@ def checked_values(name: str, returned: Any, count: int, columns: Mapping[str, A
     values = list(returned)
     if len(values) != count:
         raise InputError(
-            f"reward {name} returned {len(values)} values for {count} completions: let it return one each"
+            f"reward {name} returned {counted(len(values), 'value')} for "
+            f"{counted(count, 'completion')}: let it return one each"
         )
     numbers = [_number(name, value, row_name(row, columns)) for row, value in enumerate(values)]
     _check_none(name, numbers, columns)

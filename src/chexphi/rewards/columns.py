@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from chexphi.number_text import counted
 from chexphi.prompts import text_of
 from chexphi.rewards.checked import row_name
 from chexphi.schema import InputError
@@ -24,7 +25,9 @@ def column(name: str, values: Any, count: int) -> list[Any]:
         raise InputError(f"column {name} is a {type(values).__name__}: give a list with one value a row")
     rows = list(values)
     if len(rows) != count:
-        raise InputError(f"column {name} has {len(rows)} rows for {count} completions: give one each")
+        raise InputError(
+            f"column {name} has {counted(len(rows), 'row')} for {counted(count, 'completion')}: give one each"
+        )
     return rows
 
 

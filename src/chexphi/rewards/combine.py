@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 ACCURACY, GRAPH, FORMAT = "external_r1v_acc", "external_kg_jac", "format"
@@ -43,7 +44,8 @@ class Scheme:
             raise InputError(f"rewards: combine is {shown(self.combine)}: use {', '.join(COMBINES)}")
         if self.weights and len(self.weights) != len(self.rewards):
             raise InputError(
-                f"rewards: {len(self.weights)} reward_weights for {len(self.rewards)} rewards: one each"
+                f"rewards: reward_weights has {counted(len(self.weights), 'value')} for "
+                f"{counted(len(self.rewards), 'reward')}: give one each"
             )
         if self.gate and self.gate not in self.rewards:
             raise InputError(f"rewards: gate is {shown(self.gate)}: use one of {', '.join(self.rewards)}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from chexphi import prompts
 from chexphi.installation import install_line
+from chexphi.number_text import counted
 from chexphi.prompts import ParseStatus
 from chexphi.rewards.batch_texts import parsed_batch
 from chexphi.rewards.checked import row_name
@@ -161,8 +162,8 @@ class RadevalReward:
         )
         left_out_text = "some" if left_out is None else f"that of {row_name(left_out, columns)}"
         raise InputError(
-            f"reward {self.name} returned {len(scores)} values for {len(texts)} texts and leaves "
-            f"{left_out_text} out: drop the reward, or the row"
+            f"reward {self.name} returned {counted(len(scores), 'value')} for {counted(len(texts), 'text')} "
+            f"and leaves {left_out_text} out: drop the reward, or the row"
         )
 
     def _scores_alone(self, text: str, reference: str) -> bool:

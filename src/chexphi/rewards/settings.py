@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from chexphi import compat, ranges
 from chexphi.compat import canonical
+from chexphi.number_text import counted
 from chexphi.ranges import COUNT, FINITE, Range
 from chexphi.rewards import rules
 from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
@@ -90,7 +91,8 @@ def check_settings(
         raise InputError(f"{source}: rewards is {shown(fields.rewards)}: name each reward once")
     if weights is not None and len(weights) != len(fields.rewards):
         raise InputError(
-            f"{source}: {len(weights)} reward_weights for {len(fields.rewards)} rewards: one each"
+            f"{source}: reward_weights has {counted(len(weights), 'value')} for "
+            f"{counted(len(fields.rewards), 'reward')}: give one each"
         )
     _check_combination(fields, weights or (), source)
 

@@ -103,6 +103,12 @@ def _append(path: Path, content: bytes) -> None:
         raise
 
 
+def line_count(path: Path) -> int:
+    """Lines of a file that are whole."""
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
 def put_in_order(path: Path, ids: Sequence[str]) -> None:
     """Sort the rows of a JSONL file by the order of these ids; rows with another id come first."""
     index = {name: number for number, name in enumerate(ids)}

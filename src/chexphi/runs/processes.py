@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from chexphi.number_text import counted
 from chexphi.schema import InputError
 
 T = TypeVar("T")
@@ -56,8 +57,8 @@ def check(gpus: int, environment: Mapping[str, str] = os.environ) -> None:
     if local_count > limit:
         kind = "GPU" if gpus else "CPU core"
         raise InputError(
-            f"{local_count} processes were started on a machine with {limit} {kind}{'s' if limit > 1 else ''}"
-            f": start at most {limit} (torchrun --nproc_per_node, accelerate launch --num_processes)"
+            f"{local_count} processes were started on a machine with {counted(limit, kind)}: start at "
+            f"most {limit} (torchrun --nproc_per_node, accelerate launch --num_processes)"
         )
     launched_on_cpu = "MASTER_PORT" in environment and "ACCELERATE_USE_CPU" in environment
     if launched_on_cpu and "RANK" not in environment and not any(name in environment for name in MPI):

@@ -142,8 +142,8 @@ class OnRay:
         if not self._capacity():
             self.close()
             raise InputError(
-                f"sweep: a run needs {num_cpus:g} CPUs and {gpu:g} GPUs, and no machine of the cluster has "
-                "them: set num_cpus and num_gpus"
+                f"sweep: a run needs num_cpus {num_cpus:g} and num_gpus {gpu:g}, and no machine of the "
+                "cluster has them: set both"
             )
         # The sweep itself starts failed runs again, after a look at the checkpoint.
         self._task = ray.remote(num_cpus=num_cpus, num_gpus=gpu, max_retries=0)(run_to_end)

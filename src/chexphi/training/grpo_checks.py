@@ -13,6 +13,7 @@ from chexphi.graph.open import check_extractor
 from chexphi.graph.types import Extractor
 from chexphi.models import policy_folder, what_learns
 from chexphi.models.run_check import CheckedRun, check_run
+from chexphi.number_text import counted
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
 from chexphi.runs import processes, run_folder
@@ -71,7 +72,8 @@ def check_count(recipe: GRPORecipe, args: Any, count: int) -> None:
     prompts = generation_batch.size(args, processes.count()) // args.num_generations
     if count < prompts:
         raise InputError(
-            f"grpo: {count} examples are fewer than the {prompts} prompts of a step: lower the batch"
+            f"grpo: a step takes {counted(prompts, 'prompt')}, and the data have "
+            f"{counted(count, 'example')}: lower the batch"
         )
     if recipe.dynamic_sample:
         spread_rule.check(prompts, recipe.max_resample_times, count)

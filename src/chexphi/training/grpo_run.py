@@ -19,6 +19,7 @@ from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
 from chexphi.models.run_check import with_trainer
 from chexphi.models.stage import begin
+from chexphi.number_text import counted
 from chexphi.rewards import by_name
 from chexphi.runs import jsonl, processes
 from chexphi.runs.library_records import ON_TERMINAL
@@ -77,11 +78,16 @@ def run(recipe: GRPORecipe, args: GRPOConfig, stage: CheckedStage) -> Path:
         trainers.append(trainer)
         if left_out := stage.run.facts.get("unscorable"):
             logger.warning(
-                "%d examples that no reward can score are left out: manifest.json names them", len(left_out)
+                "left out: %s that no reward can score, which manifest.json names",
+                counted(len(left_out), "example"),
             )
         names = ", ".join(recipe.rewards)
         logger.info(
-            "grpo on %d examples, %s, with %s", len(examples), length_of(args), names, extra=ON_TERMINAL
+            "grpo on %s, %s, with %s",
+            counted(len(examples), "example"),
+            length_of(args),
+            names,
+            extra=ON_TERMINAL,
         )
         with shown_progress(trainer):
             trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)

@@ -18,6 +18,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from chexphi.number_text import counted
 from chexphi.runs import processes
 from chexphi.runs.jsonl import JsonLines
 from chexphi.runs.metric_figures import RUN_SECONDS, TOKENS_PER_SECOND, TOTAL_STEPS, as_text, series
@@ -101,7 +102,7 @@ class MetricsLog(TrainerCallback):
 def length_of(args: TrainingArguments) -> str:
     """How long a run trains, as its settings have it: in steps, or in passes over the data."""
     if args.max_steps > 0:
-        return "1 step" if args.max_steps == 1 else f"{args.max_steps:,} steps"
+        return counted(args.max_steps, "step")
     return "1 epoch" if args.num_train_epochs == 1 else f"{args.num_train_epochs:g} epochs"
 
 

@@ -10,6 +10,7 @@ from trl import SFTConfig, SFTTrainer
 
 from chexphi.models.run_check import with_trainer
 from chexphi.models.stage import begin
+from chexphi.number_text import counted
 from chexphi.runs import jsonl, processes
 from chexphi.runs.library_records import ON_TERMINAL
 from chexphi.training.dataset import check_lengths, check_targets, sft_dataset
@@ -74,7 +75,7 @@ def run(recipe: SFTRecipe, args: SFTConfig, stage: CheckedStage) -> Path:
         trainers.append(trainer)
         trainer.recovery_logs = [out / "metrics.jsonl"]
         trainer.data_collator = LateCollator(trainer.data_collator)
-        logger.info("sft on %d examples, %s", len(examples), length_of(args), extra=ON_TERMINAL)
+        logger.info("sft on %s, %s", counted(len(examples), "example"), length_of(args), extra=ON_TERMINAL)
         with shown_progress(trainer):
             trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     finish(trainer, out / "model")

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from chexphi.number_text import counted
 from chexphi.runs.metric_figures import as_text, clock
 from chexphi.runs.progress_display import packed
 from chexphi.watch.sparkline import sparkline
@@ -71,7 +72,7 @@ def _amount(state: RunState) -> str:
     """How much is done, such as `38/80 steps`."""
     if state.total:
         return f"{state.done:,}/{state.total:,} {state.unit}"
-    return f"{state.done:,} {state.unit.removesuffix('s') if state.done == 1 else state.unit}"
+    return counted(state.done, state.unit.removesuffix("s"))
 
 
 def _bar(state: RunState, width: int) -> Table:

@@ -283,7 +283,7 @@ def test_the_folder_says_what_it_is_and_a_file_among_others_does_not(tmp_path: P
     for out in outputs:
         convert_form("vqa-rad", folder, out)
     page = (tmp_path / "out" / "README.md").read_text()
-    assert all(f"`{file.name}` | 1 examples" in page for file in (tmp_path / "out").glob("*.json"))
+    assert all(f"`{file.name}` | 1 example |" in page for file in (tmp_path / "out").glob("*.json"))
     assert "agreement" in page
     assert not (tmp_path / "mine" / "README.md").exists()
     (tmp_path / "out" / "README.md").write_text("notes")

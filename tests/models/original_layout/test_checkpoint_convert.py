@@ -278,11 +278,11 @@ def test_the_published_settings_become_the_native_classes_own(tokenizer: Any) ->
     [
         (
             lambda t: t.pop("model.norm.weight"),
-            "1 tensors are missing, the first is natively model.norm.weight",
+            "lacks 1 tensor, the first is natively model.norm.weight",
         ),
         (
             lambda t: t.pop("model.layers.1.mlp.down_proj.lora_B.vision.weight"),
-            r"1 tensors are missing.*lora_B",
+            r"lacks 1 tensor, .*lora_B",
         ),
         (lambda t: t.update(extra=torch.zeros(1)), "has extra, which the native model does not have"),
         (
@@ -481,7 +481,7 @@ def test_an_adapter_for_another_base_and_half_a_pair(
     assert json.loads(run("inspect", lone, "--json").stdout)["base"] == str(imported)
     assert "adapter of" in run("inspect", lone).stdout
     with pytest.raises(
-        InputError, match=r"lacks 1 tensors, the first model\.layers\.0\.mlp\.down_proj\.lora_B"
+        InputError, match=r"lacks 1 tensor, the first model\.layers\.0\.mlp\.down_proj\.lora_B"
     ):
         policy.load(lone)
     config["base_model_name_or_path"] = "/gone"

@@ -165,6 +165,6 @@ def test_trainers_send_nothing_even_where_trl_was_imported_first(
     out = sft.main(*sft.parse([word for word in words[1:] if word != "--limit=10"]))
     assert bool(sent) == sends
     card = (out / "model" / "README.md").read_text()  # ours, and TRL's nowhere
-    assert "1 steps." in card
+    assert "1 step." in card
     assert "fine-tuned version of" not in card
     assert set(out.rglob("README.md")) == {out / "README.md", out / "model" / "README.md"}

@@ -152,7 +152,7 @@ def test_a_run_leaves_them_out_and_counts_them(
     ids = [example.id for number, example in enumerate(read_examples(mixed)) if number % 3 == 0]
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["unscorable"], manifest["examples"]) == (ids, 24 - len(ids))
-    assert f"{len(ids)} examples that no reward can score are left out" in (out / "train.log").read_text()
+    assert f"left out: {len(ids)} examples that no reward can score" in (out / "train.log").read_text()
     rows = list(completions.read(out / "completions.jsonl"))
     assert rows
     assert not {row.id for row in rows} & {*ids}

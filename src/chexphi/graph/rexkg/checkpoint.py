@@ -21,6 +21,7 @@ from chexphi.graph.rexkg.files import CONFIG, ENTITY, RELATION, WEIGHTS
 from chexphi.graph.rexkg.models import EntityModel, RelationModel
 from chexphi.graph.types import LABELS, RELATION_TYPES
 from chexphi.model_folder import reading
+from chexphi.number_text import counted
 from chexphi.schema import InputError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -99,7 +100,7 @@ def _load_model(folder: Path, build: Callable[[Path, BertConfig, Mapping[str, Te
     if config.num_hidden_layers > len(weights):
         raise InputError(
             f"{folder / CONFIG} describes {config.num_hidden_layers} layers, and {WEIGHTS} has "
-            f"{len(weights)} tensors: take all files from the same model"
+            f"{counted(len(weights), 'tensor')}: take all files from the same model"
         )
     with reading(folder, "a BERT"), torch.device("meta"):  # compare sizes before they take memory
         expected_shapes = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chexphi.models.lora_names import PREFIX, TARGETS, adapter_shapes
 from chexphi.models.original_layout.tensor_names import ADAPTERS, lora, native
 from chexphi.models.tensor_headers import Header
+from chexphi.number_text import counted
 from chexphi.schema import InputError
 
 DROPPED = {
@@ -86,5 +87,6 @@ def _check(
         raise InputError(f"{originals} have one name natively, {repeated[0]}: remove one of them")
     if missing := sorted(shapes.keys() - (optional or set()) - set(names.values())):
         raise InputError(
-            f"{len(missing)} tensors are missing, the first is natively {missing[0]}: copy the files again"
+            f"the checkpoint lacks {counted(len(missing), 'tensor')}, the first is natively "
+            f"{missing[0]}: copy the files again"
         )

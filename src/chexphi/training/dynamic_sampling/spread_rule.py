@@ -14,6 +14,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from chexphi.number_text import counted
 from chexphi.rewards.combine import weighted_sum
 from chexphi.schema import InputError
 
@@ -169,6 +170,6 @@ def check(prompts: int, rounds: int, examples: int) -> None:
         )
     if examples <= prompts:
         raise InputError(
-            f"grpo: dynamic_sample needs other prompts than the {prompts} of a batch, and there are "
-            f"{examples} examples: lower the batch or give more"
+            f"grpo: dynamic_sample needs other prompts than the {prompts} of a batch, and the data "
+            f"have {counted(examples, 'example')}: lower the batch or give more"
         )
