@@ -92,7 +92,7 @@ def radgraph_f1(reference: Path, prediction: Path) -> dict[str, Any]:
 def f1_table(figures: Mapping[str, Any]) -> Table:
     """The table of `radgraph_f1`'s figures for the terminal."""
     table = Table(
-        "level", "F1, words in any case", "F1, as radgraph 0.1.18", title=texts_compared(figures, "reports")
+        "level", "F1, words in any case", "F1, as radgraph 0.1.18", title=texts_compared(figures, "report")
     )
     for level in LEVELS:
         table.add_row(level, *(figure_text(figures[form][level]) for form in ("any_case", "published")))
