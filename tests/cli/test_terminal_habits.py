@@ -59,6 +59,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_hint_can_be_typed(runs: Path) -> None:
     all_hints = [
         (hints.after_phantom(Path("d")), "--data d/annotations/sft/train.json"),
+        (hints.after_demo(Path("runs/demo")), "compare runs/demo/eval_grpo_acc runs/demo/eval_grpo_kg"),
         (hints.after_import({"files": {"d/train.json": 3, "d/test.json": 2}}), "data check d/train.json"),
         (hints.after_checkpoint_import(Path("phi4")), "--config configs/sft.yaml --model phi4"),
         (hints.after_sft(runs / "my sft"), "--model 'runs/my sft/model' --data POOL.json --out runs/mine_2"),
@@ -75,7 +76,7 @@ def test_every_hint_can_be_typed(runs: Path) -> None:
         assert expected in shlex.join(words)
         check_chexphi(words, whole=True)
     called = {name for name in hints.__dict__ if name.startswith("after_")}
-    assert len(called) == 8  # a new one belongs into the table above
+    assert len(called) == 9  # a new one belongs into the table above
 
 
 @pytest.mark.parametrize("out", ["", "out: runs/mine\n", "out: /elsewhere/runs/mine\n"])

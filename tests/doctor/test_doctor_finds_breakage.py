@@ -16,6 +16,7 @@ import pytest
 import typer
 
 from chexphi.cli import app
+from chexphi.cli.doctor import _verbs
 from chexphi.doctor import examine, imports, machine, verbs
 from chexphi.doctor.libraries import CORE, NOT_FOR_USERS, Library, from_requirements, libraries
 
@@ -97,8 +98,17 @@ def test_every_extra_is_some_verbs_or_left_out() -> None:
     assert {extra for names in verbs.EXTRAS.values() for extra in names} == {*extras} - {*NOT_FOR_USERS}
 
 
+def test_what_is_ready_is_told_in_short() -> None:
+    rows = {name: {"missing": {}, "install": None} for name in verbs.EXTRAS}
+    assert dict(_verbs(rows)) == {"ready": "; ".join(["every verb", *verbs.FEATURES])}
+    rows["demo, study"] = {"missing": {"report": ["plotly"]}, "install": "pip install '.[report]'"}
+    told = dict(_verbs(rows))
+    assert told["ready"].startswith("data, kg, rewards score, ")
+    assert told["to install"] == "demo, study:\npip install '.[report]'"
+
+
 def test_every_verb_is_in_the_table() -> None:
-    table = ", ".join(verbs.EXTRAS).split(", ")
+    table = ", ".join(verbs.VERBS).split(", ")
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         inner = [f"{name} {verb}" for verb in getattr(command, "commands", {})]
         assert name in table or (inner and {*inner} <= {*table}), name

@@ -24,20 +24,17 @@ from chexphi.cli import (
     results,
     rewards,
     standard_error,
-    standard_input,
     standard_output,
     telemetry,
-    usage_errors,
     watch,
 )
+from chexphi.cli.exits import exit_codes
 from chexphi.cli.options import RECIPE, recipe_argv, show, show_table
 from chexphi.cli.recipe_command import of_recipe
 from chexphi.cli.verbs import Verbs
-from chexphi.installation import install_line, version_line
-from chexphi.rewards.checked import STOPPED_TRAINING
-from chexphi.runs import library_records, processes, run_folder, terminal
+from chexphi.installation import version_line
+from chexphi.runs import library_records, processes, terminal
 from chexphi.runs.stop import ROWS_KEPT, STAGES_KEPT, STOP
-from chexphi.schema import InputError
 
 app = Verbs(
     epilog="Exit codes, - for a file, --yes, TAB completion, variables: docs/command_line.md",
@@ -72,16 +69,6 @@ app.add_typer(rewards.app, name="rewards")
 app.add_typer(checkpoint.app, name="checkpoint")
 
 SFT, GRPO = "chexphi.training.sft_recipe:SFTRecipe", "chexphi.training.grpo_recipe:GRPORecipe"
-CTRL_C = 130
-"""Typer's exit code for Ctrl-C, the one that shells use."""
-EXTRAS = dict.fromkeys(
-    (
-        *("torch", "torchvision", "transformers", "tokenizers", "trl", "peft", "accelerate", "safetensors"),
-        *("datasets", "pyarrow", "pandas", "xxhash", "huggingface_hub"),
-    ),
-    "train",
-)
-EXTRAS |= dict.fromkeys(("plotly", "jinja2", "markupsafe"), "report") | {"ray": "ray"}
 
 
 @app.command(cls=of_recipe("chexphi.demo.demo:DemoRecipe"), context_settings=RECIPE)
@@ -93,7 +80,9 @@ def demo(context: typer.Context) -> None:
 
         recipe = stage.parse(argv)
         confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
-        show(stage.main(recipe), as_json=as_json)
+        figures = stage.main(recipe)
+    show(figures, as_json=as_json)
+    hints.show_next(hints.after_demo(Path(figures["out"])), as_json=as_json)
 
 
 @app.command(cls=of_recipe("chexphi.demo.study:StudyRecipe"), context_settings=RECIPE)
@@ -105,7 +94,13 @@ def study(context: typer.Context) -> None:
 
         recipe = stage.parse(argv)
         confirm.replace_run(recipe.out, overwrite=recipe.overwrite, yes=yes)
-        show(stage.main(recipe), as_json=as_json)
+        figures = stage.main(recipe)
+    show(figures, as_json=as_json)
+    folders = [Path(figures["out"], f"seed{seed}") for seed in figures["seeds"]]
+    if not as_json:
+        for folder in folders:
+            typer.echo(f"report: {folder / 'report.html'}")
+    hints.show_next(hints.after_demo(folders[0]), as_json=as_json)
 
 
 @app.command(cls=of_recipe(SFT, "SFTConfig"), context_settings=RECIPE)
@@ -205,11 +200,7 @@ app.command("verl-rows")(other_stacks.verl_rows)
 
 
 def main() -> None:
-    """Run the command line; bad input is one sentence on standard error and exit code 2.
-
-    Training that stopped at a value that is not finite, or at an error of a reward, is one sentence as well,
-    with exit code 1.
-    """
+    """Run the command line; what it raises becomes a sentence and an exit code."""
     processes.end_quickly()
     telemetry.turn_off()
     library_records.take()
@@ -218,49 +209,13 @@ def main() -> None:
     standard_output.guard()
     standard_error.guard()
     try:
-        with processes.fail_together():
-            launched.check_verb(sys.argv[1:])
-        try:
-            sys.exit(app(standalone_mode=False, prog_name="chexphi"))  # in the other mode it draws errors
-        finally:
-            standard_output.flush()
-    except usage_errors.UsageError as error:
-        if usage_errors.is_request_for_help(error):
-            error.show()
-        else:
-            typer.echo(f"error: {usage_errors.sentence(error)}", err=True)
-        sys.exit(2)
-    except typer.Abort:  # the input ended at a question
-        typer.echo("error: no answer: ended", err=True)
-        sys.exit(1)
-    except InputError as error:
-        typer.echo(f"error: {standard_input.named(str(error))}", err=True)
-        sys.exit(2)
-    except STOPPED_TRAINING as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-    except OSError as error:  # a path that is a folder, is a file, or may not be read or written
-        if error.filename is None:
-            raise
-        typer.echo(f"error: {error.filename}: {error.strerror}: choose another path", err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as interrupt:
-        if isinstance(interrupt, SystemExit) and interrupt.code != CTRL_C:
-            raise
-        terminal.show_cursor()  # a second Ctrl-C may have come before a bar was closed
-        typer.echo("Ctrl-C: ended", err=True)
-        sys.exit(CTRL_C)
-    except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        typer.echo(f"error: this verb needs {error.name}: {install_line(extra)}", err=True)
-        sys.exit(2)
-    except Exception as error:
-        run_folder.write_to_log(f"{type(error).__name__}: the terminal has its traceback")
-        for line in library_records.without_log():
-            typer.echo(line, err=True)
-        raise
+        with exit_codes():
+            with processes.fail_together():
+                launched.check_verb(sys.argv[1:])
+            try:
+                sys.exit(app(standalone_mode=False, prog_name="chexphi"))  # in the other mode it draws errors
+            finally:
+                standard_output.flush()
     finally:
         standard_output.drop_rest()
         processes.leave()

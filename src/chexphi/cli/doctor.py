@@ -23,7 +23,7 @@ def doctor(as_json: Json = False) -> None:
     """
     from chexphi.doctor.examine import examine
 
-    with terminal.console().status("importing every library in a process of its own"):
+    with terminal.console().status("importing each library in a process of its own"):
         findings = examine()
     if as_json:
         show(findings, as_json=True)
@@ -117,8 +117,13 @@ def _devices(devices: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _verbs(verbs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The verbs that are ready; then each install line, with the verbs that need it."""
-    yield "ready", "; ".join(name for name, row in verbs.items() if not row["missing"])
+    """The verbs and features that are ready; then each install line, with those that need it."""
+    from chexphi.doctor.verbs import VERBS
+
+    ready = [name for name, row in verbs.items() if not row["missing"]]
+    if all(name in ready for name in VERBS):
+        ready = ["every verb", *(name for name in ready if name not in VERBS)]
+    yield "ready", "; ".join(ready)
     names_of_line: dict[str, list[str]] = {}
     for name, row in verbs.items():
         if row["install"]:

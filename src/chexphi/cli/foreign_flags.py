@@ -21,12 +21,12 @@ def names_of_verbs(command: Any, verb: str = "") -> Iterator[tuple[str, set[str]
     """Each verb at or below a command, and the names of its flags with `_`."""
     if isinstance(command, RecipeCommand):
         yield verb, set(command.fields())
-    elif below := getattr(command, "commands", {}):
-        for name in below:
-            yield from names_of_verbs(below[name], f"{verb} {name}".strip())
+    elif commands := getattr(command, "commands", {}):
+        for name in commands:
+            yield from names_of_verbs(commands[name], f"{verb} {name}".strip())
     else:
-        shown_parameters = (each for each in command.params if not getattr(each, "hidden", False))
-        yield verb, {normal(flag) for each in shown_parameters for flag in each.opts if flag[:2] == "--"}
+        options = (option for option in command.params if not getattr(option, "hidden", False))
+        yield verb, {normal(flag) for option in options for flag in option.opts if flag[:2] == "--"}
 
 
 def normal(flag: str) -> str:

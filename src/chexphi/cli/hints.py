@@ -33,6 +33,13 @@ def after_phantom(out: Path) -> Words:
     return _train("sft", "sft", "MODEL", str(out / "annotations" / "sft" / "train.json"))
 
 
+def after_demo(loop: Path) -> Words:
+    """A whole loop: see what the graph reward changed, beside training on answers alone."""
+    from chexphi.demo.settings import ANSWER_ARM, GRAPH_ARM, evaluation_of
+
+    return ["compare", str(loop / evaluation_of(ANSWER_ARM)), str(loop / evaluation_of(GRAPH_ARM))]
+
+
 def after_import(figures: Mapping[str, Any]) -> Words:
     """Imported data: check the first file that was written."""
     return ["data", "check", *list(figures["files"])[:1]]

@@ -6,22 +6,24 @@ from collections.abc import Sequence
 
 from chexphi.doctor.libraries import CORE, Library
 
-EXTRAS = {
-    "data, kg, rewards score, compare, mine select": (),
-    "watch, card, doctor, swift-plugin": (),
-    "sft, grpo, sweep, plan": ("train",),
-    "evaluate, ask, mine score": ("train",),
-    "checkpoint, kg train, rexkg:FOLDER": ("train",),
-    "Parquet files, verl-rows": ("train",),
+VERBS: dict[str, tuple[str, ...]] = {
+    "data, kg, rewards score, compare, mine select, watch, card, doctor, swift-plugin": (),
+    "sft, grpo, sweep, plan, evaluate, ask, mine score, checkpoint, kg train, verl-rows": ("train",),
     "report, rewards probe": ("report",),
     "demo, study": ("train", "report"),
+}
+"""Verbs -> the extras that they need."""
+FEATURES: dict[str, tuple[str, ...]] = {
+    "Parquet files": ("train",),
+    "rexkg:FOLDER": ("train",),
     "--engine ray": ("ray",),
     "--use_vllm": ("train", "vllm"),
     "--rewards radeval:METRIC": ("radeval",),
     "DeepSpeed's ZeRO": ("train", "deepspeed"),
     "DICOM to PNG, by a script of yours": ("dicom",),
 }
-"""Verbs or features -> the extras that they need."""
+"""What verbs can do with more libraries -> the extras."""
+EXTRAS = VERBS | FEATURES
 
 
 def missing(libraries: Sequence[Library]) -> dict[str, dict[str, list[str]]]:
