@@ -95,7 +95,8 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
     for key, entity in entities.items():
         if not 0 <= entity.first_word <= entity.last_word < count:
             raise InputError(
-                f"entity {shown(key)} lies at words {entity.first_word} to {entity.last_word} of {count}"
+                f"entity {shown(key)} lies at words {entity.first_word} to {entity.last_word} of {count}: "
+                "annotate the text again, or correct the entity"
             )
         _split_label(entity.label)
         for kind, tail_key in entity.relations:
@@ -105,7 +106,8 @@ def entities_of(annotation: Mapping[str, Any]) -> dict[str, Entity]:
                 )
             if tail_key not in entities:
                 raise InputError(
-                    f"entity {shown(key)} is related to entity {shown(tail_key)}, which is missing"
+                    f"entity {shown(key)} is related to entity {shown(tail_key)}, which is missing: "
+                    "annotate the text again, or remove the relation"
                 )
     return dict(sorted(entities.items(), key=lambda item: (item[1].first_word, item[0])))
 

@@ -19,6 +19,7 @@ from chexphi.graph.rexkg.files import WEIGHTS
 from chexphi.graph.rexkg.vocabulary import Vocabulary
 from chexphi.kg.annotated import AnnotatedSentence, evaluate
 from chexphi.kg.train_settings import DEFAULTS, RANGES, TrainSettings
+from chexphi.number_text import counted
 from chexphi.ranges import SHARE
 from chexphi.runs import manifest, run_folder, run_settings
 from chexphi.schema import InputError, shown
@@ -39,7 +40,10 @@ def split(
     train_rows = [row for row in rows if row.group not in held_out_groups]
     held_out = [row for row in rows if row.group in held_out_groups]
     if not train_rows or (share and not held_out):
-        raise InputError(f"holding out {share} of {len(groups)} patients leaves no sentence on one side")
+        raise InputError(
+            f"hold_out {share:g} of {counted(len(groups), 'patient')} leaves no sentence "
+            "on one side: change hold_out, or add patients"
+        )
     return train_rows, held_out
 
 
@@ -108,4 +112,7 @@ def check_encoder(folder: Path) -> None:
         raise InputError(f"encoder {folder} has no {WEIGHTS}: convert its weights to safetensors first")
     model_folder.check(folder)
     if (kind := config.get("model_type")) != "bert":
-        raise InputError(f"encoder {folder} is of type {shown(kind)}: the published layout needs bert")
+        raise InputError(
+            f"encoder {folder} is of type {shown(kind)}, and only bert can be trained: "
+            "give the folder of a BERT"
+        )

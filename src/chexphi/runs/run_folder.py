@@ -75,7 +75,10 @@ def check_folder(out: Path, *, resume: Resume = False, overwrite: bool = False) 
                 "or choose another --out"
             )
         if not (out / "manifest.json").is_file():
-            raise InputError(f"output folder {out} holds files but not a run: --overwrite only replaces runs")
+            raise InputError(
+                f"output folder {out} holds files but not a run, and --overwrite only replaces runs: "
+                "choose another --out"
+            )
 
 
 def open_run(

@@ -49,7 +49,7 @@ def ask(rng: random.Random, scenes: Sequence[Scene], kind: Kind, wording: Wordin
     """
     film_count = 2 if kind == "compare" else 1
     if len(scenes) != film_count:
-        raise InputError(f"a {kind} question needs {film_count} film(s), not {len(scenes)}")
+        raise InputError(f"a {kind} question needs {film_count} film(s), not {len(scenes)}: give as many")
     families = FAMILIES[kind]
     while True:
         (semantic, about), builder = rng.choices(

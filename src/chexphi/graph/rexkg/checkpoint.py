@@ -120,9 +120,7 @@ def _check_shapes(
     unknown = sorted(weights.keys() - expected_shapes.keys())
     if missing or unknown:
         problem, name = ("lacks", missing[0]) if missing else ("has the unknown weight", unknown[0])
-        raise InputError(
-            f"{folder / WEIGHTS} {problem} {name}: is it a checkpoint of the {folder.name} model?"
-        )
+        raise InputError(f"{folder / WEIGHTS} {problem} {name}: take a checkpoint of the {folder.name} model")
     for name, shape in expected_shapes.items():
         if tuple(weights[name].shape) != shape:
             raise InputError(
@@ -147,7 +145,7 @@ def _build_relation_model(folder: Path, config: BertConfig, weights: Mapping[str
 def _matrix_shape(folder: Path, weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     """(rows, columns) of a weight from which sizes of the model are read."""
     if name not in weights or weights[name].ndim != 2:
-        raise InputError(f"{folder / WEIGHTS} lacks {name}: is it a checkpoint of the {folder.name} model?")
+        raise InputError(f"{folder / WEIGHTS} lacks {name}: take a checkpoint of the {folder.name} model")
     rows, columns = weights[name].shape
     return rows, columns
 

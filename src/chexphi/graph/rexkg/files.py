@@ -50,7 +50,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     values = read_object(path)
     if values.get("model_type") != "bert":
         raise InputError(
-            f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be read"
+            f"{path} describes a model of type {values.get('model_type')!r}, and only bert can be "
+            "read: give the folder of a published extractor, or of kg train"
         )
     return values
 

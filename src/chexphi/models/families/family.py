@@ -195,7 +195,9 @@ def load(
             output_loading_info=True,
         )
     if info["missing_keys"]:
-        raise InputError(f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}.")
+        raise InputError(
+            f"{folder} lacks weights, the first of them {min(info['missing_keys'])!r}: copy the folder again"
+        )
     config_check.check_unused(model, folder, info["unexpected_keys"])
     with model_folder.reading(processor_folder, f"a {processor_class.__name__}"):
         processor = processor_class.from_pretrained(

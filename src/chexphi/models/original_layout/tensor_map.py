@@ -62,7 +62,8 @@ def make_plan(tensors: Mapping[str, Header], shapes: Shapes, ranks: Mapping[str,
     for adapter, names in adapters.items():
         if adapter not in ADAPTERS or adapter not in ranks:
             raise InputError(
-                f"{next(iter(names))} belongs to the adapter {adapter!r}, which config.json does not describe"
+                f"{next(iter(names))} belongs to the adapter {adapter!r}, which config.json does not "
+                "describe: take both from the same checkpoint"
             )
         lora_shapes = adapter_shapes(shapes, TARGETS, ranks[adapter])
         _check(tensors, {name: peft.removeprefix(PREFIX) for name, peft in names.items()}, lora_shapes)
@@ -75,7 +76,10 @@ def _check(
     """Check a mapping of original to native names against the shapes of all native tensors."""
     for name, native_name in names.items():
         if native_name not in shapes:
-            raise InputError(f"{tensors[name].file} has {name}, which the native model does not have")
+            raise InputError(
+                f"{tensors[name].file} has {name}, which the native model does not have: "
+                "take it and config.json from the same checkpoint"
+            )
         if tensors[name].shape != shapes[native_name]:
             raise InputError(
                 f"{tensors[name].file} has {name} of shape {tensors[name].shape}, where config.json asks for "
