@@ -32,7 +32,7 @@ def console(width: int, *, terminal: bool, quiet: bool = False) -> tuple[Console
 
 def test_figures_of_a_row_in_the_order_of_their_importance() -> None:
     assert list(FIGURES.values()) == [
-        "loss 0.0123", "reward 1.53", "answer 0.52", "graph 0.49", "graph F1 0.33", "length 31",
+        "loss 0.0123", "reward 1.530", "answer 0.520", "graph 0.490", "graph F1 0.333", "length 31",
         "1,812 tokens/s",
     ]  # fmt: skip
     assert series({"step": 1, "loss": float("inf"), "reward": True}) == {}

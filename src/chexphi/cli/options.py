@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from chexphi.cli import foreign_flags
 from chexphi.cli.recipe_command import RecipeCommand, choices_by_name
+from chexphi.config.help_text import default_note, heading_of
 from chexphi.number_text import value_text
 from chexphi.ranges import SEED
 from chexphi.schema import InputError
@@ -84,9 +85,12 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
     def option(field: dataclasses.Field[Any]) -> inspect.Parameter:
         name = "--" + field.name.replace("_", "-")
         words = [f"{name}/--no-{name[2:]}" if hints[field.name] is bool else name]
-        default = f" (default: {field.default})" if field.default != "" else ""
-        offered = one_of(*choices_by_name().get(field.name, ()))
-        info = typer.Option(*words, autocompletion=offered, help=field.metadata["help"] + default)
+        info = typer.Option(
+            *words,
+            autocompletion=one_of(*choices_by_name().get(field.name, ())),
+            help=field.metadata["help"] + default_note(field.default),
+            rich_help_panel=heading_of(kind, field.name),
+        )
         hint: Any = Annotated[hints[field.name] | None, info]
         return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 

@@ -42,12 +42,17 @@ def help_text(recipe: type, prog: str, other_flags: Mapping[str, str], trl: str 
 
 
 def _groups(recipe: type) -> dict[str, list[Field]]:
-    """The fields by heading: that of the outermost dataclass that has the field."""
+    """The fields by heading."""
     groups: dict[str, list[Field]] = {}
     for field in described_fields([recipe]).values():
-        owner = next(kind for kind in reversed(recipe.__mro__) if field.name in inspect.get_annotations(kind))
-        groups.setdefault(getattr(owner, "HEADING", "Settings"), []).append(field)
+        groups.setdefault(heading_of(recipe, field.name), []).append(field)
     return groups
+
+
+def heading_of(recipe: type, name: str) -> str:
+    """The heading of the outermost dataclass that has a field."""
+    owner = next(kind for kind in reversed(recipe.__mro__) if name in inspect.get_annotations(kind))
+    return getattr(owner, "HEADING", "Settings")
 
 
 def library_help(kinds: Sequence[type], defaults: Mapping[str, Any], notes: Mapping[str, str]) -> str:
@@ -82,23 +87,21 @@ def _line(field: Field, text: str, default: Any) -> str:
     if required:
         note = f" (required, or --{required})" if isinstance(required, str) else " (required)"
     else:
-        note = f" (default {_shown_default(default)})" if _says_something(default) else ""
+        note = default_note(default)
     return f"  --{field.name}: {text}{note}"
 
 
-def _says_something(default: Any) -> bool:
-    return default not in (None, "", [], "default")
+def default_note(value: Any) -> str:
+    """A default as a person says or types it, in brackets; nothing where it would say nothing.
 
-
-def _shown_default(value: Any) -> str:
-    """A default as a person says or types it.
-
-    >>> _shown_default(True), _shown_default(["a", "b"]), _shown_default(0.5)
-    ('on', 'a b', '0.5')
+    >>> default_note(True), default_note(["a", "b"]), default_note(None)
+    (' (default on)', ' (default a b)', '')
     """
+    if value in (None, "", [], "default"):
+        return ""
     if isinstance(value, bool):
-        return "on" if value else "off"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return f" (default {'on' if value else 'off'})"
+    return f" (default {' '.join(map(str, value)) if isinstance(value, list) else value})"
 
 
 def _first_sentence(text: str) -> str:

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chexphi.number_text import count_text, figure_text
+
 Row = Mapping[str, Any]
 
 SHORT_NAMES = {"external_r1v_acc": "answer", "external_kg_jac": "graph"}
@@ -61,16 +63,16 @@ def series(row: Row) -> dict[str, float]:
 
 
 def as_text(name: str, value: float) -> str:
-    """A figure with its name, in as few characters as it needs.
+    """A figure with its name; a loss may be very small, so its digits are counted.
 
     >>> as_text("loss", 0.01234), as_text("graph F1", 0.5), as_text("tokens/s", 1234.5)
-    ('loss 0.0123', 'graph F1 0.50', '1,234 tokens/s')
+    ('loss 0.0123', 'graph F1 0.500', '1,234 tokens/s')
     """
     if name == "tokens/s":
-        return f"{value:,.0f} tokens/s"
+        return f"{count_text(round(value))} tokens/s"
     if name == "length":
-        return f"length {value:,.0f}"
-    return f"{name} {value:.3g}" if name == "loss" else f"{name} {value:.2f}"
+        return f"length {count_text(round(value))}"
+    return f"{name} {value:.3g}" if name == "loss" else f"{name} {figure_text(value)}"
 
 
 def seconds_left(rows: Sequence[Row]) -> float | None:
