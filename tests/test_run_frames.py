@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import synthetic_predictions
 
 import chexphi
 from chexphi import InputError
+from chexphi.installation import install_line
 from chexphi.run_frames import NAMES, TYPE_OF_COLUMN
 from chexphi.schema import Completion, Prediction
 
@@ -134,8 +134,22 @@ def test_a_file_that_holds_no_predictions_is_refused_at_once(tmp_path: Path) -> 
 
 
 def test_a_frame_that_a_stage_does_not_write_is_refused_with_those_it_wrote(run: Path) -> None:
-    with pytest.raises(InputError, match=r"has no predictions.jsonl: .* this one has completions, metrics$"):
-        _ = chexphi.load(run).predictions
+    for there in ("completions, metrics", "no rows yet"):
+        with pytest.raises(InputError) as refused:
+            _ = chexphi.load(run).predictions
+        assert str(refused.value) == (
+            f"run {run} (grpo) has no predictions.jsonl: load a run that wrote it; this one has {there}"
+        )
+        for file in run.glob("*.jsonl"):
+            file.unlink()
+
+
+@pytest.mark.parametrize(("name", "text"), [("manifest.json", "[]"), ("config.yaml", "- beta")])
+def test_a_manifest_or_settings_of_another_form_are_refused(run: Path, name: str, text: str) -> None:
+    (run / name).write_text(text)
+    with pytest.raises(InputError) as refused:
+        chexphi.load(run)
+    assert str(refused.value) == f"run {run} has a manifest or settings of another form: copy the run again"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +169,10 @@ def test_a_damaged_file_is_one_sentence(run: Path, name: str, line: str, words: 
         getattr(chexphi.load(run), name)
 
 
-def test_without_pandas_the_line_that_installs_it_is_said(run: Path) -> None:
-    code = (
-        "import sys; sys.modules['pandas'] = None\nimport chexphi\n"
-        f"run = chexphi.load({str(run)!r}); print(repr(run))\n"
-        "try:\n    run.metrics\nexcept chexphi.InputError as error:\n    print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    shown, message = done.stdout.splitlines()
-    assert shown.startswith("Run(")
-    assert message.startswith("data frames need pandas: pip install ")
+def test_without_pandas_the_line_that_installs_it_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    loaded = chexphi.load(run)
+    assert repr(loaded).startswith("Run(")
+    with pytest.raises(InputError) as refused:
+        _ = loaded.metrics
+    assert str(refused.value) == f"data frames need pandas: {install_line('train')}"

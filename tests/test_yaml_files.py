@@ -133,6 +133,15 @@ def test_files_that_cannot_be_read(tmp_path: Path, write: Callable[[Path], Any],
     assert str(refused.value).startswith(f"config file {path} {message}")
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Whoever runs the tests: the address space of a process is a file, and its first page is not mapped."""
+    path = tmp_path / "x.yaml"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(InputError) as refused:
+        yaml_files.read_yaml(path)
+    assert str(refused.value) == f"config file {path} cannot be read (Input/output error): check the path"
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes("a: Größe".encode("utf-8-sig"))
     assert yaml_files.read_yaml(tmp_path / "x.yaml") == {"a": "Größe"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import os
 import types
 import typing
@@ -33,11 +34,16 @@ class Field:
     """`help`, and for some `choices`, `group`, and argparse's `nargs` and `const`."""
 
 
+@functools.cache  # a sweep checks thousands of values, and TRL's configs have a hundred fields
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def described_fields(kinds: Sequence[type]) -> dict[str, Field]:
     """The fields of dataclasses, by name, in their order."""
     described: dict[str, Field] = {}
     for kind in kinds:
-        hints = typing.get_type_hints(kind)
+        hints = _hints(kind)
         for field in (field for field in dataclasses.fields(kind) if field.init):
             default = field.default if field.default_factory is MISSING else field.default_factory()
             described[field.name] = Field(field.name, hints[field.name], default, field.metadata)

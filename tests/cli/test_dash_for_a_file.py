@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pytest
 from synthetic_predictions import predictions, write
 
-from chexphi.cli import main, standard_input
+from chexphi.cli import main, standard_input, standard_output
+from chexphi.schema import InputError
 
 GOLD = "<think>There is a left pleural effusion.</think><answer>yes</answer>"
 
@@ -161,3 +162,18 @@ def test_closed_streams_are_one_sentence_and_nothing_is_left_behind(
         assert sentence in done.stderr.replace(", line 1", "")
         assert "Traceback" not in done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_streams_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As Python gives them where the shell closed them."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match=r"^- is given, and standard input is closed: name a file$"):
+        standard_input.input_file(Path("-"))
+    monkeypatch.setattr(sys, "stdout", None)
+    with (
+        pytest.raises(
+            InputError, match=r"^--out is '-', and standard output is closed: name a file for --out$"
+        ),
+        standard_output.output_file(Path("-"), ".json", as_json=False),
+    ):
+        pytest.fail("there is no output")

@@ -17,6 +17,7 @@ from synthetic_predictions import predictions, write
 from test_documented_commands import check_chexphi
 
 from chexphi.cli import confirm, hints
+from chexphi.schema import InputError
 
 
 def on_terminal(*words: object, answer: str = "", variables: dict[str, str] | None = None) -> tuple[int, str]:
@@ -164,3 +165,16 @@ def test_scripts_and_yes_are_not_asked(tmp_path: Path, monkeypatch: pytest.Monke
     confirm.replace_run(tmp_path, overwrite=True, yes=False)
     confirm.replace_run(tmp_path, overwrite=False, yes=False)
     confirm.replace_run(None, overwrite=True, yes=False)
+
+
+def test_an_answer_of_no_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    screen, terminal = pty.openpty()
+    with open(terminal) as answers, open(os.dup(terminal), "w") as shown:
+        monkeypatch.setattr(sys, "stdin", answers)
+        monkeypatch.setattr(sys, "stderr", shown)
+        os.write(screen, b"n\n")
+        with pytest.raises(InputError) as refused:
+            confirm.replace_run(tmp_path, overwrite=True, yes=False)
+    os.close(screen)
+    assert str(refused.value) == f"{tmp_path} is left as it is: choose another --out"

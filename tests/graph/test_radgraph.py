@@ -279,6 +279,21 @@ def test_without_the_library_one_line_says_what_to_install() -> None:
         radgraph.RadgraphExtractor()
 
 
+def test_a_library_that_its_own_libraries_lack_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `radgraph` is where something that it imports was removed."""
+    (tmp_path / "radgraph.py").write_text("import jsonpickle_that_is_gone\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "radgraph", raising=False)
+    with pytest.raises(InputError) as refused:
+        radgraph.RadgraphExtractor("radgraph")
+    assert str(refused.value) == (
+        "extractor radgraph:radgraph needs the library jsonpickle_that_is_gone: pip install radgraph "
+        "'transformers<5' in an environment of its own"
+    )
+
+
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[str]], Any]], None]:
     """A stand-in for `radgraph` 0.1.18 with weights (it has an environment of its own)."""

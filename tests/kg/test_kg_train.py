@@ -17,7 +17,7 @@ from chexphi.graph.rexkg.extractor import RexkgExtractor
 from chexphi.kg import train, train_data, train_network
 from chexphi.kg.annotated import AnnotatedSentence, annotate, evaluate
 from chexphi.kg.train_settings import TrainSettings
-from chexphi.schema import InputError
+from chexphi.schema import InputError, NotFiniteError
 
 WORDS = (
     *("the", "a", "no", "is", "seen", "left", "right", "small", "large", "effusion", "nodule", "opacity"),
@@ -197,3 +197,17 @@ def test_data_without_relations_and_a_split_without_patients(encoder: Path, tmp_
         train.main(bare, encoder, tmp_path / "run")
     with pytest.raises(InputError, match="leaves no sentence on one side"):
         train.split(bare, 0.2, seed=0)  # one group
+
+
+def test_weights_that_are_not_finite_are_not_saved(encoder: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=1, batch_tokens=40, encoder_rate=1e30, head_rate=1e30)
+    with pytest.raises(NotFiniteError) as stopped:
+        train.main(ROWS, encoder, tmp_path / "run", settings)
+    sentence = str(stopped.value)
+    assert sentence.startswith("kg train: ")
+    assert sentence.endswith(
+        " of the run_entity model is not finite after epoch 1: nothing of it is saved; lower "
+        "encoder_rate and head_rate"
+    )
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+    assert not list((tmp_path / "run").rglob("*.pt"))

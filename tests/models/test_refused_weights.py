@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
+from chexphi import model_folder
 from chexphi.models import adapter_check, policy_folder, tensor_headers, trial_question
+from chexphi.models.families import phi4
 from chexphi.models.original_layout import pickles, side_files, stream
 from chexphi.models.original_layout.exporting import export
 from chexphi.models.original_layout.importing import convert
@@ -112,3 +115,24 @@ def test_settings_of_a_policy(setting: dict[str, str], sentence: str, tmp_path: 
     settings: dict[str, Any] = {"dtype": "auto", "attn_implementation": "sdpa", "dynamic_hd": None}
     with pytest.raises(InputError, match=f"^{sentence}"):
         policy_folder.check_settings(tmp_path, **settings | setting)
+
+
+def test_a_runs_folder_in_place_of_its_model(tmp_path: Path) -> None:
+    run, model = tmp_path / "run", tmp_path / "run" / "model"
+    model.mkdir(parents=True)
+    for folder, advice in ((run, f": did you mean {model}?"), (model, "")):
+        with pytest.raises(InputError) as refused:
+            model_folder.read_config(folder)
+        assert str(refused.value) == f"{folder} is not a model folder: it has no config.json{advice}"
+
+
+def test_a_model_of_another_family(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "other"))
+    config = json.loads((folder / "config.json").read_text())
+    written(folder, "config.json", config | {"model_type": "qwen3_vl"})
+    with pytest.raises(InputError) as refused:
+        phi4.load(folder)
+    assert str(refused.value) == (
+        f"{folder} holds no model of type 'phi4_multimodal' (its config.json is missing or another's): name "
+        "the folder of one"
+    )

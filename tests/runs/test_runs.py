@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from small_disks import file_size
 
-from chexphi.runs import jsonl, manifest, processes, run_folder, run_lock
+from chexphi.runs import jsonl, manifest, processes, run_folder, run_lock, run_settings
 from chexphi.schema import InputError
 
 
@@ -101,6 +101,38 @@ def test_resume_needs_a_run_and_auto_does_not(tmp_path: Path) -> None:
         run_folder.open_run(out, resume="auto")
 
 
+def test_a_folder_on_a_full_disk_is_not_made(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with file_size(0), pytest.raises(InputError) as refused:  # its lock cannot be written
+        run_folder.open_run(out)
+    assert str(refused.value) == (
+        f"output folder {out} cannot be made (File too large): make room, or choose another --out"
+    )
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("config.yaml", "- a", "config file {path} does not hold a mapping: write one `key: value` a line"),
+        ("manifest.json", "[]", "{path} is not a JSON object: copy it again"),
+    ],
+)
+def test_a_run_whose_settings_are_damaged_does_not_go_on(
+    name: str, text: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("a: 1\n")
+    (tmp_path / "manifest.json").write_text("{}")
+    run_settings.check(tmp_path, {"a": 1}, {})
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as refused:
+        run_settings.check(tmp_path, {"a": 1}, {})
+    reason = reason.format(path=tmp_path / name)
+    assert (
+        str(refused.value) == f"the run in {tmp_path} cannot go on ({reason}): begin again with another --out"
+    )
+
+
 def test_overwrite_only_replaces_runs(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="files but not a run"):
@@ -132,14 +164,11 @@ def test_a_torn_line_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
 
 def test_a_log_on_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     """As a file that may not grow."""
-    lines, limits = jsonl.JsonLines(tmp_path / "log.jsonl"), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
-    try:
+    lines = jsonl.JsonLines(tmp_path / "log.jsonl")
+    with file_size(20):
         with pytest.raises(InputError, match=r"log.jsonl cannot be written \(File too large\): make room"):
             lines.write({"step": 1}, {"step": 2})
         lines.close()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("line", ["{", "[1]"])

@@ -76,6 +76,10 @@ def test_a_name_stays_when_the_grid_gets_more_values() -> None:
         ({**PLACES, "beta": [True]}, "beta is True"),
         ({**PLACES, "beta": [None]}, "'beta' has the value None: give a text or a number"),
         ({**PLACES, "policy": [["uniform"]]}, "'policy' has the value ['uniform']"),
+        (
+            {**PLACES, "seed": [*range(51)], "max_steps": [*range(1, 51)]},
+            "sweep: the grid has 10,200 runs: cut its lists to at most 10,000",
+        ),
         ({**PLACES, "out": ["x"]}, "'out' is what the sweep itself sets for each run"),
         ({**PLACES, "output_dir": ["x"]}, "'output_dir' is what the sweep itself"),
         ({**PLACES, "model": ["a", "b"]}, "'model' is also set for every run"),

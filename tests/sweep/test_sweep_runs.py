@@ -101,6 +101,16 @@ def test_what_is_finished_is_not_run_again(swept: Path, tmp_path: Path) -> None:
     assert Path(f"{good}.log").read_text() == log
 
 
+@pytest.mark.parametrize("content", ["{}", '{"runs": 3}', '{"runs": [{"name": "a"}]}'])
+def test_a_summary_of_something_else_is_not_gone_on_from(content: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(InputError) as refused:
+        run.open_records(tmp_path, [], retries=0)
+    assert str(refused.value) == (
+        f"sweep: {tmp_path / 'summary.json'} is not a sweep's summary: choose another --out"
+    )
+
+
 def test_a_model_that_is_half_written_is_not_finished(swept: Path, tmp_path: Path) -> None:
     folder = tmp_path / GOOD
     shutil.copytree(of(swept, GOOD), folder)

@@ -453,6 +453,20 @@ def test_lengths(ids: Any, logprobs: Any, message: str | None) -> None:
     assert (message is None and found is None) or (message is not None and found and message in found)
 
 
+def test_samples_without_log_probabilities_are_refused() -> None:
+    """As TRL's `VLLMGeneration` would pass them on: prompts, completions and log-probabilities."""
+    model = SimpleNamespace(config=SimpleNamespace(model_type="phi4_multimodal"), placeholder_ids=(7,))
+    generation = SimpleNamespace(
+        model=model, _iter_named_params=None, generation_kwargs={}, generate=lambda: ([[5]], [[1, 2]], None)
+    )
+    vllm_engines.attach(generation)
+    with pytest.raises(InputError) as refused:
+        generation.generate()
+    assert str(refused.value) == (
+        "vLLM returned log-probabilities for 0 of 1 completions: use a vLLM that TRL supports (0.22 to 0.31)"
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -510,7 +524,7 @@ def test_the_shipped_settings_differ_from_the_documented_run_in_the_vllm_section
     assert (args.use_vllm, args.vllm_mode) == (True, mode)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vllm_settings, "installed", lambda: True)
-        vllm_settings.check(args, vllm_settings.Limits(recipe.logp_difference, recipe.logp_outliers))
+        vllm_settings.check(args)
     kind = "phi4_multimodal" if mode == "server" else "qwen2_5_vl"
     vllm_settings.check_policy(args, recipe.trainable, policy_folder.PolicyFolders(root, None, root, kind))
 

@@ -12,6 +12,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from several_processes import accelerate, free_port, side_by_side, torchrun
 from transformers.models.phi4_multimodal import modeling_phi4_multimodal
 
+from chexphi.cli import launched
 from chexphi.runs import processes
 from chexphi.schema import InputError
 from chexphi.training import sft, sft_checks, sft_run, trainer_settings
@@ -215,3 +216,17 @@ def test_one_process_on_several_gpus_is_refused(tiny_model_dir: Path, films: Pat
     with pytest.raises(InputError, match="sees 2 GPUs and trains on one"):
         sft_run.run(recipe, args, sft_checks.check_stage(recipe, settings))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_verb_that_does_not_divide_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    for words in (["grpo"], ["mine", "score"], ["demo", "--help"]):
+        launched.check_verb(words)
+    for words, verb in ((["demo", "--quick"], "demo"), (["mine", "select"], "mine select")):
+        with pytest.raises(InputError) as refused:
+            launched.check_verb(words)
+        assert str(refused.value) == (
+            f"chexphi {verb} runs in one process: start it without torchrun or accelerate launch, which are "
+            "for sft, grpo, evaluate, mine score"
+        )

@@ -237,6 +237,7 @@ def test_weights_in_bf16_learn_in_fp32_and_log_probabilities_are_fp32(
     [
         (["--trainable=vison_lora"], r"'vison_lora', which names no parameter: use vision_lora"),
         (["--trainable=(lm"], "not a regular expression"),
+        (["--trainable="], r"^trainable is empty: use vision_lora, .*, all or a pattern of parameter names$"),
         (["--dtype=int8"], "dtype is 'int8': use auto, float32, bfloat16"),
         (["--attn-implementation=flash"], "'flash': use sdpa, eager"),
         (["--use_flash_attention"], "needs the package flash-attn, which is not installed"),

@@ -11,7 +11,12 @@ import time
 from pathlib import Path
 
 from terminal_lines import lines_of
+from typer.testing import CliRunner
 from watched_runs import HOLDER, finish, log, row, write_rows, write_run
+
+from chexphi.cli import app
+from chexphi.schema import InputError
+from chexphi.watch.run_state import FOLLOWED
 
 NO_TORCH = """
 import sys
@@ -49,9 +54,12 @@ def test_a_script_gets_one_picture_or_one_object(tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
-    refused = watch(write_run(tmp_path / "probed", "probe"))
-    assert refused.returncode == 2
-    assert "holds a run of 'probe', which cannot be followed: name one of sft, grpo, " in refused.stderr
+    out = write_run(tmp_path / "probed", "probe")
+    refused = CliRunner().invoke(app, ["watch", str(out)]).exception
+    assert isinstance(refused, InputError)
+    assert str(refused) == (
+        f"{out} holds a run of 'probe', which cannot be followed: name one of {', '.join(FOLLOWED)}"
+    )
 
 
 def test_it_follows_a_run_to_its_end(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ from PIL import Image
 from chexphi import model_folder
 from chexphi.files import read_object
 from chexphi.memory_plan import blank_model
-from chexphi.memory_plan.plan_fields import OPTIMISERS, Request
+from chexphi.memory_plan.plan_fields import Request
 from chexphi.models import film_sizes, policy_folder, what_learns
 from chexphi.models.adapter_settings import CONFIG, HEAD
 from chexphi.models.families import phi4
-from chexphi.schema import InputError
 from chexphi.training import trainer_config
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
@@ -78,8 +77,6 @@ def memory_settings(request: Request) -> MemorySettings:
     """
     fields, recipe, folders = request.fields, request.recipe, request.folders
     args, generates = trainer_config.make(request.trainer, "plan"), fields.stage == "grpo"
-    if (optim := _name(args.optim)) not in OPTIMISERS:
-        raise InputError(f"plan: the state of optim {optim!r} is not known: use {', '.join(OPTIMISERS)}")
     model = Path(recipe.model) if recipe.model else None
     saved = read_object(folders.adapter / CONFIG) if folders and folders.adapter else {}
     dtype = recipe.dtype
@@ -98,7 +95,7 @@ def memory_settings(request: Request) -> MemorySettings:
         own_head=HEAD in (saved.get("modules_to_save") or ()),
         bf16=args.bf16,
         checkpointing=args.gradient_checkpointing,
-        optim=optim,
+        optim=_name(args.optim),
         rows=args.per_device_train_batch_size,
         accumulation=args.gradient_accumulation_steps,
         generated=args.steps_per_generation if generates else 0,

@@ -192,7 +192,10 @@ def check_files(kind: str, folder: Path, processor_folder: Path) -> dict[str, He
     tensors = tensor_headers.read(folder)
     config = folder / "config.json"
     if not config.is_file() or read_object(config).get("model_type") != kind:
-        raise InputError(f"{folder} holds no model of type {kind!r}: its config.json is missing or another's")
+        raise InputError(
+            f"{folder} holds no model of type {kind!r} (its config.json is missing or another's): name the "
+            "folder of one"
+        )
     if (folder / CONFIG).is_file():  # the library would load the base that it names
         raise InputError(f"{folder} is a base and has an {CONFIG} of its own: move the adapter elsewhere")
     for path in {folder.absolute(), processor_folder.absolute()}:

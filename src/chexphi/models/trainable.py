@@ -36,10 +36,8 @@ def prepare(model: Any, what_learns: str, *, targets: str, rank: int, alpha: int
         alpha: Of such a LoRA.
 
     Raises:
-        InputError: If the pattern matches nothing, or rank or alpha is below 1.
+        InputError: If the pattern matches nothing.
     """
-    if rank < 1 or alpha < 1:
-        raise InputError(f"lora_rank is {rank} and lora_alpha {alpha}: use at least 1 for both")
     if by_adapter(what_learns):
         with_head = trains_head(what_learns)
         if not hasattr(model, "peft_config"):

@@ -56,7 +56,7 @@ def check_settings(recipe: GRPORecipe, args: Any) -> None:
     check_extractor(recipe.extractor)
     what_learns.setting(recipe.trainable)
     if args.use_vllm:
-        vllm_settings.check(args, recipe.vllm_limits)
+        vllm_settings.check(args)
         vllm_settings.check_policy(
             args, what_learns.setting(recipe.trainable), policy_folder.locate(Path(recipe.model))
         )

@@ -26,7 +26,7 @@ class Limits:
     """Share of tokens that are outliers."""
 
 
-def check(args: Any, limits: Limits) -> None:
+def check(args: Any) -> None:
     """Refuse settings with which vLLM cannot run or cannot be compared.
 
     Raises:
@@ -38,11 +38,6 @@ def check(args: Any, limits: Limits) -> None:
         raise InputError(
             "with use_vllm the log-probabilities of the whole vocabulary are compared: set top_p to 1, top_k "
             "to 0, min_p to null and repetition_penalty to 1"
-        )
-    if limits.difference <= 0 or not 0 <= limits.outliers <= 1:
-        raise InputError(
-            f"logp_difference is {limits.difference} and logp_outliers {limits.outliers}: use a number above "
-            "0 and a share between 0 and 1"
         )
 
 

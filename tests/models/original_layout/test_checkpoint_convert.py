@@ -159,6 +159,20 @@ def test_export_then_import_is_the_native_policy_bit_for_bit(
         assert not any(".base_layer." in name for name in tensors_of(tmp_path / "original"))
 
 
+def test_a_setting_that_the_original_lacks_is_not_dropped(tiny_folder: Path, tmp_path: Path) -> None:
+    native = Path(shutil.copytree(tiny_folder, tmp_path / "native"))
+    config = json.loads((native / "config.json").read_text())
+    config["audio_config"]["bias_symmetric"] = True
+    (native / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError) as refused:
+        export(native, tmp_path / "original")
+    assert str(refused.value) == (
+        "audio_config.bias_symmetric is True, which the original layout does not have: use the native "
+        "folder as it is"
+    )
+    assert not (tmp_path / "original").exists()
+
+
 def test_a_trained_policy_goes_back_with_its_own_head(imported: Path, tmp_path: Path) -> None:
     model, processor = policy.load(imported, with_head=True)
     model = trainable.prepare(model, what_learns.DEFAULT, targets=TARGETS, rank=1, alpha=1)

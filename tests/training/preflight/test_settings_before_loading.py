@@ -141,6 +141,12 @@ OF_GRPO: list[tuple[str, Any, str]] = [
         {"temperature": -1.0},
         "grpo: generation_kwargs: temperature is -1.0: use at least",
     ),
+    (
+        "generation_kwargs",
+        {"early_stopping": "x"},
+        "grpo: generation_kwargs cannot be used (ValueError: `early_stopping` must be a boolean or 'never', "
+        "but is x.): correct it",
+    ),
     ("chat_template_kwargs", "x", "give a mapping"),
     ("measure", "dice", "measure is 'dice': use jaccard, f1"),
 ]

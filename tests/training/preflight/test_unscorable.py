@@ -15,7 +15,7 @@ from chexphi.data.read import read_examples, write_examples
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.rewards import by_name
 from chexphi.schema import Example, InputError
-from chexphi.training import completions, grpo
+from chexphi.training import completions, grpo, grpo_checks
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.preflight import unscorable
 from chexphi.training.unscored_rows import RewardWatch
@@ -39,6 +39,16 @@ EXAMPLES = [
     example("neither", "<think>As asked, so it is.</think>", ""),
     example("nothing", "", ""),
 ]
+
+
+def test_an_example_without_reasoning_has_no_graph() -> None:
+    recipe, args = grpo.parse(["--per_device_train_batch_size=4", "--num_generations=2", "--bf16=false"])
+    with pytest.raises(InputError) as refused:
+        grpo_checks.check_examples(recipe, args, EXAMPLES)
+    assert str(refused.value) == (
+        "grpo: example nothing has no reasoning for external_kg_jac: add it or drop the reward"
+    )
+    grpo_checks.check_examples(dataclasses.replace(recipe, rewards=["external_r1v_acc"]), args, EXAMPLES)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_disks import file_size
 
 from chexphi.schema import InputError
 from chexphi.training.dynamic_sampling.sampling_state import SamplingState
@@ -208,3 +209,15 @@ def test_where_dynamic_sampling_was_is_read_or_named(run: Path, name: str) -> No
         (folder / "trainer_state.json").write_text(json.dumps(STATE | {"stateful_callbacks": part}))
         with pytest.raises(InputError, match="does not say where dynamic sampling was"):
             SamplingState.begin(10, 0, folder)
+
+
+def test_a_checkpoint_on_a_full_disk_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    with file_size(8), pytest.raises(InputError) as refused, checkpoints.written(folder):
+        (folder / "trainer_state.json").write_text(json.dumps(STATE))
+    assert str(refused.value) == (
+        f"{folder} cannot be written (File too large): make room, then resume with --resume auto from the "
+        "checkpoint before it"
+    )
+    assert not folder.exists()

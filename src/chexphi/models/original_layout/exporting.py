@@ -172,7 +172,8 @@ def _new_config(native: Mapping[str, Any], loras: Mapping[str, Mapping[str, Any]
         for key, value in native[section].items():
             if key not in NOT_IN_ORIGINAL and imported[section].get(key) != value:
                 raise InputError(
-                    f"{section}.{key} is {value!r}, which the original layout does not have: not exported"
+                    f"{section}.{key} is {value!r}, which the original layout does not have: use the native "
+                    "folder as it is"
                 )
     return config
 
