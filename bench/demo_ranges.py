@@ -1,14 +1,17 @@
-"""Figures of several demos as ranges: least and most of each, and in how many runs a difference is above 0.
+"""Figures of several demos: the mean of each, and the range in which the next run is expected.
 
     python bench/demo_ranges.py runs/demo runs/demo_seed1 runs/demo_seed2
     python bench/demo_ranges.py RUN... --check runs/mine
 
 The first prints the tables of docs/results.md; the second says whether a run of yours is inside the ranges.
+The range is Student's prediction interval of 99 %: the mean of n runs, and t * s * sqrt(1 + 1/n) to both
+sides, where s is their standard deviation. Two runs are the least.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ FIGURES = {
 BETWEEN_ARMS = f"{GRAPH_ARM} - {ANSWER_ARM}"
 Figures = dict[tuple[str, str], float]
 """Values by row and figure; a row is an arm, or a difference of two arms."""
+STUDENT_T = (63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169, 3.106, 3.055)
+"""Its 99.5 % quantiles for 1 to 12 degrees of freedom; for more, the last is a little too wide."""
 
 
 def figures_of(run: Path) -> tuple[Figures, Figures]:
@@ -41,16 +46,28 @@ def figures_of(run: Path) -> tuple[Figures, Figures]:
     }
 
 
-def spread(values: list[float], *, signed: bool) -> str:
-    """Least and most of the values; of differences also how many are above 0.
+def expected(values: list[float]) -> tuple[float, float]:
+    """The range in which the next value is expected, in 99 of 100 cases.
 
-    >>> spread([0.443, 0.5], signed=False), spread([0.04, -0.01, 0.02], signed=True)
-    ('0.443 to 0.500', '-0.010 to +0.040 (2 of 3 above 0)')
+    >>> [round(end, 3) for end in expected([0.44, 0.46, 0.48])]
+    [0.231, 0.689]
     """
-    low, high = min(values), max(values)
+    n = len(values)
+    reach = STUDENT_T[min(n - 1, len(STUDENT_T)) - 1] * statistics.stdev(values) * (1 + 1 / n) ** 0.5
+    return statistics.fmean(values) - reach, statistics.fmean(values) + reach
+
+
+def spread(values: list[float], *, signed: bool) -> str:
+    """The mean and the expected range; of differences also how many are above 0.
+
+    >>> spread([0.44, 0.46, 0.48], signed=False), spread([0.04, -0.01, 0.02], signed=True)
+    ('0.460 (0.231 to 0.689)', '+0.017 (-0.272 to +0.305), 2 of 3 above 0')
+    """
+    low, high = expected(values)
     if not signed:
-        return f"{low:.3f} to {high:.3f}"
-    return f"{low:+.3f} to {high:+.3f} ({sum(value > 0 for value in values)} of {len(values)} above 0)"
+        return f"{statistics.fmean(values):.3f} ({low:.3f} to {high:.3f})"
+    above = f"{sum(value > 0 for value in values)} of {len(values)} above 0"
+    return f"{statistics.fmean(values):+.3f} ({low:+.3f} to {high:+.3f}), {above}"
 
 
 def table(title: str, runs: list[Figures], *, signed: bool) -> Table:
@@ -66,11 +83,9 @@ def outside(runs: list[Figures], mine: Figures) -> list[str]:
     """The figures of one run that are outside the ranges of the others, in three digits."""
     lines = []
     for (row, name), value in mine.items():
-        values = [round(run[row, name], 3) for run in runs]
-        if not min(values) <= round(value, 3) <= max(values):
-            lines.append(
-                f"{row}, {FIGURES[name]}: {value:.3f} is not in {min(values):.3f} to {max(values):.3f}"
-            )
+        low, high = (round(end, 3) for end in expected([run[row, name] for run in runs]))
+        if not low <= round(value, 3) <= high:
+            lines.append(f"{row}, {FIGURES[name]}: {value:.3f} is not in {low:.3f} to {high:.3f}")
     return lines
 
 
@@ -83,8 +98,8 @@ def main() -> None:
     runs: list[Path] = arguments.runs or sorted(
         path.parent for path in Path("runs").glob("demo*/results.json")
     )
-    if not runs:
-        console.print("no finished demo in runs/: name the folders")
+    if len(runs) < 2:
+        console.print("a range needs at least two finished demos: name their folders")
         return
     arms, differences = zip(*map(figures_of, runs), strict=True)
     console.print(table(f"{len(runs)} demos", list(arms), signed=False))
