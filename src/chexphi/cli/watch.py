@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from chexphi.cli.options import Json
+from chexphi.runs.commands import LAUNCHER
 from chexphi.schema import InputError, shown
 from chexphi.watch.growing_files import GrowingFiles
 from chexphi.watch.run_state import FOLLOWED, state_of
@@ -41,4 +42,5 @@ def watch(
             state = state_of(run, files)
             live.update(view(state, width=console.width), refresh=True)
     if state.resume:  # in one line, however long, to be copied
-        typer.echo(f"\nto go on:\n{state.resume}")
+        launcher = " (LAUNCHER starts the processes)" if state.resume.startswith(LAUNCHER) else ""
+        typer.echo(f"\nto go on{launcher}:\n{state.resume}")

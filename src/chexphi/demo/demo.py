@@ -174,13 +174,10 @@ def main(recipe: DemoRecipe) -> dict[str, Any]:
 
 
 def write_results(out: Path, runner: Runner, *, quick: bool) -> dict[str, Any]:
-    """Print the table, write `results.json`, `report.html` and the models' cards with figures."""
+    """Write `results.json`, `report.html` and the models' cards with figures; print the table."""
     folders = {arm: out / evaluation_of(arm) for arm in (START, *ARMS)}
     summaries = {arm: read_object(folder / "summary.json") for arm, folder in folders.items()}
     against_start = {arm: compare(folders[START], folders[arm]) for arm in ARMS}
-    terminal.console().print(arms_table(summaries, against_start))
-    if quick:
-        terminal.console().out(QUICK_FIGURES, highlight=False)
     results = {
         "out": str(out),
         "report": str(out / "report.html"),
@@ -192,4 +189,7 @@ def write_results(out: Path, runner: Runner, *, quick: bool) -> dict[str, Any]:
     run_folder.write_json(out / "results.json", results)
     build_from_runs([out], out / "report.html", title="CheX-Phi4MM demo on drawn films")
     write_cards({out / arm: folder for arm, folder in folders.items()})
+    terminal.console().print(arms_table(summaries, against_start))
+    if quick:
+        terminal.console().out(QUICK_FIGURES, highlight=False)
     return results

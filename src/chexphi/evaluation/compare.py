@@ -147,12 +147,11 @@ def check_finished(path: str | os.PathLike[str]) -> None:
     if manifest.get("stage") != "evaluate" or (folder / "summary.json").exists():
         return
     answered = sum(line_count(file) for file in folder.glob("predictions*.jsonl"))
-    command = resume_command(manifest.get("command"), folder) or "chexphi evaluate --resume auto"
-    total = manifest.get("examples")
+    command = resume_command(manifest.get("command"), folder, process_count=manifest.get("processes"))
+    total, remedy = manifest.get("examples"), f"go on with `{command}`" if command else "go on with --resume"
     raise InputError(
-        f"the evaluation in {folder} is not finished, {answered} of {shown(total)} examples are "
-        "answered: let "
-        f"it end, or go on with `{command}`"
+        f"the evaluation in {folder} is not finished, {answered} of {shown(total)} examples are answered: "
+        f"let it end, or {remedy}"
     )
 
 

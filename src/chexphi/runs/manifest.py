@@ -7,7 +7,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from chexphi import __version__, installation
 from chexphi.files import read_object
 from chexphi.runs import processes, readme, run_folder
+from chexphi.runs.commands import own_command
 from chexphi.schema import InputError
 from chexphi.yaml_files import dump_yaml
 
@@ -51,7 +51,7 @@ def write(
     path = out / NAME
     start = {
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": command(),
+        "command": own_command(),
         "git_revision": installation.revision(),
         "versions": _versions(),
         "processes": processes.count(),
@@ -78,12 +78,6 @@ def write(
     except InputError:
         run_folder.remove_unbegun(out, *new_files)
         raise
-
-
-def command() -> list[str]:
-    """The words of the command that this process runs; `python -m chexphi` is `chexphi`."""
-    program = Path(sys.argv[0]).name
-    return ["chexphi" if program == "__main__.py" else program, *sys.argv[1:]]
 
 
 def earlier_starts(path: Path) -> list[dict[str, Any]]:

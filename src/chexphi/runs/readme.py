@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chexphi.runs.commands import resume_command
+from chexphi.runs.commands import LAUNCHER, resume_command
 from chexphi.runs.run_files import LOOPS, TRAINING, WITH_MODEL, RunFile, files_of
 
 NAME = "README.md"
@@ -76,10 +76,13 @@ def text(stage: str, start: Mapping[str, Any], config: Mapping[str, Any], run: P
 
 def _resuming(stage: str, start: Mapping[str, Any], run: Path) -> list[str]:
     """The command that goes on with a stopped run; nothing for a stage that cannot."""
-    command = resume_command(start.get("command"), run, flag=FLAGS.get(stage, "--resume auto"))
+    count = start.get("processes")
+    flag = FLAGS.get(stage, "--resume auto")
+    command = resume_command(start.get("command"), run, flag=flag, process_count=count)
     if command is None or stage not in (*WITH_MODEL, *LOOPS, "sweep", "kg-train"):
         return []
-    return [f"Stopped before its end? This goes on:\n\n{_block(command)}"]
+    launcher = f" `{LAUNCHER}` is what starts {count} processes." if command.startswith(LAUNCHER) else ""
+    return [f"Stopped before its end? This goes on:{launcher}\n\n{_block(command)}"]
 
 
 def _block(command: str) -> str:

@@ -61,8 +61,12 @@ def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
         seconds_left=state.seconds_left if activity == "running" else None,
         log=log[-LOG_LINES:],
         reason=reason,
-        resume=resume_command(manifest.get("command"), run) if is_over else None,
+        resume=_resume_command(run, manifest) if is_over else None,
     )
+
+
+def _resume_command(run: Path, manifest: Mapping[str, Any]) -> str | None:
+    return resume_command(manifest.get("command"), run, process_count=manifest.get("processes"))
 
 
 def _activity(run: Path, stage: str, log: Sequence[LogLine], state: RunState) -> tuple[Activity, str | None]:

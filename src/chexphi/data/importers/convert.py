@@ -11,7 +11,7 @@ from chexphi import atomic
 from chexphi.data import folder_readme
 from chexphi.data.importers import mimic_vqa_cot, nih_labels, publish, vqa_rad
 from chexphi.files import similar_names
-from chexphi.runs import manifest
+from chexphi.runs.commands import own_command
 from chexphi.schema import InputError, shown
 
 FORMATS = {
@@ -86,7 +86,7 @@ def convert(
 
 
 def _write_readme(form: str, out: Path, rows: Mapping[str, int]) -> None:
-    command = shlex.join(manifest.command())
+    command = shlex.join(own_command())
     names = {Path(file).name: count for file, count in rows.items()}
     page = folder_readme.imported(form, command, names, has_images=(out / "images").exists())
     atomic.write_text(out / folder_readme.NAME, page)
