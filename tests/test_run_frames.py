@@ -144,6 +144,13 @@ def test_a_frame_that_a_stage_does_not_write_is_refused_with_those_it_wrote(run:
             file.unlink()
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"n": 3'])
+def test_a_damaged_summary_is_one_sentence(run: Path, text: str) -> None:
+    (run / "summary.json").write_text(text)
+    with pytest.raises(InputError, match=r"summary\.json is not (a )?JSON .*: copy it again"):
+        _ = chexphi.load(run).summary
+
+
 @pytest.mark.parametrize(("name", "text"), [("manifest.json", "[]"), ("config.yaml", "- beta")])
 def test_a_manifest_or_settings_of_another_form_are_refused(run: Path, name: str, text: str) -> None:
     (run / name).write_text(text)
@@ -160,7 +167,7 @@ def test_a_manifest_or_settings_of_another_form_are_refused(run: Path, name: str
         ("completions", '{"schema": 1, "id": "q"}\n', "completions.jsonl, line 1 lacks a field"),
         ("completions", '{"schema": 9}\n', "line 1 has schema 9"),
         ("predictions", '{"id": "q"}\n', "line 1 has no image_ids"),
-        ("scored", '{"id": "q"}\n', "lacks `id` or `correct`"),
+        ("scored", '{"id": "q"}\n', "has no `id`, or no `correct`"),
     ],
 )
 def test_a_damaged_file_is_one_sentence(run: Path, name: str, line: str, words: str) -> None:

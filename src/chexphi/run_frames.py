@@ -67,7 +67,10 @@ class Run:
     def summary(self) -> Mapping[str, Any] | None:
         """The figures of `summary.json`; None while the run has not written them."""
         path = self.folder / "summary.json"
-        return read_json(path, nan=True) if path.is_file() else None
+        summary = read_json(path, nan=True) if path.is_file() else None
+        if summary is not None and not isinstance(summary, dict):
+            raise InputError(f"{path} is not a JSON object: copy it again")
+        return summary
 
     @functools.cached_property
     def predictions(self) -> pandas.DataFrame:

@@ -177,6 +177,9 @@ def test_what_is_no_evaluation_or_no_model_is_refused(run: Path, tmp_path: Path)
     (run / "model" / "model.safetensors").unlink()
     with pytest.raises(InputError, match="its training has not ended"):
         card_of(run, [])
+    (run / "manifest.json").write_text('{"stage": "gr')
+    with pytest.raises(InputError, match=r"manifest\.json is not JSON that can be read .*: copy it again"):
+        card_of(run, [])
 
 
 def test_a_loop_of_an_earlier_version_ends_with_cards_without_its_figures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from watched_runs import finish, holding, log, row, write_rows, write_run
 
 from chexphi.runs import run_lock
 from chexphi.runs.commands import resume_command
+from chexphi.schema import InputError
 from chexphi.watch.growing_files import GrowingFiles
 from chexphi.watch.run_state import NO_MESSAGE, state_of
 from chexphi.watch.sparkline import BLOCKS, sparkline
@@ -215,3 +217,38 @@ def test_a_sparkline_fits_and_rises_with_its_values(values: list[float], width: 
     assert len(line) == min(width, len(values))
     rising = [BLOCKS.index(block) for block in sparkline(sorted(values), width)]
     assert rising == sorted(rising)
+
+
+def test_damaged_rows_and_lost_settings_do_not_end_it(tmp_path: Path) -> None:
+    mined = write_run(tmp_path / "mined", "mine", examples=4)
+    (mined / "scored.jsonl").write_text(
+        '{"correct": [1.0]}\n{"correct": [null]}\n{"correct": "abc"}\n{"correct": 3}\n[]\n{"cor\n'
+        '{"correct": [0'
+    )
+    state = state_of(mined)
+    assert (state.done, state.figures) == (1, {"accuracy": 1.0})
+    root = write_run(tmp_path / "demo", "demo", stages=[None, 3, "sft"])
+    (root / "results.json").write_text("")
+    (write_run(root / "sft", "sft") / "config.yaml").unlink()
+    assert [each.stage for each in state_of(root).stages] == ["sft", "", ""]
+
+
+def test_a_folder_that_may_not_be_read_is_not_waited_for(tmp_path: Path) -> None:
+    """Another user looks: pytest's folders are closed to them."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    out = write_run(tmp_path / "run")
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.setuid(65534)
+        try:
+            state_of(out)
+        except InputError as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    assert os.read(reading, 4096).decode() == (
+        f"you may not read {out}: ask its owner for permission, or watch as the user who started the run"
+    )
+    os.close(reading)

@@ -67,7 +67,8 @@ class ScoredRow:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"scored example {row.get('id')!r} lacks `id` or `correct`: score the pool again"
+                f"scored example {row.get('id')!r} has no `id`, or no `correct` that is a list of numbers: "
+                "score the pool again"
             ) from None
 
 

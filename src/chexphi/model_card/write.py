@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import atomic, model_folder
+from chexphi.files import read_object
 from chexphi.model_card import facts as run_facts
 from chexphi.model_card import lineage, pages, text
 from chexphi.model_card.facts import STAGES, CardFacts
@@ -49,7 +50,7 @@ def folder_of(target: Path) -> Path:
     if not any(folder.glob("*.safetensors")):
         if folder == target:
             raise InputError(f"{folder} has no weights: name a model's folder, or its run")
-        stage = run_facts.stage_of(target / "manifest.json")
+        stage = str(read_object(target / "manifest.json").get("stage"))
         if stage not in STAGES:
             raise InputError(
                 f"{target} is a run of {stage}, which trains no model: give a run of sft or grpo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ class GrowingFiles:
         lines_read = self._files.setdefault(path, _LinesRead())
         try:
             with path.open("rb") as file:
-                status = path.stat()
+                status = os.fstat(file.fileno())
                 if status.st_ino != lines_read.inode or status.st_size < lines_read.size:
                     lines_read.inode, lines_read.size, lines_read.values = status.st_ino, 0, []
                 file.seek(lines_read.size)

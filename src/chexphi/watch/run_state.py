@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 import statistics
@@ -42,6 +43,7 @@ def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
     try:
         manifest = read_object(run / "manifest.json")
     except (InputError, OSError):  # not there yet
+        _check_permission(run)
         return RunState(str(run))
     stage = str(manifest.get("stage"))
     log = files.lines(run / "train.log", _log_line)
@@ -63,6 +65,22 @@ def state_of(run: Path, files: GrowingFiles | None = None) -> RunState:
         reason=reason,
         resume=_resume_command(run, manifest) if is_over else None,
     )
+
+
+def _check_permission(run: Path) -> None:
+    """Refuse a folder that would be waited for in vain.
+
+    Raises:
+        InputError: If the user may not read what is in it.
+    """
+    try:
+        (run / "manifest.json").open("rb").close()
+    except PermissionError:
+        raise InputError(
+            f"you may not read {run}: ask its owner for permission, or watch as the user who started the run"
+        ) from None
+    except OSError:
+        return
 
 
 def _resume_command(run: Path, manifest: Mapping[str, Any]) -> str | None:
@@ -144,10 +162,13 @@ def _rows(run: Path, stage: str, manifest: Mapping[str, Any], files: GrowingFile
     )
 
 
-def _right_share(row: dict[str, Any]) -> float:
+def _right_share(row: dict[str, Any]) -> float | None:
     """The share of right answers to a question: of one answer, or of the samples of `mine score`."""
     answers = row.get("correct") or [float(bool(row.get("is_correct")))]
-    return statistics.fmean(float(answer) for answer in answers)
+    try:
+        return statistics.fmean(float(answer) for answer in answers)
+    except (TypeError, ValueError):  # a damaged row is passed over
+        return None
 
 
 def _loop(run: Path, manifest: Mapping[str, Any], files: GrowingFiles) -> RunState:
@@ -186,14 +207,18 @@ def _films(folder: Path, *, is_running: bool) -> RunState:
     part_folder = folder.with_name(f"{folder.name}.part")
     if not (is_running and part_folder.exists()):
         return RunState(str(folder))
-    film_count = sum(1 for _ in part_folder.rglob("*.png"))
+    film_count = 0
+    with contextlib.suppress(OSError):  # it gets its name while they are counted
+        film_count = sum(1 for _ in part_folder.rglob("*.png"))
     return RunState(str(folder), stage="films", activity="running", done=film_count, unit="films")
 
 
 def _begin(folder: Path) -> tuple[float, str]:
     """When the settings of a stage were written first, and its name."""
-    first_file = next(path for path in (folder.with_suffix(".yaml"), folder / "config.yaml") if path.exists())
-    return first_file.stat().st_mtime, folder.name
+    for path in (folder.with_suffix(".yaml"), folder / "config.yaml"):
+        with contextlib.suppress(OSError):
+            return path.stat().st_mtime, folder.name
+    return 0.0, folder.name  # settings that were lost
 
 
 def _log_line(line: bytes) -> LogLine | None:
