@@ -22,7 +22,7 @@ OURS = (
     r"[a-z][a-z ]* [\d,]+/[\d,]+ \w+,.*",  # a line in place of a bar
     r"(loss|reward|answer|graph|accuracy|token accuracy) \d.*",  # the figures below a bar
     r"[\d,.]+ (tokens|questions)/s",
-    r"([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] )?loading (libraries|the model)",
+    r"([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] )?(loading|reading|writing|scoring) (libraries|the \w[\w -]*)",
     r"quick: a few steps .+",
     r"chexphi watch \S+ follows this run",
 )

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from chexphi.runs import terminal
 from chexphi.runs.metric_figures import as_text, graph_f1, seconds_left, series
 from chexphi.runs.progress_display import GAP, ProgressDisplay, is_due, packed
 
@@ -164,3 +165,10 @@ def _without_reader() -> int:
     reading, writing = os.pipe()
     os.close(reading)
     return writing
+
+
+def test_only_an_extractor_that_takes_time_is_said_to_be_loaded(capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("lexicon", "rexkg:folder"):
+        with terminal.loading_extractor(name):
+            pass
+    assert capfd.readouterr().err == "loading the extractor\n"

@@ -80,14 +80,23 @@ def merge(
 
 @contextmanager
 def _megabytes(verb: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar in megabytes: call the result with the bytes so far and the bytes in all."""
-    with terminal.progress_bar() as bar:
+    """A progress bar in megabytes: call the result with the bytes so far and the bytes in all.
 
-        def show_bytes(completed: int, total: int) -> None:
-            task = bar.task_ids[0] if bar.task_ids else bar.add_task(f"{verb}, MB")
-            bar.update(task, completed=completed >> 20, total=max(1, total >> 20))
+    It begins with the first bytes: until then a spinner says what is loaded.
+    """
+    bar = terminal.progress_bar()
 
+    def show_bytes(completed: int, total: int) -> None:
+        if not bar.task_ids:
+            bar.add_task(f"{verb}, MB")
+            bar.start()
+        bar.update(bar.task_ids[0], completed=completed >> 20, total=max(1, total >> 20))
+
+    try:
         yield show_bytes
+    finally:
+        if bar.task_ids:
+            bar.stop()
 
 
 def _title(figures: dict[str, Any]) -> str:

@@ -212,7 +212,8 @@ def main(
     images, question = split_words(words)
     films = read_films(images)
     policy_folder.check(model, dynamic_hd=dynamic_hd)
-    opened_extractor = open_extractor(extractor)
+    with terminal.loading_extractor(extractor):
+        opened_extractor = open_extractor(extractor)
     expected = read_reference(reference, opened_extractor) if reference is not None else None
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.models import policy

@@ -90,7 +90,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         from chexphi.evaluation.answering import answer_batch
         from chexphi.models.stage import begin
 
-    with processes.fail_together():
+    with processes.fail_together(), terminal.loading_extractor(recipe.extractor):
         extractor = open_extractor(recipe.extractor)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
     predictions_path = out / "predictions.jsonl"

@@ -132,8 +132,9 @@ def _finished_count(rows: Sequence[Row], out: Path, *, resume: bool, overwrite: 
 
 def bench(rows: Sequence[Row], *, extractor: str, options: dict[str, Any]) -> dict[str, float]:
     """Time an extractor on texts. The first text warms it up; equal texts are read once."""
-    resident = open_extractor(extractor, **options)
-    resident.parse([rows[0][1]])
+    with terminal.loading_extractor(extractor):
+        resident = open_extractor(extractor, **options)
+        resident.parse([rows[0][1]])
     texts = list(dict.fromkeys(text for _, text in rows[1:])) or [rows[0][1]]
     count = len(dict.fromkeys(text[a:b] for text in texts for a, b in sentence_spans(text)))
     start = time.perf_counter()

@@ -21,7 +21,7 @@ from chexphi.kg.annotated import AnnotatedSentence, evaluate
 from chexphi.kg.train_settings import DEFAULTS, RANGES, TrainSettings
 from chexphi.number_text import counted
 from chexphi.ranges import SHARE
-from chexphi.runs import manifest, run_folder, run_settings
+from chexphi.runs import manifest, run_folder, run_settings, terminal
 from chexphi.schema import InputError, shown
 
 
@@ -72,11 +72,12 @@ def main(
     facts: dict[str, Any] = {"sentences_sha256": _digest(rows, held_out)}
     if resume:
         run_settings.check(out, config, facts)
-    from chexphi.graph.rexkg.extractor import RexkgExtractor  # torch takes seconds: only after the checks
-    from chexphi.kg import train_models
+    with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.graph.rexkg.extractor import RexkgExtractor
+        from chexphi.kg import train_models
 
-    bert_config, tokenizer = train_models.load_encoder(encoder)
-    vocabulary = Vocabulary(tokenizer)
+        bert_config, tokenizer = train_models.load_encoder(encoder)
+        vocabulary = Vocabulary(tokenizer)
     batches = train_models.batches_of(rows, vocabulary, settings)
     run_folder.open_run(out, resume=resume, overwrite=overwrite)
     manifest.write(out, config=config, data=None, seed=settings.seed, stage="kg-train", **facts)
@@ -85,7 +86,8 @@ def main(
     figures: dict[str, Any] = {"out": str(out), "sentences": len(rows), "held_out": len(held_out)}
     if held_out:
         # all pairs at once, because most held-out sentences have no relations to compare
-        figures |= evaluate(RexkgExtractor(out, relations="approximate"), held_out).to_dict()
+        with terminal.waiting("scoring the held-out sentences"):
+            figures |= evaluate(RexkgExtractor(out, relations="approximate"), held_out).to_dict()
     run_folder.write_json(out / "summary.json", figures)
     return figures
 

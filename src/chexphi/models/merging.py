@@ -8,7 +8,7 @@ from typing import Any
 from chexphi import atomic
 from chexphi.model_card import write
 from chexphi.models import policy_folder, tensor_headers
-from chexphi.runs import run_folder
+from chexphi.runs import run_folder, terminal
 from chexphi.schema import InputError
 
 
@@ -33,11 +33,12 @@ def merge(folder: Path, target: Path) -> dict[str, Any]:
     run_folder.check_folder(target)
     atomic.check_place(target.absolute().parent)
     atomic.check_room(target, sum(header.size for header in tensor_headers.read(folders.base).values()))
-    from chexphi.models import adapter, policy  # they take seconds: only after the checks
+    with terminal.waiting("loading the model"):  # torch takes seconds: only after the checks
+        from chexphi.models import adapter, policy
 
-    model, processor = policy.load(folder, device="cpu")
-    model = adapter.merged(model)
-    with atomic.whole_folder(target) as part_path:
+        model, processor = policy.load(folder, device="cpu")
+        model = adapter.merged(model)
+    with terminal.waiting("writing the model"), atomic.whole_folder(target) as part_path:
         model.save_pretrained(part_path)
         processor.save_pretrained(part_path)
         write.converted(folder, part_path, "merge", kind=folders.kind, base=folders.base)

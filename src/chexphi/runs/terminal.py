@@ -61,6 +61,13 @@ def waiting(activity: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def loading_extractor(name: str) -> Iterator[None]:
+    """Show that an extractor of graphs is loaded, unless it is the lexicon, which is there at once."""
+    with contextlib.nullcontext() if name == "lexicon" else waiting("loading the extractor"):
+        yield
+
+
 def show_cursor() -> None:
     """Show the terminal's cursor, which a bar hides, where the process ends before the bar can do so."""
     with contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ from chexphi.models.run_check import CheckedRun, check_run
 from chexphi.number_text import counted
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.combine import GRAPH
-from chexphi.runs import processes, run_folder
+from chexphi.runs import processes, run_folder, terminal
 from chexphi.schema import Example, InputError
 from chexphi.training import generation_batch, vllm_settings
 from chexphi.training.dynamic_sampling import spread_rule
@@ -130,7 +130,8 @@ def check_stage(recipe: GRPORecipe, args: Any) -> CheckedStage:
         )
     examples = read_pools(recipe)
     check_examples(recipe, args, examples)
-    extractor = by_name.extractor_of(recipe)
+    with terminal.loading_extractor(recipe.extractor):
+        extractor = by_name.extractor_of(recipe)
     examples = unscorable.leave_out(recipe, extractor, examples, run.facts)
     check_count(recipe, args, len(examples))
     resumes = run_folder.resumes_run(out, recipe.resume)

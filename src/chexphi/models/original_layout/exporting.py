@@ -30,6 +30,7 @@ from chexphi.models.original_layout.writing import (
     write_all,
     write_index,
 )
+from chexphi.runs import terminal
 from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError
 
@@ -67,7 +68,8 @@ def export(
     adapters = _adapter_folders(folders)
     tensors = _tensors(folders.base, adapters)
     outputs = _shards(tensors, target)
-    native = _native_config(folders.base)
+    with terminal.waiting("loading libraries"):  # transformers takes seconds: only after the checks
+        native = _native_config(folders.base)
     own_head = folders.adapter is not None and PREFIX + HEAD in tensor_headers.read(folders.adapter)
     config = _config(folders.base, native, adapters, own_head=own_head)
     begin(target, outputs)

@@ -29,6 +29,7 @@ from chexphi.models.original_layout.writing import (
     write_index,
 )
 from chexphi.models.tensor_headers import Header
+from chexphi.runs import terminal
 from chexphi.runs.run_folder import write_json
 from chexphi.schema import InputError
 
@@ -58,16 +59,18 @@ def convert(
             small; later if a file cannot be written.
     """
     original, ranks = _check(source, target, allow_pickle=allow_pickle)
-    from chexphi.models.original_layout import side_files  # it takes seconds: only after the checks
+    with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.models.original_layout import side_files
 
-    tokenizer = side_files.read_tokenizer(source)
+        tokenizer = side_files.read_tokenizer(source)
     image, audio, *ends = tokenizer.convert_tokens_to_ids(
         [side_files.IMAGE, side_files.AUDIO, *side_files.ENDS]
     )
     config = to_native(original, image_token=image, audio_token=audio, ends=ends)
     with pickles.as_safetensors(source, target, allow=allow_pickle) as weights:
         tensors = tensor_headers.read(weights)
-        plan = make_plan(tensors, native_shapes(config), ranks)
+        with terminal.waiting("reading the shapes of the model"):
+            plan = make_plan(tensors, native_shapes(config), ranks)
         config["tie_word_embeddings"] = _tied(original, tensors, weights)
         base = _base_outputs(plan, tensors, weights, target)
         adapters = _adapter_outputs(plan, tensors, weights, target)
