@@ -149,6 +149,7 @@ def test_films_that_cannot_be_drawn_leave_a_run_that_goes_on(
         "config.yaml",
         "manifest.json",
         "run.lock",
+        "train.log",
     }
 
 
