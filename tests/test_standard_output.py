@@ -60,6 +60,14 @@ def test_a_full_standard_output_is_one_sentence(texts: Path, kind: str, unbuffer
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_a_full_standard_error_loses_messages_only(texts: Path) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run([*CHEXPHI, *words(texts)["lines"]], stdout=subprocess.PIPE, stderr=full)
+        refused = subprocess.run([*CHEXPHI, "data", "check", "nowhere.json"], stderr=full)
+    assert (done.returncode, done.stdout.count(b"\n"), refused.returncode) == (0, 300, 2)
+
+
 def test_a_reader_that_has_gone_is_no_error_of_ours(texts: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -117,7 +117,7 @@ def _stages(state: RunState, width: int) -> Table:
     table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim")
     for title, column_width in zip(columns, widths, strict=True):
         table.add_column(title, width=column_width - GAP, no_wrap=True, overflow="ellipsis")
-    figures = [_figures(each, width - sum(widths)) for each in state.stages]
+    figures = [_figures(each, width - sum(widths) - GAP) for each in state.stages]
     if any(figures):
         table.add_column("figures", no_wrap=True)
     for row, text in zip(rows, figures, strict=True):
