@@ -42,7 +42,7 @@ study: .venv/.installed
 
 # Three processes: each waits now and then for those that it starts.
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --unraised=whole $(ARGS)
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

@@ -45,8 +45,8 @@ LONGEST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--unraised",
-        action="store_true",
-        help="list the errors that no test raised; a whole run fails for one",
+        choices=("whole", "any"),
+        help="list the errors that no test raised: after a whole run, which fails for one, or after any run",
     )
 
 

@@ -1,6 +1,7 @@
 """Which sentences of the package's errors a run of the tests raised.
 
-`pytest --unraised` lists those that no test of the run raised, and `make test ARGS=--unraised` fails for one.
+`make test` fails for one that no test raised (`--unraised=whole`). A run of some tests is not asked for all
+sentences; `pytest --unraised=any tests/graph` lists those that these tests did not raise.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class RaisedErrors:
         self.said: set[Said] = set()
         self.unread: set[str] = set()
         """Places whose message is not one that `error_sites` reads there."""
+        self.lines: list[str] = []
+        """What is listed at the end."""
 
     def pytest_sessionstart(self) -> None:
         """From now on each error is noted where it is made."""
@@ -65,8 +68,11 @@ class RaisedErrors:
         """A worker hands over what it noted; a whole run that passed fails for what nobody raised."""
         if hasattr(self.config, "workeroutput"):
             self.config.workeroutput["errors"] = [sorted(self.said), sorted(self.unread)]
+        elif self.config.option.unraised == "any":
+            self.lines = self.complaints()
         elif self.config.option.unraised and exitstatus == pytest.ExitCode.OK and is_whole(self.config):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED if self.complaints() else exitstatus
+            self.lines = self.complaints()
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED if self.lines else exitstatus
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
@@ -76,10 +82,9 @@ class RaisedErrors:
         self.unread |= set(unread)
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """List what is missing where a whole run passed, or where `--unraised` asks."""
-        if self.config.option.unraised:
-            for line in self.complaints():
-                terminalreporter.write_line(line)
+        """List what is missing."""
+        for line in self.lines:
+            terminalreporter.write_line(line)
 
     def complaints(self) -> list[str]:
         """What a whole run has to be told, one line each."""
@@ -151,12 +156,13 @@ def place(said: Said) -> str:
 
 def is_whole(config: pytest.Config) -> bool:
     """Whether a run has every test that `make test` has."""
-    option, default_marks = config.option, config.getini("addopts")[config.getini("addopts").index("-m") + 1]
+    option, words = config.option, config.getini("addopts")
     chosen = (
         option.keyword
         or option.deselect
         or option.lf
         or option.collectonly
-        or option.markexpr != default_marks
+        or option.markexpr != words[words.index("-m") + 1]
+        or len(option.ignore or ()) > sum(word.startswith("--ignore=") for word in words)
     )
     return config.args_source is config.ArgsSource.TESTPATHS and not chosen

@@ -17,7 +17,7 @@ import safetensors.torch
 import tokenizers
 import torch
 from PIL import Image
-from small_disks import file_size, mounted, tree
+from small_disks import few_rights, file_size, mounted, tree
 
 from chexphi import atomic
 from chexphi.schema import InputError
@@ -155,6 +155,18 @@ def test_a_disk_that_is_full_small_or_read_only(tmp_path: Path) -> None:
             atomic.write_text(fixed / "file", "")
         with pytest.raises(InputError, match=r"cannot be written \(\S+fixed is read-only\)"):
             atomic.check_file(fixed / "file", overwrite=False)
+
+
+def test_what_every_disk_refuses(tmp_path: Path) -> None:
+    model = tmp_path / "new" / "model"
+    sentence = rf"^{model} needs 1000000000\.\d GB and its disk has \d+\.\d GB: make room$"
+    with pytest.raises(InputError, match=sentence):
+        atomic.check_room(model, 10**18)
+    with few_rights(), pytest.raises(InputError) as refused:
+        atomic.check_place(Path("/no_such_folder/run"))
+    assert str(refused.value) == (
+        "output folder /no_such_folder/run cannot be written (/ is read-only): choose another --out"
+    )
 
 
 @pytest.mark.parametrize(

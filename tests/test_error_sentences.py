@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from error_sites import Source, all_sentences, texts_of
+from error_sites import ROOT, Source, all_sentences, texts_of
 from error_texts import Text
 from errors_page import PAGE, page
 from raised_errors import NOT_HERE, RaisedErrors, choices_of, name_here
@@ -147,3 +151,39 @@ def test_what_nobody_raised_is_complained_about(pytestconfig: pytest.Config) -> 
     assert plugin.complaints() == []
     plugin.add("files.py", 1, "what no line says")
     assert plugin.complaints() == ["tests/error_sites.py does not know the message of files.py, line 1"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of one test that raises no error, with this one's plugin and the same kinds of tests."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\ntestpaths = tests\naddopts = -p no:cacheprovider -m 'not slow'\nmarkers = slow\n"
+    )
+    (folder / "tests").mkdir()
+    (folder / "tests" / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    (folder / "tests" / "test_one.py").write_text("def test_one(): pass\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "is_listed"),
+    [
+        ("--unraised=whole -n 1", 1, True),
+        ("--unraised=whole tests/test_one.py", 0, False),
+        ("--unraised=whole -k one", 0, False),
+        ("--unraised=any -k one", 0, True),
+    ],
+)
+def test_a_whole_run_alone_fails_for_what_nobody_raised(
+    words: str, code: int, is_listed: bool, project: Path
+) -> None:
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *words.split()],
+        cwd=project, env={**os.environ, "PYTHONPATH": paths, "PYTEST_ADDOPTS": ""}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    line = "no test raises: files.py, read_object: {path} is not a JSON object: copy it again"
+    assert (line in done.stdout.splitlines()) == is_listed
