@@ -57,7 +57,7 @@ AREAS = (
     ),
     Area(
         "Run folders and processes",
-        ("runs/", "run_frames.py", "demo/"),
+        ("runs/", "run_frames.py", "watch/", "demo/"),
         "A run's folder is locked while it is written. [Training](training.md) says how a run goes on.",
     ),
     Area(

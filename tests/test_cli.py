@@ -236,6 +236,11 @@ def test_training_that_blows_up_is_one_sentence(
         ),
         (["plan", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["sweep", "--model", "m", "--data", "{file}"], "the grid is empty"),
+        (
+            ["sweep", "--learning-rate", "1"],
+            "sweep: --learning_rate is a setting of sft, grpo and plan: in the sweep's YAML, write it below "
+            "settings, or with a list of values below grid",
+        ),
         (["sweep", "--config", "{configs}/sweep.yaml", "--model", "m"], "data (not given) has no {size}"),
         (["evaluate", "--data", "{file}"], "--model"),
         (["ask", "m", "nowhere.png", "Is it clear?"], "nowhere.png"),
