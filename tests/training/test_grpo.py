@@ -144,7 +144,7 @@ def test_a_reference_that_is_told_to_follows_the_policy(
         (["--reward_weights", "1"], "reward_weights has 1 value for 2"),
         (["--match=substring"], "substring"),
         (["--measure=dice"], "dice"),
-        (["--limit=1"], "fewer than"),
+        (["--limit=1"], "^grpo: a step takes 2 prompts, and the data have 1 example: lower the batch$"),
         (["--learning_rat=1"], "unknown flag --learning_rat: did you mean --learning_rate"),
     ],
 )
