@@ -4,7 +4,7 @@
     python bench/demo_ranges.py RUN... --check runs/mine
 
 The first prints the tables of docs/results.md; the second says whether a run of yours is inside the ranges.
-The range is Student's prediction interval of 99 %: the mean of n runs, and t * s * sqrt(1 + 1/n) to both
+The range is Student's prediction interval of 95 %: the mean of n runs, and t * s * sqrt(1 + 1/n) to both
 sides, where s is their standard deviation. Two runs are the least.
 """
 
@@ -29,8 +29,8 @@ FIGURES = {
 BETWEEN_ARMS = f"{GRAPH_ARM} - {ANSWER_ARM}"
 Figures = dict[tuple[str, str], float]
 """Values by row and figure; a row is an arm, or a difference of two arms."""
-STUDENT_T = (63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169, 3.106, 3.055)
-"""Its 99.5 % quantiles for 1 to 12 degrees of freedom; for more, the last is a little too wide."""
+STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
+"""Its 97.5 % quantiles for 1 to 12 degrees of freedom; for more, the last is a little too wide."""
 
 
 def figures_of(run: Path) -> tuple[Figures, Figures]:
@@ -47,10 +47,10 @@ def figures_of(run: Path) -> tuple[Figures, Figures]:
 
 
 def expected(values: list[float]) -> tuple[float, float]:
-    """The range in which the next value is expected, in 99 of 100 cases.
+    """The range in which the next value is expected, in 19 of 20 cases.
 
     >>> [round(end, 3) for end in expected([0.44, 0.46, 0.48])]
-    [0.231, 0.689]
+    [0.361, 0.559]
     """
     n = len(values)
     reach = STUDENT_T[min(n - 1, len(STUDENT_T)) - 1] * statistics.stdev(values) * (1 + 1 / n) ** 0.5
@@ -61,7 +61,7 @@ def spread(values: list[float], *, signed: bool) -> str:
     """The mean and the expected range; of differences also how many are above 0.
 
     >>> spread([0.44, 0.46, 0.48], signed=False), spread([0.04, -0.01, 0.02], signed=True)
-    ('0.460 (0.231 to 0.689)', '+0.017 (-0.272 to +0.305), 2 of 3 above 0')
+    ('0.460 (0.361 to 0.559)', '+0.017 (-0.108 to +0.142), 2 of 3 above 0')
     """
     low, high = expected(values)
     if not signed:
