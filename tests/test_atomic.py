@@ -224,7 +224,7 @@ def writes(module: ast.Module) -> list[ast.Call]:
     inside = {
         id(node)
         for block in ast.walk(module)
-        if isinstance(block, ast.With) and "atomic.whole_" in ast.unparse(block.items[0])
+        if isinstance(block, ast.With) and any("atomic.whole_" in ast.unparse(item) for item in block.items)
         for node in ast.walk(block)
     }
     return [

@@ -59,6 +59,7 @@ def words_of(process: psutil.Process) -> str:
         return ""
 
 
+@pytest.mark.faults
 def test_a_killed_worker_loses_nothing(cluster: None, tmp_path: Path) -> None:
     chunks = engines.on_ray(ROWS * 20, "lexicon", {}, workers=1)
     found = next(chunks)

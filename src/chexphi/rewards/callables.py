@@ -172,7 +172,7 @@ class GraphReward:
 
         >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
         >>> GraphReward().explain("<think>A left effusion.</think><answer>no</answer>", reference)
-        Score(ok, accuracy 0, graph 0.167, total 0.167)
+        Score(ok, accuracy 0.000, graph 0.167, total 0.167)
         """
         scheme = Scheme((self.__name__,))
         return score(completion, solution, extractor=self.extractor, graph_rule=self.rule, scheme=scheme)

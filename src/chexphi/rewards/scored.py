@@ -31,7 +31,7 @@ class Score:
     >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
     >>> result = score("<think>There is a small right effusion.</think><answer>yes</answer>", reference)
     >>> result
-    Score(ok, accuracy 1, graph 0, total 1)
+    Score(ok, accuracy 1.000, graph 0.000, total 1.000)
     >>> [(item.name, item.note) for item in result.explain().contradicted]
     [('effusion', 'right here, left in the reference')]
     """

@@ -195,6 +195,7 @@ def test_a_preempted_run_saves_and_says_so(argv: list[str], whole: Path, tmp_pat
     assert f"started {len(starts)} times" in (out / "model" / "README.md").read_text() or len(starts) == 1
 
 
+@pytest.mark.faults
 def test_a_second_signal_ends_at_once_and_a_run_in_use_is_refused(
     argv: list[str], whole: Path, tmp_path: Path
 ) -> None:

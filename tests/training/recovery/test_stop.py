@@ -52,9 +52,10 @@ def test_ctrl_c_saves_and_says_so_once(
     ("words", "rows"),
     [
         (["evaluate"], "predictions.jsonl"),
-        pytest.param(["mine", "score"], "scored.jsonl", marks=pytest.mark.faults),
+        (["mine", "score"], "scored.jsonl"),
     ],
 )
+@pytest.mark.faults
 def test_ctrl_c_keeps_the_rows_that_are_written(
     tiny_model_dir: Path, subsets: Path, tmp_path: Path, words: list[str], rows: str
 ) -> None:
