@@ -112,11 +112,11 @@ class Runner:
         folder.parent.mkdir(parents=True, exist_ok=True)
         config, log = folder.with_suffix(".yaml"), folder.with_suffix(".log")
         values = {**stage.values, "out": str(folder)}
-        run_folder.atomic_write(config, dump_yaml(values))
         argv = [sys.executable, "-m", "chexphi", *stage.verb, "--config", str(config)]
         argv += ["--overwrite", "true"] if (folder / "manifest.json").exists() else []
         with self._slots:
             self._check_stopped()
+            run_folder.atomic_write(config, dump_yaml(values))  # `chexphi watch`: it is starting
             started = time.monotonic()
             with log.open("w", encoding="utf-8") as output:
                 # a session of its own: Ctrl-C reaches the runner only, which ends its stages
