@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.files import parse_json, read_json, read_object, similar_names
+from chexphi.files import json_lines, parse_json, read_json, read_object, similar_names
 from chexphi.runs import jsonl
 from chexphi.schema import InputError, is_text, shown, type_shown
 
@@ -131,3 +131,14 @@ def test_a_missing_path_is_compared_with_its_neighbours(tmp_path: Path, missing:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.json").write_text("[]")
     assert similar_names(tmp_path / missing) == similar.format(above=tmp_path)
+
+
+def test_an_array_in_place_of_lines_is_told_from_a_damaged_line(tmp_path: Path) -> None:
+    """To remove its first line, as of a damaged one, would damage it."""
+    file = tmp_path / "rows.jsonl"
+    file.write_text('[\n  {"id": "a"}\n]\n')
+    with pytest.raises(InputError) as caught:
+        list(json_lines(file))
+    assert str(caught.value) == (
+        f"{file} holds a JSON array, and a file of JSON lines is needed: name a file with one object a line"
+    )

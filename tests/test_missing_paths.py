@@ -96,7 +96,10 @@ READERS = {
         "scored pool {path} does not exist{hint}: run `chexphi mine score` first",
     ),
     "model_folder.py": Reader(
-        model_folder.read_config, "phi4", "phi_4", "model folder {path} does not exist{hint}: check its path",
+        model_folder.read_config,
+        "phi4",
+        "phi_4",
+        "model folder {path} does not exist{hint}: check its path; nothing is downloaded",
     ),
     "report/collect.py": Reader(
         lambda path: find_runs([path]), "grpo", "gpro",
@@ -137,4 +140,5 @@ def test_every_reader_that_compares_names_is_in_the_table() -> None:
         for file in PACKAGE.rglob("*.py")
     }
     del calls["files.py"]  # where it is defined
-    assert {file: count for file, count in calls.items() if count} == dict.fromkeys(READERS, 1)
+    watching = {"watch/view.py": 1}  # a picture, no error: its own test has it
+    assert {file: count for file, count in calls.items() if count} == dict.fromkeys(READERS, 1) | watching

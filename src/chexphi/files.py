@@ -108,6 +108,11 @@ def json_lines(
             except InputError:
                 if growing and not line.endswith(b"\n"):
                     return
+                if number == 1 and line.removeprefix(_BOM).lstrip().startswith(b"["):
+                    raise InputError(
+                        f"{path} holds a JSON array, and a file of JSON lines is needed: name a file with "
+                        "one object a line"
+                    ) from None
                 raise
             yield location, value
 

@@ -44,7 +44,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "config.json").is_file():
         if not folder.exists():
-            raise InputError(f"model folder {folder} does not exist{similar_names(folder)}: check its path")
+            raise InputError(
+                f"model folder {folder} does not exist{similar_names(folder)}: check its path; nothing is "
+                "downloaded"
+            )
         inside = folder / "model"  # of a run
         advice = f": did you mean {inside}?" if inside.is_dir() else ""
         raise InputError(f"{folder} is not a model folder: it has no config.json{advice}")

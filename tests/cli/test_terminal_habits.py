@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -19,14 +20,20 @@ from test_documented_commands import check_chexphi
 from chexphi.cli import confirm, hints
 from chexphi.schema import InputError
 
+CTRL_C, CTRL_D = "\x03", "\x04"
+
 
 def on_terminal(*words: object, answer: str = "", variables: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code and what a terminal shows of `chexphi WORDS`; the answer is typed at a question."""
+    """Exit code and what a terminal shows of `chexphi WORDS`.
+
+    The answer is typed at a question; `CTRL_C` is a signal there.
+    """
     screen, terminal = pty.openpty()
     command = [sys.executable, "-m", "chexphi", *map(str, words)]
     process = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, env=os.environ | (variables or {})
-    )
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=os.environ | (variables or {}),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     os.close(terminal)
     shown, ends = "", time.monotonic() + 120
     while time.monotonic() < ends:
@@ -36,7 +43,10 @@ def on_terminal(*words: object, answer: str = "", variables: dict[str, str] | No
             except OSError:  # the other end is closed
                 break
             if answer and "[y/N]" in shown:
-                os.write(screen, f"{answer}\n".encode())
+                if answer == CTRL_C:
+                    process.send_signal(signal.SIGINT)
+                else:
+                    os.write(screen, f"{answer}\n".encode())
                 answer = ""
         elif process.poll() is not None:
             break
@@ -119,6 +129,10 @@ def test_a_page_is_not_replaced_in_silence(tmp_path: Path) -> None:
     assert (code, page.read_text()) == (2, "mine")
     assert f"{page} is there already. Replace it? [y/N]" in shown.replace("\n", "")
     assert "is left as it is: choose another --out" in shown
+    for keys, code, said in ((CTRL_C, 130, "Ctrl-C: ended"), (CTRL_D, 1, "no answer: nothing was done")):
+        found, shown = on_terminal(*words, answer=keys)
+        assert (found, page.read_text()) == (code, "mine")
+        assert said in shown
     assert on_terminal(*words, answer="y")[0] == 0
     assert page.read_text() != "mine"
     code, shown = on_terminal(*words, "-y")

@@ -89,3 +89,11 @@ def test_figures_give_way_to_what_a_stage_does(width: int, name: str, tmp_path: 
     assert ("loss" in stage) == (width >= 80 or name == "grpo_kg")
     assert len(stage.rstrip()) <= width
     assert any("to come" in line for line in table)
+
+
+def test_a_mistyped_folder_is_told_from_one_to_come(tmp_path: Path) -> None:
+    write_run(tmp_path / "demo")
+    state = state_of(tmp_path / "dmeo")
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(view(state, width=200))
+    assert f"no run has begun there yet ({tmp_path} has demo)" in console.export_text()

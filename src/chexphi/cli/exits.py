@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
@@ -41,8 +42,10 @@ def exit_codes() -> Iterator[None]:
             error.show()
             sys.exit(2)
         _end(usage_errors.sentence(error), 2)
-    except typer.Abort:  # the input ended at a question
-        _end("no answer: ended", 1)
+    except typer.Abort as abort:  # Ctrl-C at a question, or its input ended
+        if not isinstance(abort.__context__, KeyboardInterrupt):
+            _end("no answer: nothing was done; --yes answers every question", 1)
+        _end_by_ctrl_c()
     except InputError as error:
         _end(standard_input.named(str(error)), 2)
     except STOPPED_TRAINING as error:
@@ -54,9 +57,7 @@ def exit_codes() -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as interrupt:
         if isinstance(interrupt, SystemExit) and interrupt.code != CTRL_C:
             raise
-        terminal.show_cursor()  # a second Ctrl-C may have come before a bar was closed
-        typer.echo("Ctrl-C: ended", err=True)
-        sys.exit(CTRL_C)
+        _end_by_ctrl_c()
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -69,6 +70,12 @@ def exit_codes() -> Iterator[None]:
         raise
 
 
-def _end(sentence: str, code: int) -> None:
+def _end_by_ctrl_c() -> NoReturn:
+    terminal.show_cursor()  # a second Ctrl-C may have come before a bar was closed
+    typer.echo("Ctrl-C: ended", err=True)
+    sys.exit(CTRL_C)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
     typer.echo(f"error: {sentence}", err=True)
     sys.exit(code)

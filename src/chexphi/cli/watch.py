@@ -16,6 +16,7 @@ from chexphi.runs.commands import LAUNCHER
 from chexphi.schema import InputError, shown
 from chexphi.watch.growing_files import GrowingFiles
 from chexphi.watch.run_state import FOLLOWED, state_of
+from chexphi.watch.states import RunState
 from chexphi.watch.view import view
 
 
@@ -36,11 +37,20 @@ def watch(
     if as_json:
         typer.echo(json.dumps(state.to_dict(), indent=2))
         return
-    with Live(view(state, width=console.width), console=console, auto_refresh=False) as live:
-        while console.is_terminal and not once and state.activity in ("waiting", "running"):
-            time.sleep(seconds)
-            state = state_of(run, files)
-            live.update(view(state, width=console.width), refresh=True)
+    if once or not console.is_terminal:
+        console.print(view(state, width=console.width))
+    else:
+        state = _follow(run, state, files, console, seconds)
     if state.resume:  # in one line, however long, to be copied
         launcher = " (LAUNCHER starts the processes)" if state.resume.startswith(LAUNCHER) else ""
         typer.echo(f"\nto go on{launcher}:\n{state.resume}")
+
+
+def _follow(run: Path, state: RunState, files: GrowingFiles, console: Console, seconds: float) -> RunState:
+    """Show a run until it has ended; returns its last state."""
+    with Live(view(state, width=console.width), console=console, auto_refresh=False) as live:
+        while state.activity in ("waiting", "running"):
+            time.sleep(seconds)
+            state = state_of(run, files)
+            live.update(view(state, width=console.width), refresh=True)
+    return state

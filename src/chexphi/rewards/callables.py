@@ -47,6 +47,9 @@ class AccuracyReward:
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
 
+    def __repr__(self) -> str:
+        return f"AccuracyReward(rule={self.rule})"
+
     def __call__(
         self,
         completions: Sequence[Any],
@@ -92,6 +95,8 @@ class GraphReward:
     >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
     >>> GraphReward()([reference, "Yes."], solution=[reference, reference])
     [1.0, 0.0]
+    >>> GraphReward(rule=GraphRule("f1"))  # doctest: +ELLIPSIS
+    GraphReward(rule=GraphRule(measure='f1', empty='skip', ...))
 
     Args:
         extractor: What reads the graphs: `open_extractor(NAME)`; by default the lexicon.
@@ -113,6 +118,9 @@ class GraphReward:
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Graph] = {}
+
+    def __repr__(self) -> str:
+        return f"GraphReward(rule={self.rule})"
 
     def _reference_graphs(self, solutions: Sequence[str]) -> list[Graph]:
         new_solutions = [

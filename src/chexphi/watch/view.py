@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from chexphi.files import similar_names
 from chexphi.number_text import counted
 from chexphi.runs.metric_figures import as_text, clock
 from chexphi.runs.progress_display import packed
@@ -41,7 +42,7 @@ def view(state: RunState, *, width: int) -> RenderableType:
 def _parts(state: RunState, width: int) -> Iterator[RenderableType]:
     yield _head(state)
     if state.activity == "waiting":
-        yield Text("no run has begun there yet", style="dim")
+        yield Text(f"no run has begun there yet{similar_names(state.folder)}", style="dim")
         return
     if state.total or state.done:
         yield _bar(state, width)
