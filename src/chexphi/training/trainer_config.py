@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import trl
+from transformers.integrations import unset_hf_deepspeed_config
 
 from chexphi.config import check_choices
 from chexphi.config.flags import cut
@@ -43,6 +44,7 @@ def make(settings: Any, verb: str) -> Any:
     except InputError:
         raise
     except Exception as error:  # TRL checks its values in many ways
+        unset_hf_deepspeed_config()  # of a refused setting: models of this process would be loaded for it
         raise InputError(f"{source}: {_sentence(error)}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOConfig, SFTConfig
 
 from chexphi.schema import InputError
@@ -173,6 +174,17 @@ def test_a_setting_that_cannot_train_is_one_sentence(
     assert len(said) < 700
     assert "\n" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_deepspeed_setting_does_not_meet_the_next_run(tmp_path: Path) -> None:
+    """transformers keeps it for the process while the error is alive; each load of a model asks for it."""
+    file = tmp_path / "config.yaml"
+    settings = {"model": "MODEL", "data": "DATA", "deepspeed": {"zero_optimization": {"stage": 3}}}
+    file.write_text(yaml.safe_dump(settings))
+    with pytest.raises(InputError, match="deepspeed") as caught:
+        begin("sft", ["--config", str(file), "--out", str(tmp_path / "out")])
+    assert not is_deepspeed_zero3_enabled()
+    assert caught.value is not None
 
 
 def begin(verb: str, words: list[str]) -> None:
