@@ -204,11 +204,17 @@ def test_a_comparison_is_told_by_the_names_of_its_runs(tmp_path: Path) -> None:
         for name, skill in skills.items()
     ]
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(tables.table(compare(*paths, resamples=50)))
-    shown = " ".join(re.sub("[│┃]", " ", console.export_text()).split())
-    assert "figure test_sft test_grpo difference 95 % interval test_grpo is" in shown
+    found = compare(*paths, resamples=50)
+    console.print(tables.table(found))
+    shown = " ".join(console.export_text().split())
+    assert "figure test_sft test_grpo difference [95 %] verdict" in shown
     assert re.search(r"graph F1 [\d.]+ [\d.]+ \+[\d.]+ \[\+[\d.]+, \+[\d.]+\] better", shown)
     assert "The difference is test_grpo minus test_sft: above 0, test_grpo has more." in shown
+    narrow = Console(width=80, record=True, file=io.StringIO())
+    narrow.print(tables.table(found))
+    shown = narrow.export_text()
+    assert "…" not in shown
+    assert re.search(r"graph F1 +[\d.]+ +[\d.]+ +\+[\d.]+ \[\+[\d.]+, \+[\d.]+\] +better", shown)
 
 
 @pytest.mark.parametrize(("other", "is_same"), [("ab", True), ("cd", False), (None, None)])
@@ -224,7 +230,7 @@ def test_a_model_compared_with_itself_is_said(
     table = tables.table(found)
     assert (tables.SAME_WEIGHTS in str(table.caption)) == bool(is_same)
     assert tables.NO_DIFFERENCE in str(table.caption)
-    assert table.columns[-1].header == "95 % interval"
+    assert table.columns[-1].header == "difference [95 %]"
 
 
 GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}

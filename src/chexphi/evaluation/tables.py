@@ -113,7 +113,7 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
         f"{_sizes(comparison)}; right answers that {second} gained {count_text(comparison['wins'])}, lost "
         f"{count_text(comparison['losses'])}, McNemar p = {comparison['mcnemar_p']:.2g}"
     )
-    columns = ("figure", first, second, "difference", "95 % interval", f"{second} is")
+    columns = ("figure", first, second, "difference [95 %]", "verdict")
     whole: list[tuple[str, str, Mapping[str, Any] | None]] = [
         (metric.label, metric.name, comparison.get(metric.name)) for metric in ROWS
     ]
@@ -125,7 +125,11 @@ def _comparison_table(comparison: Mapping[str, Any]) -> Table:
     blocks = [list(filter(None, starmap(_change_cells, rows))) for rows in (whole, of_kinds)]
     has_verdict = any(cells[-1] for cells in chain(*blocks))
     shown = len(columns) if has_verdict else len(columns) - 1
-    table = Table(*columns[:shown], title=title)
+    table = Table(*columns[:shown], title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:3]:  # long names of runs go on in the next line
+        column.overflow, column.min_width = "fold", 6
+    for column in table.columns[3:]:
+        column.no_wrap = True
     for block in blocks:
         for cells in block:
             table.add_row(*cells[:shown])
@@ -142,7 +146,7 @@ def _change_cells(label: str, name: str, change: Mapping[str, Any] | None) -> li
     sides = (number(change["a"], name), number(change["b"], name))
     difference = number(change["difference"], name, sign=True)
     bounds = escape(interval(change, name, sign=True)) or "none"
-    return [escape(label), *sides, difference, bounds, verdict(change, name)]
+    return [escape(label), *sides, f"{difference} {bounds}", verdict(change, name)]
 
 
 def _notes(comparison: Mapping[str, Any], first: str, second: str, *, has_verdict: bool) -> Iterator[str]:
