@@ -23,11 +23,6 @@ Said = tuple[str, str, str, str, str, str]
 
 NOT_HERE = {
     (
-        "models/stage.py",
-        "this one process sees {n_gpu} GPUs and trains on one: start it with torchrun "
-        "--nproc_per_node {n_gpu} -m chexphi, or show it one GPU (CUDA_VISIBLE_DEVICES=0)",
-    ): "needs two GPUs",
-    (
         "sweep/engines.py",
         "sweep: a run needs num_cpus {num_cpus} and num_gpus {gpu}, and no machine of the cluster has them: "
         "set both",
