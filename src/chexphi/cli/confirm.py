@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from chexphi.files import read_object
+from chexphi.number_text import counted
 from chexphi.runs import processes
 from chexphi.schema import InputError
 
@@ -59,7 +60,7 @@ def work_in(out: Path) -> str | None:
     if (out / "model").is_dir():
         return "a trained model"
     if checkpoints := len(list(out.glob("checkpoint-*"))):
-        return f"{checkpoints} checkpoint{'s' * (checkpoints > 1)}"
+        return counted(checkpoints, "checkpoint")
     try:
         started = read_object(out / "manifest.json")["started"]
         begin = datetime.datetime.fromisoformat(started).timestamp()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
+
+from chexphi.cli import own_streams
 
 
 class _Lasting(io.TextIOWrapper):
@@ -21,15 +22,5 @@ class _Lasting(io.TextIOWrapper):
 
 
 def guard() -> None:
-    """From now on, a failed write to standard error is passed over: bars, log lines and messages.
-
-    Only the process's own standard error is wrapped: a replaced one would be closed with its wrapper.
-    """
-    if type(sys.stderr) is io.TextIOWrapper and sys.stderr is sys.__stderr__:
-        sys.stderr = _Lasting(
-            sys.stderr.buffer,
-            encoding=sys.stderr.encoding,
-            errors=sys.stderr.errors,
-            line_buffering=sys.stderr.line_buffering,
-            write_through=sys.stderr.write_through,
-        )
+    """From now on, a failed write to standard error is passed over: bars, log lines and messages."""
+    own_streams.wrap("stderr", _Lasting)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chexphi import atomic
+from chexphi.cli import own_streams
 from chexphi.schema import InputError
 
 NAME = "standard output"
@@ -30,18 +31,8 @@ class _Guarded(io.TextIOWrapper):
 
 
 def guard() -> None:
-    """From now on, writing to standard output raises `InputError` when its disk is full.
-
-    Only the process's own standard output is wrapped: a replaced one would be closed with its wrapper.
-    """
-    if type(sys.stdout) is io.TextIOWrapper and sys.stdout is sys.__stdout__:
-        sys.stdout = _Guarded(
-            sys.stdout.buffer,
-            encoding=sys.stdout.encoding,
-            errors=sys.stdout.errors,
-            line_buffering=sys.stdout.line_buffering,
-            write_through=sys.stdout.write_through,
-        )
+    """From now on, writing to standard output raises `InputError` when its disk is full."""
+    own_streams.wrap("stdout", _Guarded)
 
 
 @contextmanager
