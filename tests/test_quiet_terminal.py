@@ -160,3 +160,21 @@ main()
     assert "Traceback" in done.stderr
     assert done.stderr.rstrip().endswith("ZeroDivisionError: a bug of ours")
     assert "transformers: seen before the crash" in done.stderr
+
+
+def test_records_that_wait_outlive_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    script = f"""
+import logging, pathlib
+from chexphi.runs import library_records, run_folder
+library_records.take()
+log = logging.getLogger("transformers")
+for number in range(3):
+    log.handle(log.makeRecord(log.name, logging.WARNING, logging.__file__, 7, f"record {{number}}", (), None))
+run_folder.log_to(pathlib.Path({str(tmp_path)!r}))
+print(library_records.without_log())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['transformers: record 1', 'transformers: record 2']\n"
+    warning = f"warning: {tmp_path}/train.log cannot be written (No space left on device)"
+    assert done.stderr == f"{warning}: the run goes on without it\n"

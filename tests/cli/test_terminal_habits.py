@@ -35,21 +35,23 @@ def on_terminal(*words: object, answer: str = "", variables: dict[str, str] | No
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     os.close(terminal)
-    shown, ends = "", time.monotonic() + 120
-    while time.monotonic() < ends:
+    shown, begin, next_signal = "", time.monotonic(), 0.0
+    while time.monotonic() < begin + 120:
+        ended = process.poll() is not None  # asked first: what it wrote can then be read
         if select.select([screen], [], [], 0.2)[0]:
             try:
                 shown += os.read(screen, 4096).decode()
             except OSError:  # the other end is closed
                 break
-            if answer and "[y/N]" in shown:
-                if answer == CTRL_C:
-                    process.send_signal(signal.SIGINT)
-                else:
-                    os.write(screen, f"{answer}\n".encode())
-                answer = ""
-        elif process.poll() is not None:
+        elif ended:
             break
+        if answer and "[y/N]" in shown:
+            if answer != CTRL_C:
+                os.write(screen, f"{answer}\n".encode())
+                answer = ""
+            elif time.monotonic() > next_signal:  # Python may miss one that comes before it waits for a key
+                process.send_signal(signal.SIGINT)
+                next_signal = time.monotonic() + 2
     os.close(screen)
     return process.wait(), shown.replace("\r\n", "\n")
 

@@ -37,6 +37,12 @@ class _WaitingRecords(logging.handlers.MemoryHandler):
     def filter(self, record: logging.LogRecord) -> bool:
         return not is_ours(record) and is_installed(record.pathname)
 
+    def flush(self) -> None:
+        """Hand the records on; a `train.log` that cannot be written takes itself away, and the rest waits."""
+        with self.lock:
+            while self.target is not None and self.buffer:
+                self.target.handle(self.buffer.pop(0))
+
 
 class _Terminal(logging.Handler):
     """Shows what `line_of` gives, on the standard error of the moment: a bar may have replaced it."""
