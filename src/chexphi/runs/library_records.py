@@ -39,9 +39,12 @@ class _WaitingRecords(logging.handlers.MemoryHandler):
 
     def flush(self) -> None:
         """Hand the records on; a `train.log` that cannot be written takes itself away, and the rest waits."""
-        with self.lock:
+        self.acquire()
+        try:
             while self.target is not None and self.buffer:
                 self.target.handle(self.buffer.pop(0))
+        finally:
+            self.release()
 
 
 class _Terminal(logging.Handler):
