@@ -1,0 +1,1 @@
+"""The measure `clinical`: two lists of findings, compared as radiologists weigh them."""

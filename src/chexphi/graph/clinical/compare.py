@@ -1,0 +1,220 @@
+"""Compares what two texts find. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from chexphi.graph.clinical.assignment import best_assignment
+from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
+from chexphi.graph.findings.ontology import Ontology
+from chexphi.graph.findings.records import Finding
+
+SLACK = 0.2
+"""Added to both parts of the score, so that a report with few findings is not all or nothing. A report that
+misses the one actionable finding (weight 0.6) is then worth 0.25."""
+DENIED = 0.25
+"""Further share of a finding's weight where one text claims it and the other denies it."""
+Kind = Literal["matched", "partly", "missed", "invented", "contradicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One finding of the comparison."""
+
+    kind: Kind
+    reference: Finding | None
+    candidate: Finding | None
+    weight: float
+    credit: float = 0.0
+    cost: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicalMatch:
+    """The comparison of a candidate's findings with a reference's."""
+
+    judged: tuple[Judged, ...]
+    affirmed: float
+    """Share of what the reference denies that the candidate denies too; 1 where it denies nothing."""
+
+    @property
+    def possible(self) -> float:
+        """Total weight of the reference's findings."""
+        return sum(
+            item.weight for item in self.judged if item.reference is not None and item.reference.present
+        )
+
+    @property
+    def earned(self) -> float:
+        return sum(item.credit for item in self.judged)
+
+    @property
+    def cost(self) -> float:
+        """Weight of what is invented or contradicted."""
+        return sum(item.cost for item in self.judged)
+
+    @property
+    def score(self) -> float:
+        """In (0, 1]: for comparing reports of different patients."""
+        return (self.earned + SLACK) / (self.possible + self.cost + SLACK)
+
+    @property
+    def signed(self) -> float:
+        """At most 1; 0 is a report that says nothing where something is there; below 0 it misleads."""
+        if not self.possible:
+            return self.score * self.affirmed
+        silence = SLACK / (self.possible + SLACK)
+        return (self.score - silence) / (1 - silence)
+
+    @property
+    def reward(self) -> float:
+        """In [0, 1]."""
+        return max(0.0, self.signed)
+
+
+def tidy(found: Sequence[Finding], ontology: Ontology) -> list[Finding]:
+    """Each finding once, as specific as the text makes it anywhere.
+
+    A sign is left out if the text names what it is a sign of, in the same place.
+    """
+    claims: list[Finding] = []
+    denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in found if not f.present))
+    for finding in (f for f in found if f.present):
+        at = next((i for i, claim in enumerate(claims) if _same_place_and_name(claim, finding)), None)
+        if at is None:
+            claims.append(finding)
+        else:
+            claims[at] = _joined(claims[at], finding)
+    return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
+
+
+def _same_place_and_name(one: Finding, other: Finding) -> bool:
+    if one.concept != other.concept:
+        return False
+    mine, theirs = one.qualities, other.qualities
+    return _meet(mine.sides, theirs.sides) and _meet(mine.zones, theirs.zones)
+
+
+def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
+    return not one or not other or bool(one & other)
+
+
+def _joined(one: Finding, other: Finding) -> Finding:
+    """Two mentions of a finding as one."""
+    mine, theirs = one.qualities, other.qualities
+    qualities = replace(
+        mine,
+        sides=mine.sides | theirs.sides,
+        zones=mine.zones | theirs.zones,
+        degree=mine.degree if mine.degree is not None else theirs.degree,
+        size_mm=mine.size_mm or theirs.size_mm,
+        change=mine.change or theirs.change,
+        position=mine.position or theirs.position,
+    )
+    return replace(one, certain=one.certain or other.certain, qualities=qualities)
+
+
+def _is_covered(claim: Finding, claims: Sequence[Finding], ontology: Ontology) -> bool:
+    """Whether another claim names more precisely what this one names."""
+    return any(
+        other is not claim
+        and other.concept != claim.concept
+        and claim.concept in ontology.ancestors.get(other.concept, {})
+        and claim.qualities.sides <= other.qualities.sides
+        and claim.qualities.zones <= other.qualities.zones
+        for other in claims
+    )
+
+
+def denies(denial: Finding, claim: Finding, ontology: Ontology) -> bool:
+    """Whether a denial speaks of the claim: of its concept or one above it, in its place, time and degree."""
+    if denial.concept not in ontology.ancestors.get(claim.concept, {claim.concept: 0}):
+        return False
+    said, of_claim = denial.qualities, claim.qualities
+    concept = ontology.concepts.get(claim.concept)
+    is_old = of_claim.time == "chronic" or bool(concept and concept.chronic)
+    if said.time == "acute" and is_old:
+        return False
+    if said.change == "new" and of_claim.change != "new":
+        return False
+    if said.degree and said.degree >= 3 and (of_claim.degree or 2) < said.degree:
+        return False
+    return _meet(said.sides, of_claim.sides) and _meet(said.zones, of_claim.zones)
+
+
+def _is_taken_back(claim: Finding, denials: Sequence[Finding], ontology: Ontology) -> bool:
+    """Whether the same text denies the claim in so many words: it earns nothing, and costs if it is false."""
+    return any(denial.concept == claim.concept and denies(denial, claim, ontology) for denial in denials)
+
+
+def compare(
+    candidate: Sequence[Finding], reference: Sequence[Finding], ontology: Ontology, indication: str = ""
+) -> ClinicalMatch:
+    """Match findings one to one, and price what is missed, invented or contradicted.
+
+    Args:
+        candidate: Findings of the text that is judged, as `findings` reads them.
+        reference: Those of the text that is right.
+        ontology: Kinship and significance.
+        indication: Why the film was taken; it may make two names interchangeable.
+    """
+    said, truth = tidy(candidate, ontology), tidy(reference, ontology)
+    denials = [f for f in said if not f.present]
+    claims = [f for f in said if f.present and not _is_taken_back(f, denials, ontology)]
+    taken_back = [f for f in said if f.present and _is_taken_back(f, denials, ontology)]
+    true_claims, true_denials = [f for f in truth if f.present], [f for f in truth if not f.present]
+    credits = [[credit(c, r, ontology, indication) for c in claims] for r in true_claims]
+    weights = [weight(r, ontology) for r in true_claims]
+    gains = [[w * entry.value for entry in row] for w, row in zip(weights, credits, strict=True)]
+    column_of_row = dict(best_assignment(gains))
+    judged = []
+    for row, (true_claim, value) in enumerate(zip(true_claims, weights, strict=True)):
+        column = column_of_row.get(row)
+        if column is not None:
+            judged.append(_matched(claims[column], true_claim, value, credits[row][column], ontology))
+        else:
+            judged.append(_missed(true_claim, value, denials, ontology))
+    for column in sorted(set(range(len(claims))) - set(column_of_row.values())):
+        judged.append(_invented(claims[column], true_denials, ontology))
+    true_names = {finding.concept for finding in true_claims}
+    judged += [_invented(f, true_denials, ontology) for f in taken_back if f.concept not in true_names]
+    return ClinicalMatch(tuple(judged), _affirmed(denials, true_denials, ontology))
+
+
+def _matched(claim: Finding, truth: Finding, value: float, earned: Credit, ontology: Ontology) -> Judged:
+    kind: Kind = "matched" if earned.value == 1 else "partly"
+    cost = earned.wrong * weight(claim, ontology) if earned is not NOTHING else 0.0
+    return Judged(kind, truth, claim, value, value * earned.value, cost, earned.reasons)
+
+
+def _missed(truth: Finding, value: float, denials: Sequence[Finding], ontology: Ontology) -> Judged:
+    if (denial := next((d for d in denials if denies(d, truth, ontology)), None)) is not None:
+        return Judged("contradicted", truth, denial, value, cost=DENIED * value, reasons=("denied",))
+    return Judged("missed", truth, None, value)
+
+
+def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontology) -> Judged:
+    value = weight(claim, ontology)
+    if (denial := next((d for d in true_denials if denies(d, claim, ontology)), None)) is not None:
+        return Judged(
+            "contradicted",
+            denial,
+            claim,
+            value,
+            cost=(1 + DENIED) * value,
+            reasons=("the reference denies it",),
+        )
+    return Judged("invented", None, claim, value, cost=value)
+
+
+def _affirmed(denials: Sequence[Finding], true_denials: Sequence[Finding], ontology: Ontology) -> float:
+    if not true_denials:
+        return 1.0
+    covered = sum(
+        any(denial.concept in ontology.ancestors.get(truth.concept, {truth.concept: 0}) for denial in denials)
+        for truth in true_denials
+    )
+    return covered / len(true_denials)

@@ -1,0 +1,169 @@
+"""How much of a finding another finding says. Constants are set by reason, and none is fitted to data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chexphi.graph.findings.ontology import Ontology
+from chexphi.graph.findings.records import Finding, Qualities
+
+WEIGHTS = {"urgent": 1.0, "actionable": 0.6, "minor": 0.25, "benign": 0.1}
+"""Of a finding by its significance. Missing an urgent one costs more than missing two minor ones."""
+
+STEP = 0.6
+"""Credit for a parent or a child, for each step: `opacity` for `pneumonia`."""
+ALIKE, INTERCHANGEABLE = 0.8, 0.95
+"""Credit for a concept that is used for the same picture; the second if the indication speaks for it."""
+FAMILY = 0.2
+"""Credit for naming only the region: `abnormality of the lung`."""
+LEAST = 0.25
+"""With less credit it is another finding: one is missed, and one is invented."""
+UNSAID = 0.95
+"""A quality of the reference that is left out."""
+SIDE_UNSAID, SIDE_WRONG = 0.85, 0.3
+"""The side is where a drain goes: leaving it out costs more, and a wrong one most of the credit."""
+ZONE_WRONG = 0.75
+DEGREE_STEP = 0.15
+"""For each step of the scale from trace to large."""
+SIZE_WRONG = 0.4
+"""The least credit for a size; the ratio of both sizes gives the rest."""
+CHANGE_OTHER, CHANGE_OPPOSITE = 0.8, 0.6
+DOUBT_ADDED, DOUBT_DROPPED = 0.85, 0.9
+POSITION_UNSAID, POSITION_WRONG = 0.8, 0.2
+_OPPOSITE = {
+    ("increased", "decreased"),
+    ("decreased", "increased"),
+    ("new", "decreased"),
+    ("decreased", "new"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a candidate's finding earns of a reference's, and what of it is wrong."""
+
+    value: float
+    """Share of the reference's weight, in [0, 1]."""
+    wrong: float = 0.0
+    """Share of the candidate's own weight that counts as invented."""
+    reasons: tuple[str, ...] = ()
+    """Why it is less than 1, in plain words."""
+
+
+NOTHING = Credit(0.0)
+
+
+def weight(finding: Finding, ontology: Ontology) -> float:
+    """The weight of a finding by its significance."""
+    qualities = finding.qualities
+    return WEIGHTS[ontology.significance(finding.concept, qualities.degree, qualities.position)]
+
+
+def credit(candidate: Finding, reference: Finding, ontology: Ontology, indication: str = "") -> Credit:
+    """What the candidate's finding earns; nothing for another concept, or for the opposite claim."""
+    if not (candidate.present and reference.present):
+        return NOTHING
+    kin, wrong, why = _kinship(candidate.concept, reference.concept, ontology, indication)
+    if not kin:
+        return NOTHING
+    side, side_why = _side(candidate.qualities, reference.qualities)
+    factors = [(kin, why), (side, side_why), *_qualities(candidate, reference)]
+    value = 1.0
+    for factor, _ in factors:
+        value *= factor
+    if value < LEAST and candidate.concept != reference.concept:
+        return NOTHING
+    if side == SIDE_WRONG:
+        wrong = max(wrong, 1 - SIDE_WRONG)
+    return Credit(value, wrong, tuple(reason for factor, reason in factors if factor < 1 and reason))
+
+
+def _kinship(candidate: str, reference: str, ontology: Ontology, indication: str) -> tuple[float, float, str]:
+    """Credit of one concept for another, the share of it that is invented, and why."""
+    if candidate == reference:
+        return 1.0, 0.0, ""
+    above_candidate = ontology.ancestors.get(candidate, {})
+    above_reference = ontology.ancestors.get(reference, {})
+    if alike := _alike(candidate, reference, ontology, indication):
+        return alike, 0.0, "another name for much the same picture"
+    if candidate in above_reference:
+        if ontology.concepts[candidate].family:
+            return FAMILY, 0.0, "names the region only"
+        return STEP ** above_reference[candidate], 0.0, "less specific"
+    if reference in above_candidate:
+        if ontology.concepts[reference].family:
+            return 1.0, 0.0, ""
+        share = STEP ** above_candidate[reference]
+        return share, 1 - share, "more specific than the reference"
+    common = [
+        above_candidate[name] + above_reference[name]
+        for name in above_candidate.keys() & above_reference.keys()
+        if not ontology.concepts[name].family
+    ]
+    share = STEP ** min(common) if common else 0.0
+    return share, 1 - share, "a related finding"
+
+
+def _alike(candidate: str, reference: str, ontology: Ontology, indication: str) -> float:
+    for name, other in ((candidate, reference), (reference, candidate)):
+        concept = ontology.concepts.get(name)
+        if concept and other in concept.alike:
+            spoken = indication.lower()
+            return INTERCHANGEABLE if any(word in spoken for word in concept.alike_for) else ALIKE
+    return 0.0
+
+
+def _side(candidate: Qualities, reference: Qualities) -> tuple[float, str]:
+    if not reference.sides:
+        return 1.0, ""
+    if not candidate.sides:
+        return SIDE_UNSAID, "its side is not said"
+    shared = len(candidate.sides & reference.sides) / len(candidate.sides | reference.sides)
+    return SIDE_WRONG + (1 - SIDE_WRONG) * shared, "wrong side" if not shared else "one side of two"
+
+
+def _qualities(candidate: Finding, reference: Finding) -> list[tuple[float, str]]:
+    """Factors for place, degree, size, change, doubt and position."""
+    mine, theirs = candidate.qualities, reference.qualities
+    factors = []
+    if theirs.zones:
+        factors.append(_zone(mine, theirs))
+    if theirs.degree is not None:
+        steps = abs(theirs.degree - mine.degree) if mine.degree is not None else None
+        factors.append(
+            (UNSAID, "its degree is not said")
+            if steps is None
+            else (1 - DEGREE_STEP * steps, "another degree")
+        )
+    if theirs.size_mm:
+        factors.append(_size(mine.size_mm, theirs.size_mm))
+    if theirs.change and mine.change != theirs.change:
+        factors.append(_change(mine.change, theirs.change))
+    if candidate.certain != reference.certain:
+        factors.append((DOUBT_ADDED, "with doubt") if reference.certain else (DOUBT_DROPPED, "without doubt"))
+    if theirs.position and mine.position != theirs.position:
+        factors.append(
+            (POSITION_WRONG, "wrong position")
+            if mine.position
+            else (POSITION_UNSAID, "its position is not said")
+        )
+    return factors
+
+
+def _zone(mine: Qualities, theirs: Qualities) -> tuple[float, str]:
+    if not mine.zones:
+        return UNSAID, "its zone is not said"
+    return (1.0, "") if mine.zones & theirs.zones else (ZONE_WRONG, "another zone")
+
+
+def _size(mine: float | None, theirs: float) -> tuple[float, str]:
+    if not mine:
+        return UNSAID, "its size is not said"
+    ratio = min(mine, theirs) / max(mine, theirs)
+    return SIZE_WRONG + (1 - SIZE_WRONG) * ratio, "another size"
+
+
+def _change(mine: str | None, theirs: str) -> tuple[float, str]:
+    if mine is None:
+        return UNSAID, "its change is not said"
+    return (CHANGE_OPPOSITE if (mine, theirs) in _OPPOSITE else CHANGE_OTHER), "another change"

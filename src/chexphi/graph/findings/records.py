@@ -1,0 +1,68 @@
+"""A finding of a report, and how important it is. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Significance = Literal["urgent", "actionable", "minor", "benign"]
+"""Clinical significance: `minor` needs no action, `benign` is expected. RadPref and CRIMSON name the same
+four (arXiv 2603.06183): urgent, actionable not urgent, not actionable, benign or expected."""
+EMPTY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Qualities:
+    """What a text says about a finding beside its name."""
+
+    sides: frozenset[str] = EMPTY
+    """`left`, `right`, or both."""
+    zones: frozenset[str] = EMPTY
+    """`upper`, `middle`, `lower` and `central`."""
+    degree: float | None = None
+    """From 1 (trace) over 2 (small, mild) and 3 (moderate) to 4 (large, severe)."""
+    size_mm: float | None = None
+    """The largest measure."""
+    change: str | None = None
+    """`new`, `increased`, `decreased` or `unchanged`."""
+    time: str | None = None
+    """`acute` or `chronic`."""
+    position: str | None = None
+    """Of a device: `good` or `bad`."""
+
+
+NO_QUALITIES = Qualities()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One claim of a text: a finding is there, or is not there."""
+
+    concept: str
+    """Its name in the ontology; a finding that no concept has is named by its own words."""
+    present: bool = True
+    certain: bool = True
+    qualities: Qualities = NO_QUALITIES
+    start: int = 0
+    """First character in the text."""
+    end: int = 0
+    """One past the last character."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; qualities that were not said are left out."""
+        said = {
+            "sides": sorted(self.qualities.sides),
+            "zones": sorted(self.qualities.zones),
+            "degree": self.qualities.degree,
+            "size_mm": self.qualities.size_mm,
+            "change": self.qualities.change,
+            "time": self.qualities.time,
+            "position": self.qualities.position,
+        }
+        return {
+            "concept": self.concept,
+            "present": self.present,
+            "certain": self.certain,
+            **{name: value for name, value in said.items() if value},
+            "span": [self.start, self.end],
+        }

@@ -1,0 +1,149 @@
+"""What the measure `clinical` is worth: orders that a radiologist would give."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chexphi.graph.clinical.compare import ClinicalMatch, compare
+from chexphi.graph.findings.ontology import default_ontology
+from chexphi.graph.findings.read import findings
+from chexphi.graph.lexicon.extractor import LexiconExtractor
+
+ONTOLOGY, EXTRACTOR = default_ontology(), LexiconExtractor()
+TRUE = (
+    "There is a small left pleural effusion.",
+    "A 2 cm nodule lies in the right upper lobe.",
+    "The heart is moderately enlarged.",
+    "The endotracheal tube is in good position.",
+    "There is a right apical pneumothorax.",
+    "There are old healed left rib fractures.",
+)
+FALSE = (
+    "There is pulmonary edema.",
+    "A pacemaker is present.",
+    "There is consolidation in the left lower lobe.",
+    "The mediastinum is widened.",
+    "There is a hiatal hernia.",
+    "The aorta is tortuous.",
+    "There is subcutaneous emphysema.",
+    "Scoliosis is noted.",
+)
+
+
+def match(candidate: str, reference: str, indication: str = "") -> ClinicalMatch:
+    said, truth = (findings(parse, ONTOLOGY) for parse in EXTRACTOR.parse([candidate, reference]))
+    return compare(said, truth, ONTOLOGY, indication)
+
+
+def score(candidate: str, reference: str) -> float:
+    return match(candidate, reference).score
+
+
+@pytest.mark.parametrize(
+    ("reference", "better", "worse"),
+    [
+        (TRUE[0], "Left effusion.", "Right effusion."),
+        (TRUE[0], "Small left effusion.", "Left effusion."),
+        (TRUE[0], "Small left effusion.", "Large left effusion."),
+        (TRUE[0], "Left effusion.", "Effusion."),
+        (TRUE[0], "Effusion.", "Right effusion."),
+        (TRUE[1], "1.5 cm nodule in the right upper lobe.", "6 cm mass in the right upper lobe."),
+        (TRUE[1], "Right upper lobe nodule.", "Right upper lobe opacity."),
+        (TRUE[1], "Right upper lobe nodule.", "Right lower lobe nodule."),
+        (TRUE[3], "Endotracheal tube 4 cm above the carina.", "Endotracheal tube in the right bronchus."),
+        ("The effusion has increased.", "Increased effusion.", "Decreased effusion."),
+        ("Possible pneumonia.", "Possible pneumonia.", "Pneumonia."),
+        ("Tension pneumothorax. Old rib fracture.", "Tension pneumothorax.", "Old rib fracture."),
+        ("Bilateral effusions.", "Bilateral effusions.", "Left effusion."),
+        ("Pneumonia.", "Consolidation.", "Atelectasis."),
+        ("Lungs are clear.", "No opacity.", "There is an opacity."),
+        ("No pleural effusion.", "The heart is normal.", "Pleural effusion."),
+        ("Edema.", "", "No edema."),
+    ],
+)
+def test_the_better_text_has_the_greater_score(reference: str, better: str, worse: str) -> None:
+    assert score(better, reference) > score(worse, reference)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The lungs are clear.", "No acute cardiopulmonary abnormality."),
+        ("Mild cardiomegaly.", "The cardiac silhouette is mildly enlarged."),
+        ("Pleural effusion.", "Left pleural effusion."),
+        ("ETT in satisfactory position.", "The endotracheal tube ends 5 cm above the carina."),
+    ],
+)
+def test_equal_texts_are_worth_the_same(one: str, other: str) -> None:
+    assert score(other, one) == score(one, one) == 1
+
+
+@given(st.lists(st.sampled_from((*TRUE, *FALSE)), unique=True), st.integers())
+def test_the_order_of_sentences_does_not_matter(sentences: list[str], seed: int) -> None:
+    shuffled = random.Random(seed).sample(sentences, len(sentences))
+    assert match(" ".join(shuffled), " ".join(TRUE)).score == pytest.approx(
+        match(" ".join(sentences), " ".join(TRUE)).score
+    )
+    assert score(" ".join(shuffled), " ".join(sentences)) == pytest.approx(1)
+
+
+@given(
+    st.lists(st.sampled_from(TRUE), unique=True, max_size=5), st.lists(st.sampled_from(FALSE), unique=True)
+)
+def test_a_true_finding_helps_and_a_false_one_does_not(true: list[str], false: list[str]) -> None:
+    reference = " ".join(TRUE)
+    before = match(" ".join([*true, *false]), reference)
+    assert 0 < before.score <= 1
+    assert 0 <= before.reward <= 1
+    for sentence in set(TRUE) - set(true):
+        assert match(" ".join([*true, *false, sentence]), reference).signed > before.signed
+    for sentence in set(FALSE) - set(false):
+        assert match(" ".join([*true, *false, sentence]), reference).signed < before.signed
+
+
+@given(st.lists(st.sampled_from(TRUE), unique=True, min_size=1))
+def test_only_the_reference_itself_is_worth_one(sentences: list[str]) -> None:
+    reference = " ".join(TRUE)
+    assert (score(" ".join(sentences), reference) == 1) == (set(sentences) == set(TRUE))
+
+
+def test_saying_it_again_or_with_a_denial_earns_nothing() -> None:
+    reference = " ".join(TRUE[:2])
+    once = match(TRUE[0], reference)
+    assert match(f"{TRUE[0]} {TRUE[0]} An effusion is seen.", reference).score == once.score
+    assert match("Effusion, or no effusion.", reference).reward == 0
+
+
+def test_cheats_are_worth_less_than_one_true_finding_of_two() -> None:
+    reference = "Left pleural effusion. Right pneumothorax."
+    one_of_two = match("Left pleural effusion.", reference).reward
+    hedged = [
+        sentence.replace("There is", "There may be").replace("is ", "is possibly ") for sentence in FALSE
+    ]
+    cheats = {
+        "unrelated": " ".join(FALSE),
+        "hedged": " ".join(hedged),
+        "both sides wrong": "Right pleural effusion. Left pneumothorax.",
+        "silence": "The film was looked at.",
+    }
+    rewards = {name: match(text, reference).reward for name, text in cheats.items()}
+    assert all(reward < one_of_two for reward in rewards.values()), rewards
+    assert rewards["silence"] == rewards["unrelated"] == rewards["hedged"] == 0
+
+
+def test_silence_is_right_only_where_nothing_is_there_to_deny() -> None:
+    assert match("", "No effusion. Normal heart.").score == 1
+    assert match("", "No effusion. Normal heart.").reward == 0
+    assert match("No effusion.", "No effusion. Normal heart.").reward == 0.5
+
+
+def test_an_indication_makes_two_names_interchangeable() -> None:
+    plain, told = (
+        match("Consolidation.", "Pneumonia."),
+        match("Consolidation.", "Pneumonia.", "Fever and cough."),
+    )
+    assert plain.score < told.score < 1
