@@ -1,4 +1,4 @@
-"""Finds where a statement starts and ends. Standard library only."""
+"""Finds where a statement ends. Standard library only."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _COURSE_WORDS = _words(
 """The course of findings that are present: after a comma or `with` it starts a new statement."""
 _MAYBE = _words("possible possibly probable probably likely suspected questionable may might could")
 BE = _words("is are was were")
-_VERBS = BE | _words(
+VERBS = BE | _words(
     """has have had shows show appears appear remains remain persists persist seems demonstrates suggests
     projects terminates may might could suggest represents represent reflects likely probably"""
 )
-_ARTICLES = _words("the a an this his her")
+ARTICLES = _words("the a an this his her")
 _VERBLESS_PREDICATES = _words("only just noted situ place intact unchanged stable enlarged again")
 """Predicates without a verb: `pacemaker in situ`."""
 _CONCLUDES = _words(
@@ -57,8 +57,6 @@ _POSSIBLE_ENDS = (
     CLAUSE_ENDS | BE | _SINCE_WORDS | _CONCLUDES | _BREAK_MARKS | _words("and with or nor in s status to")
 )
 """A clause can only end at one of these."""
-_OWNERS = _words("its whose their")
-"""`its tip is not seen` is about the tip alone."""
 
 
 def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
@@ -75,6 +73,8 @@ def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
             word in _SINCE_WORDS or _starts_known_context(tokens, at) or _is_conclusion(tokens, at)
         ):
             return at
+        if word == "," and _joins_qualifiers(tokens, spans, start, at):
+            continue
         if word == "and" or word in _BREAK_MARKS:
             if _starts_statement(tokens, start, at, has_verb=has_verb, has_or=has_or):
                 return at
@@ -90,6 +90,20 @@ def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
         has_verb |= word in BE
         has_or |= word in ("or", "nor")
     return len(tokens)
+
+
+def _joins_qualifiers(tokens: Sequence[str], spans: Sequence[Span], start: int, comma: int) -> bool:
+    """Whether only qualifiers are between a denial and the comma: `no acute, displaced fracture`."""
+    if start == 0 or tokens[start - 1] not in ("no", "without", "any"):
+        return False
+    before = next((span for span in spans if span.start == start), None)
+    after = next((span for span in spans if span.start == comma + 1), None)
+    return (
+        before is not None
+        and after is not None
+        and before.end == comma
+        and before.label == after.label == "concept"
+    )
 
 
 def _is_conclusion(tokens: Sequence[str], at: int) -> bool:
@@ -116,7 +130,8 @@ def _starts_known_context(tokens: Sequence[str], at: int) -> bool:
     return (
         (next_words[:1] == ("in",) and "patient" in next_words)
         or next_words == ("s", "/", "p")
-        or next_words[:2] in (("status", "post"), ("to", "explain"), ("to", "account"))
+        or next_words[:2]
+        in (("status", "post"), ("to", "explain"), ("to", "account"), ("to", "evaluate"), ("to", "assess"))
         or next_words in (("in", "the", "setting"), ("in", "setting", "of"))
     )
 
@@ -136,7 +151,7 @@ def _starts_statement(tokens: Sequence[str], start: int, at: int, *, has_verb: b
     if tokens[at] == "and" and tokens[part_start - 1] != ",":
         return _starts_with_qualifier(tokens, part_start) and next_word not in ("new", "low")
     # `no effusion on the left, effusion on the right`
-    repeats_word = next_word not in _ARTICLES and next_word in tokens[start:at]
+    repeats_word = next_word not in ARTICLES and next_word in tokens[start:at]
     if has_verb or repeats_word or next_word in _COURSE_WORDS or next_word in _MAYBE:
         return True
     if _starts_with_qualifier(tokens, part_start):
@@ -155,7 +170,7 @@ def _list_goes_on(tokens: Sequence[str], start: int) -> bool:
     if tokens[start : start + 1] in (["or"], ["nor"], ["and"]):
         return True
     for at in range(start, len(tokens)):
-        if tokens[at] in CLAUSE_ENDS or tokens[at] in _VERBS or tokens[at] in ("with", "(", "which"):
+        if tokens[at] in CLAUSE_ENDS or tokens[at] in VERBS or tokens[at] in ("with", "(", "which"):
             return False
         if tokens[at] in ("or", "nor"):
             return True
@@ -170,67 +185,7 @@ def _is_own_sentence(tokens: Sequence[str], start: int, part_start: int) -> bool
             return False
         if word in _VERBLESS_PREDICATES and at > part_start and "or" not in tokens[part_start - 2 : at]:
             return True
-        if word in _VERBS and at > part_start:
+        if word in VERBS and at > part_start:
             ends_in_participle = at + 1 < len(tokens) and tokens[at + 1] in _SEEN_PARTICIPLES
             return not ends_in_participle or "," not in tokens[start : part_start - 1]
     return False
-
-
-def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
-    """Start of the statement whose verb is at `at`; `A, B and C` is one subject, `… is C and B` are two."""
-    ends = {span.end for span in spans if span.label not in ("concept", "size")}
-    for index in range(at - 1, -1, -1):
-        word = tokens[index]
-        if word in CLAUSE_ENDS or word in _OWNERS or (word == "which" and tokens[index - 1] == "of"):
-            return index
-        if word == "and" and (not _joins_nouns(tokens, index, ends) or _joins_statements(tokens, index)):
-            return index
-        if word == "," and (
-            _follows_statement(tokens, spans, index, at)
-            or _follows_predicate(tokens, spans, index, at)
-            or _starts_subject(tokens, spans, index, at)
-        ):
-            return index
-    return 0
-
-
-def _joins_nouns(tokens: Sequence[str], at: int, ends: set[int]) -> bool:
-    return at in ends or (at > 0 and tokens[at - 1] == "," and at - 1 in ends)
-
-
-def _joins_statements(tokens: Sequence[str], at: int) -> bool:
-    """Whether the `and` at `at` joins statements: a verb before it, an article or the like after it."""
-    return tokens[at + 1] in STATEMENT_STARTS and not BE.isdisjoint(tokens[:at])
-
-
-def _follows_statement(tokens: Sequence[str], spans: Sequence[Span], comma: int, end: int) -> bool:
-    """Whether a whole statement precedes the comma, and a finding follows it."""
-    has_finding = any(
-        comma < span.start < end and span.label not in ("concept", "size", "anatomy") for span in spans
-    )
-    return (
-        has_finding
-        and not _VERBS.isdisjoint(tokens[:comma])
-        and tokens[comma + 1 : comma + 2] not in (["which"], ["that"])
-    )
-
-
-def _starts_subject(tokens: Sequence[str], spans: Sequence[Span], comma: int, end: int) -> bool:
-    """Whether a subject with its article follows the comma: `an opacity, the hilum is not visible`."""
-    has_noun = any(comma < span.start < end for span in spans)
-    return has_noun and tokens[comma + 1] in _ARTICLES and {"and", "or"}.isdisjoint(tokens[comma:end])
-
-
-def _follows_predicate(tokens: Sequence[str], spans: Sequence[Span], comma: int, end: int) -> bool:
-    """Whether a finding with its predicate precedes the comma: `effusion smaller, edema resolved`."""
-    has_finding = any(comma < span.start < end and span.label in CAN_BE_ABSENT for span in spans)
-    if not has_finding or not {"and", "or"}.isdisjoint(tokens[comma:end]):
-        return False
-    previous_span = next((span for span in reversed(spans) if span.end <= comma), None)
-    has_earlier_finding = any(span.end <= comma and span.label in CAN_BE_ABSENT for span in spans)
-    return (
-        previous_span is not None
-        and previous_span.end == comma
-        and previous_span.label == "concept"
-        and has_earlier_finding
-    )

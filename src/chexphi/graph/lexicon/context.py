@@ -1,8 +1,8 @@
 """Whether a sentence says that a finding is absent, uncertain or present, or claims nothing about it.
 
 The design follows ConText (Chapman 2007; Harkema 2009): cues, each with a scope, and words that end a scope.
-The cues are data (`terms/cues.txt`, read by `cue_table`). `scopes` finds what a cue is about, `clauses`
-where a statement ends, and `unclaimed` which words ask or suppose. Standard library only.
+The cues are data (`terms/cues.txt`, read by `cue_table`). `scopes` finds what a cue is about, `clauses` and
+`clause_starts` where a statement ends and starts, and `unclaimed` which words ask or suppose.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _SIGNS = _words(
     manifestations appearance presence development recurrence reaccumulation focus foci area areas region
     amount degree form type kind collection layer component hint trace suspicion possibility formation rest
     residuum stigmata proof indicator indicators pattern impression question absence lack exclusion
-    diagnosis signs/symptoms"""
+    diagnosis signs/symptoms suggestive indicative diagnostic"""
 )
 """`no sign of an effusion` denies the effusion, so the effusion is not a host of the sign."""
 _REGIONS = _words("region area vicinity site location level bed neighbourhood neighborhood")

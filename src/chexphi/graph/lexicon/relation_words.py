@@ -22,8 +22,8 @@ EXAMS = words(
 )
 TIPS = frozenset({"tip", "tips", "side port", "side ports"})
 PREPOSITIONS = words(
-    """in at over within on along of to throughout into near overlying overlies projects through around
-    across inside under via toward towards from by obscures obscuring silhouettes involving fills
+    """in at over within on along of to throughout into near overlying overlies overlie projects through
+    around across inside under via toward towards from by obscures obscuring silhouettes involving fills
     reaches parallel"""
 )
 """Prepositions of place, and verbs of what a finding touches."""

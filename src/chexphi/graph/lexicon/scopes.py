@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chexphi.graph.lexicon import clauses
+from chexphi.graph.lexicon.clause_starts import clause_start
 from chexphi.graph.lexicon.cue_table import PASSED_OVER, CueMatch
 from chexphi.graph.lexicon.spans import CAN_BE_ABSENT, Span
 from chexphi.graph.words import words as _words
@@ -16,8 +17,12 @@ BACKWARD_SCOPES = ("before", "tail", "end", "all")
 """Scopes that end where the cue starts."""
 SCOPES_WITH_HOSTS = ("after", *BACKWARD_SCOPES)
 """Scopes that may name something that is present: `no calcification in the nodule`."""
-_EARLIER_FILM = _words("prior previous previously earlier last yesterday before")
+_EARLIER_FILM = _words("prior previous previously earlier last yesterday before ct mri")
+"""After `not seen`: an earlier film, or another examination."""
 _OBJECT_END = _words("with , ; in from on at since is are was were has have placement insertion replacement")
+_LIST_END = _OBJECT_END - {","} | {"."}
+_CHANGES = _words("new placement insertion exchange replacement stable unchanged interval persistent")
+"""What follows one of these is not removed: `removal of a tube, stable wires and clips`."""
 _VALUE_MARKS = _words(": = | ? ( [ - \u2013 \u2014 \u2192 > , * \" ' \u2026")
 """Between a label and its value."""
 _CELL_END = _words("; | . ) ]")
@@ -39,8 +44,7 @@ def scope_of(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> S
     if kind == "after":
         return cue_end, clauses.clause_end(tokens, spans, cue_end)
     if kind == "object":
-        ends = (index for index in range(cue_end, len(tokens)) if tokens[index] in _OBJECT_END)
-        return cue_end, next(ends, len(tokens))
+        return cue_end, _object_end(tokens, spans, cue_end)
     if kind == "within":
         return cue_start, cue_end
     if kind == "next":
@@ -54,10 +58,40 @@ def scope_of(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> S
     if kind == "rest":
         return cue_start, len(tokens)
     if kind == "clause":
-        return clauses.clause_start(tokens, spans, cue_start), clauses.clause_end(tokens, spans, cue_end)
+        relative = cue_start > 0 and tokens[cue_start - 1] in (
+            "which",
+            "that",
+        )  # `thickening, which can be …`
+        start = cue_start if relative else clause_start(tokens, spans, cue_start)
+        return start, clauses.clause_end(tokens, spans, cue_end)
     if kind == "noun":
         return _phrase_start(spans, cue_start), cue_start
     return _scope_before(tokens, spans, match)
+
+
+def _object_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
+    """End of the nouns that `removal of` governs; a list of devices goes on after a comma."""
+    for at in range(start, len(tokens)):
+        if tokens[at] in _OBJECT_END and not (tokens[at] == "," and _device_list_goes_on(tokens, spans, at)):
+            return at
+    return len(tokens)
+
+
+def _device_list_goes_on(tokens: Sequence[str], spans: Sequence[Span], comma: int) -> bool:
+    """Whether an item of a list of devices precedes the comma, and all items up to an `and` follow it."""
+    end = next((at for at in range(comma, len(tokens)) if _ends_list(tokens, at)), len(tokens))
+    if "and" not in tokens[comma:end]:
+        return False
+    heads = {span.end for span in spans if span.label == "devices_present"}
+    marks = [at for at in range(comma, end) if tokens[at] in (",", "and")]
+    return all(at in heads or tokens[at - 1] == "," for at in (*marks, end))
+
+
+def _ends_list(tokens: Sequence[str], at: int) -> bool:
+    """Whether a list of what was removed ends here: `…, stable wires`, `… and a new drain`."""
+    if tokens[at] not in (",", "and"):
+        return tokens[at] in _LIST_END
+    return not _CHANGES.isdisjoint(tokens[at + 1 : at + 3])
 
 
 def is_value(tokens: Sequence[str], at: int) -> bool:
@@ -74,7 +108,7 @@ def value_of(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> S
         return label if says_more and not _has_finding(spans, match.end, len(tokens)) else None
     at_end = tokens[match.end : match.end + 1] in ([], ["."], [";"], ["|"])
     value_without_mark = at_end and any(span.end == match.start for span in spans)
-    return (clauses.clause_start(tokens, spans, match.start), match.start) if value_without_mark else None
+    return (clause_start(tokens, spans, match.start), match.start) if value_without_mark else None
 
 
 def _scope_before(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> Scope:
@@ -91,7 +125,7 @@ def _scope_before(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch)
         return empty_scope
     if cue.scope == "end" and match.end < len(tokens) and tokens[match.end] not in _VALUE_END:
         return empty_scope
-    start = clauses.clause_start(tokens, spans, cue_start)
+    start = clause_start(tokens, spans, cue_start)
     label = _label_before(tokens, cue_start)
     has_subject = any(start <= span.start < cue_start for span in spans)
     if label and not has_subject and _value_ends(tokens, spans, cue_start, match.end):
