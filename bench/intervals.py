@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from chexphi.evaluation.intervals import percentile
-from chexphi.evaluation.ratio import Ratio
-from chexphi.evaluation.shares import share_bounds
+from chexphi.statistics.intervals import percentile
+from chexphi.statistics.ratio import Ratio
+from chexphi.statistics.shares import share_bounds
 
 PATIENTS = (10, 30, 100)
 AGREEMENTS = (0.0, 0.3, 1.0)

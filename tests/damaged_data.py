@@ -58,6 +58,7 @@ READERS = (
     "rewards probe '{}' --rewards format",
     "verl-rows '{}' --out no.parquet",
     "rewards score '{}'",
+    "rewards agree '{}'",
     "kg extract '{}' --out no.jsonl --overwrite",
     "kg audit '{}' '{}'",
     "compare '{}' '{}'",

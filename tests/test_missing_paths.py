@@ -22,6 +22,7 @@ from chexphi.kg.input_texts import read_texts
 from chexphi.kg.radgraph_f1 import read_annotations
 from chexphi.mining import subset
 from chexphi.report.collect import find_runs
+from chexphi.reward_checks.agreement.read import read_judgements
 from chexphi.reward_checks.completion_rows import read_rows
 from chexphi.schema import InputError
 from chexphi.sweep import run as sweep
@@ -104,6 +105,10 @@ READERS = {
     "report/collect.py": Reader(
         lambda path: find_runs([path]), "grpo", "gpro",
         "run folder {path} does not exist{hint}: give the folder of a run",
+    ),
+    "reward_checks/agreement/read.py": Reader(
+        read_judgements, "radpref.jsonl", "radperf.jsonl",
+        "{path} does not exist{hint}: give RadPref, RadJudge, or CSV with reference, candidate, rating",
     ),
     "reward_checks/completion_rows.py": Reader(
         read_rows, "completions.jsonl", "completion.jsonl",

@@ -26,7 +26,7 @@ HELP = (
     *("mine", "mine score", "mine select", "data", "data phantom", "data import", "data check"),
     *("kg", "kg extract", "kg bench", "kg show", "kg audit", "kg eval", "kg train", "kg radgraph-f1"),
     *("checkpoint", "checkpoint inspect", "checkpoint import", "checkpoint export", "checkpoint merge"),
-    *("rewards", "rewards score", "rewards probe", "watch", "card", "doctor"),
+    *("rewards", "rewards score", "rewards probe", "rewards agree", "watch", "card", "doctor"),
 )
 MISTAKES = {
     "sft": "needs --model and --data",
@@ -167,6 +167,8 @@ MISTAKES = {
     "data check data/annotations/pool/train.json --image_root nowhere": "image root nowhere",
     "data check data/annotations/pool/train.json --rewards nonsense": "did you mean",
     "rewards score missing.jsonl": "missing.jsonl does not exist",
+    "rewards agree missing.jsonl": "missing.jsonl does not exist",
+    "rewards agree data/annotations/pool/train.json": "is not a row of RadPref or RadJudge",
     "rewards probe data/annotations/pool/train.json --out taken": "already holds a run",
     "rewards probe data/annotations/pool/train.json --extractor rexkg:nowhere": "folder nowhere",
     "verl-rows data/annotations/pool/train.json --out new.json": "not a Parquet file",

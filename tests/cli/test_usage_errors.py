@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
         ("sft --modle x", "error: sft: unknown flag --modle: did you mean --model?"),
         (
             "sft --rewards format",
-            "error: sft: --rewards is a setting of grpo, plan, data check, rewards score and rewards probe: "
-            "leave it out of sft\n",
+            "error: sft: --rewards is a setting of grpo, plan, data check, rewards score, rewards probe and "
+            "rewards agree: leave it out of sft\n",
         ),
         (
             "sweep --learning-rate 1",

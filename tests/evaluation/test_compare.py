@@ -19,9 +19,9 @@ from synthetic_predictions import predictions, write
 from chexphi.evaluation import tables
 from chexphi.evaluation.compare import compare, compare_predictions, mcnemar
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.evaluation.shares import wilson
 from chexphi.evaluation.summary import summarize
 from chexphi.schema import InputError
+from chexphi.statistics.shares import wilson
 
 
 def test_predictions_survive_the_disk(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_auroc_equals_counting_pairs(rows: list[tuple[int, bool]]) -> None:
 
 
 def test_auroc_interval_equals_counting_pairs_in_every_resample() -> None:
-    from chexphi.evaluation.intervals import draws
+    from chexphi.statistics.intervals import draws
 
     rng = random.Random(0)
     labels = [rng.random() < 0.4 for _ in range(40)]

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from chexphi import field_values
 from chexphi.cli.options import (
+    Extractor,
     Json,
     Limit,
     Overwrite,
@@ -17,13 +19,13 @@ from chexphi.cli.options import (
     show,
     show_table,
 )
-from chexphi.cli.spaced_rewards import SpacedRewards
+from chexphi.cli.spaced_rewards import SpacedRewards, SpacedScores
 from chexphi.cli.standard_input import input_file
 from chexphi.cli.verbs import Verbs
 from chexphi.rewards.settings import RewardFields
 from chexphi.runs import manifest, run_folder, terminal
 
-app = Verbs(help="Score completions; probe what cheating pays.")
+app = Verbs(help="Score completions; probe what cheating pays; agreement with people.")
 
 Rewards = Annotated[
     list[str] | None,
@@ -110,3 +112,38 @@ def probe(
         run_folder.write_json(out / "probe.json", figures)
         report.page(figures, MEANINGS, out / "probe.html", title="What cheating pays")
     show_table(figures, report.tables, as_json=as_json)
+
+
+@app.command("agree", cls=SpacedScores)
+def agree(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help="RadPref, RadJudge, or CSV with reference, candidate and rating; or -."
+        ),
+    ],
+    rewards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rewards",
+            help="Scores with spaces or commas between them: jaccard, f1, counts, radeval:METRIC[:KEY] or "
+            "package.module:callable. Default: all that can be had here.",
+        ),
+    ] = None,
+    extractor: Extractor = "lexicon",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """How well scores of texts agree with what people think of them: ratings, or rankings."""
+    from chexphi.reward_checks.agreement import agree as stage
+    from chexphi.reward_checks.agreement import scores as text_scores
+    from chexphi.reward_checks.agreement.read import read_judgements
+    from chexphi.reward_checks.agreement.tables import tables
+
+    judgements = read_judgements(input_file(file))
+    names = [name for words in rewards or () for name in field_values.listed(words)]
+    scores = text_scores.open_scores(names or text_scores.default_names(), extractor)
+    with terminal.progress_bar() as progress:
+        task = progress.add_task("agree", total=len(scores) * stage.pair_count(judgements))
+        figures = stage.agree(judgements, scores, seed=seed, step=lambda: progress.advance(task))
+    show_table(figures, tables, as_json=as_json)

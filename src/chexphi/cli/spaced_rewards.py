@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from chexphi.cli.verbs import Verb
 from chexphi.rewards.settings import NAMES
 
 
-def joined(words: list[str]) -> list[str]:
+def joined(words: list[str], names: Collection[str] = NAMES) -> list[str]:
     """The words of a command line, with a comma between the values of each `--rewards`.
 
     Only names of rewards and YAML files are values: the next word may be the verb's own file.
@@ -20,7 +21,7 @@ def joined(words: list[str]) -> list[str]:
     joined_words: list[str] = []
     in_list = False
     for word in words:
-        if in_list and _is_reward(word) and not joined_words[-1].startswith("--"):
+        if in_list and _is_reward(word, names) and not joined_words[-1].startswith("--"):
             joined_words[-1] += f",{word}"
             continue
         in_list = word == "--rewards" or (in_list and joined_words[-1] == "--rewards")
@@ -28,9 +29,9 @@ def joined(words: list[str]) -> list[str]:
     return joined_words
 
 
-def _is_reward(word: str) -> bool:
+def _is_reward(word: str, names: Collection[str]) -> bool:
     return (
-        word in NAMES or Path(word).suffix in (".yaml", ".yml") or (":" in word and not word.startswith("-"))
+        word in names or Path(word).suffix in (".yaml", ".yml") or (":" in word and not word.startswith("-"))
     )
 
 
@@ -39,3 +40,12 @@ class SpacedRewards(Verb):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, joined(args))
+
+
+class SpacedScores(Verb):
+    """The same for `rewards agree`, whose `--rewards` names scores of texts."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from chexphi.reward_checks.agreement.scores import SCORES
+
+        return super().parse_args(ctx, joined(args, SCORES))

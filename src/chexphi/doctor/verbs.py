@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chexphi.doctor.libraries import CORE, Library
 
 VERBS: dict[str, tuple[str, ...]] = {
-    "data, kg, rewards score, compare, mine select, watch, card, doctor, swift-plugin": (),
+    "data, kg, rewards score, rewards agree, compare, mine select, watch, card, doctor, swift-plugin": (),
     "sft, grpo, sweep, plan, evaluate, ask, mine score, checkpoint, kg train, verl-rows": ("train",),
     "report, rewards probe": ("report",),
     "demo, study": ("train", "report"),

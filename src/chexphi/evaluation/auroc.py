@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chexphi.evaluation.intervals import Estimate, draws, percentile
-from chexphi.evaluation.ratio import Floats, cluster_index
 from chexphi.evaluation.summary import clusters
 from chexphi.schema import Prediction
+from chexphi.statistics.intervals import Estimate, draws, percentile
+from chexphi.statistics.ratio import Floats, cluster_index
 
 
 def auroc_value(scores: Sequence[float], labels: Sequence[bool]) -> float | None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
-from chexphi.evaluation.intervals import paired_ratios
 from chexphi.evaluation.metrics import ScoredPredictions
 from chexphi.evaluation.predictions import read_predictions
-from chexphi.evaluation.ratio import Ratio
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
 from chexphi.files import read_object
 from chexphi.runs.commands import resume_command
 from chexphi.runs.jsonl import line_count
 from chexphi.schema import InputError, Prediction, shown
+from chexphi.statistics.intervals import paired_ratios
+from chexphi.statistics.ratio import Ratio
 
 
 def mcnemar(wins: int, losses: int) -> float:

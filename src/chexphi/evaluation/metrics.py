@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 
 from chexphi import prompts
-from chexphi.evaluation.ratio import Floats, Ratio
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph
 from chexphi.prompts import ParseStatus
 from chexphi.schema import Prediction
+from chexphi.statistics.ratio import Floats, Ratio
 
 WRONG_REASON = 0.5
 """A right answer whose graph F1 lies below this is right for the wrong reason (our choice)."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chexphi.evaluation.intervals import ratios
 from chexphi.evaluation.metrics import METRICS, ScoredPredictions
-from chexphi.evaluation.ratio import Ratio
 from chexphi.schema import InputError, Prediction
+from chexphi.statistics.intervals import ratios
+from chexphi.statistics.ratio import Ratio
 
 Slice = tuple[str, str, str]
 """(grouping key, its value, metric); the key of what goes over all examples is empty."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chexphi.evaluation.ratio import Floats, Ratio
+from chexphi.statistics.ratio import Floats, Ratio
 
 Bounds = tuple[float, float]
 Z = 1.959963984540054

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chexphi.evaluation.intervals import paired_ratios, ratios
-from chexphi.evaluation.ratio import Ratio, cluster_index
-from chexphi.evaluation.shares import difference_bounds, effective_size, share_bounds, wilson
+from chexphi.statistics.intervals import paired_ratios, ratios
+from chexphi.statistics.ratio import Ratio, cluster_index
+from chexphi.statistics.shares import difference_bounds, effective_size, share_bounds, wilson
 
 
 @pytest.mark.parametrize(

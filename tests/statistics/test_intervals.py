@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from chexphi.evaluation import intervals
-from chexphi.evaluation.intervals import paired_ratios, ratios
-from chexphi.evaluation.ratio import Ratio
+from chexphi.statistics import intervals
+from chexphi.statistics.intervals import paired_ratios, ratios
+from chexphi.statistics.ratio import Ratio
 
 
 def data(patients: int = 30, seed: int = 3) -> tuple[np.ndarray, np.ndarray, list[str]]:

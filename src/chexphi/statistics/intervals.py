@@ -15,8 +15,8 @@ from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from chexphi.evaluation.ratio import Floats, Ratio, cluster_index
-from chexphi.evaluation.shares import ROUNDING_ERROR, Bounds, count_clusters, difference_bounds, share_bounds
+from chexphi.statistics.ratio import Floats, Ratio, cluster_index
+from chexphi.statistics.shares import ROUNDING_ERROR, Bounds, count_clusters, difference_bounds, share_bounds
 
 Key = TypeVar("Key", bound=Hashable)
 CELLS = 4_000_000
