@@ -158,7 +158,7 @@ def test_settings_are_those_that_are_named() -> None:
         ({"empty": "both"}, "empty is 'both': use skip, one, zero"),
         ({"reward_weights": [1.0]}, "reward_weights has 1 value for 2 rewards"),
         ({"match": "exactly"}, "match is 'exactly': use exact, clinical, f1, any$"),
-        ({"measure": "dice"}, "measure is 'dice': use jaccard, f1$"),
+        ({"measure": "dice"}, "measure is 'dice': use jaccard, f1, clinical$"),
     ],
 )
 def test_a_wrong_setting_is_said_in_words(settings: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.models import policy_folder
 from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
+from chexphi.rewards.reading import Reading
 from chexphi.rewards.score import gold_answer, is_right, judge
 from chexphi.rewards.scored import Score
 from chexphi.runs import terminal
@@ -103,7 +104,9 @@ def compare(generation: Generation, predicted: Graph, reference: Reference) -> C
     """Score a generated text and the graph of its reasoning."""
     parsed, gold = generation.parsed, reference.gold
     match = matching.compare(predicted, reference.graph) if reference.graph else None
-    rewards = judge(parsed, predicted, reference.graph, gold, reference_reasoning=reference.reasoning)
+    rewards = judge(
+        parsed, Reading(predicted), Reading(reference.graph), gold, reference_reasoning=reference.reasoning
+    )
     return Comparison(reference, is_right(parsed, gold), match, rewards)
 
 

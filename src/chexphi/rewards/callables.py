@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chexphi import prompts
+from chexphi.graph.clinical.sums import clinical_sums
 from chexphi.graph.match import Counts, GraphMatch
-from chexphi.graph.types import Extractor, Graph
+from chexphi.graph.types import Extractor
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns as batch_columns
 from chexphi.rewards import rules
 from chexphi.rewards.batch_texts import LogMetric, log_outcomes, parsed_batch
 from chexphi.rewards.combine import Scheme
+from chexphi.rewards.reading import Reading, read
 from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.rewards.score import accuracy, gold_answer, reader_of, reasoning, score, score_graph
 from chexphi.rewards.scored import Score
@@ -90,7 +92,8 @@ class GraphReward:
     """R_kg: mean of entity and relation Jaccard of two reasonings (paper; seed `plugin.py`).
 
     Ours on top, by default: the share of the reference's claims that are not contradicted is a factor, and a
-    statement that is repeated divides the reward by the number of times.
+    statement that is repeated divides the reward by the number of times. With `measure="clinical"` it
+    compares findings instead; see `chexphi.graph.clinical.compare`.
 
     >>> reference = "<think>There is a small left effusion.</think><answer>yes</answer>"
     >>> GraphReward()([reference, "Yes."], solution=[reference, reference])
@@ -117,27 +120,26 @@ class GraphReward:
         self.extractor = reader_of(extractor, self.__name__)
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
-        self._references: dict[str, Graph] = {}
+        self._references: dict[str, Reading] = {}
 
     def __repr__(self) -> str:
         return f"GraphReward(rule={self.rule})"
 
-    def _reference_graphs(self, solutions: Sequence[str]) -> list[Graph]:
+    def _read_references(self, solutions: Sequence[str]) -> list[Reading]:
         new_solutions = [
             solution for solution in dict.fromkeys(solutions) if solution not in self._references
         ]
         if new_solutions:
-            graphs = self.extractor.extract(
-                [prompts.reference_reasoning(solution) for solution in new_solutions]
-            )
-            self._references.update(zip(new_solutions, graphs, strict=True))
+            reasonings = [prompts.reference_reasoning(solution) for solution in new_solutions]
+            readings = read(reasonings, self.extractor, self.rule)
+            self._references.update(zip(new_solutions, readings, strict=True))
         return [self._references[solution] for solution in solutions]
 
-    def _graphs(self, parsed: Sequence[Parsed]) -> list[Graph]:
+    def _read(self, parsed: Sequence[Parsed]) -> list[Reading]:
         thinks = [reasoning(completion) for completion in parsed]
         distinct = list(dict.fromkeys(thinks))
-        graph_of = dict(zip(distinct, self.extractor.extract(distinct), strict=True))
-        return [graph_of[think] for think in thinks]
+        reading_of = dict(zip(distinct, read(distinct, self.extractor, self.rule), strict=True))
+        return [reading_of[think] for think in thinks]
 
     def __call__(
         self,
@@ -155,16 +157,16 @@ class GraphReward:
         parsed = parsed_batch(completions, completion_ids, self.end_token_ids, opened_think, columns)
         solutions = batch_columns.solution_texts(solution, len(parsed), columns)
         log_outcomes(parsed, log_metric)
-        rows = zip(parsed, self._graphs(parsed), self._reference_graphs(solutions), solutions, strict=True)
+        rows = zip(parsed, self._read(parsed), self._read_references(solutions), solutions, strict=True)
         scores = [
             score_graph(
                 completion,
-                graph,
+                predicted,
                 reference,
                 self.rule,
                 reference_reasoning=prompts.reference_reasoning(solution),
             )
-            for completion, graph, reference, solution in rows
+            for completion, predicted, reference, solution in rows
         ]
         if log_metric:
             total = sum((s.match for s in scores if s.match), start=GraphMatch(Counts(), Counts()))
@@ -173,6 +175,10 @@ class GraphReward:
                 log_metric(f"graph/{name}_recall", counts.recall)
             agreements = [s.agreement for s in scores if s.agreement is not None]
             log_metric("graph/contradicted", 1 - sum(agreements) / len(agreements) if agreements else 0.0)
+            if matches := [s.clinical for s in scores if s.clinical]:
+                sums = clinical_sums(matches)
+                log_metric("clinical/omission", sums.omission)
+                log_metric("clinical/hallucination", sums.hallucination)
         return [s.value for s in scores]
 
     def explain(self, completion: str | Sequence[dict[str, Any]], solution: str) -> Score:

@@ -15,9 +15,11 @@ from chexphi.graph.match import EMPTIES, MEASURES
 from chexphi.ranges import check_choices
 from chexphi.schema import InputError, shown
 
+CLINICAL = "clinical"
+"""The measure that compares findings; see `chexphi.graph.clinical`."""
 CHOICES: dict[str, tuple[str, ...]] = {
     "match": REWARD_MATCHES,
-    "measure": MEASURES,
+    "measure": (*MEASURES, CLINICAL),
     "empty": EMPTIES,
     "contradictions": ("discount", "ignore"),
     "repetitions": ("discount", "ignore"),
@@ -56,7 +58,12 @@ class GraphRule:
     """
 
     HEADING: ClassVar[str] = "Graph reward"
-    measure: str = field(default="jaccard", metadata={"help": "how graphs are compared: jaccard or f1"})
+    measure: str = field(
+        default="jaccard",
+        metadata={
+            "help": "how graphs are compared: jaccard, f1, or clinical (findings, as radiologists weigh them)"
+        },
+    )
     empty: str = field(
         default="skip",
         metadata={"help": "entities or relations that neither graph has: skip, one (the original's) or zero"},
@@ -74,6 +81,10 @@ class GraphRule:
             "help": "statements that are made again: discount divides the graph reward by the times, ignore "
             "(the original's) counts them once"
         },
+    )
+    ontology: str = field(
+        default="",
+        metadata={"help": "a TOML file of concepts that measure clinical adds to its own, or replaces"},
     )
 
 

@@ -11,6 +11,9 @@ from chexphi import answers, prompts, ranges
 from chexphi.compat import Compat, canonical, is_original
 from chexphi.graph import claims
 from chexphi.graph import match as matching
+from chexphi.graph.clinical import compare as clinical
+from chexphi.graph.clinical.compare import ClinicalMatch
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
@@ -18,8 +21,9 @@ from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns, original, rules, settings
 from chexphi.rewards.combine import Scheme
 from chexphi.rewards.explain.evidence import Evidence
+from chexphi.rewards.reading import Reading, read
 from chexphi.rewards.repetitions import repeated
-from chexphi.rewards.rules import AnswerRule, GraphRule
+from chexphi.rewards.rules import CLINICAL, AnswerRule, GraphRule
 from chexphi.rewards.scored import Score, parts_of
 from chexphi.schema import InputError, type_shown
 
@@ -69,12 +73,14 @@ class GraphScore:
     """Counts of the comparison; None where the reference has no graph."""
     agreement: float | None
     """Share of the reference's claims that are not contradicted; None where it has no graph."""
+    clinical: ClinicalMatch | None = None
+    """The comparison of both texts' findings, where the measure is `clinical`."""
 
 
 def score_graph(
     parsed: Parsed,
-    predicted: Graph,
-    reference: Graph,
+    predicted: Reading,
+    reference: Reading,
     rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     *,
     reference_reasoning: str = "",
@@ -83,31 +89,43 @@ def score_graph(
 
     Args:
         parsed: The completion. A malformed one counts as an empty graph and earns 0 at most.
-        predicted: The graph of its reasoning.
-        reference: The graph of the reference's reasoning.
+        predicted: What its reasoning says.
+        reference: What the reference's reasoning says.
         rule: How the two are compared. `chexphi.graph.match.score` says what a part is worth that is empty on
             both sides, `chexphi.graph.claims` what a contradiction is, and `chexphi.rewards.repetitions` what
             a repetition is: a statement made ten times pays a tenth, unless the reference repeats it too.
+            The measure `clinical` prices contradictions itself (`chexphi.graph.clinical.compare`).
         reference_reasoning: The reference's text, in which only repetitions are counted.
     """
     ok = parsed.status is ParseStatus.ok
-    stated_graph = predicted if ok else Graph()
-    compared = matching.compare(stated_graph, reference)
-    value = compared.score(rule.measure, rule.empty)
+    stated = predicted if ok else Reading()
+    compared = matching.compare(stated.graph, reference.graph)
+    agreement = claims.agreement(stated.graph, reference.graph) if reference.graph else None
+    found = _compare_findings(stated, reference, rule) if rule.measure == CLINICAL else None
+    if rule.measure == CLINICAL:
+        value = found.reward if found else None
+    else:
+        value = compared.score(rule.measure, rule.empty)
+        if value and agreement is not None and rule.contradictions == "discount":
+            value *= agreement
     if value is not None and not ok:
         value = 0.0  # also where both graphs are empty and `empty` is "one"
-    agreement = claims.agreement(stated_graph, reference) if reference else None
-    if value and agreement is not None and rule.contradictions == "discount":
-        value *= agreement
     if value and rule.repetitions == "discount":
         value *= 1 - repeated(reasoning(parsed), reference_reasoning)
-    return GraphScore(value, compared if reference else None, agreement)
+    return GraphScore(value, compared if reference.graph else None, agreement, found)
+
+
+def _compare_findings(stated: Reading, reference: Reading, rule: GraphRule) -> ClinicalMatch | None:
+    """None where the reference claims and denies nothing."""
+    if not reference.findings:
+        return None
+    return clinical.compare(stated.findings, reference.findings, open_ontology(rule.ontology))
 
 
 def judge(
     parsed: Parsed,
-    predicted: Graph,
-    reference: Graph,
+    predicted: Reading,
+    reference: Reading,
     gold: Sequence[str] | None,
     *,
     answer_rule: AnswerRule = AnswerRule(),  # noqa: B008 (frozen)
@@ -117,7 +135,7 @@ def judge(
     completion: str = "",
     extractor: Extractor | None = None,
 ) -> Score:
-    """Score a completion that is parsed already and whose graphs are known: nothing is extracted here.
+    """Score a completion that is parsed already and whose reasonings are read: nothing is extracted here.
 
     In `reference_reasoning`, the reference's text, only repetitions are counted. `completion` and `extractor`
     are for the explanation alone: the text with its tags, and what finds the places of mentions.
@@ -126,12 +144,12 @@ def judge(
     graph = score_graph(parsed, predicted, reference, graph_rule, reference_reasoning=reference_reasoning)
     total = _total(scheme, parts_of(parsed.status, accuracy_reward, graph.value))
     evidence = Evidence(
-        completion, parsed, gold, reference_reasoning, predicted, reference, answer_rule, graph_rule, scheme,
-        extractor,
+        completion, parsed, gold, reference_reasoning, predicted.graph, reference.graph, answer_rule,
+        graph_rule, scheme, extractor, clinical=graph.clinical,
     )  # fmt: skip
     return Score(
         parsed.status, accuracy_reward, graph.value, graph.match, graph.agreement, parsed.words, total,
-        evidence,
+        evidence, graph.clinical,
     )  # fmt: skip
 
 
@@ -210,9 +228,9 @@ def score(
             as_original=True,
         )  # fmt: skip
         return Score(parsed.status, accuracy_reward, graph, None, None, parsed.words, total, evidence)
-    predicted, reference_graph = reader.extract([reasoning(parsed), reference_reasoning])
+    predicted, read_reference = read([reasoning(parsed), reference_reasoning], reader, graph_rule)
     return judge(
-        parsed, predicted, reference_graph, gold, answer_rule=answer_rule, graph_rule=graph_rule,
+        parsed, predicted, read_reference, gold, answer_rule=answer_rule, graph_rule=graph_rule,
         reference_reasoning=reference_reasoning, scheme=scheme, completion=text, extractor=reader,
     )  # fmt: skip
 

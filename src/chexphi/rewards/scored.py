@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from chexphi.graph.clinical.compare import ClinicalMatch
 from chexphi.graph.match import GraphMatch
 from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
@@ -48,6 +49,8 @@ class Score:
     total: float | None
     evidence: Evidence = field(compare=False)
     """The texts, graphs and rules that it was made from."""
+    clinical: ClinicalMatch | None = None
+    """What was matched, missed, invented or contradicted, where the measure is `clinical`."""
 
     @property
     def parts(self) -> dict[str, float | None]:

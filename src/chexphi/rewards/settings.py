@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from chexphi import compat, ranges
 from chexphi.compat import canonical
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.number_text import counted
 from chexphi.ranges import COUNT, FINITE, Range
 from chexphi.rewards import rules
@@ -94,7 +95,21 @@ def check_settings(
             f"{source}: reward_weights has {counted(len(weights), 'value')} for "
             f"{counted(len(fields.rewards), 'reward')}: give one each"
         )
+    _check_measure(fields, source)
     _check_combination(fields, weights or (), source)
+
+
+def _check_measure(fields: RewardFields, source: str) -> None:
+    """Refuse a measure or an ontology that this configuration does not use, and an ontology with mistakes."""
+    if fields.measure == rules.CLINICAL and compat.is_original(fields.compat):
+        raise InputError(f"{source}: compat original has no measure clinical: use jaccard or f1")
+    if fields.ontology and fields.measure != rules.CLINICAL:
+        raise InputError(
+            f"{source}: ontology is {shown(fields.ontology)}, which measure {fields.measure} does not use: "
+            "set measure to clinical, or leave ontology out"
+        )
+    if fields.ontology:
+        open_ontology(fields.ontology)
 
 
 def _check_combination(fields: RewardFields, weights: Sequence[float], source: str) -> None:

@@ -172,10 +172,15 @@ def _concept(name: str, table: Any, source: str) -> Concept:
     return Concept(name, **values)
 
 
-@functools.cache
+@functools.cache  # one a process for each file
+def open_ontology(file: str = "") -> Ontology:
+    """The ontology of the package, with the concepts of a file where one is named; see `load`."""
+    return load(Path(file) if file else None)
+
+
 def default_ontology() -> Ontology:
     """The one that ships with the package."""
-    return load()
+    return open_ontology()
 
 
 def load(extra: Path | None = None) -> Ontology:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chexphi import prompts
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.service import Service
 from chexphi.graph.types import Entity, Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import by_name, radeval_reward
 from chexphi.rewards.checked import CheckedReward
-from chexphi.rewards.rules import GraphRule
+from chexphi.rewards.reading import read
+from chexphi.rewards.rules import CLINICAL, GraphRule
 from chexphi.rewards.score import score_graph
 from chexphi.schema import InputError, shown, type_shown
 
@@ -37,10 +40,25 @@ def graph_score(measure: str, extractor: Extractor) -> TextScore:
     rule = GraphRule(measure)
 
     def score(candidate: str, reference: str) -> float:
-        predicted, reference_graph = extractor.extract([candidate, reference])
+        predicted, truth = read([candidate, reference], extractor, rule)
         parsed = Parsed(candidate, _ANSWER, ParseStatus.ok)
-        value = score_graph(parsed, predicted, reference_graph, rule, reference_reasoning=reference).value
-        return float(not predicted) if value is None else value
+        value = score_graph(parsed, predicted, truth, rule, reference_reasoning=reference).value
+        return float(not predicted.graph) if value is None else value
+
+    return score
+
+
+def clinical_score(extractor: Extractor) -> TextScore:
+    """The clinical comparison of two reports, for reports of different patients; in (0, 1].
+
+    The reward of training is the same comparison with silence at 0 (`ClinicalMatch.reward`).
+    """
+    rule = GraphRule(CLINICAL)
+    ontology = open_ontology()
+
+    def score(candidate: str, reference: str) -> float:
+        said, truth = read([candidate, reference], extractor, rule)
+        return compare(said.findings, truth.findings, ontology).score
 
     return score
 
@@ -65,6 +83,7 @@ def _present(graph: Graph) -> frozenset[Entity]:
 SCORES: dict[str, Callable[[Extractor], TextScore]] = {
     "jaccard": functools.partial(graph_score, "jaccard"),
     "f1": functools.partial(graph_score, "f1"),
+    "clinical": clinical_score,
     "counts": count_score,
 }
 """Scores by name, each made with what reads graphs. A new one is one line here."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chexphi.graph.clinical.compare import ClinicalMatch
 from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards.combine import Scheme
@@ -31,6 +32,8 @@ class Evidence:
     scheme: Scheme
     extractor: Extractor | None = None
     """Reads both texts again for the places of mentions; None: the places are not known."""
+    clinical: ClinicalMatch | None = None
+    """The comparison of findings, where the measure is `clinical`."""
     as_original: bool = False
     """The original's rewards: it reads the graphs from other texts, so they are not explained."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chexphi.graph import claims
 from chexphi.graph import match as matching
+from chexphi.graph.clinical.wording import line
 from chexphi.graph.match import Counts
 from chexphi.graph.types import Graph
 from chexphi.number_text import figure_text
@@ -14,6 +15,7 @@ from chexphi.prompts import ParseStatus
 from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.repetitions import repeated
+from chexphi.rewards.rules import CLINICAL
 
 MALFORMED = {
     ParseStatus.no_think: "there is no <think> section",
@@ -74,6 +76,8 @@ def _graph(evidence: Evidence, value: float | None) -> Reason:
     is_ok = evidence.parsed.status is ParseStatus.ok
     if not is_ok and not evidence.reference:
         return Reason(GRAPH, value, "malformed")
+    if evidence.graph_rule.measure == CLINICAL:
+        return _clinical(evidence, value)
     rule, predicted = evidence.graph_rule, evidence.predicted if is_ok else Graph()
     match = matching.compare(predicted, evidence.reference)
     base = match.score(rule.measure, rule.empty) or 0.0
@@ -99,6 +103,24 @@ def _graph(evidence: Evidence, value: float | None) -> Reason:
         lines.append(f"times {figure_text(novelty)}: a statement is repeated")
     if not is_ok:
         factors.append(0.0)
+    return Reason(GRAPH, value, "\n".join(lines), tuple(factors))
+
+
+def _clinical(evidence: Evidence, value: float) -> Reason:
+    """One line for each finding that is not matched as it is, and the sums."""
+    found = evidence.clinical
+    if found is None or evidence.parsed.status is not ParseStatus.ok:
+        return Reason(GRAPH, value, "malformed: it counts as empty and earns 0", (0.0,))
+    lines = [line(item) for item in found.judged]
+    lines.append(
+        f"{figure_text(found.earned)} of {figure_text(found.possible)} earned, {figure_text(found.cost)} "
+        f"invented or contradicted; {figure_text(found.reward)}"
+    )
+    factors = [found.reward]
+    novelty = 1 - repeated(evidence.reasoning, evidence.reference_reasoning)
+    if novelty < 1 and evidence.graph_rule.repetitions == "discount":
+        factors.append(novelty)
+        lines.append(f"times {figure_text(novelty)}: a statement is repeated")
     return Reason(GRAPH, value, "\n".join(lines), tuple(factors))
 
 
