@@ -11,6 +11,7 @@ from typing import Any
 import pandas
 import pyarrow.parquet
 import pytest
+from judgement_rows import radjudge_rows, radpref_rows, write_lines
 from typer.testing import CliRunner
 
 import chexphi as package
@@ -159,6 +160,9 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     scored = json.loads(chexphi("rewards", "score", folder / "rows.jsonl", "--json"))
     probed = folder / "probe"
     chexphi("rewards", "probe", pool, "--rewards", "external_kg_jac", "--out", probed)
+    judged = [write_lines(folder / "radpref.jsonl", radpref_rows())]
+    judged.append(write_lines(folder / "radjudge.jsonl", radjudge_rows()))
+    agreed = [json.loads(chexphi("rewards", "agree", file, "--json")) for file in judged]
     recipe = DemoRecipe(out=str(folder / "loop"))  # begun, not run
     loop = open_loop(recipe, "demo", seed=0, stages=STAGES).root
     trained = (short, spread, imitated)
@@ -179,6 +183,7 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
         "rewards score": [scored],
         "complete.json": [json.loads(path.read_text()) for path in folder.rglob("complete.json")],
         "probe.json": [json.loads((probed / "probe.json").read_text())],
+        "rewards agree": agreed,
         "summary.json of sweep": [json.loads((swept / "summary.json").read_text())],
     }
 
@@ -236,7 +241,7 @@ def is_missing(value: Any) -> bool:
 WHOLE = [
     "examples", "completions.jsonl", "metrics.jsonl", "diagnostics.jsonl", "never_spread.json",
     "predictions.jsonl", "scored.jsonl", "kg.jsonl", "manifest.json", "rows of rewards score",
-    "rewards score", "probe.json", "complete.json", "summary.json of sweep",
+    "rewards score", "probe.json", "rewards agree", "complete.json", "summary.json of sweep",
 ]  # fmt: skip
 
 
@@ -246,10 +251,13 @@ def inner(rows: Rows, heading: str) -> dict[str, Rows]:
     for name, (kind, _) in TABLES[heading].items():
         for table in re.findall("`([^`]+)`", kind):
             values = [row[name] for row in rows if row.get(name) is not None]
+            if kind.startswith("map of"):
+                values = [item for value in values for item in value.values()]
             flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
-            found.setdefault(table, []).extend(flat)
+            found.setdefault(table, []).extend(item for item in flat if item is not None)
     for table, part in list(found.items()):
-        found |= inner(part, table)
+        for inner_table, inner_rows in inner(part, table).items():
+            found.setdefault(inner_table, []).extend(inner_rows)
     return found
 
 

@@ -115,6 +115,25 @@ def test_an_interval_is_drawn_by_case() -> None:
     assert single == {"value": 1.0, "low": None, "high": None, "n": 2}
 
 
+def test_a_gain_is_the_difference_of_both_figures() -> None:
+    texts = rated(("a", 5), ("a", 1), ("b", 4), ("b", 2), ("c", 3), ("c", 2))
+    ratings = [text.mean_rating for text in texts]
+    better, worse = [0.9, 0.2, 0.8, 0.4, 0.6, 0.1], [0.5, 0.6, 0.8, 0.1, 0.2, 0.3]
+    first, second = (figures.agreement(texts, values, ratings, seed=1) for values in (worse, better))
+    gains = figures.difference(texts, better, worse, ratings, seed=1)
+    for name, gain in gains.items():
+        before, after = first[name], second[name]
+        assert before
+        assert after
+        assert gain
+        assert gain["value"] == pytest.approx(after["value"] - before["value"])
+        assert gain["value"] > 0
+    none = figures.difference(texts, better, better, ratings, seed=1)
+    assert none["tau_b"] == {"value": 0.0, "low": None, "high": None, "n": 6}
+    constant = figures.difference(texts, [0.5] * 6, better, ratings, seed=1)
+    assert constant["tau_b"] is constant["pearson"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "first", "second", "score_range", "verdict"),
     [
@@ -145,6 +164,7 @@ def test_the_verb(tmp_path: Path) -> None:
     lists, reports = found["rated"]
     assert (lists["form"], lists["n"], lists["cases"]) == ("lists of findings", 6, 3)
     assert list(reports["scores"]) == ["counts", "f1"]
+    assert (reports["baseline"], list(reports["differences"])) == ("counts", ["f1"])
     assert reports["raters"]["raters"] == len(reports["raters"]["one_against_others"]) == 3
     printed = CliRunner().invoke(app, ["rewards", "agree", str(file), "--rewards", "counts,f1"])
     assert printed.exit_code == 0
@@ -167,7 +187,7 @@ def test_the_verb_with_rankings(tmp_path: Path) -> None:
 def test_raters_who_are_not_named_have_no_agreement(tmp_path: Path) -> None:
     file = tmp_path / "ratings.csv"
     file.write_text(table(raters=False), encoding="utf-8")
-    assert agree(read_judgements(file), {})["rated"][0]["raters"] is None
+    assert agree(read_judgements(file), scores.open_scores(["f1"]))["rated"][0]["raters"] is None
     assert "two raters" not in CliRunner().invoke(app, ["rewards", "agree", str(file)]).stdout
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chexphi.reward_checks.agreement.figures import agreement, rater_agreement
+from chexphi.reward_checks.agreement.figures import agreement, difference, rater_agreement
 from chexphi.reward_checks.agreement.judgements import Judgements, RankedCase, RatedSet
 from chexphi.reward_checks.agreement.rankings import passed, ranking_figures
 from chexphi.reward_checks.agreement.scores import TextScore, score_texts, value_range
@@ -39,7 +39,8 @@ def agree(
     Returns:
         `source`, and what the file has of two parts. `rated`: a list with, for each form of texts, `form`,
         `n`, `cases`, `scores` (`tau_b`, `pearson`, `better_of_pair`, each with an interval, and
-        `ms_per_sample`, the median) and `raters` (`rater_agreement`). `ranked`: `cases`, `needs_context`,
+        `ms_per_sample`, the median), `baseline`, the first score, `differences` of the others from it, and
+        `raters` (`rater_agreement`). `ranked`: `cases`, `needs_context`,
         `categories` (cases by name), `contexts` (cases that need one, by category) and `scores`
         (`ranking_figures` and `ms_per_sample`).
     """
@@ -52,20 +53,27 @@ def agree(
 
 
 def _rated_figures(rated: RatedSet, scores: Mapping[str, TextScore], seed: int, step: Step) -> dict[str, Any]:
-    pairs = [(text.candidate, text.reference) for text in rated.texts]
-    ratings = [text.mean_rating for text in rated.texts]
-    rows = {}
-    for name, score in scores.items():
-        scored = score_texts(score, pairs, step)
-        rows[name] = {
-            **agreement(rated.texts, scored.values, ratings, seed=seed),
-            "ms_per_sample": 1000 * statistics.median(scored.seconds),
-        }
+    texts = rated.texts
+    pairs = [(text.candidate, text.reference) for text in texts]
+    ratings = [text.mean_rating for text in texts]
+    scored = {name: score_texts(score, pairs, step) for name, score in scores.items()}
+    baseline, *other_names = scored
     return {
         "form": rated.form,
-        "n": len(rated.texts),
-        "cases": len({text.case for text in rated.texts}),
-        "scores": rows,
+        "n": len(texts),
+        "cases": len({text.case for text in texts}),
+        "scores": {
+            name: {
+                **agreement(texts, each_text.values, ratings, seed=seed),
+                "ms_per_sample": 1000 * statistics.median(each_text.seconds),
+            }
+            for name, each_text in scored.items()
+        },
+        "baseline": baseline,
+        "differences": {
+            name: difference(texts, scored[name].values, scored[baseline].values, ratings, seed=seed)
+            for name in other_names
+        },
         "raters": rater_agreement(rated, seed=seed),
     }
 

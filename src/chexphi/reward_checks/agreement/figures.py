@@ -17,7 +17,7 @@ from chexphi.statistics.ratio import Floats, Ratio, cluster_index
 from chexphi.statistics.shares import ROUNDING_ERROR
 
 RESAMPLES = 1000
-Correlation = Callable[[Floats, Floats, Floats], Floats]
+CORRELATIONS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {"tau_b": tau_b, "pearson": pearson}
 
 
 def agreement(
@@ -35,10 +35,39 @@ def agreement(
     pair = better_of_pair(texts, values, ratings)
     cases = [text.case for text in texts]
     return {
-        "tau_b": _estimate(tau_b, values, ratings, weights),
-        "pearson": _estimate(pearson, values, ratings, weights),
+        **{name: _estimate(_drawn(name, values, ratings, weights), len(texts)) for name in CORRELATIONS},
         "better_of_pair": intervals.ratios({"pair": pair}, cases, seed=seed)["pair"],
     }
+
+
+def difference(
+    texts: Sequence[RatedText],
+    values: Sequence[float],
+    baseline: Sequence[float],
+    ratings: Sequence[float],
+    *,
+    seed: int,
+) -> dict[str, Estimate | None]:
+    """The figures of `agreement` of a score less those of another score on the same texts, in each draw.
+
+    Args:
+        texts: As in `agreement`.
+        values: (texts,) of the score.
+        baseline: (texts,) of the score that it is compared with.
+        ratings: (texts,) to agree with.
+        seed: Of the draws.
+    """
+    weights = text_weights(texts, seed=seed)
+    figures: dict[str, Estimate | None] = {"better_of_pair": None}
+    for name in CORRELATIONS:
+        gains = _drawn(name, values, ratings, weights) - _drawn(name, baseline, ratings, weights)
+        figures[name] = _estimate(gains, len(texts))
+    before, after = ({"pair": better_of_pair(texts, side, ratings)} for side in (baseline, values))
+    pair = intervals.paired_ratios(before, after, [text.case for text in texts], seed=seed)["pair"]
+    if pair:
+        gain = pair["difference"]
+        figures["better_of_pair"] = {"value": gain, "low": pair["low"], "high": pair["high"], "n": pair["n"]}
+    return figures
 
 
 def text_weights(texts: Sequence[RatedText], *, seed: int) -> Floats:
@@ -48,15 +77,18 @@ def text_weights(texts: Sequence[RatedText], *, seed: int) -> Floats:
     return np.concatenate([np.ones((1, len(texts))), *(block[:, index] for block in blocks)])
 
 
-def _estimate(
-    correlation: Correlation, values: Sequence[float], ratings: Sequence[float], weights: Floats
-) -> Estimate | None:
+def _drawn(name: str, values: Sequence[float], ratings: Sequence[float], weights: Floats) -> Floats:
+    """(1 + resamples,): a correlation of all texts, and in each draw."""
     scores, targets = np.array(values, dtype=np.float64), np.array(ratings, dtype=np.float64)
-    value, *resampled_values = correlation(scores, targets, weights)
-    if not np.isfinite(value):
+    return CORRELATIONS[name](scores, targets, weights)
+
+
+def _estimate(drawn_values: Floats, count: int) -> Estimate | None:
+    """The first value, with the interval of the others."""
+    if not np.isfinite(drawn_values[0]):
         return None
-    low, high = intervals.percentile(np.array(resampled_values)) or (None, None)
-    return {"value": float(value), "low": low, "high": high, "n": len(values)}
+    low, high = intervals.percentile(drawn_values[1:]) or (None, None)
+    return {"value": float(drawn_values[0]), "low": low, "high": high, "n": count}
 
 
 def better_of_pair(texts: Sequence[RatedText], values: Sequence[float], ratings: Sequence[float]) -> Ratio:

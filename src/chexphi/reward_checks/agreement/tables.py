@@ -22,21 +22,27 @@ def tables(figures: Mapping[str, Any]) -> Group:
 
 
 def _rated_table(rated: Mapping[str, Any]) -> Table:
-    table = Table("", title=f"agreement on {rated['form']} [95 % by case]", box=box.SIMPLE)
+    table = Table("", title=f"agreement on {rated['form']} [95 % by case]", box=box.SIMPLE, pad_edge=False)
     for heading in ("tau-b", "Pearson", "better of a pair", "ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in rated["scores"].items():
         table.add_row(escape(name), *_cells(row), figure_text(row["ms_per_sample"]))
+    table.add_section()
+    for name, row in rated["differences"].items():
+        table.add_row(escape(f"{name}, gain"), *_cells(row, signed=True))
     if rated["raters"]:
         table.add_section()
         for row in _rater_rows(rated["raters"]):
             table.add_row(*row)
-    table.caption = (
-        f"{counted(rated['n'], 'text')} of {counted(rated['cases'], 'case')}, against the mean rating\n"
-        "ms: median time of a sample, nothing cached"
-        + "\ntwo raters: mean (least, greatest); one rater: against the mean of the others"
-        * bool(rated["raters"])
-    )
+    notes = [
+        f"{counted(rated['n'], 'text')} of {counted(rated['cases'], 'case')}, against the mean rating",
+        "ms: median time of a sample, nothing cached",
+    ]
+    if rated["differences"]:
+        notes.append(f"gain: over {escape(rated['baseline'])}")
+    if rated["raters"]:
+        notes.append("two raters: mean (least, greatest); one rater: against the mean of the others")
+    table.caption = "\n".join(notes)
     return table
 
 
@@ -47,16 +53,22 @@ def _rater_rows(raters: Mapping[str, Any]) -> Iterator[list[str]]:
         yield [f"rater {number}", *(_cells(row) if row else ["none"] * 3)]
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any], *, signed: bool = False) -> list[str]:
     """Tau-b, Pearson without its interval (a line of 80 columns has no room), and the better of a pair."""
-    correlation = figure_text(row["pearson"]["value"] if row["pearson"] else None)
-    return [_with_bounds(row["tau_b"]), correlation, _with_bounds(row["better_of_pair"])]
+    tau_b, pair = (_with_bounds(row[name], signed=signed) for name in ("tau_b", "better_of_pair"))
+    return [tau_b, _value(row["pearson"], signed=signed), pair]
 
 
-def _with_bounds(estimate: Mapping[str, Any] | None) -> str:
+def _value(estimate: Mapping[str, Any] | None, *, signed: bool) -> str:
+    if estimate is None:
+        return figure_text(None)
+    return "+" * (signed and estimate["value"] >= 0) + figure_text(estimate["value"])
+
+
+def _with_bounds(estimate: Mapping[str, Any] | None, *, signed: bool) -> str:
     if estimate is None or estimate["low"] is None:
-        return figure_text(estimate["value"] if estimate else None)
-    return f"{figure_text(estimate['value'])} \\[{_bounds(estimate)}]"
+        return _value(estimate, signed=signed)
+    return f"{_value(estimate, signed=signed)} \\[{_bounds(estimate)}]"
 
 
 def _bounds(estimate: Mapping[str, Any]) -> str:
@@ -65,7 +77,7 @@ def _bounds(estimate: Mapping[str, Any]) -> str:
 
 def _ranked_table(ranked: Mapping[str, Any]) -> Table:
     scores = ranked["scores"]
-    table = Table("category", title="cases whose rankings all hold", box=box.SIMPLE)
+    table = Table("category", title="cases whose rankings all hold", box=box.SIMPLE, pad_edge=False)
     for heading in ("cases", *scores):
         table.add_column(escape(heading), justify="right")
     for category, count in ranked["categories"].items():
