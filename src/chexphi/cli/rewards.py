@@ -126,8 +126,8 @@ def agree(
         list[str] | None,
         typer.Option(
             "--rewards",
-            help="Scores with spaces or commas between them: jaccard, f1, counts, radeval:METRIC[:KEY] or "
-            "package.module:callable. Default: all that can be had here.",
+            help="Scores with spaces or commas between them: jaccard, f1, clinical, counts, "
+            "radeval:METRIC[:KEY] or package.module:callable. Default: all that can be had here.",
         ),
     ] = None,
     extractor: Extractor = "lexicon",
