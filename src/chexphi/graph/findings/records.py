@@ -24,11 +24,13 @@ class Qualities:
     size_mm: float | None = None
     """The largest measure."""
     change: str | None = None
-    """`new`, `increased`, `decreased` or `unchanged`."""
+    """`new`, `increased`, `decreased`, `unchanged` or `resolved`."""
     time: str | None = None
     """`acute` or `chronic`."""
     position: str | None = None
     """Of a device: `good` or `bad`."""
+    count: int | None = None
+    """How many there are, where it is said."""
 
 
 NO_QUALITIES = Qualities()
@@ -58,6 +60,7 @@ class Finding:
             "change": self.qualities.change,
             "time": self.qualities.time,
             "position": self.qualities.position,
+            "count": self.qualities.count,
         }
         return {
             "concept": self.concept,

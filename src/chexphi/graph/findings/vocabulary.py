@@ -15,6 +15,10 @@ _PLURALS = (
     (re.compile(r"(?<=[sx])es$"), ""),
     (re.compile(r"(?<=[^siu])s$"), ""),
 )
+_NUMBERS = frozenset({"degree", "count"})
+"""Qualities whose values are numbers."""
+_CHANGES = ("resolved", "decreased", "increased", "new", "unchanged")
+"""Changes; of several words of change the first of these counts."""
 _MEASURE = re.compile(
     r"(\d+(?:\.\d+)?)\s*(?:(?:x|by|-)\s*(\d+(?:\.\d+)?)\s*)?(?:(?:x|by)\s*(\d+(?:\.\d+)?)\s*)?(mm|cm|milli|centi)"
 )
@@ -52,12 +56,12 @@ class Vocabulary:
     def of(cls, lists: Mapping[str, Mapping[str, list[str]]]) -> Vocabulary:
         """From the tables of `words.toml`."""
         same = {base_form(variant): word for word, variants in lists["same"].items() for variant in variants}
-        names = ("side", "zone", "degree", "change", "time", "position")
+        names = ("side", "zone", "degree", "change", "time", "position", "count")
         tables = {
             name: {
-                word: float(value) if name == "degree" else value
+                word: float(value) if name in _NUMBERS else value
                 for value, words in lists[name].items()
-                for word in (words if name == "degree" else (*words, value))
+                for word in (words if name in _NUMBERS else (*words, value))
             }
             for name in names
         }
@@ -91,15 +95,16 @@ class Vocabulary:
 
         sides = frozenset(("left", "right")) if words & self.both_sides else frozenset(values("side"))
         degrees, changes = values("degree"), set(values("change"))
-        times, positions = set(values("time")), set(values("position"))
+        times, positions, counts = set(values("time")), set(values("position")), values("count")
         return Qualities(
             sides,
             frozenset(values("zone")) or EMPTY,
             sum(degrees) / len(degrees) if degrees else None,
             None,
-            next((name for name in ("decreased", "increased", "new", "unchanged") if name in changes), None),
+            next((name for name in _CHANGES if name in changes), None),
             next((name for name in ("chronic", "acute") if name in times), None),
             next((name for name in ("bad", "good") if name in positions), None),
+            int(max(counts)) if counts else None,
         )
 
 
