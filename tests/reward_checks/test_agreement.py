@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judgement_rows import FAIR, GOOD, REFERENCE, radjudge_rows, radpref_rows, table, write_lines
+from rich.console import Console
 from typer.testing import CliRunner
 
 from chexphi.cli import app
@@ -22,6 +24,7 @@ from chexphi.reward_checks.agreement.correlation import pearson, tau_b
 from chexphi.reward_checks.agreement.judgements import RankedCase, Ranking, RatedText
 from chexphi.reward_checks.agreement.rankings import holds, passed
 from chexphi.reward_checks.agreement.read import read_judgements
+from chexphi.reward_checks.agreement.tables import tables
 
 rows = st.lists(st.tuples(st.integers(-3, 3), st.integers(1, 5), st.integers(0, 3)), min_size=2, max_size=12)
 """Few values, so that many are tied: (score, rating, how often the text is there)."""
@@ -177,6 +180,13 @@ def test_the_verb_with_rankings(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "radjudge.jsonl", radjudge_rows())
     result = CliRunner().invoke(app, ["rewards", "agree", str(file)])
     assert "context (1 needs context)" in result.stdout
+    row = {"passed": 7, "passed_without_context": 6, "categories": {"k": 7}, "ms_per_sample": 0.1}
+    names = [f"radeval:metric:key{number}" for number in range(5)]
+    many = {"cases": 9, "needs_context": 0, "categories": {"k": 9}, "contexts": {}}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(tables({"ranked": many | {"scores": dict.fromkeys(names, row)}}))
+    printed = console.export_text()
+    assert printed.count(" 6 ") == printed.count("0.100") == 5  # no column is cut off
     ranked = agree(read_judgements(file), scores.open_scores(["jaccard"]))["ranked"]
     assert (ranked["cases"], ranked["needs_context"]) == (2, 1)
     row = ranked["scores"]["jaccard"]

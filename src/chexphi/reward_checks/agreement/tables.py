@@ -14,15 +14,19 @@ from chexphi.number_text import counted, figure_text
 from chexphi.reward_checks.agreement.rankings import EQUAL_WITHIN
 from chexphi.schema import visible
 
+_SCORES_BESIDE = 4
+"""Columns of scores that fit beside the categories in 80 columns; more come in a table below."""
+
 
 def tables(figures: Mapping[str, Any]) -> Group:
     """A table for each form of texts that are rated, and one for cases that are ranked."""
     rated_tables = [_rated_table(rated) for rated in figures.get("rated", ())]
-    return Group(*rated_tables, *([_ranked_table(figures["ranked"])] if "ranked" in figures else []))
+    return Group(*rated_tables, *(_ranked_tables(figures["ranked"]) if "ranked" in figures else ()))
 
 
 def _rated_table(rated: Mapping[str, Any]) -> Table:
-    table = Table("", title=f"agreement on {rated['form']} [95 % by case]", box=box.SIMPLE, pad_edge=False)
+    table = Table(title=f"agreement on {rated['form']} [95 % by case]", box=box.SIMPLE, pad_edge=False)
+    table.add_column("", overflow="fold")
     for heading in ("tau-b", "Pearson", "better of a pair", "ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in rated["scores"].items():
@@ -75,11 +79,17 @@ def _bounds(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['low']:.2f}, {estimate['high']:.2f}"
 
 
-def _ranked_table(ranked: Mapping[str, Any]) -> Table:
-    scores = ranked["scores"]
-    table = Table("category", title="cases whose rankings all hold", box=box.SIMPLE, pad_edge=False)
+def _ranked_tables(ranked: Mapping[str, Any]) -> Iterator[Table]:
+    scores = list(ranked["scores"].items())
+    for start in range(0, len(scores), _SCORES_BESIDE):
+        yield _ranked_table(ranked, dict(scores[start : start + _SCORES_BESIDE]))
+
+
+def _ranked_table(ranked: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title="cases whose rankings all hold", box=box.SIMPLE, pad_edge=False)
+    table.add_column("category", overflow="fold")
     for heading in ("cases", *scores):
-        table.add_column(escape(heading), justify="right")
+        table.add_column(escape(heading), justify="right", overflow="fold")
     for category, count in ranked["categories"].items():
         contexts = ranked["contexts"].get(category, 0)
         note = f" ({contexts} needs context)" if contexts else ""
