@@ -16,7 +16,7 @@ from chexphi.graph.types import Extractor
 from chexphi.ranges import COUNT
 from chexphi.rewards import by_name, settings
 from chexphi.rewards.checked import CheckedReward, totals
-from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.score import gold_answer
 from chexphi.rewards.settings import RewardFields
 from chexphi.schema import Example, InputError, shown
@@ -32,7 +32,7 @@ NO_COLUMNS = frozenset(
     {"completion", "completions", "completion_ids", "token_ids", "log_metric", "log_extra"}
 )
 """Fields of a row that are not passed on as columns: rewards have arguments of these names."""
-AT_MOST_ONE = (ACCURACY, GRAPH, FORMAT, "think_format_reward")
+AT_MOST_ONE = (ACCURACY, GRAPH, CONSISTENCY, FORMAT, "think_format_reward")
 """Rewards whose greatest value is 1."""
 
 
@@ -244,7 +244,13 @@ def gold_row(example: Example) -> dict[str, Any]:
         completion = prompts.render(prompts.reference_reasoning(text), ", ".join(labels))
     else:
         completion = text
-    return {"id": example.id, "completion": completion, "solution": text, "answer": labels}
+    return {
+        "id": example.id,
+        "question": example.question,
+        "completion": completion,
+        "solution": text,
+        "answer": labels,
+    }
 
 
 def _is_best(line: Mapping[str, Any], garbage: float) -> bool:

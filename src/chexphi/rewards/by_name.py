@@ -20,7 +20,8 @@ from chexphi.rewards import original, radeval_reward
 from chexphi.rewards.batch_texts import texts_of
 from chexphi.rewards.callables import AccuracyReward, FormatReward, GraphReward
 from chexphi.rewards.checked import CheckedReward, CombinedReward
-from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES
+from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH, PENALTIES
+from chexphi.rewards.consistency_reward import ConsistencyReward
 from chexphi.rewards.settings import RewardFields, scheme_of
 from chexphi.schema import InputError
 
@@ -117,6 +118,8 @@ def _open(
         return AccuracyReward(fields, ends)
     if name == GRAPH:
         return GraphReward(extractor, fields, ends)
+    if name == CONSISTENCY:
+        return ConsistencyReward(extractor, fields, ends)
     if name == FORMAT:
         return FormatReward(ends)
     if name.startswith("radeval:"):

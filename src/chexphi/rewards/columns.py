@@ -110,6 +110,21 @@ def solution_text(value: Any, source: str) -> str:
     return value
 
 
+def question_texts(questions: Any, count: int, columns: Mapping[str, Any]) -> list[str]:
+    """The question of each row.
+
+    Raises:
+        InputError: If there is no such column, or a value is not a text. The message names the row.
+    """
+    if questions is None:
+        raise InputError("the reward needs the column question: give each row its question")
+    rows = [_plain(value) for value in column("question", questions, count)]
+    for row, value in enumerate(rows):
+        if not isinstance(value, str):
+            raise InputError(f"{row_name(row, columns)}: question is {_kind(value)}: give it as text")
+    return rows
+
+
 def answer_labels(answers: Any, count: int, columns: Mapping[str, Any]) -> list[list[str] | None]:
     """The reference labels of each row; None where it has none.
 

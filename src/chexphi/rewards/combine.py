@@ -11,6 +11,7 @@ from chexphi.number_text import counted
 from chexphi.schema import InputError, shown
 
 ACCURACY, GRAPH, FORMAT = "external_r1v_acc", "external_kg_jac", "format"
+CONSISTENCY = "consistency"
 PENALTIES = ("soft_overlong", "repetition")
 """Rewards in [-1, 0]. They are always added: never a factor of a product, never subject to a gate."""
 

@@ -25,6 +25,7 @@ from chexphi.rewards.reading import Reading, read
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import CLINICAL, AnswerRule, GraphRule
 from chexphi.rewards.scored import Score, parts_of
+from chexphi.rewards.verdicts import value_of, verdict_of
 from chexphi.schema import InputError, type_shown
 
 
@@ -98,12 +99,12 @@ def score_graph(
         reference_reasoning: The reference's text, in which only repetitions are counted.
     """
     ok = parsed.status is ParseStatus.ok
-    stated = predicted if ok else Reading()
-    compared = matching.compare(stated.graph, reference.graph)
-    agreement = claims.agreement(stated.graph, reference.graph) if reference.graph else None
-    found = _compare_findings(stated, reference, rule) if rule.measure == CLINICAL else None
+    stated_reading = predicted if ok else Reading()
+    compared = matching.compare(stated_reading.graph, reference.graph)
+    agreement = claims.agreement(stated_reading.graph, reference.graph) if reference.graph else None
+    findings_match = _compare_findings(stated_reading, reference, rule) if rule.measure == CLINICAL else None
     if rule.measure == CLINICAL:
-        value = found.reward if found else None
+        value = findings_match.reward if findings_match else None
     else:
         value = compared.score(rule.measure, rule.empty)
         if value and agreement is not None and rule.contradictions == "discount":
@@ -112,14 +113,14 @@ def score_graph(
         value = 0.0  # also where both graphs are empty and `empty` is "one"
     if value and rule.repetitions == "discount":
         value *= 1 - repeated(reasoning(parsed), reference_reasoning)
-    return GraphScore(value, compared if reference.graph else None, agreement, found)
+    return GraphScore(value, compared if reference.graph else None, agreement, findings_match)
 
 
-def _compare_findings(stated: Reading, reference: Reading, rule: GraphRule) -> ClinicalMatch | None:
+def _compare_findings(stated_reading: Reading, reference: Reading, rule: GraphRule) -> ClinicalMatch | None:
     """None where the reference claims and denies nothing."""
     if not reference.findings:
         return None
-    return clinical.compare(stated.findings, reference.findings, open_ontology(rule.ontology))
+    return clinical.compare(stated_reading.findings, reference.findings, open_ontology(rule.ontology))
 
 
 def judge(
@@ -132,24 +133,26 @@ def judge(
     graph_rule: GraphRule = GraphRule(),  # noqa: B008 (frozen)
     reference_reasoning: str = "",
     scheme: Scheme = Scheme(),  # noqa: B008 (frozen)
+    consistency: float | None = None,
     completion: str = "",
     extractor: Extractor | None = None,
 ) -> Score:
     """Score a completion that is parsed already and whose reasonings are read: nothing is extracted here.
 
-    In `reference_reasoning`, the reference's text, only repetitions are counted. `completion` and `extractor`
-    are for the explanation alone: the text with its tags, and what finds the places of mentions.
+    In `reference_reasoning`, the reference's text, only repetitions are counted. `consistency` is what the
+    verdict on reasoning and answer is worth (`verdicts.value_of`), where the question is known. `completion`
+    and `extractor` are for the explanation alone: the text with its tags, and what finds places of mentions.
     """
     accuracy_reward = accuracy(parsed, gold, answer_rule)
     graph = score_graph(parsed, predicted, reference, graph_rule, reference_reasoning=reference_reasoning)
-    total = _total(scheme, parts_of(parsed.status, accuracy_reward, graph.value))
+    total = _total(scheme, parts_of(parsed.status, accuracy_reward, graph.value, consistency))
     evidence = Evidence(
         completion, parsed, gold, reference_reasoning, predicted.graph, reference.graph, answer_rule,
         graph_rule, scheme, extractor, clinical=graph.clinical,
     )  # fmt: skip
     return Score(
         parsed.status, accuracy_reward, graph.value, graph.match, graph.agreement, parsed.words, total,
-        evidence, graph.clinical,
+        evidence, graph.clinical, consistency,
     )  # fmt: skip
 
 
@@ -179,6 +182,7 @@ def score(
     reference: str,
     *,
     answer: str | Sequence[str] | None = None,
+    question: str | None = None,
     extractor: Extractor | None = None,
     truncated: bool = False,
     opened_think: bool = False,
@@ -197,6 +201,8 @@ def score(
         completion: The generated text with its tags, or a conversation whose last message it is.
         reference: The reference explanation; a text without tags is a reasoning.
         answer: The reference labels; read from `reference` where absent.
+        question: The question with its options. With it the score says whether the reasoning entails its own
+            answer.
         extractor: What reads the graphs; by default the lexicon.
         truncated: Whether the completion was cut off at the length limit.
         opened_think: Whether the prompt ended in an open `<think>`, so that the completion begins inside it.
@@ -232,6 +238,9 @@ def score(
     return judge(
         parsed, predicted, read_reference, gold, answer_rule=answer_rule, graph_rule=graph_rule,
         reference_reasoning=reference_reasoning, scheme=scheme, completion=text, extractor=reader,
+        consistency=None
+        if question is None
+        else value_of(verdict_of(parsed, question, reader, graph_rule.ontology)),
     )  # fmt: skip
 
 

@@ -9,16 +9,19 @@ from chexphi.graph.clinical.compare import ClinicalMatch
 from chexphi.graph.match import GraphMatch
 from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
-from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH
+from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH
 from chexphi.rewards.explain.evidence import Evidence
 
 if TYPE_CHECKING:
     from chexphi.rewards.explain.explanation import Explanation
 
 
-def parts_of(status: ParseStatus, accuracy: float | None, graph: float | None) -> dict[str, float | None]:
-    """The rewards by their public names."""
-    return {ACCURACY: accuracy, GRAPH: graph, FORMAT: float(status is ParseStatus.ok)}
+def parts_of(
+    status: ParseStatus, accuracy: float | None, graph: float | None, consistency: float | None = None
+) -> dict[str, float | None]:
+    """The rewards by their public names; that for consistency only where the question is known."""
+    parts = {ACCURACY: accuracy, GRAPH: graph, FORMAT: float(status is ParseStatus.ok)}
+    return parts if consistency is None else parts | {CONSISTENCY: consistency}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,11 +54,14 @@ class Score:
     """The texts, graphs and rules that it was made from."""
     clinical: ClinicalMatch | None = None
     """What was matched, missed, invented or contradicted, where the measure is `clinical`."""
+    consistency: float | None = None
+    """1 where the reasoning entails its own answer, 0.5 where it says nothing of it, 0 where it contradicts
+    it; None where the question is not known."""
 
     @property
     def parts(self) -> dict[str, float | None]:
         """The rewards by their public names."""
-        return parts_of(self.status, self.accuracy, self.graph)
+        return parts_of(self.status, self.accuracy, self.graph, self.consistency)
 
     def explain(self) -> Explanation:
         """What matched, was missed, invented or contradicted, and where the total comes from."""

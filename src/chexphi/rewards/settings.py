@@ -13,11 +13,11 @@ from chexphi.graph.findings.ontology import open_ontology
 from chexphi.number_text import counted
 from chexphi.ranges import COUNT, FINITE, Range
 from chexphi.rewards import rules
-from chexphi.rewards.combine import ACCURACY, COMBINES, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.rewards.combine import ACCURACY, COMBINES, CONSISTENCY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.schema import InputError, shown
 
-NAMES = (ACCURACY, GRAPH, FORMAT, "think_format_reward", *PENALTIES)
+NAMES = (ACCURACY, GRAPH, CONSISTENCY, FORMAT, "think_format_reward", *PENALTIES)
 CHOICES: dict[str, tuple[str, ...]] = {"combine": COMBINES, "compat": compat.CHOICES}
 """Allowed values of settings that do not belong to one reward alone; for the others see `rules`."""
 

@@ -26,8 +26,14 @@ def sft_target(example: Example, *, strip_tags: bool) -> str:
     return f"{prompts.reference_reasoning(example.explanation)} {parsed.answer or ''}".strip()
 
 
-def _with_films(rows: list[dict[str, Any]], root: Path, prepare: Callable[[Film], object] | None) -> Dataset:
-    """The rows with `images` as films, and `question` as the prompt, when they are read.
+def _with_films(
+    rows: list[dict[str, Any]],
+    root: Path,
+    prepare: Callable[[Film], object] | None,
+    *,
+    keep_question: bool = False,
+) -> Dataset:
+    """The rows with `images` as films, and with the question as `prompt`, when they are read.
 
     The texts are in the table and not in the transform, because `datasets` pickles the whole transform for
     its fingerprint.
@@ -36,8 +42,9 @@ def _with_films(rows: list[dict[str, Any]], root: Path, prepare: Callable[[Film]
 
     def batch(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         images = columns["images"]
-        questions = zip(columns.pop("question"), images, strict=True)
-        prompt = [prompts.messages(question, len(films)) for question, films in questions]
+        questions = columns["question"] if keep_question else columns.pop("question")
+        rows = zip(questions, images, strict=True)
+        prompt = [prompts.messages(question, len(films)) for question, films in rows]
         return columns | {"prompt": prompt, "images": [[film(name) for name in films] for films in images]}
 
     return Dataset.from_list(rows).with_transform(batch)
@@ -166,7 +173,7 @@ def grpo_dataset(
     *,
     opened_think: bool = False,
 ) -> Dataset:
-    """Columns `prompt`, `images`, `solution`, `answer`, `id`, `opened_think`: only what rewards need.
+    """Columns `prompt`, `question`, `images`, `solution`, `answer`, `id`, `opened_think`: what rewards need.
 
     With `prepare`, threads start on the films of a batch as soon as it is read, one step before it is trained
     on.
@@ -182,4 +189,4 @@ def grpo_dataset(
         }
         for example in examples
     ]
-    return _with_films(rows, root, prepare)
+    return _with_films(rows, root, prepare, keep_question=True)

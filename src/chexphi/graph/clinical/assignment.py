@@ -32,33 +32,33 @@ def _row_of_each_column(gains: Sequence[Sequence[float]]) -> list[int | None]:
     row_potential, column_potential = [0.0] * rows, [0.0] * columns
     row_of: list[int | None] = [None] * columns
     for new_row in range(rows):
-        least, came_from = [float("inf")] * columns, [-1] * columns
-        done = [False] * columns
+        least_slack, came_from = [float("inf")] * columns, [-1] * columns
+        is_done = [False] * columns
         column, row = -1, new_row
         while True:
             step, next_column = float("inf"), -1
             for at in range(columns):
-                if done[at]:
+                if is_done[at]:
                     continue
                 slack = -gains[row][at] - row_potential[row] - column_potential[at]
-                if slack < least[at]:
-                    least[at], came_from[at] = slack, column
-                if least[at] < step:
-                    step, next_column = least[at], at
+                if slack < least_slack[at]:
+                    least_slack[at], came_from[at] = slack, column
+                if least_slack[at] < step:
+                    step, next_column = least_slack[at], at
             row_potential[new_row] += step
             for at in range(columns):
-                if done[at]:
+                if is_done[at]:
                     row_potential[row_of[at]] += step  # type: ignore[index]  # a column that is done has a row
                     column_potential[at] -= step
                 else:
-                    least[at] -= step
+                    least_slack[at] -= step
             column = next_column
-            done[column] = True
+            is_done[column] = True
             if row_of[column] is None:
                 break
             row = row_of[column]  # type: ignore[assignment]
         while column >= 0:
-            before = came_from[column]
-            row_of[column] = row_of[before] if before >= 0 else new_row
-            column = before
+            previous_column = came_from[column]
+            row_of[column] = row_of[previous_column] if previous_column >= 0 else new_row
+            column = previous_column
     return row_of

@@ -75,14 +75,14 @@ class ClinicalMatch:
         return max(0.0, self.signed)
 
 
-def tidy(found: Sequence[Finding], ontology: Ontology) -> list[Finding]:
+def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
     """Each finding once, as specific as the text makes it anywhere.
 
     A sign is left out if the text names what it is a sign of, in the same place.
     """
     claims: list[Finding] = []
-    denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in found if not f.present))
-    for finding in (f for f in found if f.present):
+    denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in findings if not f.present))
+    for finding in (f for f in findings if f.present):
         at = next((i for i, claim in enumerate(claims) if _same_place_and_name(claim, finding)), None)
         if at is None:
             claims.append(finding)
@@ -91,10 +91,10 @@ def tidy(found: Sequence[Finding], ontology: Ontology) -> list[Finding]:
     return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
 
 
-def _same_place_and_name(one: Finding, other: Finding) -> bool:
-    if one.concept != other.concept:
+def _same_place_and_name(claim: Finding, finding: Finding) -> bool:
+    if claim.concept != finding.concept:
         return False
-    mine, theirs = one.qualities, other.qualities
+    mine, theirs = claim.qualities, finding.qualities
     return _meet(mine.sides, theirs.sides) and _meet(mine.zones, theirs.zones)
 
 
@@ -102,9 +102,9 @@ def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
     return not one or not other or bool(one & other)
 
 
-def _joined(one: Finding, other: Finding) -> Finding:
-    """Two mentions of a finding as one."""
-    mine, theirs = one.qualities, other.qualities
+def _joined(claim: Finding, mention: Finding) -> Finding:
+    """A claim and a further mention of it as one."""
+    mine, theirs = claim.qualities, mention.qualities
     qualities = replace(
         mine,
         sides=mine.sides | theirs.sides,
@@ -114,7 +114,7 @@ def _joined(one: Finding, other: Finding) -> Finding:
         change=mine.change or theirs.change,
         position=mine.position or theirs.position,
     )
-    return replace(one, certain=one.certain or other.certain, qualities=qualities)
+    return replace(claim, certain=claim.certain or mention.certain, qualities=qualities)
 
 
 def _is_covered(claim: Finding, claims: Sequence[Finding], ontology: Ontology) -> bool:
@@ -133,16 +133,19 @@ def denies(denial: Finding, claim: Finding, ontology: Ontology) -> bool:
     """Whether a denial speaks of the claim: of its concept or one above it, in its place, time and degree."""
     if denial.concept not in ontology.ancestors.get(claim.concept, {claim.concept: 0}):
         return False
-    said, of_claim = denial.qualities, claim.qualities
+    denial_qualities, claim_qualities = denial.qualities, claim.qualities
     concept = ontology.concepts.get(claim.concept)
-    is_old = of_claim.time == "chronic" or bool(concept and concept.chronic)
-    if said.time == "acute" and is_old:
+    is_old = claim_qualities.time == "chronic" or bool(concept and concept.chronic)
+    if denial_qualities.time == "acute" and is_old:
         return False
-    if said.change == "new" and of_claim.change != "new":
+    if denial_qualities.change == "new" and claim_qualities.change != "new":
         return False
-    if said.degree and said.degree >= 3 and (of_claim.degree or 2) < said.degree:
+    denied_degree = denial_qualities.degree or 0.0
+    if denied_degree >= 3 and (claim_qualities.degree or 2) < denied_degree:
         return False
-    return _meet(said.sides, of_claim.sides) and _meet(said.zones, of_claim.zones)
+    return _meet(denial_qualities.sides, claim_qualities.sides) and _meet(
+        denial_qualities.zones, claim_qualities.zones
+    )
 
 
 def _is_taken_back(claim: Finding, denials: Sequence[Finding], ontology: Ontology) -> bool:
@@ -161,11 +164,14 @@ def compare(
         ontology: Kinship and significance.
         indication: Why the film was taken; it may make two names interchangeable.
     """
-    said, truth = tidy(candidate, ontology), tidy(reference, ontology)
-    denials = [f for f in said if not f.present]
-    claims = [f for f in said if f.present and not _is_taken_back(f, denials, ontology)]
-    taken_back = [f for f in said if f.present and _is_taken_back(f, denials, ontology)]
-    true_claims, true_denials = [f for f in truth if f.present], [f for f in truth if not f.present]
+    tidied, true_findings = tidy(candidate, ontology), tidy(reference, ontology)
+    denials = [f for f in tidied if not f.present]
+    claims = [f for f in tidied if f.present and not _is_taken_back(f, denials, ontology)]
+    retracted = [f for f in tidied if f.present and _is_taken_back(f, denials, ontology)]
+    true_claims, true_denials = (
+        [f for f in true_findings if f.present],
+        [f for f in true_findings if not f.present],
+    )
     credits = [[credit(c, r, ontology, indication) for c in claims] for r in true_claims]
     weights = [weight(r, ontology) for r in true_claims]
     gains = [[w * entry.value for entry in row] for w, row in zip(weights, credits, strict=True)]
@@ -180,7 +186,7 @@ def compare(
     for column in sorted(set(range(len(claims))) - set(column_of_row.values())):
         judged.append(_invented(claims[column], true_denials, ontology))
     true_names = {finding.concept for finding in true_claims}
-    judged += [_invented(f, true_denials, ontology) for f in taken_back if f.concept not in true_names]
+    judged += [_invented(f, true_denials, ontology) for f in retracted if f.concept not in true_names]
     return ClinicalMatch(tuple(judged), _affirmed(denials, true_denials, ontology))
 
 

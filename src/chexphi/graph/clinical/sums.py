@@ -19,9 +19,9 @@ class ClinicalSums:
     invented: float = 0.0
     """Of what candidates claim without the reference, with the wrong share of what is half right."""
 
-    def __add__(self, other: ClinicalSums) -> ClinicalSums:
+    def __add__(self, sums: ClinicalSums) -> ClinicalSums:
         return ClinicalSums(
-            self.possible + other.possible, self.earned + other.earned, self.invented + other.invented
+            self.possible + sums.possible, self.earned + sums.earned, self.invented + sums.invented
         )
 
     @property

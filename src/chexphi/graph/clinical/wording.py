@@ -14,7 +14,7 @@ DEGREES = (
     (3.5, "moderate to large"),
 )
 """Degrees up to which a word holds; above them it is large."""
-BOTH = frozenset({"left", "right"})
+BOTH_SIDES = frozenset({"left", "right"})
 
 
 def phrase(finding: Finding) -> str:
@@ -23,18 +23,18 @@ def phrase(finding: Finding) -> str:
     >>> phrase(Finding("pleural_effusion", certain=False))
     'possible pleural effusion'
     """
-    said = finding.qualities
-    side = "bilateral" if said.sides == BOTH else next(iter(said.sides), None)
-    size = None if said.size_mm is None else f"{figure_text(said.size_mm)} mm"
-    position = {"good": "in good position", "bad": "malpositioned", None: None}[said.position]
+    qualities = finding.qualities
+    side = "bilateral" if qualities.sides == BOTH_SIDES else next(iter(qualities.sides), None)
+    size = None if qualities.size_mm is None else f"{figure_text(qualities.size_mm)} mm"
+    position = {"good": "in good position", "bad": "malpositioned", None: None}[qualities.position]
     words = [
         None if finding.present else "no",
         None if finding.certain else "possible",
-        said.change,
-        said.time,
-        _degree(said.degree),
+        qualities.change,
+        qualities.time,
+        _degree(qualities.degree),
         side,
-        *sorted(said.zones),
+        *sorted(qualities.zones),
         finding.concept.replace("_", " "),
         size,
         position,
@@ -45,12 +45,12 @@ def phrase(finding: Finding) -> str:
 def _degree(degree: float | None) -> str | None:
     if degree is None:
         return None
-    return next((word for most, word in DEGREES if degree <= most), "large")
+    return next((word for limit, word in DEGREES if degree <= limit), "large")
 
 
 def line(item: Judged) -> str:
     """One finding of a comparison, what became of it, why, and its weight."""
     texts = [phrase(finding) for finding in (item.reference, item.candidate) if finding is not None]
-    both = " / ".join(dict.fromkeys(texts))
+    claim_text = " / ".join(dict.fromkeys(texts))
     why = f" ({', '.join(item.reasons)})" if item.reasons else ""
-    return f"{item.kind}: {both}{why}, weight {figure_text(item.weight)}"
+    return f"{item.kind}: {claim_text}{why}, weight {figure_text(item.weight)}"

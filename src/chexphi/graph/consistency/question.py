@@ -67,28 +67,28 @@ def claim_of(question: str, answer: str, extractor: Extractor, ontology: Ontolog
         ontology: Concepts and words.
     """
     reader = _Reader(extractor, ontology)
-    said = _option_text(question, answer.strip())
-    in_region, asked = bool(_REGION.search(question)), reader.asked(question)
-    plain = said.lower().strip(" .")
+    answer_text = _option_text(question, answer.strip())
+    in_region, asked_findings = bool(_REGION.search(question)), reader.asked(question)
+    answer_words = answer_text.lower().strip(" .")
     lists: Literal["device", "finding"] | None = None
     change = _change_in(question)
-    if _LISTING.search(question) and not _names_one(asked):
+    if _LISTING.search(question) and not _names_one(asked_findings):
         lists = "device" if _DEVICES.search(question) else "finding"
-        if plain in NOTHING:
+        if answer_words in NOTHING:
             return Claim(lists=lists, change=change, in_region=in_region)
-    if plain in NOT_SEEN and asked:
-        return Claim((_absent(asked[0]),), in_region=in_region)
-    phrases = {meaning.phrase for meaning in clinical.meanings(said)}
+    if answer_words in NOT_SEEN and asked_findings:
+        return Claim((_absent(asked_findings[0]),), in_region=in_region)
+    phrases = {meaning.phrase for meaning in clinical.meanings(answer_text)}
     if phrases in ({"yes"}, {"no"}):
         hypotheses = reader.read(_statement(question))
         either = bool(_OR.search(question))
         claim = Claim(hypotheses, denied="no" in phrases, any_is_enough=either, in_region=in_region)
         return claim if hypotheses else None
-    if _HOW_MANY.search(question) and (count := _number(said)) is not None:
-        return Claim(tuple(asked[:1]), count=count)
-    items = (item.strip() for item in _ITEMS.split(said))
-    found = tuple(f for item in items if item for f in reader.hypotheses(question, asked, item))
-    return Claim(found, lists=lists, change=change, in_region=in_region) if found else None
+    if _HOW_MANY.search(question) and (count := _number(answer_text)) is not None:
+        return Claim(tuple(asked_findings[:1]), count=count)
+    items = (item.strip() for item in _ITEMS.split(answer_text))
+    hypotheses = tuple(f for item in items if item for f in reader.hypotheses(question, asked_findings, item))
+    return Claim(hypotheses, lists=lists, change=change, in_region=in_region) if hypotheses else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,24 @@ class _Reader:
         """The findings that a question names."""
         return [replace(f, present=True, certain=True) for f in self.read(_without_mark(question))]
 
-    def hypotheses(self, question: str, asked: Sequence[Finding], item: str) -> list[Finding]:
+    def hypotheses(self, question: str, asked_findings: Sequence[Finding], item: str) -> list[Finding]:
         """What one item of an answer claims: findings by name, or qualities of what the question names."""
-        if named := self.read(f"There is {item}."):
+        if named_findings := self.read(f"There is {item}."):
             change = _change_in(question)
-            return [_with_change(finding, change) for finding in named] if change else list(named)
-        if _names_one(asked) and (qualities := self._qualities(item)) != NO_QUALITIES:
+            return (
+                [_with_change(finding, change) for finding in named_findings]
+                if change
+                else list(named_findings)
+            )
+        if _names_one(asked_findings) and (qualities := self._qualities(item)) != NO_QUALITIES:
             is_there = qualities.change != "resolved"
-            return [replace(asked[0], present=is_there, qualities=_over(asked[0].qualities, qualities))]
+            return [
+                replace(
+                    asked_findings[0],
+                    present=is_there,
+                    qualities=_over(asked_findings[0].qualities, qualities),
+                )
+            ]
         return list(self.read(f"The {_subject(self.extractor, question)} is {item}."))
 
     def _qualities(self, item: str) -> Qualities:
@@ -124,9 +134,9 @@ class _Reader:
         )
 
 
-def _names_one(asked: Sequence[Finding]) -> bool:
+def _names_one(asked_findings: Sequence[Finding]) -> bool:
     """Whether a question names a finding, and not only a kind of findings."""
-    return bool(asked) and asked[0].concept != "device"
+    return bool(asked_findings) and asked_findings[0].concept != "device"
 
 
 def _absent(finding: Finding) -> Finding:
@@ -138,14 +148,16 @@ def _with_change(finding: Finding, change: str) -> Finding:
     return replace(finding, present=change != "resolved", qualities=replace(finding.qualities, change=change))
 
 
-def _over(asked: Qualities, answered: Qualities) -> Qualities:
+def _over(question_qualities: Qualities, answer_qualities: Qualities) -> Qualities:
     """The qualities of the question, where the answer does not say them; options of the question are gone."""
     return Qualities(
-        sides=answered.sides or (asked.sides if len(asked.sides) == 1 else frozenset()),
-        zones=answered.zones or (asked.zones if len(asked.zones) == 1 else frozenset()),
-        degree=answered.degree,
-        size_mm=answered.size_mm,
-        change=answered.change,
+        sides=answer_qualities.sides
+        or (question_qualities.sides if len(question_qualities.sides) == 1 else frozenset()),
+        zones=answer_qualities.zones
+        or (question_qualities.zones if len(question_qualities.zones) == 1 else frozenset()),
+        degree=answer_qualities.degree,
+        size_mm=answer_qualities.size_mm,
+        change=answer_qualities.change,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from chexphi.graph.clinical.compare import denies
 from chexphi.graph.consistency.question import Claim, claim_of
@@ -14,7 +14,8 @@ from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import Finding, Qualities
 from chexphi.graph.types import Extractor
 
-Verdict = Literal["entails", "contradicts", "silent"]
+Verdict = Literal["entails", "silent", "contradicts"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _OPPOSITE: dict[Verdict, Verdict] = {"entails": "contradicts", "contradicts": "entails", "silent": "silent"}
 _REGION = r"\b(?:box|marked (?:region|area)|region)\b"
 _SIDE = r"\b(?:left|right)\b[^,.;]*"
@@ -49,20 +50,24 @@ def consistency(
     if claim is None:
         return "silent"
     (parse,) = extractor.parse([reasoning])
-    said = findings(parse, ontology)
-    return _judge(claim, said, reasoning, ontology)
+    reasoning_findings = findings(parse, ontology)
+    return _judge(claim, reasoning_findings, reasoning, ontology)
 
 
-def _judge(claim: Claim, said: Sequence[Finding], reasoning: str, ontology: Ontology) -> Verdict:
-    place = _marked_place(reasoning, ontology) if claim.in_region else None
-    if claim.in_region and place is None:
+def _judge(
+    claim: Claim, reasoning_findings: Sequence[Finding], reasoning: str, ontology: Ontology
+) -> Verdict:
+    region = _marked_place(reasoning, ontology) if claim.in_region else None
+    if claim.in_region and region is None:
         return "silent"
     if claim.count is not None:
-        return _count(claim, said, ontology)
-    listed = _listed(claim, said, place, ontology) if claim.lists else []
+        return _count(claim, reasoning_findings, ontology)
+    listed = _listed(claim, reasoning_findings, region, ontology) if claim.lists else []
     if claim.lists and not claim.hypotheses:
-        return "contradicts" if listed else _nothing(claim, said, reasoning, ontology)
-    verdicts = [_status(_at(hypothesis, place), said, ontology) for hypothesis in claim.hypotheses]
+        return "contradicts" if listed else _nothing(claim, reasoning_findings, reasoning, ontology)
+    verdicts = [
+        _status(_at(hypothesis, region), reasoning_findings, ontology) for hypothesis in claim.hypotheses
+    ]
     verdict = _joined(verdicts, any_is_enough=claim.any_is_enough)
     if verdict == "entails" and not all(_is_named(finding, claim, ontology) for finding in listed):
         return "silent"  # the answer leaves out what the reasoning has
@@ -79,36 +84,42 @@ def _joined(verdicts: Sequence[Verdict], *, any_is_enough: bool) -> Verdict:
     return strongest[1] if all(verdict == strongest[1] for verdict in verdicts) else "silent"
 
 
-def _status(hypothesis: Finding, said: Sequence[Finding], ontology: Ontology) -> Verdict:
+def _status(hypothesis: Finding, reasoning_findings: Sequence[Finding], ontology: Ontology) -> Verdict:
     """Whether findings entail one more, or contradict it."""
     if not hypothesis.present:
-        return _absence(hypothesis, said, ontology)
-    claims = _claims_of(hypothesis, said, ontology)
+        return _absence(hypothesis, reasoning_findings, ontology)
+    claims = _claims_of(hypothesis, reasoning_findings, ontology)
     fits = [_fit(f.qualities, hypothesis.qualities) for f in claims]
     if True in fits:
         return "entails"
-    if any(not f.present and denies(f, hypothesis, ontology) for f in said):
+    if any(not f.present and denies(f, hypothesis, ontology) for f in reasoning_findings):
         return "contradicts"
     return "contradicts" if fits and None not in fits else "silent"
 
 
-def _claims_of(hypothesis: Finding, said: Sequence[Finding], ontology: Ontology) -> list[Finding]:
+def _claims_of(
+    hypothesis: Finding, reasoning_findings: Sequence[Finding], ontology: Ontology
+) -> list[Finding]:
     """Claims of a finding by its own name; without one, those of its kinds, unless the name is denied.
 
     A nodule is an opacity, but not for a text that says `no opacity` beside it.
     """
-    named = [f for f in said if f.concept == hypothesis.concept]
-    if named:
-        return [f for f in named if f.present]
-    return [f for f in said if f.present and hypothesis.concept in ontology.ancestors.get(f.concept, ())]
+    exact_findings = [f for f in reasoning_findings if f.concept == hypothesis.concept]
+    if exact_findings:
+        return [f for f in exact_findings if f.present]
+    return [
+        f
+        for f in reasoning_findings
+        if f.present and hypothesis.concept in ontology.ancestors.get(f.concept, ())
+    ]
 
 
-def _absence(hypothesis: Finding, said: Sequence[Finding], ontology: Ontology) -> Verdict:
+def _absence(hypothesis: Finding, reasoning_findings: Sequence[Finding], ontology: Ontology) -> Verdict:
     """Whether findings entail that something is absent, or has resolved."""
     anywhere = replace(hypothesis, qualities=_place_of(hypothesis))
-    claimed = any(denies(anywhere, f, ontology) for f in _claims_of(hypothesis, said, ontology))
+    claimed = any(denies(anywhere, f, ontology) for f in _claims_of(hypothesis, reasoning_findings, ontology))
     names = ontology.ancestors.get(hypothesis.concept, {hypothesis.concept: 0})
-    denials = [f for f in said if not f.present and f.concept in names]
+    denials = [f for f in reasoning_findings if not f.present and f.concept in names]
     if hypothesis.qualities.change == "resolved":
         denials = [f for f in denials if f.qualities.change == "resolved"]
     if claimed:
@@ -120,67 +131,75 @@ def _place_of(finding: Finding) -> Qualities:
     return Qualities(sides=finding.qualities.sides, zones=finding.qualities.zones)
 
 
-def _fit(said: Qualities, asked: Qualities) -> bool | None:
-    """Whether what is said of a finding is what is asked of it; None where something asked is not said."""
+def _fit(claim_qualities: Qualities, sought: Qualities) -> bool | None:
+    """Whether a claim has the qualities that are sought; None where one of them is not said."""
     fits = [
         fit
-        for is_asked, fit in (
-            (bool(asked.sides), _overlap(said.sides, asked.sides)),
-            (bool(asked.zones), _overlap(said.zones, asked.zones)),
-            (asked.change is not None, said.change == asked.change if said.change else None),
-            (asked.degree is not None, _near_degrees(said.degree, asked.degree)),
-            (asked.size_mm is not None, _near_sizes(said.size_mm, asked.size_mm)),
+        for is_sought, fit in (
+            (bool(sought.sides), _overlap(claim_qualities.sides, sought.sides)),
+            (bool(sought.zones), _overlap(claim_qualities.zones, sought.zones)),
+            (sought.change is not None, _same(claim_qualities.change, sought.change)),
+            (sought.degree is not None, _near_degrees(claim_qualities.degree, sought.degree)),
+            (sought.size_mm is not None, _near_sizes(claim_qualities.size_mm, sought.size_mm)),
         )
-        if is_asked
+        if is_sought
     ]
     return False if False in fits else None if None in fits else True
 
 
-def _overlap(said: frozenset[str], asked: frozenset[str]) -> bool | None:
-    """All that is asked is said: True; nothing of it: False; a part of it, or no word: None."""
-    return None if not said or (said & asked and not asked <= said) else asked <= said
+def _overlap(words: frozenset[str], sought: frozenset[str]) -> bool | None:
+    """True: all that is sought is there; False: nothing of it; None: a part of it, or no word at all."""
+    return None if not words or (words & sought and not sought <= words) else sought <= words
 
 
-def _near_degrees(said: float | None, asked: float | None) -> bool | None:
-    return None if said is None or asked is None else abs(said - asked) < DEGREES_APART
+def _same(change: str | None, sought: str | None) -> bool | None:
+    return None if change is None else change == sought
 
 
-def _near_sizes(said: float | None, asked: float | None) -> bool | None:
-    return None if not said or not asked else min(said, asked) / max(said, asked) >= SIZES_APART
+def _near_degrees(degree: float | None, sought: float | None) -> bool | None:
+    return None if degree is None or sought is None else abs(degree - sought) < DEGREES_APART
 
 
-def _at(hypothesis: Finding, place: Qualities | None) -> Finding:
+def _near_sizes(size_mm: float | None, sought: float | None) -> bool | None:
+    return None if not size_mm or not sought else min(size_mm, sought) / max(size_mm, sought) >= SIZES_APART
+
+
+def _at(hypothesis: Finding, region: Qualities | None) -> Finding:
     """The hypothesis in the marked region."""
-    if place is None:
+    if region is None:
         return hypothesis
-    return replace(hypothesis, qualities=replace(hypothesis.qualities, sides=place.sides, zones=place.zones))
+    return replace(
+        hypothesis, qualities=replace(hypothesis.qualities, sides=region.sides, zones=region.zones)
+    )
 
 
 def _marked_place(reasoning: str, ontology: Ontology) -> Qualities | None:
     """Side and zone of the marked region, where the reasoning names it."""
-    places = (match["before"] or match["after"] for match in _MARKED.finditer(reasoning))
-    if (place := next(filter(None, places), None)) is None:
+    region_texts = (match["before"] or match["after"] for match in _MARKED.finditer(reasoning))
+    if (region_text := next(filter(None, region_texts), None)) is None:
         return None
-    return ontology.vocabulary.qualities(frozenset(re.findall(r"[a-z]+", place.lower())))
+    return ontology.vocabulary.qualities(frozenset(re.findall(r"[a-z]+", region_text.lower())))
 
 
 def _listed(
-    claim: Claim, said: Sequence[Finding], place: Qualities | None, ontology: Ontology
+    claim: Claim, reasoning_findings: Sequence[Finding], region: Qualities | None, ontology: Ontology
 ) -> list[Finding]:
     """What a reasoning says of the kind, in the place and with the change that a list is asked of."""
-    of_kind = [f for f in said if _is_of_kind(f, claim, ontology)]
+    of_kind = [f for f in reasoning_findings if _is_of_kind(f, claim, ontology)]
     if claim.change == "resolved":
         return [f for f in of_kind if not f.present and f.qualities.change == "resolved"]
     listed = [f for f in of_kind if f.present and claim.change in (None, f.qualities.change)]
-    return listed if place is None else [f for f in listed if _fit(f.qualities, place)]
+    return listed if region is None else [f for f in listed if _fit(f.qualities, region)]
 
 
-def _nothing(claim: Claim, said: Sequence[Finding], reasoning: str, ontology: Ontology) -> Verdict:
+def _nothing(
+    claim: Claim, reasoning_findings: Sequence[Finding], reasoning: str, ontology: Ontology
+) -> Verdict:
     """Whether a reasoning that lists nothing says so."""
     if claim.change:
         words = _NOTHING_SAID + _CHANGE_WORDS[claim.change]
         return "entails" if re.search(words, reasoning, re.IGNORECASE) else "silent"
-    is_said = any(not f.present and _is_of_kind(f, claim, ontology) for f in said)
+    is_said = any(not f.present and _is_of_kind(f, claim, ontology) for f in reasoning_findings)
     return "entails" if is_said else "silent"
 
 
@@ -199,12 +218,12 @@ def _is_of_kind(finding: Finding, claim: Claim, ontology: Ontology) -> bool:
     return is_device == (claim.lists == "device")
 
 
-def _count(claim: Claim, said: Sequence[Finding], ontology: Ontology) -> Verdict:
+def _count(claim: Claim, reasoning_findings: Sequence[Finding], ontology: Ontology) -> Verdict:
     """Whether a reasoning names as many findings of one kind as the answer says."""
     if not claim.hypotheses:
         return "silent"
     concept = claim.hypotheses[0].concept
-    named = [f for f in said if concept in ontology.ancestors.get(f.concept, {f.concept: 0})]
+    named = [f for f in reasoning_findings if concept in ontology.ancestors.get(f.concept, {f.concept: 0})]
     count = sum(f.qualities.count or 1 for f in named if f.present)
     if not named:
         return "silent"

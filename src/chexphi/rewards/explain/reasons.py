@@ -12,10 +12,11 @@ from chexphi.graph.match import Counts
 from chexphi.graph.types import Graph
 from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
-from chexphi.rewards.combine import ACCURACY, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH, PENALTIES, Scheme
 from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import CLINICAL
+from chexphi.rewards.verdicts import VALUES
 
 MALFORMED = {
     ParseStatus.no_think: "there is no <think> section",
@@ -25,6 +26,10 @@ MALFORMED = {
     ParseStatus.empty_think: "the <think> section is empty",
     ParseStatus.truncated: "the length limit cut it",
 }
+
+
+SAYS = {"entails": "entails", "silent": "says nothing of", "contradicts": "contradicts"}
+"""Verdicts on consistency in plain words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ def reasons(
         Reason(FORMAT, rewards[FORMAT], form),
         Reason(ACCURACY, rewards[ACCURACY], _answer(evidence, rewards[ACCURACY])),
         _graph(evidence, rewards[GRAPH]),
+        *_consistency(rewards),
         Reason("total", total, _total(evidence.scheme, rewards)),
     )
 
@@ -122,6 +128,15 @@ def _clinical(evidence: Evidence, value: float) -> Reason:
         factors.append(novelty)
         lines.append(f"times {figure_text(novelty)}: a statement is repeated")
     return Reason(GRAPH, value, "\n".join(lines), tuple(factors))
+
+
+def _consistency(rewards: Mapping[str, float | None]) -> list[Reason]:
+    """What the reasoning says of its own answer, where the question is known."""
+    if CONSISTENCY not in rewards:
+        return []
+    value = rewards[CONSISTENCY]
+    verdict = next((name for name, worth in VALUES.items() if worth == value), "contradicts")
+    return [Reason(CONSISTENCY, value, f"the reasoning {SAYS[verdict]} its own answer")]
 
 
 def _counts(counts: Counts) -> str:

@@ -1,0 +1,29 @@
+"""Whether the reasoning of a completion entails its own answer, and what that is worth."""
+
+from __future__ import annotations
+
+from chexphi.graph.consistency.verdict import Verdict, consistency
+from chexphi.graph.findings.ontology import open_ontology
+from chexphi.graph.types import Extractor
+from chexphi.prompts import Parsed, ParseStatus
+
+VALUES: dict[Verdict, float] = {"entails": 1.0, "silent": 0.5, "contradicts": 0.0}
+"""What a verdict is worth. A reasoning that says nothing of its answer is better than one that denies it."""
+
+
+def verdict_of(
+    parsed: Parsed, question: str, extractor: Extractor, ontology_file: str = ""
+) -> Verdict | None:
+    """Whether the reasoning of a completion entails its answer; None for a malformed one.
+
+    The answer that it gives is looked at, whether it is right or wrong.
+    """
+    if parsed.status is not ParseStatus.ok:
+        return None
+    ontology = open_ontology(ontology_file)
+    return consistency(question, parsed.answer, parsed.think or "", extractor, ontology)
+
+
+def value_of(verdict: Verdict | None) -> float:
+    """In [0, 1]; a malformed completion earns 0."""
+    return VALUES[verdict] if verdict else 0.0
