@@ -62,7 +62,7 @@ def tokenize(text: str) -> list[Token]:
     """
     tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
-        spelling = match["word"]
+        spelling = match[1]
         if spelling is None:
             continue
         start, end = match.span()

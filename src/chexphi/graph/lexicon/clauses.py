@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from chexphi.graph.lexicon.spans import CAN_BE_ABSENT, Span
 from chexphi.graph.words import words as _words
@@ -96,14 +97,11 @@ def _joins_qualifiers(tokens: Sequence[str], spans: Sequence[Span], start: int, 
     """Whether only qualifiers are between a denial and the comma: `no acute, displaced fracture`."""
     if start == 0 or tokens[start - 1] not in ("no", "without", "any"):
         return False
-    before = next((span for span in spans if span.start == start), None)
-    after = next((span for span in spans if span.start == comma + 1), None)
-    return (
-        before is not None
-        and after is not None
-        and before.end == comma
-        and before.label == after.label == "concept"
-    )
+    for span, next_span in pairwise(spans):
+        if span.start >= start:
+            bounds = (span.start, span.end, next_span.start)
+            return bounds == (start, comma, comma + 1) and span.label == next_span.label == "concept"
+    return False
 
 
 def _is_conclusion(tokens: Sequence[str], at: int) -> bool:
@@ -113,15 +111,15 @@ def _is_conclusion(tokens: Sequence[str], at: int) -> bool:
 
 def _device_after_disorder(tokens: Sequence[str], spans: Sequence[Span], start: int, at: int) -> bool:
     """Whether a device follows a disorder: `no effusion, pacemaker noted`."""
-    findings = [span for span in spans if span.label in CAN_BE_ABSENT]
-    next_finding = next((span for span in findings if span.start > at), None)
-    previous_finding = next((span for span in findings if start <= span.start < at), None)
-    return (
-        previous_finding is not None
-        and next_finding is not None
-        and (previous_finding.label, next_finding.label) == ("disorder_present", "devices_present")
-        and not _list_goes_on(tokens, at + 1)
-    )
+    previous_label = ""
+    for span in spans:
+        if span.start < start or span.label not in CAN_BE_ABSENT:
+            continue
+        if span.start > at:
+            is_device_after = (previous_label, span.label) == ("disorder_present", "devices_present")
+            return is_device_after and not _list_goes_on(tokens, at + 1)
+        previous_label = previous_label or span.label
+    return False
 
 
 def _starts_known_context(tokens: Sequence[str], at: int) -> bool:

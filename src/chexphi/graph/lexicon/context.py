@@ -140,9 +140,12 @@ def _unclaimed(
         search for search in unclaimed.searches(tokens) if not _contains_any(search, decided_spans, spans)
     ]
     ranges += unclaimed.repeated_labels(tokens, spans, absent_findings, answered_spans)
-    for index, span in enumerate(spans):
-        if any(_contains(word_range, span.start) for word_range in ranges):
-            yield index
+    if ranges:
+        yield from (
+            index
+            for index, span in enumerate(spans)
+            if any(_contains(word_range, span.start) for word_range in ranges)
+        )
 
 
 def _contains_any(word_range: tuple[int, int], indices: Set[int], spans: Sequence[Span]) -> bool:

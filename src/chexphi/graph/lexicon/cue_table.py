@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 from chexphi.graph.lexicon.spans import term_lines
 from chexphi.graph.lexicon.trie import Trie
@@ -51,30 +51,41 @@ def find_cues(tokens: Sequence[str], is_value: Callable[[CueMatch], bool]) -> It
         tokens: The words of the sentence.
         is_value: Whether a match is the value of a label (`effusion: no`), and so not another cue.
     """
-    at = 0
     positions: Sequence[int] = range(len(tokens))
     words = tokens
     if not PASSED_OVER.isdisjoint(tokens):
         positions = [index for index, word in enumerate(tokens) if word not in PASSED_OVER]
         words = [tokens[index] for index in positions]
-    value_cues, other_cues = _cue_tables()
-    while at < len(words):
-        candidates, end = value_cues.longest(words, at)
-        matches = _matches_of(candidates[:1], positions, at, end) if candidates else []
+    tables = _cue_tables()
+    cue_end = 0
+    for at, (word, next_word) in enumerate(pairwise((*words, ""))):
+        following = tables.following.get(word)
+        if following is None or at < cue_end or (next_word not in following and "" not in following):
+            continue
+        candidates, cue_end = tables.values.longest(words, at)
+        matches = _matches_of(candidates[:1], positions, at, cue_end) if candidates else []
         if not matches or not is_value(matches[0]):
-            candidates, end = other_cues.longest(words, at)
-            matches = _matches_of(candidates, positions, at, end) if candidates else []
+            candidates, cue_end = tables.others.longest(words, at)
+            matches = _matches_of(candidates, positions, at, cue_end) if candidates else []
         yield from matches
-        at = max(end, at + 1)
 
 
 def _matches_of(cues: Sequence[Cue], positions: Sequence[int], start: int, end: int) -> list[CueMatch]:
     return [CueMatch(cue, positions[start], positions[end - 1] + 1) for cue in cues]
 
 
+@dataclass(frozen=True, slots=True)
+class _CueTables:
+    """The cues by their words. Values of labels are apart from other cues, because `no` is both."""
+
+    values: Trie[list[Cue]]
+    others: Trie[list[Cue]]
+    following: Mapping[str, Set[str]]
+    """What may follow the first word of a cue; an empty word if that is a cue by itself."""
+
+
 @cache
-def _cue_tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
-    """The cues by their words, values of labels apart from other cues: `no` is both."""
+def _cue_tables() -> _CueTables:
     classes: dict[str, list[str]] = {}
     value_cues: dict[tuple[str, ...], list[Cue]] = {}
     other_cues: dict[tuple[str, ...], list[Cue]] = {}
@@ -87,7 +98,10 @@ def _cue_tables() -> tuple[Trie[list[Cue]], Trie[list[Cue]]]:
         table = value_cues if scope == "value" else other_cues
         for form in dict.fromkeys(_wordings(words, classes)):
             table.setdefault(form, []).append(Cue(status, scope, form))
-    return Trie(value_cues.items()), Trie(other_cues.items())
+    following: dict[str, set[str]] = {}
+    for first_word, *more_words in (*value_cues, *other_cues):
+        following.setdefault(first_word, set()).add(more_words[0] if more_words else "")
+    return _CueTables(Trie(value_cues.items()), Trie(other_cues.items()), following)
 
 
 def _wordings(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chexphi.graph.lexicon.relation_words import ATTRIBUTE, JOIN, PREPOSITIONS, SIDE
-from chexphi.graph.lexicon.spans import FINDINGS, Span
+from chexphi.graph.lexicon.relation_words import ATTRIBUTE, HEDGES, JOIN, PREPOSITIONS, SIDE
+from chexphi.graph.lexicon.spans import Span
 
 Edge = tuple[int, str, int]
 """(head, type, tail): positions in the list of spans."""
+_QUALIFIERS = frozenset({"concept", "size"})
 
 
 def noun_phrases(spans: Sequence[Span]) -> list[list[int]]:
@@ -24,21 +25,22 @@ def noun_phrases(spans: Sequence[Span]) -> list[list[int]]:
     return phrases
 
 
-def with_labels(spans: Sequence[Span], phrase: Sequence[int], *labels: str) -> list[int]:
+def with_labels(spans: Sequence[Span], phrase: Sequence[int], labels: Set[str]) -> list[int]:
     """The positions of a phrase whose span has one of the labels."""
     return [index for index in phrase if spans[index].label in labels]
 
 
-def relations_within(spans: Sequence[Span], phrase: Sequence[int]) -> set[Edge]:
-    """Relations inside one noun phrase: `small left pleural effusion`, `heart size`."""
-    regions, heads = with_labels(spans, phrase, "anatomy"), with_labels(spans, phrase, *FINDINGS)
+def relations_within(
+    spans: Sequence[Span], phrase: Sequence[int], regions: Sequence[int], heads: Sequence[int]
+) -> set[Edge]:
+    """Relations inside one noun phrase with its anatomy and its findings: `small left pleural effusion`."""
     edges: set[Edge] = {(head, "located_at", region) for head in heads[-1:] for region in regions}
     edges |= {
         (procedure, "located_at", head)
         for procedure, head in pairwise(heads)
         if spans[procedure].label == "procedures"
     }
-    for index in with_labels(spans, phrase, "concept", "size"):
+    for index in with_labels(spans, phrase, _QUALIFIERS):
         edges |= {(index, "modify", tail) for tail in _qualified_by(spans[index], index, regions, heads)}
     return edges
 
@@ -53,6 +55,11 @@ def _qualified_by(span: Span, index: int, regions: Sequence[int], heads: Sequenc
     tails = (regions_after[:1] or finding_after) if words & SIDE else []
     nouns_before = [noun for noun in [*regions, *heads] if noun < index]  # `heart enlarged`: no verb
     return tails + ((finding_after or regions_after[-1:] or nouns_before[-1:]) if words - SIDE else [])
+
+
+def is_hedged(spans: Sequence[Span], phrase: Sequence[int]) -> bool:
+    """Whether a word of the phrase leaves a doubt: `possible aspiration`."""
+    return any(not HEDGES.isdisjoint(spans[index].words) for index in phrase)
 
 
 _DETERMINERS = frozenset({"the", "a", "an", "its", "this", "that", "either", "each", "both"})

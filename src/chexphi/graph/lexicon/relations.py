@@ -13,6 +13,7 @@ from chexphi.graph.lexicon.phrases import (
     DiscourseState,
     Edge,
     Gap,
+    is_hedged,
     noun_phrases,
     relations_within,
     with_labels,
@@ -26,6 +27,8 @@ def relate(tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int])
 
 
 _AND = (("and",), ("or",))
+_ANATOMY = frozenset({"anatomy"})
+_SIZE = frozenset({"size"})
 
 
 class _Linker:
@@ -49,41 +52,42 @@ class _Linker:
                 and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start]) in _AND
             )
             self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in relation_words.BE
-            self.edges |= relations_within(self.spans, phrase)
-            self._add_phrase(phrase)
+            regions = with_labels(self.spans, phrase, _ANATOMY)
+            heads = with_labels(self.spans, phrase, FINDINGS)
+            if len(phrase) > 1:
+                self.edges |= relations_within(self.spans, phrase, regions, heads)
+            self._add_phrase(phrase, regions, heads)
         return self.edges
 
     def _link(self, heads: Sequence[int], kind: str, tails: Sequence[int]) -> None:
         self.edges |= {(head, kind, tail) for head in heads for tail in tails if head != tail}
 
-    def _add_phrase(self, phrase: Sequence[int]) -> None:
+    def _add_phrase(self, phrase: Sequence[int], regions: Sequence[int], heads: Sequence[int]) -> None:
         """Add the relations between this noun phrase and the words before it."""
         if self.gap.has(relation_words.BREAK):
             self.state = DiscourseState(evidence=self.state.evidence)
         self.gap = self.gap.after_semicolon()
-        heads = with_labels(self.spans, phrase, *FINDINGS)
-        regions = with_labels(self.spans, phrase, "anatomy")
         if heads and self.spans[heads[-1]].text in relation_words.EXAMS:
             return
         self.state.after_because |= self.gap.has(relation_words.REASONS)
         if heads:
-            self._add_finding(heads[-1], {word for index in phrase for word in self.spans[index].words})
+            self._add_finding(heads[-1], phrase)
             self.state.previous_kind = "finding"
         elif regions:
             self._add_region(phrase, regions[-1])
             self.state.previous_kind = "region"
         elif phrase:
             spatial_words = [index for index in phrase if self.spans[index].text in relation_words.SPATIAL]
-            self._link(with_labels(self.spans, phrase, "size"), "modify", spatial_words)
+            self._link(with_labels(self.spans, phrase, _SIZE), "modify", spatial_words)
             self._add_quality(phrase[-1])
 
-    def _add_finding(self, head: int, words: set[str]) -> None:
+    def _add_finding(self, head: int, phrase: Sequence[int]) -> None:
         state = self.state
         inferred = (
             state.inferring
             or self.gap.has(relation_words.INFERENCE)
             or (state.after_because and self.gap.starts_with(","))
-            or (self.gap.words == (",",) and bool(words & relation_words.HEDGES))
+            or (self.gap.words == (",",) and is_hedged(self.spans, phrase))
         )
         is_moved = self.spans[head].text in relation_words.MOVES_OF_DEVICES
         if is_moved and state.findings and self.gap.has(relation_words.BE):

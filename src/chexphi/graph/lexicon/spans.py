@@ -85,14 +85,32 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
     """The label of every word by the longest term that matches; empty for a word without a label."""
     terms = _terms()
     labels: list[str] = []
-    while len(labels) < len(tokens):
-        at = len(labels)
+    skip_until = 0
+    for at, word in enumerate(tokens):
+        if at < skip_until:
+            continue
+        label = _label_alone(word)
+        if label is not None:
+            labels.append(label)
+            continue
         names, _ = terms.longest(tokens, at)
-        labels += names or _measurement_labels(tokens, at) or [_guess_label(tokens[at])]
+        labels += names or _measurement_labels(tokens, at) or [_guess_label(word)]
+        skip_until = len(labels)
+    if "/" not in tokens:
+        return labels
     for at in range(1, len(tokens) - 1):
         if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
             labels[at] = labels[at - 1]
     return labels
+
+
+@lru_cache(maxsize=1 << 16)
+def _label_alone(word: str) -> str | None:
+    """The label of a word that starts neither a longer term nor a measurement; None for another word."""
+    terms = _terms()
+    if names := terms.only_value(word):
+        return names[0]
+    return None if terms.starts(word) or _NUMBER.match(word) else _guess_label(word)
 
 
 def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:

@@ -21,11 +21,18 @@ class Trie(Generic[Value]):
                 node = node.setdefault(word, {})
             node.setdefault(_END, value)
 
+    def only_value(self, word: str) -> Value | None:
+        """The value of a word that starts no longer phrase."""
+        node = self._root.get(word)
+        return node[_END] if node is not None and len(node) == 1 and _END in node else None
+
+    def starts(self, word: str) -> bool:
+        """Whether a phrase starts with the word."""
+        return word in self._root
+
     def longest(self, tokens: Sequence[str], at: int) -> tuple[Value | None, int]:
         """The value of the longest phrase that starts at `at`, and one past its last word."""
         node, value, end = self._root, None, at
-        if tokens[at] not in node:  # most words start no phrase
-            return None, at
         for index in range(at, len(tokens)):
             following = node.get(tokens[index])
             if following is None:
