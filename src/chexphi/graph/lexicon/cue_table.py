@@ -62,10 +62,10 @@ def find_cues(tokens: Sequence[str], is_value: Callable[[CueMatch], bool]) -> It
         following = tables.following.get(word)
         if following is None or at < cue_end or (next_word not in following and "" not in following):
             continue
-        candidates, cue_end = tables.values.longest(words, at)
+        candidates, cue_end = tables.value_cues.longest(words, at)
         matches = _matches_of(candidates[:1], positions, at, cue_end) if candidates else []
         if not matches or not is_value(matches[0]):
-            candidates, cue_end = tables.others.longest(words, at)
+            candidates, cue_end = tables.other_cues.longest(words, at)
             matches = _matches_of(candidates, positions, at, cue_end) if candidates else []
         yield from matches
 
@@ -78,8 +78,8 @@ def _matches_of(cues: Sequence[Cue], positions: Sequence[int], start: int, end: 
 class _CueTables:
     """The cues by their words. Values of labels are apart from other cues, because `no` is both."""
 
-    values: Trie[list[Cue]]
-    others: Trie[list[Cue]]
+    value_cues: Trie[list[Cue]]
+    other_cues: Trie[list[Cue]]
     following: Mapping[str, Set[str]]
     """What may follow the first word of a cue; an empty word if that is a cue by itself."""
 

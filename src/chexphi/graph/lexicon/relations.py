@@ -18,17 +18,14 @@ from chexphi.graph.lexicon.phrases import (
     relations_within,
     with_labels,
 )
-from chexphi.graph.lexicon.spans import FINDINGS, Span
+from chexphi.graph.lexicon.spans import ANATOMY, FINDINGS, MEASUREMENTS, Span
+
+_AND = (("and",), ("or",))
 
 
 def relate(tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int]) -> set[Edge]:
     """The relations of one sentence; `denied` has the positions of absent findings."""
     return _Linker(tokens, spans, denied).run() if len(spans) > 1 else set()
-
-
-_AND = (("and",), ("or",))
-_ANATOMY = frozenset({"anatomy"})
-_SIZE = frozenset({"size"})
 
 
 class _Linker:
@@ -42,8 +39,7 @@ class _Linker:
         self.verb_next = self.shares_noun = False
 
     def run(self) -> set[Edge]:
-        phrase_end = 0
-        phrases = noun_phrases(self.spans)
+        phrase_end, phrases = 0, noun_phrases(self.spans)
         for phrase, next_phrase in zip(phrases, [*phrases[1:], []], strict=True):
             self.gap = Gap(tuple(self.tokens[phrase_end : self.spans[phrase[0]].start]))
             phrase_end = self.spans[phrase[-1]].end
@@ -52,7 +48,7 @@ class _Linker:
                 and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start]) in _AND
             )
             self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in relation_words.BE
-            regions = with_labels(self.spans, phrase, _ANATOMY)
+            regions = with_labels(self.spans, phrase, ANATOMY)
             heads = with_labels(self.spans, phrase, FINDINGS)
             if len(phrase) > 1:
                 self.edges |= relations_within(self.spans, phrase, regions, heads)
@@ -78,7 +74,7 @@ class _Linker:
             self.state.previous_kind = "region"
         elif phrase:
             spatial_words = [index for index in phrase if self.spans[index].text in relation_words.SPATIAL]
-            self._link(with_labels(self.spans, phrase, _SIZE), "modify", spatial_words)
+            self._link(with_labels(self.spans, phrase, MEASUREMENTS), "modify", spatial_words)
             self._add_quality(phrase[-1])
 
     def _add_finding(self, head: int, phrase: Sequence[int]) -> None:

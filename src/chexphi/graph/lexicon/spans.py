@@ -21,6 +21,8 @@ TERM_FILES = {
 """File in `terms/` -> label."""
 FINDINGS = frozenset({"disorder_present", "devices_present", "procedures"})
 """Labels of what lies somewhere: all labels but those of qualifiers and anatomy."""
+ANATOMY = frozenset({"anatomy"})
+MEASUREMENTS = frozenset({"size"})
 CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
 """Labels that have an opposite and can be uncertain."""
 
