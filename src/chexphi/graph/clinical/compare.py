@@ -30,6 +30,8 @@ class Judged:
     credit: float = 0.0
     cost: float = 0.0
     reasons: tuple[str, ...] = ()
+    contradicts: bool = False
+    """Both texts speak of it, and they cannot both be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class ClinicalMatch:
     def cost(self) -> float:
         """Weight of what is invented or contradicted."""
         return sum(item.cost for item in self.judged)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether anything is invented or contradicted."""
+        return any(item.kind == "invented" or item.contradicts for item in self.judged)
 
     @property
     def score(self) -> float:
@@ -193,12 +200,14 @@ def compare(
 def _matched(claim: Finding, truth: Finding, value: float, earned: Credit, ontology: Ontology) -> Judged:
     kind: Kind = "matched" if earned.value == 1 else "partly"
     cost = earned.wrong * weight(claim, ontology) if earned is not NOTHING else 0.0
-    return Judged(kind, truth, claim, value, value * earned.value, cost, earned.reasons)
+    return Judged(kind, truth, claim, value, value * earned.value, cost, earned.reasons, earned.contradicts)
 
 
 def _missed(truth: Finding, value: float, denials: Sequence[Finding], ontology: Ontology) -> Judged:
     if (denial := next((d for d in denials if denies(d, truth, ontology)), None)) is not None:
-        return Judged("contradicted", truth, denial, value, cost=DENIED * value, reasons=("denied",))
+        return Judged(
+            "contradicted", truth, denial, value, cost=DENIED * value, reasons=("denied",), contradicts=True
+        )
     return Judged("missed", truth, None, value)
 
 
@@ -212,6 +221,7 @@ def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontolog
             value,
             cost=(1 + DENIED) * value,
             reasons=("the reference denies it",),
+            contradicts=True,
         )
     return Judged("invented", None, claim, value, cost=value)
 

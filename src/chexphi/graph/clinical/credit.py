@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chexphi.graph.findings.ontology import Ontology
-from chexphi.graph.findings.records import Finding, Qualities
+from chexphi.graph.findings.records import Finding
 
 WEIGHTS = {"urgent": 1.0, "actionable": 0.6, "minor": 0.25, "benign": 0.1}
 """Of a finding by its significance. Missing an urgent one costs more than missing two minor ones."""
@@ -27,15 +29,25 @@ DEGREE_STEP = 0.15
 """For each step of the scale from trace to large."""
 SIZE_WRONG = 0.4
 """The least credit for a size; the ratio of both sizes gives the rest."""
-CHANGE_OTHER, CHANGE_OPPOSITE = 0.8, 0.6
+CHANGE_SIMILAR, CHANGE_OTHER, CHANGE_OPPOSITE = 0.9, 0.5, 0.4
+"""`new` for `increased`, `new` for `unchanged`, `new` for `resolved`: what is new asks for action."""
 DOUBT_ADDED, DOUBT_DROPPED = 0.85, 0.9
 POSITION_UNSAID, POSITION_WRONG = 0.8, 0.2
-_OPPOSITE = {
-    ("increased", "decreased"),
-    ("decreased", "increased"),
-    ("new", "decreased"),
-    ("decreased", "new"),
-}
+_COURSE = {"new": 1, "increased": 1, "unchanged": 0, "decreased": -1, "resolved": -1}
+"""A change as worse, the same or better."""
+DEGREES_APART = 1.5
+"""A smaller difference of degree is a matter of taste, and no contradiction."""
+SIZES_APART = 0.5
+"""The same for the ratio of two sizes."""
+
+
+class Factor(NamedTuple):
+    """What one quality leaves of the credit."""
+
+    value: float
+    reason: str = ""
+    contradicts: bool = False
+    """Both texts say it, and they cannot both be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,8 @@ class Credit:
     """Share of the candidate's own weight that counts as invented."""
     reasons: tuple[str, ...] = ()
     """Why it is less than 1, in plain words."""
+    contradicts: bool = False
+    """Both texts name the finding, and one of its qualities differs so that they cannot both be right."""
 
 
 NOTHING = Credit(0.0)
@@ -66,16 +80,13 @@ def credit(candidate: Finding, reference: Finding, ontology: Ontology, indicatio
     kin, wrong, why = _kinship(candidate.concept, reference.concept, ontology, indication)
     if not kin:
         return NOTHING
-    side, side_why = _side(candidate.qualities, reference.qualities)
-    factors = [(kin, why), (side, side_why), *_qualities(candidate, reference)]
-    value = 1.0
-    for factor, _ in factors:
-        value *= factor
+    factors = [Factor(kin, why), *_factors(candidate, reference)]
+    value = math.prod(factor.value for factor in factors)
     if value < LEAST and candidate.concept != reference.concept:
         return NOTHING
-    if side == SIDE_WRONG:
-        wrong = max(wrong, 1 - SIDE_WRONG)
-    return Credit(value, wrong, tuple(reason for factor, reason in factors if factor < 1 and reason))
+    wrong = max(wrong, *(1 - factor.value for factor in factors if factor.contradicts), 0.0)
+    reasons = tuple(factor.reason for factor in factors if factor.value < 1 and factor.reason)
+    return Credit(value, wrong, reasons, any(factor.contradicts for factor in factors))
 
 
 def _kinship(candidate: str, reference: str, ontology: Ontology, indication: str) -> tuple[float, float, str]:
@@ -113,57 +124,65 @@ def _alike(candidate: str, reference: str, ontology: Ontology, indication: str) 
     return 0.0
 
 
-def _side(candidate: Qualities, reference: Qualities) -> tuple[float, str]:
-    if not reference.sides:
-        return 1.0, ""
-    if not candidate.sides:
-        return SIDE_UNSAID, "its side is not said"
-    shared = len(candidate.sides & reference.sides) / len(candidate.sides | reference.sides)
-    return SIDE_WRONG + (1 - SIDE_WRONG) * shared, "wrong side" if not shared else "one side of two"
-
-
-def _qualities(candidate: Finding, reference: Finding) -> list[tuple[float, str]]:
-    """Factors for place, degree, size, change, doubt and position."""
+def _factors(candidate: Finding, reference: Finding) -> list[Factor]:
+    """Factors for side, zone, degree, size, change, doubt and position, where the reference says them."""
     mine, theirs = candidate.qualities, reference.qualities
     factors = []
+    if theirs.sides:
+        factors.append(_side(mine.sides, theirs.sides))
     if theirs.zones:
-        factors.append(_zone(mine, theirs))
+        factors.append(_zone(mine.zones, theirs.zones))
     if theirs.degree is not None:
-        steps = abs(theirs.degree - mine.degree) if mine.degree is not None else None
-        factors.append(
-            (UNSAID, "its degree is not said")
-            if steps is None
-            else (1 - DEGREE_STEP * steps, "another degree")
-        )
+        factors.append(_degree(mine.degree, theirs.degree))
     if theirs.size_mm:
         factors.append(_size(mine.size_mm, theirs.size_mm))
     if theirs.change and mine.change != theirs.change:
         factors.append(_change(mine.change, theirs.change))
     if candidate.certain != reference.certain:
-        factors.append((DOUBT_ADDED, "with doubt") if reference.certain else (DOUBT_DROPPED, "without doubt"))
+        factors.append(
+            Factor(DOUBT_ADDED, "with doubt") if reference.certain else Factor(DOUBT_DROPPED, "without doubt")
+        )
     if theirs.position and mine.position != theirs.position:
         factors.append(
-            (POSITION_WRONG, "wrong position")
+            Factor(POSITION_WRONG, "wrong position", contradicts=True)
             if mine.position
-            else (POSITION_UNSAID, "its position is not said")
+            else Factor(POSITION_UNSAID, "its position is not said")
         )
     return factors
 
 
-def _zone(mine: Qualities, theirs: Qualities) -> tuple[float, str]:
-    if not mine.zones:
-        return UNSAID, "its zone is not said"
-    return (1.0, "") if mine.zones & theirs.zones else (ZONE_WRONG, "another zone")
-
-
-def _size(mine: float | None, theirs: float) -> tuple[float, str]:
+def _side(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
     if not mine:
-        return UNSAID, "its size is not said"
-    ratio = min(mine, theirs) / max(mine, theirs)
-    return SIZE_WRONG + (1 - SIZE_WRONG) * ratio, "another size"
+        return Factor(SIDE_UNSAID, "its side is not said")
+    shared = len(mine & theirs) / len(mine | theirs)
+    if not shared:
+        return Factor(SIDE_WRONG, "wrong side", contradicts=True)
+    return Factor(SIDE_WRONG + (1 - SIDE_WRONG) * shared, "one side of two")
 
 
-def _change(mine: str | None, theirs: str) -> tuple[float, str]:
+def _zone(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
+    if not mine:
+        return Factor(UNSAID, "its zone is not said")
+    return Factor(1.0) if mine & theirs else Factor(ZONE_WRONG, "another zone", contradicts=True)
+
+
+def _degree(mine: float | None, theirs: float) -> Factor:
     if mine is None:
-        return UNSAID, "its change is not said"
-    return (CHANGE_OPPOSITE if (mine, theirs) in _OPPOSITE else CHANGE_OTHER), "another change"
+        return Factor(UNSAID, "its degree is not said")
+    steps = abs(theirs - mine)
+    return Factor(1 - DEGREE_STEP * steps, "another degree", contradicts=steps >= DEGREES_APART)
+
+
+def _size(mine: float | None, theirs: float) -> Factor:
+    if not mine:
+        return Factor(UNSAID, "its size is not said")
+    ratio = min(mine, theirs) / max(mine, theirs)
+    return Factor(SIZE_WRONG + (1 - SIZE_WRONG) * ratio, "another size", contradicts=ratio < SIZES_APART)
+
+
+def _change(mine: str | None, theirs: str) -> Factor:
+    if mine is None:
+        return Factor(UNSAID, "its change is not said")
+    steps = abs(_COURSE[mine] - _COURSE[theirs])
+    value = (CHANGE_SIMILAR, CHANGE_OTHER, CHANGE_OPPOSITE)[steps]
+    return Factor(value, "another change", contradicts=steps > 0)
