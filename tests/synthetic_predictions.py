@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import random
 from collections.abc import Sequence
@@ -10,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from chexphi import prompts
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.sums import figures_of
+from chexphi.graph.findings.ontology import open_ontology
+from chexphi.graph.findings.read import findings
+from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import Entity, Graph, Relation
 from chexphi.schema import Prediction
 
@@ -55,6 +61,15 @@ def read(rng: random.Random, truth: dict[str, str | None], skill: float) -> dict
     return said
 
 
+@functools.cache
+def clinical_figures(reference: str, reasoning: str) -> dict[str, float]:
+    """The findings of both texts, compared."""
+    expected, claimed = (
+        findings(parse, open_ontology()) for parse in LexiconExtractor().parse([reference, reasoning])
+    )
+    return figures_of(compare(claimed, expected, open_ontology()))
+
+
 def prediction(
     rng: random.Random, row: int, truth: dict[str, str | None], patient: str, skill: float, **fields: Any
 ) -> Prediction:
@@ -91,6 +106,8 @@ def prediction(
             "subject_id": patient,
             "predicted_answer": None if broken else answer,
             "scene_counts": tuple(counts),
+            "clinical": clinical_figures(prose(truth), "" if broken else prose(said)),
+            "consistency": None if broken else "entails",
             **fields,
         }
     )

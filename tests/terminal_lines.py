@@ -19,6 +19,7 @@ OURS = (
     r"[a-z][\w ,/]* +[━╸╺ ]+ +(\d[\d,]*/[\d,]+|\d+:).*",  # a bar; the time alone where the whole is not known
     r" *[┏┃┡│├└].*|\s*value \[95 % interval\]; .*",  # a table
     r" (figure +arm +value .*|─+|.+ \d[\d.]* \[[-+\d., ]+\].*)",  # the table of a demo's arms
+    r" +([a-z]\S* .+|\S+) +\d\.\d{3}( +[-+]\d\.\d{3})?",  # a row of it whose examples do not differ
     r"[a-z][a-z ]* [\d,]+/[\d,]+ \w+,.*",  # a line in place of a bar
     r"(loss|reward|answer|graph|accuracy|token accuracy) \d.*",  # the figures below a bar
     r"[\d,.]+ (tokens|questions)/s",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chexphi.evaluation.metrics import graph_match
 from chexphi.evaluation.predictions import check_first, read_predictions
+from chexphi.evaluation.scored_predictions import graph_match
 from chexphi.files import LINE_ADVICE, read_json, similar_names
 from chexphi.installation import install_line
 from chexphi.mining.select import ScoredRow

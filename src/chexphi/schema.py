@@ -194,6 +194,10 @@ class Prediction:
     """Length of the reasoning; None in files that are older than it."""
     scene_counts: tuple[int, ...] | None = None
     """True positives, false positives and false negatives against the film itself (drawn films only)."""
+    clinical: dict[str, float] | None = None
+    """What `graph.clinical.sums.figures_of` gives: findings by their significance; None in older files."""
+    consistency: str | None = None
+    """Whether the reasoning `entails` the answer, `contradicts` it or is `silent`; None if malformed."""
     answer_probabilities: dict[str, float] | None = None
     """Probability of each answer to a question that has two (`evaluate --answer_samples`)."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -203,7 +207,7 @@ class Prediction:
         """The record as written to disk, with the fields of `PREDICTION_EXTRA` inside `extra`."""
         row = dataclasses.asdict(self)
         in_extra = {name: row.pop(name) for name in PREDICTION_EXTRA}
-        for name in ("scene_counts", "answer_probabilities"):
+        for name in ("scene_counts", "clinical", "consistency", "answer_probabilities"):
             if in_extra[name] is None:
                 del in_extra[name]
         return row | {"extra": in_extra | self.extra}
@@ -211,7 +215,7 @@ class Prediction:
 
 PREDICTION_EXTRA = (
     "kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words",
-    "scene_counts", "answer_probabilities",
+    "scene_counts", "clinical", "consistency", "answer_probabilities",
 )  # fmt: skip
 """Fields of a `Prediction` that are keys of `extra` in `predictions.jsonl`, in the order they are written."""
 

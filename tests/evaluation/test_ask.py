@@ -14,9 +14,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from chexphi.cli import app
-from chexphi.evaluation import ask, scoring
+from chexphi.evaluation import ask, ask_reply, scoring
 from chexphi.evaluation.ask_view import view
-from chexphi.evaluation.metrics import graph_match
+from chexphi.evaluation.scored_predictions import graph_match
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.models.families import phi4
 from chexphi.models.generate import Generation, generate
@@ -95,7 +95,7 @@ def test_the_probability_is_of_the_tokens_inside_the_tags(
     tokens: list[str], counted: list[int] | None
 ) -> None:
     logprobs = tuple(-0.1 * 2**i for i in range(len(tokens)))  # no two sums are equal
-    found = ask.answer_probability(said(*tokens, logprobs=logprobs))
+    found = ask_reply.answer_probability(said(*tokens, logprobs=logprobs))
     if counted is None:
         assert found is None
     else:
@@ -113,7 +113,7 @@ def test_the_probability_is_that_of_the_answer_after_the_reasoning(tiny_model_di
         logits = model(input_ids=torch.tensor([before + ids])).logits[0, len(before) - 1 : -1]
     picked = logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
     tokens = [processor.tokenizer.decode([token]) for token in ids]
-    found = ask.answer_probability(said(*tokens, logprobs=tuple(picked)))
+    found = ask_reply.answer_probability(said(*tokens, logprobs=tuple(picked)))
     texts = [start, start + answer]
     less, more = sequence_logprobs(model, processor, [QUESTION] * 2, [[], []], texts)
     assert found == pytest.approx(math.exp(more - less), rel=1e-4)
@@ -138,8 +138,8 @@ REFERENCES = {
 @pytest.mark.parametrize("text", REFERENCES.values(), ids=REFERENCES)
 def test_the_comparison_is_that_of_evaluation_and_of_the_rewards(reply: Generation, text: str) -> None:
     extractor = LexiconExtractor()
-    (predicted,) = extractor.extract([parse(reply.text).think or ""])
-    found = ask.compare(reply, predicted, ask.read_reference(text, extractor))
+    (reading,) = extractor.parse([parse(reply.text).think or ""])
+    found = ask.compare(reply, reading, ask.read_reference(text, extractor))
     ids = [[0 if reply.truncated else 9]]
     for reward, value in (
         (AccuracyReward(end_token_ids=[9]), found.rewards.accuracy),
@@ -148,8 +148,8 @@ def test_the_comparison_is_that_of_evaluation_and_of_the_rewards(reply: Generati
         assert reward([reply.text], [text], completion_ids=ids) == [value]
     gold = parse(text).answer
     example = Example("a", (), QUESTION, (gold or "?",), text)
-    (graphs,) = scoring.graph_pairs([example], [reply.text], extractor)
-    row = scoring.make_prediction(example, reply, *graphs, Path(), tokens=False)
+    (readings,) = scoring.reading_pairs([example], [reply.text], extractor)
+    row = scoring.make_prediction(example, reply, *readings, Path(), extractor=extractor, tokens=False)
     assert found.match == graph_match(row)
     assert found.is_correct == (row.is_correct if gold else None)
 
@@ -191,8 +191,8 @@ def shown(generation: Generation, reference: str | None = None, *, colour: bool 
     extractor, parsed = LexiconExtractor(), parse(generation.text, truncated=generation.truncated)
     (found,) = extractor.parse([parsed.think or ""])
     wanted = ask.read_reference(reference, extractor) if reference else None
-    comparison = ask.compare(generation, found.graph, wanted) if wanted else None
-    reply = ask.Reply(QUESTION, (), generation, parsed, found, comparison)
+    comparison = ask.compare(generation, found, wanted) if wanted else None
+    reply = ask_reply.Reply(QUESTION, (), generation, parsed, found, comparison)
     console = Console(width=100, force_terminal=colour, color_system="standard" if colour else None)
     with console.capture() as captured:
         for part in view(reply, colour=colour):

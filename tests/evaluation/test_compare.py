@@ -33,9 +33,13 @@ def test_a_line_has_its_keys_in_the_order_of_all_versions() -> None:
     row = predictions(1)[0].to_dict()
     assert list(row)[-3:] == ["graph_reference", "graph_predicted", "extra"]
     always = ["kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words"]
-    assert list(row["extra"]) == [*always, "scene_counts"]
+    assert list(row["extra"]) == [*always, "scene_counts", "clinical", "consistency"]
     photo = dataclasses.replace(
-        predictions(1)[0], scene_counts=None, answer_probabilities={"no": 0.25, "yes": 0.75}
+        predictions(1)[0],
+        scene_counts=None,
+        clinical=None,
+        consistency=None,
+        answer_probabilities={"no": 0.25, "yes": 0.75},
     )
     assert list(photo.to_dict()["extra"]) == [*always, "answer_probabilities"]
 

@@ -125,8 +125,10 @@ def test_one_prediction(
         "a", ("f",), "Is there an effusion?", ("yes",), GRAPH.format("yes"), scene=(scene.to_dict(),)
     )
     generation = Generation(text, (1,), ("x",), (-0.5,), False, "")
-    ((reference, predicted),) = scoring.graph_pairs([example], [text], LexiconExtractor())
-    row = scoring.make_prediction(example, generation, reference, predicted, tmp_path, tokens=False)
+    ((reference, predicted),) = scoring.reading_pairs([example], [text], LexiconExtractor())
+    row = scoring.make_prediction(
+        example, generation, reference, predicted, tmp_path, extractor=LexiconExtractor(), tokens=False
+    )
     assert (row.is_correct, row.correct_substring, row.parse_status) == (strict, substring, status)
     assert row.correct_no_format_gate == ("<answer>yes" in text)
     assert row.scene_counts == ((1, 0, 0) if f1 else (0, 0, 1))

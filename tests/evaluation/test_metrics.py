@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_groups_partition_the_examples() -> None:
 def test_every_interval_holds_its_value() -> None:
     found = summarize(predictions(100), resamples=300)
     estimates = [value for value in found.values() if isinstance(value, dict) and "low" in value]
-    assert len(estimates) == 17
+    assert len(estimates) == 22
     assert all(e["low"] <= e["value"] <= e["high"] for e in estimates)
 
 
@@ -233,3 +234,50 @@ def test_auroc_hard_cases() -> None:
     assert one_patient["low"] is None
     with pytest.raises(ValueError, match="not finite"):
         auroc([float("nan"), 1.0], [True, False])
+
+
+FIGURES = {"score": 0.6, "reward": 0.5, "possible": 2.0, "earned": 1.0, "invented": 0.25, "is_wrong": 1.0}
+
+
+def test_figures_of_findings_are_ratios_of_weights() -> None:
+    silent = FIGURES | {"reward": 0.0, "possible": 1.0, "earned": 0.0, "invented": 0.0, "is_wrong": 0.0}
+    first, second, unscorable = predictions(3)
+    rows = [
+        dataclasses.replace(first, clinical=FIGURES, consistency="entails", is_correct=True),
+        dataclasses.replace(second, clinical=silent, consistency="silent", is_correct=True),
+        dataclasses.replace(unscorable, clinical=None, consistency=None, is_correct=True),
+    ]
+    found = {name: estimate and estimate["value"] for name, estimate in values_of(rows).items()}
+    assert found["clinical"] == 0.25
+    assert found["omission"] == pytest.approx(2 / 3)
+    assert found["hallucination"] == pytest.approx(0.25 / 1.25)
+    assert (found["wrong_findings"], found["inconsistent"]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("is_wrong", "consistency", "is_correct", "share"),
+    [
+        (0.0, "entails", True, 0.0),
+        (0.0, "silent", True, 0.0),
+        (0.0, "contradicts", True, 1.0),
+        (1.0, "entails", True, 1.0),
+        (1.0, "entails", False, None),
+    ],
+)
+def test_a_right_answer_has_a_wrong_reason_by_what_its_reasoning_says(
+    is_wrong: float, consistency: str, is_correct: bool, share: float | None
+) -> None:
+    row = dataclasses.replace(
+        predictions(1)[0],
+        clinical=FIGURES | {"is_wrong": is_wrong},
+        consistency=consistency,
+        is_correct=is_correct,
+    )
+    estimate = values_of([row])["wrong_findings"]
+    assert (estimate and estimate["value"]) == share
+
+
+def values_of(rows: list[Prediction]) -> dict[str, Any]:
+    """The figures of a summary by name."""
+    summary = summarize(rows, resamples=5)
+    return {metric.name: summary[metric.name] for metric in metrics.METRICS}

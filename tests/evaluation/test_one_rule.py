@@ -43,8 +43,10 @@ def generation(status: ParseStatus, text: str) -> Generation:
 
 
 def predicted(status: ParseStatus, text: str) -> Prediction:
-    ((reference, said),) = scoring.graph_pairs([EXAMPLE], [text], LexiconExtractor())
-    return scoring.make_prediction(EXAMPLE, generation(status, text), reference, said, Path(), tokens=False)
+    ((reference, said),) = scoring.reading_pairs([EXAMPLE], [text], LexiconExtractor())
+    return scoring.make_prediction(
+        EXAMPLE, generation(status, text), reference, said, Path(), extractor=LexiconExtractor(), tokens=False
+    )
 
 
 def test_every_status_is_tried() -> None:
@@ -68,8 +70,8 @@ def test_the_reward_and_what_evaluates_agree(status: ParseStatus, text: str) -> 
         assert not row.is_correct
         assert not row.correct_clinical
     reader = LexiconExtractor()
-    (graph,) = reader.extract([""])
-    compared = ask.compare(generation(status, text), graph, ask.read_reference(GOLD, reader))
+    (parse,) = reader.parse([""])
+    compared = ask.compare(generation(status, text), parse, ask.read_reference(GOLD, reader))
     assert compared.is_correct == row.is_correct
     # mining asks what the policy knows
     assert mining.score_samples(EXAMPLE, [generation(status, text)]).correct == (row.correct_no_format_gate,)

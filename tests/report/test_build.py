@@ -224,7 +224,12 @@ def test_a_right_answer_with_another_graph_is_marked() -> None:
         predictions(1)[0], is_correct=True, graph_predicted=graph({"opacity": None}).to_dict()
     )
     wrong = dataclasses.replace(one, graph_reference=graph({"nodule": "left lower"}).to_dict())
+    wrong = dataclasses.replace(wrong, clinical={**one.clinical, "is_wrong": 1.0})
     assert cards.reading("x", wrong)["wrong_reason"] is True
+    against_itself = {"clinical": {**one.clinical, "is_wrong": 0.0}, "consistency": "contradicts"}
+    assert cards.reading("x", dataclasses.replace(one, **against_itself))["wrong_reason"] is True
+    agreeing = against_itself | {"consistency": "silent"}
+    assert cards.reading("x", dataclasses.replace(one, **agreeing))["wrong_reason"] is False
     assert cards.reading("x", wrong)["f1"] == "F1 0.00"
     assert cards.reading("x", dataclasses.replace(wrong, is_correct=False))["wrong_reason"] is False
     nothing = dataclasses.replace(one, graph_reference=Graph().to_dict())

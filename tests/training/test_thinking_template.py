@@ -15,7 +15,7 @@ import pytest
 import tiny_families
 from PIL import Image
 
-from chexphi.evaluation import ask, evaluate
+from chexphi.evaluation import ask, ask_reply, evaluate
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.kg import input_texts
 from chexphi.mining import score
@@ -126,7 +126,7 @@ def test_evaluation_mining_and_ask_read_them_too(taught: Path, data: Path, tmp_p
         reply = ask.main(taught, words, reference=TARGETS[answer], max_new_tokens=40)
         assert reply.comparison is not None
         assert (reply.comparison.is_correct, reply.comparison.rewards.total) == (True, 2.0)
-        probability = ask.answer_probability(reply.generation)
+        probability = ask_reply.answer_probability(reply.generation)
         assert probability is not None
         assert math.isclose(probability, 1, abs_tol=0.1)
 

@@ -140,15 +140,48 @@ def show_text(
     from chexphi.graph.records import to_row
     from chexphi.kg.tables import entities_table, marked_text
 
-    if text == "-":
-        text = typer.get_text_stream("stdin", encoding="utf-8").read().strip()
-    (parse,) = open_extractor(extractor).parse([text])
+    (parse,) = open_extractor(extractor).parse([_words_of(text)])
     if as_json:
         show(to_row("0", parse), as_json=True)
         return
     console = Console()
     console.print(marked_text(parse, colour=has_colour(console)))
     console.print(entities_table(parse))
+
+
+@app.command("compare")
+def compare_texts(
+    text: Annotated[str, typer.Argument(help="The text to judge, or - for standard input.")],
+    reference: Annotated[str, typer.Argument(help="The text that is right, or - for standard input.")],
+    extractor: Extractor = "lexicon",
+    ontology: Annotated[
+        str, typer.Option("--ontology", help="A TOML file of concepts to add or replace.")
+    ] = "",
+    indication: Annotated[str, typer.Option("--indication", help="Why the film was taken.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Findings of a text against a reference: matched, missed, invented, contradicted."""
+    from chexphi.graph.open import open_extractor
+    from chexphi.kg import compared_findings
+
+    if text == reference == "-":
+        raise InputError("kg compare: both texts are '-': give one of them in quotes")
+    match = compared_findings.compare_texts(
+        _words_of(text),
+        _words_of(reference),
+        open_extractor(extractor),
+        ontology=ontology,
+        indication=indication,
+    )
+    if as_json:
+        show(compared_findings.to_dict(match), as_json=True)
+    else:
+        Console().print(compared_findings.findings_table(match))
+
+
+def _words_of(text: str) -> str:
+    """A text of the command line; standard input for `-`."""
+    return typer.get_text_stream("stdin", encoding="utf-8").read().strip() if text == "-" else text
 
 
 @app.command("audit")

@@ -8,7 +8,7 @@ from typing import Any
 
 from chexphi.evaluation.answer_probability import answer_probabilities
 from chexphi.evaluation.evaluate_recipe import EvaluateRecipe
-from chexphi.evaluation.scoring import graph_pairs, make_prediction
+from chexphi.evaluation.scoring import make_prediction, reading_pairs
 from chexphi.graph.types import Extractor
 from chexphi.models.generate import generate
 from chexphi.schema import Example, Prediction
@@ -28,11 +28,19 @@ def answer_batch(
     questions = [example.question for example in batch]
     generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
     texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
-    graphs = graph_pairs(batch, texts, extractor, opened_think=opened_think)
+    readings = reading_pairs(batch, texts, extractor, opened_think=opened_think)
     probabilities = _probabilities(recipe, model, processor, batch, films, options)
-    for example, (generation,), pair, chances in zip(batch, generations, graphs, probabilities, strict=True):
+    for example, (generation,), pair, chances in zip(
+        batch, generations, readings, probabilities, strict=True
+    ):
         yield make_prediction(
-            example, generation, *pair, root, tokens=recipe.tokens, probabilities=chances or None
+            example,
+            generation,
+            *pair,
+            root,
+            extractor=extractor,
+            tokens=recipe.tokens,
+            probabilities=chances or None,
         )
 
 

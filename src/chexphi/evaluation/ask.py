@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from chexphi import answers, prompts, ranges
 from chexphi.data.images import load_image
+from chexphi.evaluation.ask_reply import Comparison, Reference, Reply
 from chexphi.graph import match as matching
-from chexphi.graph.match import Counts, GraphMatch
+from chexphi.graph.clinical import compare as clinical
+from chexphi.graph.findings.ontology import open_ontology
+from chexphi.graph.findings.read import findings
 from chexphi.graph.open import open_extractor
-from chexphi.graph.types import Extractor, Graph, Parse
+from chexphi.graph.types import Extractor, Parse
 from chexphi.models import policy_folder
-from chexphi.prompts import Parsed
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
 from chexphi.rewards.reading import Reading
 from chexphi.rewards.score import gold_answer, is_right, judge
-from chexphi.rewards.scored import Score
+from chexphi.rewards.verdicts import verdict_of
 from chexphi.runs import terminal
 from chexphi.schema import InputError, shown
 
@@ -32,100 +32,17 @@ if TYPE_CHECKING:
 DICOM = (".dcm", ".dicom")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a reply is compared with; a field that is None or empty is not scorable."""
-
-    gold: tuple[str, ...] | None
-    graph: Graph
-    reasoning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A reply against its reference."""
-
-    reference: Reference
-    is_correct: bool | None
-    """As in `evaluate`: the answer earns a reward of 1; never true for a malformed completion."""
-    match: GraphMatch | None
-    """As in `evaluate`: also a malformed completion's graph is compared if its reasoning can be read."""
-    rewards: Score
-    """As in GRPO: a malformed completion earns nothing."""
-
-    def to_dict(self) -> dict[str, Any]:
-        match = self.match
-        return {
-            "answer": list(self.reference.gold) if self.reference.gold is not None else None,
-            "is_correct": self.is_correct,
-            "external_r1v_acc": self.rewards.accuracy,
-            "external_kg_jac": self.rewards.graph,
-            "graph_f1": match.f1 if match else None,
-            "entities": _figures(match.entities) if match else None,
-            "relations": _figures(match.relations) if match else None,
-            "graph_reference": self.reference.graph.to_dict(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a policy replied to one question."""
-
-    question: str
-    images: tuple[str, ...]
-    generation: Generation
-    parsed: Parsed
-    parse: Parse
-    """Mentions and relations of the reasoning."""
-    comparison: Comparison | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The reply with the keys of `predictions.jsonl`; `comparison` is None without a reference."""
-        return {
-            "question": self.question,
-            "image_paths": list(self.images),
-            "generated_text": self.generation.text,
-            "opened_think": self.generation.opened_think,
-            "parse_status": self.parsed.status.value,
-            "reasoning": self.parsed.think,
-            "predicted_answer": self.parsed.answer,
-            "answer_probability": answer_probability(self.generation),
-            "graph_predicted": self.parse.graph.to_dict(),
-            "comparison": self.comparison.to_dict() if self.comparison else None,
-        }
-
-
-def _figures(counts: Counts) -> dict[str, float]:
-    figures = {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
-    return figures | {"tp": counts.tp, "fp": counts.fp, "fn": counts.fn}
-
-
-def compare(generation: Generation, predicted: Graph, reference: Reference) -> Comparison:
-    """Score a generated text and the graph of its reasoning."""
-    parsed, gold = generation.parsed, reference.gold
-    match = matching.compare(predicted, reference.graph) if reference.graph else None
+def compare(generation: Generation, parse: Parse, reference: Reference) -> Comparison:
+    """Score a generated text and what its reasoning says."""
+    parsed, gold, ontology = generation.parsed, reference.gold, open_ontology()
+    match = matching.compare(parse.graph, reference.graph) if reference.graph else None
     rewards = judge(
-        parsed, Reading(predicted), Reading(reference.graph), gold, reference_reasoning=reference.reasoning
+        parsed, Reading(parse.graph), Reading(reference.graph), gold, reference_reasoning=reference.reasoning
     )
-    return Comparison(reference, is_right(parsed, gold), match, rewards)
-
-
-def answer_probability(generation: Generation) -> float | None:
-    """How probable the policy found its answer, given its own reasoning; None without an answer.
-
-    It is the product of the probabilities, at temperature 1, of the tokens between `<answer>` and
-    `</answer>`, without the tags. `answer_probability.py` averages over the reasoning, for
-    questions with two answers.
-    """
-    span = prompts.answer_span("".join(generation.tokens), opened_think=generation.opened_think)
-    if span is None:
-        return None
-    total, position = 0.0, 0
-    for token, logprob in zip(generation.tokens, generation.logprobs, strict=True):
-        if position < span[1] and position + len(token) > span[0]:
-            total += logprob
-        position += len(token)
-    return math.exp(total)
+    compared_match = None
+    if reference.findings:
+        compared_match = clinical.compare(findings(parse, ontology), reference.findings, ontology)
+    return Comparison(reference, is_right(parsed, gold), match, rewards, compared_match)
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -170,13 +87,14 @@ def read_reference(text: str, extractor: Extractor) -> Reference:
     """
     gold = gold_answer(text) or ()
     reasoning = prompts.reference_reasoning(text)
-    (graph,) = extractor.extract([reasoning])
-    if not answers.labels(gold) and not graph:
+    (parse,) = extractor.parse([reasoning])
+    if not answers.labels(gold) and not parse.graph:
         raise InputError(
             "the reference has no answer and its reasoning no graph, so nothing can be compared: write "
             "'<think>REASONING</think><answer>ANSWER</answer>'"
         )
-    return Reference(tuple(gold) if answers.labels(gold) else None, graph, reasoning)
+    labels = tuple(gold) if answers.labels(gold) else None
+    return Reference(labels, parse.graph, reasoning, findings(parse, open_ontology()))
 
 
 def main(
@@ -235,5 +153,6 @@ def main(
     )
     parsed = generation.parsed
     (parse,) = opened_extractor.parse([parsed.think or ""])
-    comparison = compare(generation, parse.graph, expected) if expected else None
-    return Reply(question, images, generation, parsed, parse, comparison)
+    comparison = compare(generation, parse, expected) if expected else None
+    verdict = verdict_of(parsed, question, opened_extractor)
+    return Reply(question, images, generation, parsed, parse, comparison, verdict)

@@ -8,13 +8,15 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chexphi.evaluation.ask import Comparison, Reply, answer_probability
+from chexphi.evaluation.ask_reply import Comparison, Reply, answer_probability
 from chexphi.graph.claims import contradicted
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.types import Graph
+from chexphi.kg.compared_findings import findings_table
 from chexphi.kg.tables import entities_table, entity_phrase, marked_text
 from chexphi.number_text import count_text, figure_text
 from chexphi.prompts import ParseStatus
+from chexphi.rewards.explain.reasons import SAYS
 from chexphi.schema import visible
 
 
@@ -43,6 +45,8 @@ def _answer(reply: Reply) -> Text:
     text = Text("answer: ").append(visible(answer), "bold")
     if probability is not None:
         text.append(f" (probability {probability:.3g} after this reasoning)")
+    if reply.consistency is not None:
+        text.append(f"; the reasoning {SAYS[reply.consistency]} it")
     return text
 
 
@@ -58,6 +62,8 @@ def _comparison(comparison: Comparison, predicted: Graph) -> Iterator[Renderable
     else:
         yield _figures(comparison.match)
         yield from _differences(predicted, reference.graph)
+    if comparison.findings is not None:
+        yield findings_table(comparison.findings)
     values = {"answer": rewards.accuracy, "graph": rewards.graph}
     figures = [f"{name} {figure_text(value)}" for name, value in values.items() if value is not None]
     yield Text(f"rewards: {', '.join(figures)}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
-from chexphi.evaluation.metrics import ScoredPredictions
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.evaluation.scored_predictions import ScoredPredictions
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
 from chexphi.files import read_object
 from chexphi.runs.commands import resume_command

@@ -5,65 +5,26 @@ A new metric is one record in `METRICS`: the summary, the tables on the terminal
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from chexphi import prompts
-from chexphi.graph import match as matching
-from chexphi.graph.match import Counts, GraphMatch
-from chexphi.graph.types import Graph
+from chexphi.evaluation.scored_predictions import (
+    ScoredPredictions,
+    clinical_figure,
+    contradicts_itself,
+    reasoning_words,
+    scene_counts,
+    share_of_weights,
+    wrong_findings,
+    wrong_reason,
+)
+from chexphi.graph.match import Counts
 from chexphi.prompts import ParseStatus
 from chexphi.schema import Prediction
 from chexphi.statistics.ratio import Floats, Ratio
-
-WRONG_REASON = 0.5
-"""A right answer whose graph F1 lies below this is right for the wrong reason (our choice)."""
-
-
-def graph_match(prediction: Prediction) -> GraphMatch | None:
-    """Predicted against reference graph; None (unscorable) where the reference has nothing to compare.
-
-    A reasoning that could not be read has an empty predicted graph and scores 0: it is counted as
-    malformed as well. A prediction whose graphs were not extracted is not scorable.
-    """
-    if prediction.graph_reference is None or prediction.graph_predicted is None:
-        return None
-    reference = Graph.from_dict(prediction.graph_reference)
-    return matching.compare(Graph.from_dict(prediction.graph_predicted), reference) if reference else None
-
-
-def reasoning_words(prediction: Prediction) -> int:
-    """Words of the reasoning; 0 where none can be read."""
-    if prediction.reasoning_words is not None:
-        return prediction.reasoning_words
-    return prompts.parse(prediction.generated_text, opened_think=prediction.opened_think).words
-
-
-@dataclass(frozen=True)
-class ScoredPredictions:
-    """Predictions with what several metrics need of each of them, in their order."""
-
-    predictions: Sequence[Prediction]
-
-    @functools.cached_property
-    def matches(self) -> list[GraphMatch | None]:
-        """The comparison of both graphs; None where it is not scorable."""
-        return [graph_match(prediction) for prediction in self.predictions]
-
-    @functools.cached_property
-    def graph_f1(self) -> Floats:
-        """(examples,): NaN where the graph is not scorable."""
-        return np.array([np.nan if match is None else match.f1 for match in self.matches], dtype=np.float64)
-
-    @functools.cached_property
-    def right_where_scorable(self) -> Floats:
-        """(examples,): 1 for a right answer, 0 for a wrong one, NaN where the graph is not scorable."""
-        right = np.array([prediction.is_correct for prediction in self.predictions], dtype=np.float64)
-        return np.where(np.isnan(self.graph_f1), np.nan, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +59,6 @@ class Metric:
 def _mean(value: Callable[[Prediction], float | None]) -> Callable[[ScoredPredictions], Ratio]:
     """The mean over the examples that have the value."""
     return lambda scored: Ratio.mean([value(prediction) for prediction in scored.predictions])
-
-
-def _scene_counts(prediction: Prediction) -> Counts | None:
-    return None if prediction.scene_counts is None else Counts(*prediction.scene_counts)
-
-
-def _wrong_reason(scored: ScoredPredictions) -> Ratio:
-    right = scored.right_where_scorable
-    return Ratio(right * (scored.graph_f1 < WRONG_REASON), right)
 
 
 CountsOf = Callable[[ScoredPredictions], Sequence[Counts | None]]
@@ -214,13 +166,50 @@ METRICS: tuple[Metric, ...] = (
         "scene",
         "findings",
         "what the reasoning states against what was really drawn, not against the reference text",
-        lambda scored: [_scene_counts(prediction) for prediction in scored.predictions],
+        lambda scored: [scene_counts(prediction) for prediction in scored.predictions],
+    ),
+    Metric(
+        "clinical",
+        "clinical score",
+        "mean over examples: the findings of the reasoning against the reference's, each by its clinical "
+        "significance; 0 is no better than saying nothing",
+        _mean(lambda prediction: clinical_figure(prediction, "reward")),
+    ),
+    Metric(
+        "omission",
+        "omission",
+        "share of the reference's findings that the reasoning leaves out, by their significance",
+        lambda scored: share_of_weights(scored, "omission"),
+        better="lower",
+    ),
+    Metric(
+        "hallucination",
+        "hallucination",
+        "share of the findings that the reasoning claims which the reference does not have, by significance",
+        lambda scored: share_of_weights(scored, "hallucination"),
+        better="lower",
+    ),
+    Metric(
+        "wrong_findings",
+        "right for the wrong reason",
+        "share of right answers whose reasoning contradicts its own answer or the reference, or invents a "
+        "finding",
+        wrong_findings,
+        better="lower",
     ),
     Metric(
         "right_for_wrong_reason",
-        "right for the wrong reason",
-        "share of right answers whose graph F1 lies below 0.5",
-        _wrong_reason,
+        "right, graph F1 below 0.5",
+        "share of right answers whose graph F1 lies below 0.5: the older form of the figure above",
+        wrong_reason,
+        better="lower",
+        on_page=False,
+    ),
+    Metric(
+        "inconsistent",
+        "inconsistent",
+        "share of answers that contradict their own reasoning, right or wrong",
+        _mean(contradicts_itself),
         better="lower",
     ),
     Metric(

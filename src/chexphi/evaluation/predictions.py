@@ -7,6 +7,7 @@ another tool is refused with one sentence that names its line.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 from chexphi.files import similar_names
 from chexphi.graph.check import check_graph
+from chexphi.graph.clinical.sums import FIGURES
+from chexphi.graph.consistency.verdict import VERDICTS
 from chexphi.number_text import counted
 from chexphi.prompts import ParseStatus
 from chexphi.runs import jsonl
@@ -73,6 +76,14 @@ def _are_counts(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
 
 
+def _are_figures(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == set(FIGURES) and all(map(_is_number, value.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
 def _are_chances(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_text, value)) and all(map(_is_share, value.values()))
 
@@ -104,6 +115,8 @@ _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
     "subject_id": ("a text or a number", _is_name),
     "reasoning_words": ("a whole number", _is_count),
     "scene_counts": ("a list of three whole numbers", _are_counts),
+    "clinical": (f"an object with the numbers {', '.join(FIGURES)}", _are_figures),
+    "consistency": (f"one of {', '.join(VERDICTS)}", VERDICTS.__contains__),
     "answer_probabilities": ("an object of numbers from 0 to 1", _are_chances),
 }
 """Known key of `extra` -> its type and whether a value has it; each may be missing or null."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chexphi import answers, prompts
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.sums import figures_of
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.types import Extractor, Graph
-from chexphi.rewards.rules import AnswerRule
+from chexphi.rewards.reading import Reading, read
+from chexphi.rewards.rules import CLINICAL, AnswerRule, GraphRule
 from chexphi.rewards.score import is_right
+from chexphi.rewards.verdicts import verdict_of
 from chexphi.schema import Example, Prediction
 
 if TYPE_CHECKING:
@@ -22,10 +28,11 @@ if TYPE_CHECKING:
 def make_prediction(
     example: Example,
     generation: Generation,
-    reference: Graph,
-    predicted: Graph,
+    reference: Reading,
+    predicted: Reading,
     root: Path,
     *,
+    extractor: Extractor,
     tokens: bool,
     probabilities: dict[str, float] | None = None,
 ) -> Prediction:
@@ -34,9 +41,10 @@ def make_prediction(
     Args:
         example: The question.
         generation: The policy's text.
-        reference: The graph of the example's reasoning.
-        predicted: The graph of the policy's.
+        reference: What the example's reasoning says.
+        predicted: What the policy's says.
         root: Folder of the images.
+        extractor: What reads question and answer.
         tokens: Whether the record has each token with its probability.
         probabilities: Of each answer; see `answer_probability.answer_probabilities`.
     """
@@ -63,17 +71,26 @@ def make_prediction(
         token_ids=generation.token_ids if tokens else (),
         token_logprobs=generation.logprobs if tokens else (),
         token_probabilities=tuple(map(math.exp, generation.logprobs)) if tokens else (),
-        graph_reference=reference.to_dict(),
-        graph_predicted=predicted.to_dict(),
+        graph_reference=reference.graph.to_dict(),
+        graph_predicted=predicted.graph.to_dict(),
         kind=example.kind,
         question_type=example.question_type,
         semantic_type=example.semantic_type,
         subject_id=example.subject_id,
         predicted_answer=parsed.answer,
         reasoning_words=parsed.words,
-        scene_counts=_scene_counts(example, predicted),
+        scene_counts=_scene_counts(example, predicted.graph),
+        clinical=_clinical_figures(reference, predicted),
+        consistency=verdict_of(parsed, example.question, extractor),
         answer_probabilities=probabilities,
     )
+
+
+def _clinical_figures(reference: Reading, predicted: Reading) -> dict[str, float] | None:
+    """The comparison of the findings; None where the reference has none."""
+    if not reference.findings:
+        return None
+    return figures_of(compare(predicted.findings, reference.findings, open_ontology()))
 
 
 def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | None:
@@ -84,15 +101,16 @@ def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | 
     return counts.tp, counts.fp, counts.fn
 
 
-def graph_pairs(
+def reading_pairs(
     examples: Sequence[Example], texts: Sequence[str], extractor: Extractor, *, opened_think: bool = False
-) -> Iterator[tuple[Graph, Graph]]:
-    """(reference graph, predicted graph) of each example, each of the reasoning alone."""
+) -> Iterator[tuple[Reading, Reading]]:
+    """(reference, prediction) of each example: graph and findings, each of the reasoning alone."""
     thinks = [prompts.parse(text, opened_think=opened_think).think or "" for text in texts]
-    predicted = extractor.extract(thinks)
-    references = extractor.extract([prompts.reference_reasoning(example.explanation) for example in examples])
-    for example, extracted_reference, predicted_graph in zip(examples, references, predicted, strict=True):
-        yield (
-            Graph.from_dict(example.graph) if example.graph is not None else extracted_reference,
-            predicted_graph,
-        )
+    rule = GraphRule(CLINICAL)
+    predicted = read(thinks, extractor, rule)
+    references = read(
+        [prompts.reference_reasoning(example.explanation) for example in examples], extractor, rule
+    )
+    for example, reference, prediction in zip(examples, references, predicted, strict=True):
+        given_graph = None if example.graph is None else Graph.from_dict(example.graph)
+        yield reference if given_graph is None else replace(reference, graph=given_graph), prediction

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chexphi.evaluation.metrics import METRICS, ScoredPredictions
+from chexphi.evaluation.metrics import METRICS
+from chexphi.evaluation.scored_predictions import ScoredPredictions
 from chexphi.schema import InputError, Prediction
 from chexphi.statistics.intervals import ratios
 from chexphi.statistics.ratio import Ratio

@@ -14,9 +14,15 @@ from typing import Any
 from chexphi import prompts
 from chexphi.data.images import load_image
 from chexphi.data.references import is_uri
-from chexphi.evaluation.metrics import WRONG_REASON, graph_match
+from chexphi.evaluation.scored_predictions import graph_match, has_wrong_reason
+from chexphi.graph.clinical.compare import KINDS, compare
+from chexphi.graph.clinical.wording import phrase
+from chexphi.graph.findings.ontology import open_ontology
+from chexphi.graph.open import open_extractor
 from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Relation
 from chexphi.report.parts import FilmExample
+from chexphi.rewards.reading import read
+from chexphi.rewards.rules import CLINICAL, GraphRule
 from chexphi.schema import InputError, Prediction
 
 DISPLAY_WIDTH = 256
@@ -121,6 +127,32 @@ def tokens(prediction: Prediction) -> list[dict[str, Any]]:
     ]
 
 
+CONSISTENCY_WORDS = {
+    "entails": "follows from the reasoning",
+    "silent": "the reasoning is silent on it",
+    "contradicts": "contradicts the reasoning",
+}
+"""What the badge beside an answer says."""
+
+
+def finding_rows(prediction: Prediction, reasoning: str) -> list[dict[str, str]]:
+    """What became of each finding of both reasonings, the worst first: `kind`, `text`, `why`, `weight`."""
+    texts = (reasoning, prompts.reference_reasoning(prediction.explanation))
+    claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL))
+    if not expected.findings:
+        return []
+    judged = compare(claimed.findings, expected.findings, open_ontology()).judged
+    return [
+        {
+            "kind": item.kind,
+            "text": " / ".join(dict.fromkeys(phrase(f) for f in (item.reference, item.candidate) if f)),
+            "why": ", ".join(item.reasons),
+            "weight": f"{item.weight:g}",
+        }
+        for item in sorted(judged, key=lambda item: (KINDS.index(item.kind), -item.weight))
+    ]
+
+
 def _graph(row: Mapping[str, Any] | None) -> Graph:
     return Graph.from_dict(dict(row)) if row else Graph()
 
@@ -136,7 +168,10 @@ def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
     return {
         "arm": arm,
         "right": prediction.is_correct,
-        "wrong_reason": prediction.is_correct and match is not None and match.f1 < WRONG_REASON,
+        "wrong_reason": prediction.is_correct and bool(has_wrong_reason(prediction)),
+        "consistency": CONSISTENCY_WORDS.get(prediction.consistency or "", ""),
+        "is_inconsistent": prediction.consistency == "contradicts",
+        "findings": finding_rows(prediction, parsed.think or ""),
         "answer": prediction.predicted_answer or parsed.answer or "",
         "malformed": malformed,
         "raw": prediction.generated_text if malformed else "",

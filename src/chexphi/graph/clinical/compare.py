@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from chexphi.graph.clinical.assignment import best_assignment
 from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
@@ -16,7 +16,9 @@ SLACK = 0.2
 misses the one actionable finding (weight 0.6) is then worth 0.25."""
 DENIED = 0.25
 """Further share of a finding's weight where one text claims it and the other denies it."""
-Kind = Literal["matched", "partly", "missed", "invented", "contradicted"]
+Kind = Literal["contradicted", "invented", "missed", "partly", "matched"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What becomes of a finding, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,16 @@ def sums_of(match: ClinicalMatch) -> ClinicalSums:
     return ClinicalSums(match.possible, match.earned, match.cost)
 
 
+FIGURES = ("score", "reward", "possible", "earned", "invented", "is_wrong")
+"""The keys of `figures_of`."""
+
+
+def figures_of(match: ClinicalMatch) -> dict[str, float]:
+    """A comparison as numbers: `score` and `reward`, the three sums, and 1 for `is_wrong`, else 0."""
+    values = (match.score, match.reward, match.possible, match.earned, match.cost, float(match.is_wrong))
+    return dict(zip(FIGURES, values, strict=True))
+
+
 def clinical_sums(matches: Iterable[ClinicalMatch]) -> ClinicalSums:
     """Those of several comparisons."""
     return sum(map(sums_of, matches), start=ClinicalSums())
