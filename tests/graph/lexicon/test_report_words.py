@@ -50,6 +50,14 @@ def labelled(text: str) -> str:
         ("Kyphoplasty and vertebral augmentation.", "kyphoplasty p | vertebral a | augmentation p"),
         ("Bone cement after TAVR.", "bone cement v | tavr p"),
         ("A rib series.", "rib a | series p"),
+        ("Post-thoracotomy changes.", "post-thoracotomy changes c"),
+        ("Poststernotomy changes after thoracotomy.", "poststernotomy changes c | thoracotomy p"),
+        ("Multi-level spurring.", "multi-level c | spurring d"),
+        ("The trachea is midline.", "trachea a | midline c"),
+        ("The tip crosses the midline.", "tip a | midline a"),
+        ("A septal occluder and a Greenfield filter.", "septal a | occluder v | greenfield filter v"),
+        ("Epicardial fat pad.", "epicardial fat pad a"),
+        ("A single frontal view.", "single frontal c | view p"),
     ],
 )
 def test_words_of_reports_have_their_label(text: str, expected: str) -> None:

@@ -129,15 +129,16 @@ def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _guess_label(word: str) -> str:
-    """The label of a word that no file has: by its ending, or by the last word of a compound."""
+    """The label of a word that no file has: by its ending, or by the last word of a compound.
+
+    A procedure with `post` or `pre` before it is a qualifier: `post-sternotomy changes`.
+    """
     if len(word) < 6:
         return ""
     stem, hyphen, last_word = word.rpartition("-")
-    if hyphen and stem:
-        names, _ = _terms().longest([last_word], 0)
-        if names:
-            return names[0]
-    return next((name for ending, name in _ENDINGS if ending.search(word)), "")
+    names = _terms().longest([last_word], 0)[0] if hyphen and stem else None
+    label = names[0] if names else next((name for ending, name in _ENDINGS if ending.search(word)), "")
+    return "concept" if label == "procedures" and word.startswith(("post", "pre")) else label
 
 
 @cache
