@@ -124,6 +124,8 @@ def _device_after_disorder(tokens: Sequence[str], spans: Sequence[Span], start: 
 
 def _starts_known_context(tokens: Sequence[str], at: int) -> bool:
     """Whether what follows is known: `in this patient`, `s/p`, `status post`, `to explain`."""
+    if tokens[at] not in ("in", "s", "status", "to"):
+        return False
     next_words = tuple(tokens[at : at + 3])
     return (
         (next_words[:1] == ("in",) and "patient" in next_words)

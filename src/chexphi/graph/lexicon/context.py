@@ -46,8 +46,10 @@ def context_of(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
 
     An absent finding is never uncertain: `no definite evidence of a possible nodule`.
     """
-    findings = frozenset(index for index, span in enumerate(spans) if span.label in CAN_BE_ABSENT)
     scoped_cues = [_with_scope(tokens, spans, match) for match in _valid_cues(tokens, spans)]
+    if not scoped_cues:
+        return Context(unclaimed=frozenset(_unclaimed(tokens, spans, (), frozenset(), frozenset())))
+    findings = frozenset(index for index, span in enumerate(spans) if span.label in CAN_BE_ABSENT)
     absent_findings, uncertain_findings, stated_findings = (
         findings & _spans_with_status(scoped_cues, status) for status in ("absent", "uncertain", "stated")
     )
