@@ -24,7 +24,7 @@ from chexphi.files import read_object
 FIGURES = {
     "accuracy": "strict accuracy",
     "graph_f1": "graph F1",
-    "right_for_wrong_reason": "right for the wrong reason",
+    "right_for_wrong_reason": "right, graph F1 below 0.5",
 }
 BETWEEN_ARMS = f"{GRAPH_ARM} - {ANSWER_ARM}"
 Figures = dict[tuple[str, str], float]

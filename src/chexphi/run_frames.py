@@ -34,12 +34,12 @@ TYPES = {
     ),
     "string": (
         *("id", "prompt", "completion", "question", "explanation", "generated_text", "parse_status", "kind"),
-        *("question_type", "semantic_type", "subject_id", "predicted_answer"),
+        *("question_type", "semantic_type", "subject_id", "predicted_answer", "consistency"),
     ),
     "object": (
         *("image_ids", "answer", "image_paths", "generated_tokens", "token_ids", "token_logprobs", "extra"),
         *("token_probabilities", "graph_reference", "graph_predicted", "scene_counts", "correct"),
-        *("answer_probabilities", "raw_completion_tokens", "per_token_logps"),
+        *("clinical", "answer_probabilities", "raw_completion_tokens", "per_token_logps"),
     ),
 }
 """Type in pandas -> its columns; `object` are lists and objects. All other columns are numbers."""

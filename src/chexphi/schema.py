@@ -207,7 +207,7 @@ class Prediction:
         """The record as written to disk, with the fields of `PREDICTION_EXTRA` inside `extra`."""
         row = dataclasses.asdict(self)
         in_extra = {name: row.pop(name) for name in PREDICTION_EXTRA}
-        for name in ("scene_counts", "clinical", "consistency", "answer_probabilities"):
+        for name in ("scene_counts", "clinical", "answer_probabilities"):
             if in_extra[name] is None:
                 del in_extra[name]
         return row | {"extra": in_extra | self.extra}
@@ -215,7 +215,7 @@ class Prediction:
 
 PREDICTION_EXTRA = (
     "kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words",
-    "scene_counts", "clinical", "consistency", "answer_probabilities",
+    "consistency", "scene_counts", "clinical", "answer_probabilities",
 )  # fmt: skip
 """Fields of a `Prediction` that are keys of `extra` in `predictions.jsonl`, in the order they are written."""
 

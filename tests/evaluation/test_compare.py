@@ -33,15 +33,14 @@ def test_a_line_has_its_keys_in_the_order_of_all_versions() -> None:
     row = predictions(1)[0].to_dict()
     assert list(row)[-3:] == ["graph_reference", "graph_predicted", "extra"]
     always = ["kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words"]
-    assert list(row["extra"]) == [*always, "scene_counts", "clinical", "consistency"]
+    assert list(row["extra"]) == [*always, "consistency", "scene_counts", "clinical"]
     photo = dataclasses.replace(
         predictions(1)[0],
         scene_counts=None,
         clinical=None,
-        consistency=None,
         answer_probabilities={"no": 0.25, "yes": 0.75},
     )
-    assert list(photo.to_dict()["extra"]) == [*always, "answer_probabilities"]
+    assert list(photo.to_dict()["extra"]) == [*always, "consistency", "answer_probabilities"]
 
 
 def test_what_the_figures_use_is_read_from_extra_or_beside_it_and_null_is_nothing(tmp_path: Path) -> None:

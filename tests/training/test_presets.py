@@ -40,6 +40,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "importance_sampling_level": "sequence", "epsilon": 3e-4, "epsilon_high": 4e-4, "beta": 0.0,
         "steps_per_generation": 4,
     },
+    "clinical": {
+        "measure": "clinical", "match": "clinical", "reward_weights": [2.0, 1.0, 1.0],
+        "rewards": ["external_r1v_acc", "external_kg_jac", "consistency"],
+    },
     "cispo": {"loss_type": "cispo", "epsilon_high": 5.0, "beta": 0.0, "steps_per_generation": 4},
     "sapo": {"loss_type": "sapo", "beta": 0.0, "steps_per_generation": 4},
 }  # fmt: skip
