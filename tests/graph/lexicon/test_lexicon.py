@@ -337,6 +337,6 @@ def test_twenty_thousand_words_are_read(word: str) -> None:
 def test_the_bars_on_labelled_sentences(shared_data: Path) -> None:
     """Typed and untyped spans, tokens and relations, as docs/log.md has them (`make bench` prints them)."""
     scores = evaluate(EXTRACTOR, read_annotated(shared_data / "entities" / "dev.jsonl"))
-    assert min(scores.typed.f1 - 0.84, scores.untyped.f1 - 0.88, scores.tokens.f1 - 0.90) >= 0
+    assert min(scores.typed.f1 - 0.86, scores.untyped.f1 - 0.88, scores.tokens.f1 - 0.90) >= 0
     scores = evaluate(EXTRACTOR, read_annotated(shared_data / "relations" / "dev.jsonl"))
-    assert min(scores.typed.f1 - 0.88, scores.relations.f1 - 0.78) >= 0
+    assert min(scores.typed.f1 - 0.99, scores.relations.f1 - 0.91) >= 0
