@@ -15,6 +15,7 @@ from chexphi import model_folder
 from chexphi.data.importers.convert import convert
 from chexphi.data.read import read_examples, read_folder
 from chexphi.evaluation.predictions import read_predictions
+from chexphi.graph.findings.ontology import load
 from chexphi.graph.open import check_extractor
 from chexphi.kg.annotated import read_annotated
 from chexphi.kg.extract import read_graphs
@@ -72,6 +73,10 @@ READERS = {
     "evaluation/predictions.py": Reader(
         read_predictions, "predictions.jsonl", "prediction.jsonl",
         "predictions file {path} does not exist{hint}: give the predictions.jsonl of a run",
+    ),
+    "graph/findings/concepts.py": Reader(
+        load, "concepts.toml", "concpets.toml",
+        "{path} cannot be read (No such file or directory){hint}: name a TOML file of concepts",
     ),
     "graph/rexkg/files.py": Reader(
         lambda path: check_extractor(f"rexkg:{path}"), "rexkg", "rexgk",

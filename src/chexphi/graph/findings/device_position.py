@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from chexphi.graph.findings.ontology import Concept
+from chexphi.graph.findings.concepts import Concept
 from chexphi.graph.findings.vocabulary import Vocabulary
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-/][^\W_]+)*")
@@ -26,17 +26,17 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
     >>> position_of(tube, "ETT tip 5 cm above the carina", ontology.vocabulary)
     'good'
     """
-    spoken = [word.lower() for word in _WORD.findall(clause)]
+    tokens = [word.lower() for word in _WORD.findall(clause)]
     forms = {
         form
-        for before, word in pairwise(["", *spoken])
-        if before not in _NOT
+        for previous, word in pairwise(["", *tokens])
+        if previous not in _NOT
         for form in vocabulary.words(word)
     }
-    if (said := vocabulary.qualities(frozenset(forms)).position) == "bad" or forms & concept.bad_place:
+    if (position := vocabulary.qualities(frozenset(forms)).position) == "bad" or forms & concept.bad_sites:
         return "bad"
     if concept.good_distance_mm and (distance := _ABOVE_CARINA.search(clause)):
         millimetres = float(distance[1]) * (10 if distance[2][0] in "cC" else 1)
         shortest, longest = concept.good_distance_mm
         return "good" if shortest <= millimetres <= longest else "bad"
-    return said or ("good" if forms & concept.good_place else None)
+    return position or ("good" if forms & concept.good_sites else None)

@@ -1,62 +1,40 @@
-"""The ontology: concepts with their terms, kinship and clinical significance, read from TOML files."""
+"""The ontology: concepts with their terms, kinship and clinical significance. Standard library only."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import tomllib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from chexphi.graph.findings.concepts import LEVELS, Concept, concepts_of, read_toml, read_toml_file
+from chexphi.graph.findings.ontology_checks import check_concepts
 from chexphi.graph.findings.records import Significance
 from chexphi.graph.findings.vocabulary import Vocabulary
-from chexphi.schema import InputError, shown
+from chexphi.graph.findings.word_lists import WORDS, extended, word_lists
 
 TRACE, LARGE = 1.0, 4.0
 """Degrees that make a finding less or more important than it is by its name."""
-_LEVELS: tuple[Significance, ...] = ("benign", "minor", "actionable", "urgent")
 _SHIFTED: dict[tuple[str, int], Significance] = {
-    (level, steps): _LEVELS[min(max(at + steps, 0), 3)]
-    for at, level in enumerate(_LEVELS)
+    (level, steps): LEVELS[min(max(at - steps, 0), len(LEVELS) - 1)]
+    for at, level in enumerate(LEVELS)
     for steps in (-1, 0, 1)
 }
-WORDS = "words"
-"""The file of words that mean the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Concept:
-    """A kind of finding."""
+class Naming(NamedTuple):
+    """A concept that words name."""
 
-    name: str
-    terms: tuple[str, ...] = ()
-    """Phrases that name it. Their words may stand in any order, with others between them."""
-    normal: tuple[str, ...] = ()
-    """Phrases that deny it: `lung clear`."""
-    under: tuple[str, ...] = ()
-    """Concepts that it is a kind or a sign of."""
-    alike: tuple[str, ...] = ()
-    """Concepts that radiologists use for the same picture."""
-    alike_for: tuple[str, ...] = ()
-    """Words of an indication that make those of `alike` interchangeable."""
-    significance: Significance = "minor"
-    by_degree: Mapping[float, Significance] = field(default_factory=dict)
-    """Degree -> significance, where it differs."""
-    malpositioned: Significance | None = None
-    """Significance of a device that lies in a wrong place."""
-    family: bool = False
-    """Names a whole region. Denying it denies all that is under it, and it shares no credit."""
-    chronic: bool = False
-    """Is old by its nature, so that `no acute abnormality` does not deny it."""
-    good_place: frozenset[str] = frozenset()
-    bad_place: frozenset[str] = frozenset()
-    good_distance_mm: tuple[float, float] | None = None
-    """Of a tip above the carina."""
-    source: str = "our choice"
+    concept: str
+    denies: bool
+    """Whether the words deny it: `lung clear`."""
+    term: frozenset[str] = frozenset()
+    """Its words."""
+    amounts: frozenset[str] = frozenset()
+    """Those of its words that elsewhere tell a degree or a change: `increased` of `increased marking`."""
 
 
 @dataclass
@@ -70,32 +48,48 @@ class Ontology:
 
     def __post_init__(self) -> None:
         self.ancestors = {name: self._steps_up(name) for name in self.concepts}
+        self.unzoned = frozenset(
+            name
+            for name, above in self.ancestors.items()
+            if any(self.concepts[parent].unzoned for parent in above)
+        )
+        """Concepts whose zone says nothing."""
         self._terms = _terms_by_word(self.concepts.values(), self.vocabulary)
-        self._found: dict[tuple[frozenset[str], ...], tuple[str, bool] | None] = {}
+        self._found: dict[tuple[frozenset[str], ...], Naming | None] = {}
 
-    def find(
-        self, head: frozenset[str], own: frozenset[str], words: frozenset[str]
-    ) -> tuple[str, bool] | None:
-        """The concept that words name, by the longest of its terms, and whether they deny it.
+    def find(self, head: frozenset[str], own_words: frozenset[str], words: frozenset[str]) -> Naming | None:
+        """The concept that words name, by the longest of its terms.
 
         Args:
             head: Words of the mention itself, of which a term has at least one.
-            own: Those of the mention and of what qualifies it; of two terms the one with more of them wins.
+            own_words: Those of the mention and of what qualifies it; of two equal terms the one with more of
+                them wins.
             words: Those, and the words of its place.
         """
-        key = (head, own, words)
+        key = (head, own_words, words)
         if key not in self._found:
-            best, size = None, (0, 0)
-            for word in words:
-                for term, name, denied in self._terms.get(word, ()):
-                    if len(term) >= size[0] and term <= words and not term.isdisjoint(head):
-                        best, size = max(
-                            ((name, denied), (len(term), len(term & own))),
-                            (best, size),
-                            key=lambda entry: entry[1],
-                        )
-            self._found[key] = best
+            fitting = [
+                naming
+                for word in words
+                for naming in self._terms.get(word, ())
+                if naming.term <= words and not naming.term.isdisjoint(head)
+            ]
+            self._found[key] = max(
+                fitting,
+                key=lambda naming: (len(naming.term), len(naming.term & own_words), naming.concept),
+                default=None,
+            )
         return self._found[key]
+
+    def is_family(self, name: str) -> bool:
+        """Whether a concept names a whole region or group."""
+        concept = self.concepts.get(name)
+        return concept is not None and concept.family
+
+    def is_sign(self, name: str) -> bool:
+        """Whether a concept is a mere sign of those above it."""
+        concept = self.concepts.get(name)
+        return concept is not None and concept.sign
 
     def significance(
         self, name: str, degree: float | None = None, position: str | None = None
@@ -121,60 +115,23 @@ class Ontology:
         return steps
 
 
-def _terms_by_word(
-    concepts: Iterable[Concept], vocabulary: Vocabulary
-) -> dict[str, list[tuple[frozenset[str], str, bool]]]:
-    """Each term (its words, its concept, whether it denies) under its rarest word."""
-    terms = [
-        (vocabulary.phrase(term), concept.name, denied)
-        for concept in concepts
-        for phrases, denied in ((concept.terms, False), (concept.normal, True))
-        for term in phrases
-    ]
-    counts: defaultdict[str, int] = defaultdict(int)
-    for words, _, _ in terms:
-        for word in words:
-            counts[word] += 1
+def _terms_by_word(concepts: Iterable[Concept], vocabulary: Vocabulary) -> dict[str, list[Naming]]:
+    """Each term under its rarest word."""
+    terms = []
+    for concept in concepts:
+        for phrases, denied in ((concept.terms, False), (concept.normal, True)):
+            for words in map(vocabulary.phrase, phrases):
+                terms.append(Naming(concept.name, denied, words, words & vocabulary.amounts))
+    counts = Counter(word for naming in terms for word in naming.term)
     by_word = defaultdict(list)
-    for entry in terms:
-        by_word[min(entry[0], key=lambda word: (counts[word], word))].append(entry)
+    for naming in terms:
+        by_word[min(naming.term, key=lambda word: (counts[word], word))].append(naming)
     return dict(by_word)
-
-
-def read_concepts(text: str, source: str) -> dict[str, Concept]:
-    """Concepts of one TOML file; see `docs/graphs.md`.
-
-    Raises:
-        InputError: If it is not TOML, or a concept has an unknown key or a value of a wrong kind.
-    """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not TOML: {error}") from error
-    return {name: _concept(name, table, source) for name, table in tables.items()}
-
-
-_FIELDS = {entry.name for entry in dataclasses.fields(Concept)} - {"name"}
-
-
-def _concept(name: str, table: Any, source: str) -> Concept:
-    where = f"{source}: concept {name}"
-    if not isinstance(table, dict):
-        raise InputError(f"{where} is {shown(table)}: give it a table, as in [{name}]")
-    if unknown := next((key for key in table if key not in _FIELDS), None):
-        raise InputError(f"{where} has the unknown key {shown(unknown)}: use {', '.join(sorted(_FIELDS))}")
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
-    }
-    for key in ("good_place", "bad_place"):
-        values[key] = frozenset(values.get(key, ()))
-    values["by_degree"] = {float(degree): level for degree, level in values.get("by_degree", {}).items()}
-    return Concept(name, **values)
 
 
 @functools.cache  # one a process for each file
 def open_ontology(file: str = "") -> Ontology:
-    """The ontology of the package, with the concepts of a file where one is named; see `load`."""
+    """The ontology of the package, with the concepts of a file where one is naming; see `load`."""
     return load(Path(file) if file else None)
 
 
@@ -184,23 +141,33 @@ def default_ontology() -> Ontology:
 
 
 def load(extra: Path | None = None) -> Ontology:
-    """The ontology of the package; concepts of `extra` are added, or replace those of the same name."""
-    import_text = dict(_shipped())
-    vocabulary = Vocabulary.of(tomllib.loads(import_text.pop(WORDS)))
-    concepts: dict[str, Concept] = {}
-    for name, text in import_text.items():
-        concepts |= read_concepts(text, f"ontology/{name}.toml")
+    """The ontology of the package, with what a file of the user changes; `docs/clinical.md` has its form.
+
+    Args:
+        extra: A TOML file. Its concepts are added, or replace those of the same name. Its table `words` adds
+            to the lists of words.
+
+    Raises:
+        InputError: If there is a mistake in it: file, concept and value are naming.
+    """
+    tables_of_file = {name: read_toml(content, name) for name, content in _shipped()}
+    lists = word_lists(tables_of_file.pop(f"ontology/{WORDS}.toml"), f"ontology/{WORDS}.toml")
     if extra:
-        concepts |= read_concepts(extra.read_text(encoding="utf-8"), str(extra))
-    for concept in concepts.values():
-        if unknown := next(
-            (other for other in (*concept.under, *concept.alike) if other not in concepts), None
-        ):
-            raise InputError(f"ontology: concept {concept.name} names {shown(unknown)}, which no file has")
+        tables = read_toml_file(extra)
+        lists = extended(lists, word_lists(tables.pop(WORDS, {}), f"{extra}: table {WORDS}"))
+        tables_of_file[str(extra)] = tables
+    concepts: dict[str, Concept] = {}
+    file_of: dict[str, str] = {}
+    for file, tables in tables_of_file.items():
+        of_file = concepts_of(tables, file)
+        concepts |= of_file
+        file_of |= dict.fromkeys(of_file, file)
+    vocabulary = Vocabulary.of(lists)
+    check_concepts(concepts, file_of, vocabulary)
     return Ontology(concepts, vocabulary)
 
 
-def _shipped() -> Iterator[tuple[str, str]]:
+def _shipped() -> Iterator[tuple[str, bytes]]:
     folder = resources.files("chexphi.graph.findings").joinpath("ontology")
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        yield file.name.removesuffix(".toml"), file.read_text(encoding="utf-8")
+        yield f"ontology/{file.name}", file.read_bytes()

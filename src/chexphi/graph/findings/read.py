@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from chexphi.graph.findings.concepts import Concept
 from chexphi.graph.findings.device_position import position_of
-from chexphi.graph.findings.ontology import Ontology
-from chexphi.graph.findings.records import EMPTY, Finding, Qualities
+from chexphi.graph.findings.links import Links
+from chexphi.graph.findings.ontology import Naming, Ontology
+from chexphi.graph.findings.records import EMPTY, NO_QUALITIES, Finding, Qualities
 from chexphi.graph.findings.vocabulary import millimetres
 from chexphi.graph.types import Mention, Parse
 
 _ABSENT = frozenset({"disorder_notpresent", "devices_notpresent"})
-_NAMED_BY_THEMSELVES = _ABSENT | {"disorder_present", "devices_present"}
+_CLAIMS = _ABSENT | {"disorder_present", "devices_present"}
 """Labels of what is a finding even if the ontology does not have it. An examination is not one."""
+_STRUCTURES = frozenset({"anatomy", "concept"})
 _DEVICES = frozenset({"devices_present", "devices_notpresent"})
+_IMPLANTED = frozenset({"devices_present", "procedures"})
 _STOP = re.compile(r"[.;](?!\d)|\n")
 """The end of a statement."""
 
@@ -30,113 +34,162 @@ def findings(parse: Parse, ontology: Ontology) -> tuple[Finding, ...]:
     return tuple(_Reader(parse, ontology).findings())
 
 
+class _Details(NamedTuple):
+    """A finding while it is read: indices of mentions, and words."""
+
+    mention_index: int
+    naming: Naming
+    own_words: frozenset[str]
+    """Of the mention and of what qualifies it."""
+    all_words: frozenset[str]
+    """Those, and the words of where it lies."""
+    qualifiers: Sequence[int]
+    sites: Sequence[int]
+
+
 class _Reader:
     """The mentions of one text with what qualifies each."""
 
     def __init__(self, parse: Parse, ontology: Ontology) -> None:
         self.text, self.mentions, self.ontology = parse.text, parse.mentions, ontology
-        self.qualifiers: defaultdict[int, list[int]] = defaultdict(list)
-        self.places: defaultdict[int, list[int]] = defaultdict(list)
-        self.inferences: list[tuple[int, int]] = []
-        self.qualifying: set[int] = set()
-        for head, kind, tail in parse.edges:
-            if kind == "modify":
-                self.qualifiers[tail].append(head)
-                if parse.mentions[tail].label != "concept":
-                    self.qualifying.add(head)
-            elif kind == "located_at":
-                self.places[head].append(tail)
-            else:
-                self.inferences.append((head, tail))
-        self.words = [ontology.vocabulary.words(mention.text) for mention in parse.mentions]
+        self.links = Links(parse, ontology.vocabulary)
+        self.words = self.links.words
 
-    def findings(self) -> Iterator[Finding]:
-        found: dict[int, Finding] = {}
+    def findings(self) -> Iterable[Finding]:
+        by_mention: dict[int, list[Finding]] = {}
         for index, mention in enumerate(self.mentions):
             if self._is_part_of_another(index, mention):
                 continue
-            if (finding := self._finding(index, mention)) is not None:
-                found[index] = finding
-        for sign, disorder in self.inferences:
-            if sign in found and disorder in found:
-                found[disorder] = _at_place_of(found[disorder], found[sign])
-        return iter(found.values())
+            if mention_findings := list(self._findings_at(index)):
+                by_mention[index] = mention_findings
+        for sign, disorder in self.links.inferences:
+            if sign in by_mention and disorder in by_mention:
+                of_sign = by_mention[sign][0]
+                by_mention[disorder] = [_as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
+        for index in [index for index in by_mention if self._is_part_of_a_device(index, by_mention)]:
+            del by_mention[index]
+        return (finding for mention_findings in by_mention.values() for finding in mention_findings)
 
     def _is_part_of_another(self, index: int, mention: Mention) -> bool:
         """Whether a mention is read with what it qualifies, or has nothing that makes it a finding."""
         if mention.label == "anatomy":
-            return index not in self.qualifiers
-        return mention.label == "size" or (mention.label == "concept" and index in self.qualifying)
+            return index not in self.links.qualifiers
+        return mention.label == "size" or (mention.label == "concept" and index in self.links.qualifying)
 
-    def _finding(self, index: int, mention: Mention) -> Finding | None:
-        qualifiers = self._with_own_qualifiers(self.qualifiers.get(index, ()))
-        places = self._with_places(self.places.get(index, ()))
-        place_qualifiers = [own for place in places for own in self.qualifiers.get(place, ())]
+    def _findings_at(self, index: int) -> Iterator[Finding]:
+        """The finding of a mention; of a structure, each that its qualities name."""
+        mention, head_words = self.mentions[index], self.words[index]
+        is_structure = mention.label in _STRUCTURES
+        qualifiers = self._with_theirs(self.links.qualifiers, self.links.qualifiers.get(index, ()))
+        if not is_structure:
+            qualifiers = [at for at in qualifiers if at not in self.links.denied]
+        sites = self._with_theirs(self.links.sites, self.links.sites.get(index, ()))
         own_words = self._words_of((index, *qualifiers))
-        all_words = own_words | self._words_of(places) | self._words_of(place_qualifiers)
-        is_structure = mention.label in ("anatomy", "concept")
-        named = self.ontology.find(self.words[index], own_words, own_words if is_structure else all_words)
-        if named is None and mention.label not in _NAMED_BY_THEMSELVES:
-            return None
-        concept, denied = named or (_own_name(self.words[index], mention), False)
-        absent = mention.label in _ABSENT or any(self.mentions[at].denied for at in (index, *qualifiers))
-        qualities = self._qualities(index, concept, own_words, all_words, qualifiers)
-        doubtful = mention.uncertain or not own_words.isdisjoint(self.ontology.vocabulary.doubt)
-        return Finding(concept, absent == denied, not doubtful, qualities, mention.start, mention.end)
+        all_words = own_words | self._words_of(self._with_qualifiers(sites)) if sites else own_words
+        naming = self.ontology.find(head_words, own_words, own_words if is_structure else all_words)
+        if naming is None and mention.label in _CLAIMS:
+            naming = Naming(mention.text, denies=False)
+        spare_words = own_words
+        while naming is not None:
+            details = _Details(index, naming, own_words, all_words, qualifiers, sites)
+            yield self._finding(details)
+            spare_words -= naming.term - head_words
+            naming = self.ontology.find(head_words, spare_words, spare_words) if is_structure else None
+            if naming is not None and naming.term <= head_words:
+                return
 
-    def _with_own_qualifiers(self, indices: Sequence[int]) -> list[int]:
-        """Qualifiers, and what qualifies them: `normal` of `size` of `heart`."""
-        return [
-            *indices,
-            *(own for index in indices for own in self.qualifiers.get(index, ()) if own not in indices),
-        ]
+    def _finding(self, details: _Details) -> Finding:
+        mention, naming, denied = self.mentions[details.mention_index], details.naming, self.links.denied
+        is_absent = (
+            mention.label in _ABSENT
+            or details.mention_index in denied
+            or any(at in denied and not self.words[at].isdisjoint(naming.term) for at in details.qualifiers)
+        )
+        is_doubtful = mention.uncertain or not details.own_words.isdisjoint(self.ontology.vocabulary.doubt)
+        return Finding(
+            naming.concept,
+            is_absent == naming.denies,
+            not is_doubtful,
+            self._qualities(details),
+            mention.start,
+            mention.end,
+        )
 
-    def _with_places(self, indices: Sequence[int]) -> list[int]:
-        """Places, and where those lie: the tube at its tip, the tip in the vein."""
-        return [
-            *indices,
-            *(place for index in indices for place in self.places.get(index, ()) if place not in indices),
-        ]
+    def _with_theirs(self, links: dict[int, list[int]], indices: Sequence[int]) -> Sequence[int]:
+        """Mentions and what is linked to them: `normal` of `size` of `heart`, the vein of the tube's tip."""
+        further = [at for index in indices for at in links.get(index, ()) if at not in indices]
+        return [*indices, *further] if further else indices
+
+    def _with_qualifiers(self, sites: Sequence[int]) -> list[int]:
+        return [*sites, *(at for site in sites for at in self.links.qualifiers.get(site, ()))]
 
     def _words_of(self, indices: Sequence[int]) -> frozenset[str]:
         return EMPTY.union(*[self.words[index] for index in indices])
 
-    def _qualities(
-        self,
-        index: int,
-        name: str,
-        own_words: frozenset[str],
-        all_words: frozenset[str],
-        qualifiers: Sequence[int],
-    ) -> Qualities:
-        vocabulary = self.ontology.vocabulary
-        own, everywhere = vocabulary.qualities(own_words), vocabulary.qualities(all_words)
-        concept = self.ontology.concepts.get(name)
+    def _qualities(self, details: _Details) -> Qualities:
+        vocabulary, naming = self.ontology.vocabulary, details.naming
+        own_words, all_words = details.own_words, details.all_words
+        own_qualities = vocabulary.qualities(own_words - naming.amounts if naming.amounts else own_words)
+        with_sites = own_qualities if all_words is own_words else vocabulary.qualities(all_words)
+        zones = EMPTY if naming.concept in self.ontology.unzoned else with_sites.zones
+        concept = self.ontology.concepts.get(naming.concept)
         if concept and concept.malpositioned:
-            size, position = None, position_of(concept, self._clause(index), vocabulary)
-        else:
-            sizes = (self.mentions[at].text for at in qualifiers if self.mentions[at].label == "size")
-            size, position = max((millimetres(text) or 0 for text in sizes), default=0) or None, None
-        return replace(own, sides=everywhere.sides, zones=everywhere.zones, size_mm=size, position=position)
+            position = position_of(concept, self._clause(details.mention_index), vocabulary)
+            sides = own_qualities.sides or self._sides_beside_targets(details.sites, concept)
+            return replace(own_qualities, sides=sides, zones=zones, position=position)
+        sizes = [self.mentions[at].text for at in details.qualifiers if self.mentions[at].label == "size"]
+        size = max((millimetres(text) or 0 for text in sizes), default=0) or None
+        if own_qualities is with_sites and zones is own_qualities.zones and not (size or zones):
+            return own_qualities if not own_qualities.position else replace(own_qualities, position=None)
+        return replace(own_qualities, sides=with_sites.sides, zones=zones, size_mm=size, position=None)
+
+    def _sides_beside_targets(self, sites: Sequence[int], concept: Concept) -> frozenset[str]:
+        """Sides of a device by where it lies; not of the right atrium, where any line may end."""
+        entries = [site for site in sites if self.words[site].isdisjoint(concept.good_sites)]
+        return self.ontology.vocabulary.qualities(self._words_of(self._with_qualifiers(entries))).sides
 
     def _clause(self, index: int) -> str:
         """The sentence around a device, up to the devices beside it."""
-        here = self.mentions[index]
-        others = [mention for mention in self.mentions if mention.label in _DEVICES and mention is not here]
-        after = min((other.start for other in others if other.start > here.start), default=len(self.text))
-        before = max((other.end for other in others if other.end <= here.start), default=0)
-        begin = max((end.end() for end in _STOP.finditer(self.text, before, here.start)), default=before)
-        stop = _STOP.search(self.text, here.end, after)
-        return self.text[begin : stop.start() if stop else after]
+        device = self.mentions[index]
+        spans = [(m.start, m.end) for m in self.mentions if m.label in _DEVICES and m is not device]
+        limit = min((start for start, _ in spans if start > device.start), default=len(self.text))
+        begin = max((end for _, end in spans if end <= device.start), default=0)
+        begin = max((stop.end() for stop in _STOP.finditer(self.text, begin, device.start)), default=begin)
+        stop = _STOP.search(self.text, device.end, limit)
+        return self.text[begin : stop.start() if stop else limit]
+
+    def _is_part_of_a_device(self, index: int, by_mention: dict[int, list[Finding]]) -> bool:
+        """Whether a mention only says `wires`, `leads` or `tube` of a device that its sentence names."""
+        mention = self.mentions[index]
+        if mention.label != "devices_present" or not self._is_family(by_mention[index]):
+            return False
+        return any(
+            self.mentions[at].label in _IMPLANTED
+            and not self._is_family(by_mention[at])
+            and not _STOP.search(self.text, *_gap(mention, self.mentions[at]))
+            for at in by_mention
+        )
+
+    def _is_family(self, mention_findings: Sequence[Finding]) -> bool:
+        return self.ontology.is_family(mention_findings[0].concept)
 
 
-def _at_place_of(finding: Finding, sign: Finding) -> Finding:
-    """What a sign stands for lies where the sign lies, unless the text says otherwise."""
-    own, of_sign = finding.qualities, sign.qualities
-    if own.sides or own.zones or not (of_sign.sides or of_sign.zones):
+def _gap(mention: Mention, second_mention: Mention) -> tuple[int, int]:
+    """Start and end of the text between two mentions."""
+    return min(mention.end, second_mention.end), max(mention.start, second_mention.start)
+
+
+def _as_its_sign(finding: Finding, sign: Finding) -> Finding:
+    """What a sign stands for lies where the sign lies and changes with it, unless the text says otherwise."""
+    qualities, of_sign = finding.qualities, sign.qualities
+    if of_sign == NO_QUALITIES:
         return finding
-    return replace(finding, qualities=replace(own, sides=of_sign.sides, zones=of_sign.zones))
-
-
-def _own_name(words: frozenset[str], mention: Mention) -> str:
-    return mention.text
+    source = qualities if qualities.sides or qualities.zones else of_sign
+    qualities = replace(
+        qualities,
+        sides=source.sides,
+        zones=source.zones,
+        size_mm=qualities.size_mm or of_sign.size_mm,
+        change=qualities.change or of_sign.change,
+    )
+    return replace(finding, qualities=qualities)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chexphi.graph.findings.records import EMPTY, Qualities
+from chexphi.graph.findings.records import NO_QUALITIES, Qualities
+from chexphi.graph.findings.word_lists import Lists
 
 _BRITISH = (("oedema", "edema"), ("haem", "hem"), ("oesoph", "esoph"), ("tumour", "tumor"), ("aemia", "emia"))
 _PLURALS = (
@@ -15,6 +16,7 @@ _PLURALS = (
     (re.compile(r"(?<=[sx])es$"), ""),
     (re.compile(r"(?<=[^siu])s$"), ""),
 )
+_BOTH_SIDES = frozenset({"left", "right"})
 _NUMBERS = frozenset({"degree", "count"})
 """Qualities whose values are numbers."""
 _CHANGES = ("resolved", "decreased", "increased", "new", "unchanged")
@@ -39,40 +41,75 @@ def base_form(word: str) -> str:
     return word
 
 
+_NO_PREFIX = frozenset({"non", "un", "pre", "post", "anti", "inter", "extra", "re", "x"})
+"""Before a hyphen: what follows does not stand for itself, as in `non-displaced`."""
+_OF_CHANGE = " of change"
+"""Marks a degree that is one of change: `slightly` in `slightly increased`."""
+
+
 @dataclass
 class Vocabulary:
-    """Reads words by the lists of `words.toml`. Words are looked up once each."""
+    """Reads words by the lists of `words.toml`. Texts and sets of words are looked up once each."""
 
-    same: Mapping[str, str]
+    word_of_variant: Mapping[str, str]
     """Variant -> the word that stands for it."""
-    tables: Mapping[str, Mapping[str, Any]]
-    """Quality (`side`, `zone`, `degree`, `change`, `time`, `position`) -> word -> value."""
+    values: Mapping[str, tuple[str, Any]]
+    """Word -> (quality, value), as in `mild` -> (`degree`, 2)."""
     both_sides: frozenset[str]
     doubt: frozenset[str]
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
     _qualities: dict[frozenset[str], Qualities] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.amounts = frozenset(
+            word
+            for word, (name, value) in self.values.items()
+            if name == "change" or (name == "degree" and value >= 2)
+        )
+        """Words of change or degree, which tell none where they are part of a finding's name. `borderline`
+        and other words of the least degree tell it there, too."""
+
     @classmethod
-    def of(cls, lists: Mapping[str, Mapping[str, list[str]]]) -> Vocabulary:
+    def of(cls, lists: Lists) -> Vocabulary:
         """From the tables of `words.toml`."""
-        same = {base_form(variant): word for word, variants in lists["same"].items() for variant in variants}
-        names = ("side", "zone", "degree", "change", "time", "position", "count")
-        tables = {
-            name: {
-                word: float(value) if name in _NUMBERS else value
-                for value, words in lists[name].items()
-                for word in (words if name in _NUMBERS else (*words, value))
-            }
-            for name in names
+        word_of_variant = {
+            base_form(variant): word for word, variants in lists["same"].items() for variant in variants
         }
-        return cls(same, tables, frozenset(lists["both_sides"]["words"]), frozenset(lists["doubt"]["words"]))
+        values = {
+            word: (name, float(value) if name in _NUMBERS else value)
+            for name in ("count", "side", "zone", "degree", "change", "time", "position")
+            for value, words in lists[name].items()
+            for word in (words if name in _NUMBERS else (*words, value))
+        }
+        return cls(
+            word_of_variant,
+            values,
+            frozenset(lists["both_sides"]["words"]),
+            frozenset(lists["doubt"]["words"]),
+        )
 
     def words(self, text: str) -> frozenset[str]:
-        """The words of a normalised text: as they stand, and in the form that stands for them."""
-        if (known := self._known.get(text)) is None:
-            spoken = text.split()
-            known = self._known[text] = frozenset(spoken) | frozenset(map(self._form, spoken))
-        return known
+        """The words of a normalised text: as they stand, their parts, and the form that stands for them."""
+        if (known_words := self._known.get(text)) is None:
+            tokens = self._marked(text.split())
+            for word in text.split():
+                parts = word.split("-")
+                if len(parts) > 1 and parts[0] not in _NO_PREFIX:
+                    tokens += parts
+            known_words = self._known[text] = frozenset(tokens) | frozenset(map(self._form, tokens))
+        return known_words
+
+    def _marked(self, words: list[str]) -> list[str]:
+        """The words, with those degrees marked that are of a change."""
+        marked = list(words)
+        for at, word in enumerate(words[1:], 1):
+            degree_at = at - 2 if words[at - 1] == "interval" else at - 1
+            if self._is("change", word) and degree_at >= 0 and self._is("degree", words[degree_at]):
+                marked[degree_at] += _OF_CHANGE
+        return marked
+
+    def _is(self, name: str, word: str) -> bool:
+        return word in self.values and self.values[word][0] == name
 
     def phrase(self, text: str) -> frozenset[str]:
         """The words of a term of the ontology, each in the form that stands for it."""
@@ -80,32 +117,40 @@ class Vocabulary:
 
     def _form(self, word: str) -> str:
         base = base_form(word)
-        return self.same.get(word) or self.same.get(base, base)
+        return self.word_of_variant.get(word) or self.word_of_variant.get(base, base)
 
     def qualities(self, words: frozenset[str]) -> Qualities:
-        """What words tell of side, zone, degree, change, time and position."""
-        if (known := self._qualities.get(words)) is None:
-            known = self._qualities[words] = self._read(words)
-        return known
+        """What words tell of side, zone, degree, change, time, position and number."""
+        if (known_words := self._qualities.get(words)) is None:
+            known_words = self._qualities[words] = self._read(words)
+        return known_words
 
     def _read(self, words: frozenset[str]) -> Qualities:
-        def values(name: str) -> list[Any]:
-            table = self.tables[name]
-            return [table[word] for word in words if word in table]
-
-        sides = frozenset(("left", "right")) if words & self.both_sides else frozenset(values("side"))
-        degrees, changes = values("degree"), set(values("change"))
-        times, positions, counts = set(values("time")), set(values("position")), values("count")
+        values_of: dict[str, list[Any]] = {}
+        for word in words:
+            if word in self.values:
+                name, value = self.values[word]
+                values_of.setdefault(name, []).append(value)
+        if "change" not in values_of and (of_change := [word for word in words if word.endswith(_OF_CHANGE)]):
+            degrees = [self.values[word.removesuffix(_OF_CHANGE)][1] for word in of_change]
+            values_of.setdefault("degree", []).extend(degrees)
+        if not values_of and words.isdisjoint(self.both_sides):
+            return NO_QUALITIES
+        degree = values_of.get("degree")
         return Qualities(
-            sides,
-            frozenset(values("zone")) or EMPTY,
-            sum(degrees) / len(degrees) if degrees else None,
+            _BOTH_SIDES if not words.isdisjoint(self.both_sides) else frozenset(values_of.get("side", ())),
+            frozenset(values_of.get("zone", ())),
+            sum(degree) / len(degree) if degree else None,
             None,
-            next((name for name in _CHANGES if name in changes), None),
-            next((name for name in ("chronic", "acute") if name in times), None),
-            next((name for name in ("bad", "good") if name in positions), None),
-            int(max(counts)) if counts else None,
+            _first(_CHANGES, values_of.get("change")),
+            _first(("chronic", "acute"), values_of.get("time")),
+            _first(("bad", "good"), values_of.get("position")),
+            int(max(values_of["count"])) if "count" in values_of else None,
         )
+
+
+def _first(order: tuple[str, ...], values: list[str] | None) -> str | None:
+    return next((value for value in order if value in values), None) if values else None
 
 
 def millimetres(text: str) -> float | None:
@@ -115,7 +160,3 @@ def millimetres(text: str) -> float | None:
         for match in _MEASURE.finditer(text)
     ]
     return max(sizes, default=None)
-
-
-def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
-    return EMPTY.union(*sets)
