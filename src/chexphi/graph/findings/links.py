@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from chexphi.graph.findings.vocabulary import Vocabulary
 from chexphi.graph.types import Parse
 
 _RANGE = frozenset({"to", "-", "or", "/", "and"})
 """Between two degrees that are one: `mild to moderate`."""
-_CHANGE_OF = frozenset({"in", "of", "in the", "of the", "in this", "of this"})
+_CHANGE_OF = frozenset({"in", "of", "in the", "of the", "in this", "of this", "developed"})
 """Between a change and what changed: `increase in the effusion`."""
 _FINDINGS = frozenset({"disorder_present", "devices_present"})
+_NO_CHANGE = frozenset(
+    {
+        "change",
+        "changes",
+        "interval",
+        "significant",
+        "substantial",
+        "appreciable",
+        "further",
+        "major",
+        "marked",
+    }
+)
+"""Words of a change that is denied: `no significant interval change`."""
 _UNCHANGED = frozenset({"unchanged"})
 
 
@@ -37,9 +52,9 @@ class Links:
         """Of each mention; of a denied change `unchanged`."""
         self.denied: set[int] = set()
         """Qualities that are denied: `enlarged` of `not enlarged`."""
-        linked = set()
+        targets_of: defaultdict[int, list[int]] = defaultdict(list)
         for head, kind, tail in sorted(parse.edges):
-            linked.add(head)
+            targets_of[head].append(tail)
             if kind == "modify":
                 self._qualify(head, tail)
             elif kind == "located_at":
@@ -48,9 +63,9 @@ class Links:
                 self.inferences.append((head, tail))
         for index, mention in enumerate(parse.mentions):
             if mention.label == "concept":
-                if mention.denied and not self._is_denied_change(index):
+                if mention.denied and not self._is_denied_change(index, targets_of.get(index, ())):
                     self.denied.add(index)
-                if index not in linked:
+                if index not in targets_of:
                     self._link(index)
 
     def _qualify(self, head: int, tail: int) -> None:
@@ -58,11 +73,13 @@ class Links:
         if self._parse.mentions[tail].label != "concept":
             self.qualifying.add(head)
 
-    def _is_denied_change(self, index: int) -> bool:
-        """Whether a quality is a change that the text denies; it is then read as `unchanged`."""
+    def _is_denied_change(self, index: int, targets: Sequence[int]) -> bool:
+        """Whether a quality is a change that the text denies of a finding; it is then read as `unchanged`."""
         words = self.words[index]
-        if "change" not in words and self._vocabulary.qualities(words).change in (None, "new"):
-            return False
+        if not words <= _NO_CHANGE:
+            is_of_structure = any(self._parse.mentions[at].label in ("anatomy", "concept") for at in targets)
+            if is_of_structure or self._vocabulary.qualities(words).change in (None, "new"):
+                return False
         self.words[index] = _UNCHANGED
         return True
 

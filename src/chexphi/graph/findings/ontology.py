@@ -76,7 +76,12 @@ class Ontology:
             ]
             self._found[key] = max(
                 fitting,
-                key=lambda naming: (len(naming.term), len(naming.term & own_words), naming.concept),
+                key=lambda naming: (
+                    len(naming.term),
+                    len(naming.term & own_words),
+                    sum(map(len, naming.term)),
+                    naming.concept,
+                ),
                 default=None,
             )
         return self._found[key]

@@ -21,6 +21,12 @@ _CLAIMS = _ABSENT | {"disorder_present", "devices_present"}
 _STRUCTURES = frozenset({"anatomy", "concept"})
 _DEVICES = frozenset({"devices_present", "devices_notpresent"})
 _IMPLANTED = frozenset({"devices_present", "procedures"})
+_PARTLY = frozenset(
+    {"partially", "partial", "partly", "nearly", "near", "almost", "mostly", "largely", "incompletely"}
+    | {"incomplete", "near-complete", "near-total"}
+)
+"""Beside `resolved`: what is left is smaller, and not gone."""
+_DENIAL = re.compile(r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: an?| any)? ?$", re.IGNORECASE)
 _STOP = re.compile(r"[.;](?!\d)|\n")
 """The end of a statement."""
 
@@ -87,7 +93,7 @@ class _Reader:
         own_words = self._words_of((index, *qualifiers))
         all_words = own_words | self._words_of(self._with_qualifiers(sites)) if sites else own_words
         naming = self.ontology.find(head_words, own_words, own_words if is_structure else all_words)
-        if naming is None and mention.label in _CLAIMS:
+        if naming is None and mention.label in _CLAIMS and index not in self.links.qualifying:
             naming = Naming(mention.text, denies=False)
         spare_words = own_words
         while naming is not None:
@@ -100,20 +106,34 @@ class _Reader:
 
     def _finding(self, details: _Details) -> Finding:
         mention, naming, denied = self.mentions[details.mention_index], details.naming, self.links.denied
+        qualities = self._qualities(details)
+        is_resolved = qualities.change == "resolved"
+        if is_resolved and not details.own_words.isdisjoint(_PARTLY):
+            is_resolved, qualities = False, replace(qualities, change="decreased")
         is_absent = (
             mention.label in _ABSENT
+            or is_resolved
             or details.mention_index in denied
+            or self._follows_denial(details)
             or any(at in denied and not self.words[at].isdisjoint(naming.term) for at in details.qualifiers)
         )
         is_doubtful = mention.uncertain or not details.own_words.isdisjoint(self.ontology.vocabulary.doubt)
-        return Finding(
-            naming.concept,
-            is_absent == naming.denies,
-            not is_doubtful,
-            self._qualities(details),
-            mention.start,
-            mention.end,
-        )
+        is_present = is_absent == naming.denies
+        if not is_present and len(qualities.sides) > 1:
+            qualities = replace(qualities, sides=EMPTY)  # absent on both sides: absent
+        return Finding(naming.concept, is_present, not is_doubtful, qualities, mention.start, mention.end)
+
+    def _follows_denial(self, details: _Details) -> bool:
+        """Whether `no` stands before a structure or an operation: no label says that one is absent.
+
+        The same for a word as in `no flattened diaphragm`.
+        """
+        mention = self.mentions[details.mention_index]
+        if details.naming.denies or (mention.label in _CLAIMS and not mention.text.endswith("ed")):
+            return False
+        phrase = (details.mention_index, *details.qualifiers, *self._with_qualifiers(details.sites))
+        start = min(self.mentions[at].start for at in phrase)
+        return bool(_DENIAL.search(self.text, max(0, start - 30), start))
 
     def _with_theirs(self, links: dict[int, list[int]], indices: Sequence[int]) -> Sequence[int]:
         """Mentions and what is linked to them: `normal` of `size` of `heart`, the vein of the tube's tip."""
@@ -161,8 +181,10 @@ class _Reader:
     def _is_part_of_a_device(self, index: int, by_mention: dict[int, list[Finding]]) -> bool:
         """Whether a mention only says `wires`, `leads` or `tube` of a device that its sentence names."""
         mention = self.mentions[index]
-        if mention.label != "devices_present" or not self._is_family(by_mention[index]):
+        if mention.label not in _DEVICES or not self._is_family(by_mention[index]):
             return False
+        if mention.label in _ABSENT:
+            return any(index in self.links.sites.get(at, ()) for at in by_mention)
         return any(
             self.mentions[at].label in _IMPLANTED
             and not self._is_family(by_mention[at])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,19 @@ from typing import Any
 from chexphi.graph.findings.records import NO_QUALITIES, Qualities
 from chexphi.graph.findings.word_lists import Lists
 
-_BRITISH = (("oedema", "edema"), ("haem", "hem"), ("oesoph", "esoph"), ("tumour", "tumor"), ("aemia", "emia"))
+_BRITISH = (
+    ("oedema", "edema"),
+    ("haem", "hem"),
+    ("oesoph", "esoph"),
+    ("tumour", "tumor"),
+    ("aemia", "emia"),
+    ("artefact", "artifact"),
+    ("paed", "ped"),
+    ("goitre", "goiter"),
+)
 _PLURALS = (
     (re.compile(r"(?<=[^aeiou])ies$"), "y"),
-    (re.compile(r"(?<=[sx])es$"), ""),
+    (re.compile(r"(?<=ss|.x)es$"), ""),
     (re.compile(r"(?<=[^siu])s$"), ""),
 )
 _BOTH_SIDES = frozenset({"left", "right"})
@@ -53,8 +63,8 @@ class Vocabulary:
 
     word_of_variant: Mapping[str, str]
     """Variant -> the word that stands for it."""
-    values: Mapping[str, tuple[str, Any]]
-    """Word -> (quality, value), as in `mild` -> (`degree`, 2)."""
+    values: Mapping[str, Mapping[str, Any]]
+    """Word -> quality -> value: `mild` has the degree 2, `lll` a side and a zone."""
     both_sides: frozenset[str]
     doubt: frozenset[str]
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -63,8 +73,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         self.amounts = frozenset(
             word
-            for word, (name, value) in self.values.items()
-            if name == "change" or (name == "degree" and value >= 2)
+            for word, qualities in self.values.items()
+            if "change" in qualities or qualities.get("degree", 0) >= 2
         )
         """Words of change or degree, which tell none where they are part of a finding's name. `borderline`
         and other words of the least degree tell it there, too."""
@@ -75,15 +85,14 @@ class Vocabulary:
         word_of_variant = {
             base_form(variant): word for word, variants in lists["same"].items() for variant in variants
         }
-        values = {
-            word: (name, float(value) if name in _NUMBERS else value)
-            for name in ("count", "side", "zone", "degree", "change", "time", "position")
-            for value, words in lists[name].items()
-            for word in (words if name in _NUMBERS else (*words, value))
-        }
+        values: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for name in ("count", "side", "zone", "degree", "change", "time", "position"):
+            for value, words in lists[name].items():
+                for word in words if name in _NUMBERS else (*words, value):
+                    values[word][name] = float(value) if name in _NUMBERS else value
         return cls(
             word_of_variant,
-            values,
+            dict(values),
             frozenset(lists["both_sides"]["words"]),
             frozenset(lists["doubt"]["words"]),
         )
@@ -109,7 +118,7 @@ class Vocabulary:
         return marked
 
     def _is(self, name: str, word: str) -> bool:
-        return word in self.values and self.values[word][0] == name
+        return name in self.values.get(word, ())
 
     def phrase(self, text: str) -> frozenset[str]:
         """The words of a term of the ontology, each in the form that stands for it."""
@@ -129,10 +138,10 @@ class Vocabulary:
         values_of: dict[str, list[Any]] = {}
         for word in words:
             if word in self.values:
-                name, value = self.values[word]
-                values_of.setdefault(name, []).append(value)
+                for name, value in self.values[word].items():
+                    values_of.setdefault(name, []).append(value)
         if "change" not in values_of and (of_change := [word for word in words if word.endswith(_OF_CHANGE)]):
-            degrees = [self.values[word.removesuffix(_OF_CHANGE)][1] for word in of_change]
+            degrees = [self.values[word.removesuffix(_OF_CHANGE)]["degree"] for word in of_change]
             values_of.setdefault("degree", []).extend(degrees)
         if not values_of and words.isdisjoint(self.both_sides):
             return NO_QUALITIES
