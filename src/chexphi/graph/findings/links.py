@@ -44,6 +44,8 @@ class Links:
         """Mention -> those that qualify it."""
         self.sites: defaultdict[int, list[int]] = defaultdict(list)
         """Mention -> where it lies."""
+        self.located: set[int] = set()
+        """Mentions where another lies."""
         self.inferences: list[tuple[int, int]] = []
         """(sign, what it stands for)"""
         self.qualifying: set[int] = set()
@@ -59,6 +61,7 @@ class Links:
                 self._qualify(head, tail)
             elif kind == "located_at":
                 self.sites[head].append(tail)
+                self.located.add(tail)
             else:
                 self.inferences.append((head, tail))
         for index, mention in enumerate(parse.mentions):

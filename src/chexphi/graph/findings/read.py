@@ -27,6 +27,7 @@ _PARTLY = frozenset(
 )
 """Beside `resolved`: what is left is smaller, and not gone."""
 _DENIAL = re.compile(r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: an?| any)? ?$", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\b(?:no|not|without|nor|neither|none|absent|negative)\b", re.IGNORECASE)
 _STOP = re.compile(r"[.;](?!\d)|\n")
 """The end of a statement."""
 
@@ -78,9 +79,24 @@ class _Reader:
 
     def _is_part_of_another(self, index: int, mention: Mention) -> bool:
         """Whether a mention is read with what it qualifies, or has nothing that makes it a finding."""
-        if mention.label == "anatomy":
-            return index not in self.links.qualifiers
+        if mention.label == "anatomy" and index not in self.links.qualifiers:
+            return not self._is_finding_by_itself(index)
         return mention.label == "size" or (mention.label == "concept" and index in self.links.qualifying)
+
+    def _is_finding_by_itself(self, index: int) -> bool:
+        """Whether a structure is one that not all have, as in `an azygos lobe is seen`, and is not denied.
+
+        No label says that a structure is absent. So only `no` before it is read, and else it must not stand
+        in a sentence that denies something.
+        """
+        naming = self.ontology.find(self.words[index], self.words[index], self.words[index])
+        if naming is None or naming.denies or len(naming.term) == 1 or index in self.links.located:
+            return False
+        start, end = self.mentions[index].start, self.mentions[index].end
+        sentence_start = max((stop.end() for stop in _STOP.finditer(self.text, 0, start)), default=0)
+        sentence_end = _STOP.search(self.text, end)
+        sentence = self.text[sentence_start : sentence_end.start() if sentence_end else None]
+        return not _NEGATIVE.search(sentence) or bool(_DENIAL.search(self.text, max(0, start - 30), start))
 
     def _findings_at(self, index: int) -> Iterator[Finding]:
         """The finding of a mention; of a structure, each that its qualities name."""
