@@ -33,6 +33,7 @@ _REGION = re.compile(
 )
 _DEVICES = re.compile(r"\b(?:device|tube|line)s?\b", re.IGNORECASE)
 _OR, _ITEMS = re.compile(r"\bor\b", re.IGNORECASE), re.compile(r",|;|\band\b")
+_NORMAL_OR = re.compile(r"\bnormal or (\w+)|\b(\w+) or normal\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow many\b|\bnumber of\b", re.IGNORECASE)
 _COUNT = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "single": 1, "solitary": 1}
 
@@ -122,7 +123,19 @@ class _Reader:
                     qualities=_over(asked_findings[0].qualities, qualities),
                 )
             ]
-        return list(self.read(f"The {_subject(self.extractor, question)} is {item}."))
+        subject = _subject(self.extractor, question)
+        claims = list(self.read(f"The {subject} is {item}."))
+        if alternative := _NORMAL_OR.search(question):
+            opposites = self.read(f"The {subject} is {alternative[1] or alternative[2]}.")
+            claims = [self._narrowed(finding, opposites) for finding in claims]
+        return claims
+
+    def _narrowed(self, denial: Finding, opposites: Sequence[Finding]) -> Finding:
+        """`normal`, where the question is whether the heart is enlarged, denies that it is, and no more."""
+        above = self.ontology.ancestors
+        is_kind = (other for other in opposites if denial.concept in above.get(other.concept, ()))
+        opposite = next(is_kind, denial)
+        return denial if denial.present else replace(denial, concept=opposite.concept)
 
     def _qualities(self, item: str) -> Qualities:
         vocabulary = self.ontology.vocabulary

@@ -73,9 +73,18 @@ class _Reader:
             if sign in by_mention and disorder in by_mention:
                 of_sign = by_mention[sign][0]
                 by_mention[disorder] = [_as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
+                if self._replaces(by_mention[disorder][0], of_sign):
+                    del by_mention[sign]
         for index in [index for index in by_mention if self._is_part_of_a_device(index, by_mention)]:
             del by_mention[index]
         return (finding for mention_findings in by_mention.values() for finding in mention_findings)
+
+    def _replaces(self, finding: Finding, sign: Finding) -> bool:
+        """Whether a mere sign says no more than what the text concludes from it."""
+        is_known = (
+            self.ontology.is_sign(sign.concept) and sign.present and finding.present and finding.certain
+        )
+        return is_known and finding.concept in self.ontology.ancestors[sign.concept]
 
     def _is_part_of_another(self, index: int, mention: Mention) -> bool:
         """Whether a mention is read with what it qualifies, or has nothing that makes it a finding."""
