@@ -197,7 +197,8 @@ class Prediction:
     clinical: dict[str, float] | None = None
     """What `graph.clinical.sums.figures_of` gives: findings by their significance; None in older files."""
     consistency: str | None = None
-    """Whether the reasoning `entails` the answer, `contradicts` it or is `silent`; None if malformed."""
+    """Whether the reasoning `entails` the answer, `contradicts` it or is `silent`; None if malformed, or if
+    nothing can be read."""
     answer_probabilities: dict[str, float] | None = None
     """Probability of each answer to a question that has two (`evaluate --answer_samples`)."""
     extra: dict[str, Any] = field(default_factory=dict)

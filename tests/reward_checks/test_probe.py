@@ -47,7 +47,7 @@ def probed(examples: list[Example], *rewards: str, **changes: str) -> dict[str, 
     }
 
 
-def check_margins(cheats: dict[str, dict[str, Any]]) -> None:
+def check_margins(cheats: dict[str, dict[str, Any]], *, most_graph: float = 0.4) -> None:
     """The margins of docs/rewards.md."""
     assert set(cheats) == {"gold", *MEANINGS}
     assert cheats["gold"]["ratio"] == {"total": 1.0, ACCURACY: 1.0, GRAPH: 1.0}
@@ -55,11 +55,12 @@ def check_margins(cheats: dict[str, dict[str, Any]]) -> None:
         if name != "gold":
             assert cheat["rows"] > 0
             assert cheat["ratio"]["total"] < (0.7 if name in ANSWERED else 0.35), name
-            assert cheat["ratio"][GRAPH] < 0.4, name
+            assert cheat["ratio"][GRAPH] <= most_graph, name
 
 
 def test_the_margins_on_drawn_films(examples: list[Example]) -> None:
     check_margins(probed(examples))
+    check_margins(probed(examples, measure="clinical"), most_graph=0.3)
 
 
 def test_the_margins_on_real_questions(shared_data: Path, tmp_path: Path) -> None:
@@ -68,6 +69,7 @@ def test_the_margins_on_real_questions(shared_data: Path, tmp_path: Path) -> Non
     rows = read_examples(tmp_path / "data" / "train.json", check_images=False)
     found = probe.probe(probe.prepare(rows, probe.configurations((f"{ACCURACY},{GRAPH}",))))
     check_margins({cheat["name"]: cheat for cheat in found["configurations"][0]["cheats"]})
+    check_margins(probed(rows, measure="clinical"), most_graph=0.3)
     assert found["flipped"] > 0.98
 
 

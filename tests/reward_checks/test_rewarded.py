@@ -15,7 +15,7 @@ from chexphi.data.phantom import build as phantom
 from chexphi.data.read import read_examples
 from chexphi.reward_checks import completion_rows, offline_scores
 from chexphi.rewards import score
-from chexphi.rewards.combine import PENALTIES
+from chexphi.rewards.combine import CONSISTENCY, PENALTIES
 from chexphi.schema import Example, InputError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs"
@@ -62,7 +62,9 @@ def test_gold_earns_the_most_and_garbage_nothing(examples: list[Example], words:
         assert (found["rows"], found["below"], found["above"]) == (len(examples), [], [])
         assert found["garbage"] == 0.0
         if not found["unscorable"]:
-            assert found["gold"] == best
+            # a reasoning may say nothing of its answer, as `no nodule` says nothing of one that has resolved
+            least = 0.98 * best if CONSISTENCY in using.fields.rewards else best
+            assert least <= found["gold"] <= best
 
 
 def test_gold_of_plain_text_is_the_reasoning_with_the_rows_answer() -> None:

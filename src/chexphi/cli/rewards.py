@@ -73,7 +73,7 @@ def probe(
         typer.Option(
             "--rewards",
             help="One configuration: names with commas between them, or a config of grpo; again for another "
-            "one. Default: seven to compare.",
+            "one. Default: eight to compare.",
         ),
     ] = None,
     out: Annotated[

@@ -32,8 +32,8 @@ NO_COLUMNS = frozenset(
     {"completion", "completions", "completion_ids", "token_ids", "log_metric", "log_extra"}
 )
 """Fields of a row that are not passed on as columns: rewards have arguments of these names."""
-AT_MOST_ONE = (ACCURACY, GRAPH, CONSISTENCY, FORMAT, "think_format_reward")
-"""Rewards whose greatest value is 1."""
+AT_MOST_ONE = (ACCURACY, GRAPH, FORMAT, "think_format_reward")
+"""Rewards of which a reference earns 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,8 +205,9 @@ def pay_of_references(rewards: Sequence[str]) -> Callable[[Sequence[Example]], d
 def check_examples(examples: Sequence[Example], reward_setup: RewardSetup) -> dict[str, Any]:
     """What the references of a dataset earn as completions, and what garbage earns.
 
-    A reference has to earn 1 of every reward that can be scored, and of a function of the user's more than
-    garbage does. Garbage has to earn nothing. Penalties, which count tokens, are left out.
+    A reference has to earn 1 of every reward that can be scored, something of consistency, and of a
+    function of the user's more than garbage does. Garbage has to earn nothing. Penalties, which count tokens,
+    are left out.
 
     Returns:
         `rows` (those with an explanation), `gold` and `garbage` (mean totals), `unscorable` (by reward),
@@ -256,5 +257,7 @@ def gold_row(example: Example) -> dict[str, Any]:
 def _is_best(line: Mapping[str, Any], garbage: float) -> bool:
     values = line["rewards"]
     known_are_full = all(values[name] in (None, 1.0) for name in AT_MOST_ONE if name in values)
-    has_foreign_reward = any(name not in AT_MOST_ONE for name in values)
+    if values.get(CONSISTENCY) == 0:  # the reference contradicts its own answer
+        return False
+    has_foreign_reward = any(name not in (*AT_MOST_ONE, CONSISTENCY) for name in values)
     return known_are_full and (not has_foreign_reward or (line["total"] or 0.0) > garbage)

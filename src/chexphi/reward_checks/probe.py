@@ -22,6 +22,7 @@ from chexphi.reward_checks.offline_scores import RewardSetup
 from chexphi.reward_checks.twists import MEANINGS, Cheat, texts
 from chexphi.rewards import by_name
 from chexphi.rewards.combine import ACCURACY, PENALTIES
+from chexphi.rewards.rules import CLINICAL
 from chexphi.schema import Example, InputError
 
 SHIPPED: dict[str, dict[str, Any]] = {
@@ -31,6 +32,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "product": {"combine": "product"},
     "gated": {"combine": "gated"},
     "F1": {"match": "f1", "measure": "f1"},
+    "clinical": {"measure": "clinical"},
     "answer alone": {"rewards": [ACCURACY]},
 }
 """The configurations that are compared by default, as changes of the default settings."""
@@ -88,11 +90,15 @@ def not_in_original(compat: str | None) -> list[str]:
     """The shipped configurations that cannot be computed as the original code does; none for another compat.
 
     >>> not_in_original("original"), not_in_original(None)
-    (['product', 'gated'], [])
+    (['product', 'gated', 'clinical'], [])
     """
     if compat is None or not is_original(compat):
         return []
-    return [name for name, settings in SHIPPED.items() if settings.get("combine", "sum") != "sum"]
+    return [
+        name
+        for name, settings in SHIPPED.items()
+        if settings.get("combine", "sum") != "sum" or settings.get("measure") == CLINICAL
+    ]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class GraphRule:
     """What the graph of a reasoning earns; see `chexphi.rewards.score.score_graph`.
 
     >>> GraphRule("f1", contradictions="ignore")
-    GraphRule(measure='f1', empty='skip', contradictions='ignore', repetitions='discount')
+    GraphRule(measure='f1', empty='skip', contradictions='ignore', repetitions='discount', ontology='')
     """
 
     HEADING: ClassVar[str] = "Graph reward"

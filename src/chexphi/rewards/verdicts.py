@@ -14,16 +14,18 @@ VALUES: dict[Verdict, float] = {"entails": 1.0, "silent": 0.5, "contradicts": 0.
 def verdict_of(
     parsed: Parsed, question: str, extractor: Extractor, ontology_file: str = ""
 ) -> Verdict | None:
-    """Whether the reasoning of a completion entails its answer; None for a malformed one.
+    """Whether the reasoning of a completion entails its answer.
 
-    The answer that it gives is looked at, whether it is right or wrong.
+    The answer that it gives is looked at, whether it is right or wrong. None for a malformed completion, and
+    for a reasoning in which nothing can be read: else words without meaning would be paid for their silence.
     """
     if parsed.status is not ParseStatus.ok:
         return None
-    ontology = open_ontology(ontology_file)
-    return consistency(question, parsed.answer, parsed.think or "", extractor, ontology)
+    reasoning = parsed.think or ""
+    verdict = consistency(question, parsed.answer, reasoning, extractor, open_ontology(ontology_file))
+    return None if verdict == "silent" and not any(extractor.extract([reasoning])) else verdict
 
 
 def value_of(verdict: Verdict | None) -> float:
-    """In [0, 1]; a malformed completion earns 0."""
+    """In [0, 1]; 0 where there is no verdict."""
     return VALUES[verdict] if verdict else 0.0

@@ -16,6 +16,8 @@ SLACK = 0.2
 misses the one actionable finding (weight 0.6) is then worth 0.25."""
 DENIED = 0.25
 """Further share of a finding's weight where one text claims it and the other denies it."""
+BROADER = 0.5
+"""Credit for `no abnormality` where the reference has `no pneumothorax`, among denials."""
 Kind = Literal["contradicted", "invented", "missed", "partly", "matched"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What becomes of a finding, the worst first."""
@@ -42,7 +44,8 @@ class ClinicalMatch:
 
     judged: tuple[Judged, ...]
     affirmed: float
-    """Share of what the reference denies that the candidate denies too; 1 where it denies nothing."""
+    """Share of what the reference denies that the candidate denies too, of all that either denies; 1 where
+    the reference denies nothing."""
 
     @property
     def possible(self) -> float:
@@ -229,10 +232,25 @@ def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontolog
 
 
 def _affirmed(denials: Sequence[Finding], true_denials: Sequence[Finding], ontology: Ontology) -> float:
+    """The share of the reference's denials that are made, among them and those that nobody asked for."""
     if not true_denials:
         return 1.0
-    covered = sum(
-        any(denial.concept in ontology.ancestors.get(truth.concept, {truth.concept: 0}) for denial in denials)
-        for truth in true_denials
+    shares = [[_covered(denial, truth, ontology) for truth in true_denials] for denial in denials]
+    covered = sum(max(column) for column in zip(*shares, strict=True))
+    idle_count = sum(not any(row) for row in shares)
+    return covered / (len(true_denials) + idle_count)
+
+
+def _covered(denial: Finding, truth: Finding, ontology: Ontology) -> float:
+    """How much of a denial another denial makes: all by the same concept, a part by one above it.
+
+    It has to be of as wide a place.
+    """
+    steps = ontology.ancestors.get(truth.concept, {truth.concept: 0}).get(denial.concept)
+    sides, zones = denial.qualities.sides, denial.qualities.zones
+    is_narrower = (bool(sides) and not (truth.qualities.sides and truth.qualities.sides <= sides)) or (
+        bool(zones) and not (truth.qualities.zones and truth.qualities.zones <= zones)
     )
-    return covered / len(true_denials)
+    if steps is None or is_narrower:
+        return 0.0
+    return BROADER if steps else 1.0

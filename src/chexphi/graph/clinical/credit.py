@@ -23,7 +23,8 @@ LEAST = 0.25
 UNSAID = 0.95
 """A quality of the reference that is left out."""
 SIDE_UNSAID, SIDE_WRONG = 0.85, 0.3
-"""The side is where a drain goes: leaving it out costs more, and a wrong one most of the credit."""
+"""The side is where a drain goes: leaving it out costs more. A wrong one costs most of the credit, and what
+is said of the other side is invented as a whole."""
 ZONE_WRONG = 0.75
 DEGREE_STEP = 0.15
 """For each step of the scale from trace to large."""
@@ -46,8 +47,8 @@ class Factor(NamedTuple):
 
     value: float
     reason: str = ""
-    contradicts: bool = False
-    """Both texts say it, and they cannot both be right."""
+    wrong: float = 0.0
+    """Share of the candidate's weight that counts as invented: both say it, and cannot both be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,9 @@ def credit(candidate: Finding, reference: Finding, ontology: Ontology, indicatio
     value = math.prod(factor.value for factor in factors)
     if value < LEAST and candidate.concept != reference.concept:
         return NOTHING
-    wrong = max(wrong, *(1 - factor.value for factor in factors if factor.contradicts), 0.0)
+    wrong = max(wrong, *(factor.wrong for factor in factors))
     reasons = tuple(factor.reason for factor in factors if factor.value < 1 and factor.reason)
-    return Credit(value, wrong, reasons, any(factor.contradicts for factor in factors))
+    return Credit(value, wrong, reasons, any(factor.wrong for factor in factors))
 
 
 def _kinship(candidate: str, reference: str, ontology: Ontology, indication: str) -> tuple[float, float, str]:
@@ -144,7 +145,7 @@ def _factors(candidate: Finding, reference: Finding) -> list[Factor]:
         )
     if theirs.position and mine.position != theirs.position:
         factors.append(
-            Factor(POSITION_WRONG, "wrong position", contradicts=True)
+            Factor(POSITION_WRONG, "wrong position", wrong=1.0)
             if mine.position
             else Factor(POSITION_UNSAID, "its position is not said")
         )
@@ -156,28 +157,30 @@ def _side(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
         return Factor(SIDE_UNSAID, "its side is not said")
     shared = len(mine & theirs) / len(mine | theirs)
     if not shared:
-        return Factor(SIDE_WRONG, "wrong side", contradicts=True)
+        return Factor(SIDE_WRONG, "wrong side", wrong=1.0)
     return Factor(SIDE_WRONG + (1 - SIDE_WRONG) * shared, "one side of two")
 
 
 def _zone(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
     if not mine:
         return Factor(UNSAID, "its zone is not said")
-    return Factor(1.0) if mine & theirs else Factor(ZONE_WRONG, "another zone", contradicts=True)
+    return Factor(1.0) if mine & theirs else Factor(ZONE_WRONG, "another zone", 1 - ZONE_WRONG)
 
 
 def _degree(mine: float | None, theirs: float) -> Factor:
     if mine is None:
         return Factor(UNSAID, "its degree is not said")
     steps = abs(theirs - mine)
-    return Factor(1 - DEGREE_STEP * steps, "another degree", contradicts=steps >= DEGREES_APART)
+    lost = DEGREE_STEP * steps
+    return Factor(1 - lost, "another degree", lost if steps >= DEGREES_APART else 0.0)
 
 
 def _size(mine: float | None, theirs: float) -> Factor:
     if not mine:
         return Factor(UNSAID, "its size is not said")
     ratio = min(mine, theirs) / max(mine, theirs)
-    return Factor(SIZE_WRONG + (1 - SIZE_WRONG) * ratio, "another size", contradicts=ratio < SIZES_APART)
+    value = SIZE_WRONG + (1 - SIZE_WRONG) * ratio
+    return Factor(value, "another size", 1 - value if ratio < SIZES_APART else 0.0)
 
 
 def _change(mine: str | None, theirs: str) -> Factor:
@@ -185,4 +188,4 @@ def _change(mine: str | None, theirs: str) -> Factor:
         return Factor(UNSAID, "its change is not said")
     steps = abs(_COURSE[mine] - _COURSE[theirs])
     value = (CHANGE_SIMILAR, CHANGE_OTHER, CHANGE_OPPOSITE)[steps]
-    return Factor(value, "another change", contradicts=steps > 0)
+    return Factor(value, "another change", 1 - value if steps else 0.0)
