@@ -82,6 +82,20 @@ def test_equal_texts_are_worth_the_same(one: str, other: str) -> None:
     assert score(other, one) == score(one, one) == 1
 
 
+@pytest.mark.parametrize(
+    ("with_sign", "without"),
+    [
+        ("Blunting of the left costophrenic angle suggests a left effusion.", "Left effusion."),
+        ("Left lower lobe consolidation with air bronchograms.", "Left lower lobe consolidation."),
+        ("Pulmonary edema. Kerley B lines are seen.", "Pulmonary edema."),
+        ("A lucency at the right apex is consistent with a pneumothorax.", "Right apical pneumothorax."),
+    ],
+)
+def test_a_sign_beside_what_it_is_a_sign_of_is_no_further_finding(with_sign: str, without: str) -> None:
+    assert score(with_sign, without) == 1
+    assert score(without, with_sign) == 1
+
+
 @given(st.lists(st.sampled_from((*TRUE, *FALSE)), unique=True), st.integers())
 def test_the_order_of_sentences_does_not_matter(sentences: list[str], seed: int) -> None:
     shuffled = random.Random(seed).sample(sentences, len(sentences))

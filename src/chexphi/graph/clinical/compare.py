@@ -130,15 +130,23 @@ def _joined(claim: Finding, mention: Finding) -> Finding:
 
 
 def _is_covered(claim: Finding, claims: Sequence[Finding], ontology: Ontology) -> bool:
-    """Whether another claim names more precisely what this one names."""
+    """Whether another claim names more precisely what this one names, or what this one is a sign of."""
     return any(
         other is not claim
-        and other.concept != claim.concept
-        and claim.concept in ontology.ancestors.get(other.concept, {})
+        and _says_more(other.concept, claim.concept, ontology)
         and claim.qualities.sides <= other.qualities.sides
         and claim.qualities.zones <= other.qualities.zones
         for other in claims
     )
+
+
+def _says_more(other: str, name: str, ontology: Ontology) -> bool:
+    """Whether the first concept is a kind of the second, or the second a mere sign of the first."""
+    if other == name:
+        return False
+    if ontology.is_sign(name) and other in ontology.ancestors[name]:
+        return not ontology.is_family(other)
+    return name in ontology.ancestors.get(other, {}) and not ontology.is_sign(other)
 
 
 def denies(denial: Finding, claim: Finding, ontology: Ontology) -> bool:
