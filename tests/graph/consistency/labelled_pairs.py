@@ -28,10 +28,10 @@ class Pair:
         return "seen" if hashlib.sha256(text.encode()).digest()[0] % 2 else "kept"
 
 
-def read_pairs() -> tuple[Pair, ...]:
-    """Every pair, in the order of the file."""
+def read_pairs(name: str = "labelled_pairs.txt") -> tuple[Pair, ...]:
+    """Every pair of a file, in its order."""
     pairs, kind = [], ""
-    for line in (Path(__file__).parent / "labelled_pairs.txt").read_text(encoding="utf-8").splitlines():
+    for line in (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             kind = line[3:]
         elif line and not line.startswith("#"):
