@@ -71,7 +71,9 @@ NOTHING = Credit(0.0)
 def weight(finding: Finding, ontology: Ontology) -> float:
     """The weight of a finding by its significance."""
     qualities = finding.qualities
-    return WEIGHTS[ontology.significance(finding.concept, qualities.degree, qualities.position)]
+    return WEIGHTS[
+        ontology.significance(finding.concept, qualities.degree, qualities.position, qualities.time)
+    ]
 
 
 def credit(candidate: Finding, reference: Finding, ontology: Ontology, indication: str = "") -> Credit:

@@ -97,14 +97,20 @@ class Ontology:
         return concept is not None and concept.sign
 
     def significance(
-        self, name: str, degree: float | None = None, position: str | None = None
+        self, name: str, degree: float | None = None, position: str | None = None, time: str | None = None
     ) -> Significance:
-        """How important a finding is; one without a concept counts as `minor`."""
+        """How important a finding is; one without a concept counts as `minor`.
+
+        A large or severe finding is one level more important than its name says, and a trace of it or an old
+        one is one level less.
+        """
         concept = self.concepts.get(name)
         if concept is None:
             return "minor"
         if position == "bad" and concept.malpositioned:
             return concept.malpositioned
+        if time == "chronic" and not concept.chronic:
+            return _SHIFTED[concept.significance, -1]
         if degree is None:
             return concept.significance
         at_degree = concept.by_degree.get(round(degree), concept.significance)
