@@ -53,7 +53,7 @@ def test_the_lexicon_reads_most_concepts_by_their_terms() -> None:
         )
 
     read_names = {name for name, concept in ONTOLOGY.concepts.items() if is_read(concept)}
-    assert len(read_names) >= 280
+    assert len(ONTOLOGY.concepts) - len(read_names) <= 20
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,14 @@ def test_a_file_adds_concepts_replaces_those_of_the_same_name_and_adds_words(tmp
     assert ontology.vocabulary.qualities(frozenset({"huge"})).degree == 4
 
 
+def test_the_example_of_the_docs_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "clinical.md").read_text(encoding="utf-8")
+    example = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[-1]
+    path = tmp_path / "mine.toml"
+    path.write_text(example)
+    assert name_of("trial device", load(path)) == "device_of_the_trial"
+
+
 def name_of(phrase: str, ontology: Ontology) -> str | None:
     words = ontology.vocabulary.words(phrase)
     named = ontology.find(words, words, words)

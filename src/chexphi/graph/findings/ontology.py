@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chexphi.graph.findings.concepts import LEVELS, Concept, concepts_of, read_toml, read_toml_file
 from chexphi.graph.findings.ontology_checks import check_concepts
 from chexphi.graph.findings.records import Significance
-from chexphi.graph.findings.vocabulary import Vocabulary
+from chexphi.graph.findings.vocabulary import MAX_REMEMBERED, Vocabulary
 from chexphi.graph.findings.word_lists import WORDS, extended, word_lists
 
 TRACE, LARGE = 1.0, 4.0
@@ -68,6 +68,8 @@ class Ontology:
         """
         key = (head, own_words, words)
         if key not in self._found:
+            if len(self._found) >= MAX_REMEMBERED:
+                self._found.clear()
             fitting = [
                 naming
                 for word in words

@@ -69,15 +69,19 @@ class _Reader:
                 continue
             if mention_findings := list(self._findings_at(index)):
                 by_mention[index] = mention_findings
+        replaced_signs = set()
         for sign, disorder in self.links.inferences:
             if sign in by_mention and disorder in by_mention:
                 of_sign = by_mention[sign][0]
                 by_mention[disorder] = [_as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
                 if self._replaces(by_mention[disorder][0], of_sign):
-                    del by_mention[sign]
-        for index in [index for index in by_mention if self._is_part_of_a_device(index, by_mention)]:
-            del by_mention[index]
-        return (finding for mention_findings in by_mention.values() for finding in mention_findings)
+                    replaced_signs.add(sign)
+        return (
+            finding
+            for index, mention_findings in by_mention.items()
+            if index not in replaced_signs and not self._is_part_of_a_device(index, by_mention)
+            for finding in mention_findings
+        )
 
     def _replaces(self, finding: Finding, sign: Finding) -> bool:
         """Whether a mere sign says no more than what the text concludes from it."""

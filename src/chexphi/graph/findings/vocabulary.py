@@ -51,6 +51,8 @@ def base_form(word: str) -> str:
     return word
 
 
+MAX_REMEMBERED = 1 << 16
+"""Entries of each memory of words: some tens of megabytes in a run of any length."""
 _NO_PREFIX = frozenset({"non", "un", "pre", "post", "anti", "inter", "extra", "re", "x"})
 """Before a hyphen: what follows does not stand for itself, as in `non-displaced`."""
 _OF_CHANGE = " of change"
@@ -100,6 +102,8 @@ class Vocabulary:
     def words(self, text: str) -> frozenset[str]:
         """The words of a normalised text: as they stand, their parts, and the form that stands for them."""
         if (known_words := self._known.get(text)) is None:
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
             tokens = self._marked(text.split())
             for word in text.split():
                 parts = word.split("-")
@@ -130,9 +134,11 @@ class Vocabulary:
 
     def qualities(self, words: frozenset[str]) -> Qualities:
         """What words tell of side, zone, degree, change, time, position and number."""
-        if (known_words := self._qualities.get(words)) is None:
-            known_words = self._qualities[words] = self._read(words)
-        return known_words
+        if (qualities := self._qualities.get(words)) is None:
+            if len(self._qualities) >= MAX_REMEMBERED:
+                self._qualities.clear()
+            qualities = self._qualities[words] = self._read(words)
+        return qualities
 
     def _read(self, words: frozenset[str]) -> Qualities:
         values_of: dict[str, list[Any]] = {}
