@@ -17,6 +17,8 @@ from chexphi.data import rows
 from chexphi.data.importers import vqa_rad
 from chexphi.graph import lines, sections, text, tokens
 from chexphi.graph.claims import contradicted
+from chexphi.graph.consistency.verdict import MAX_CHARACTERS, consistency
+from chexphi.graph.findings.ontology import default_ontology
 from chexphi.graph.lexicon import extractor, spans
 from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.graph.types import Graph, Mention, Parse
@@ -86,7 +88,7 @@ def in_tags(text: str) -> str:
     return f"<think>{text}</think><answer>{text}</answer>"
 
 
-LEXICON = LexiconExtractor()
+LEXICON, ONTOLOGY = LexiconExtractor(), default_ontology()
 AT_ONCE: dict[str, Callable[[str], object]] = {
     "parse": prompts.parse,
     "parse, in tags": lambda text: prompts.parse(in_tags(text)),
@@ -114,9 +116,16 @@ AT_ONCE: dict[str, Callable[[str], object]] = {
     "a film's place": rows._PLACEHOLDER.findall,
     "a question's statement": lambda text: vqa_rad.statement(f"Is {text} clear?", "yes"),
     "swapped sides": cheats.swap_sides,
+    "what an answer claims": lambda text: consistency(
+        text[:MAX_CHARACTERS], text[:MAX_CHARACTERS], "No effusion.", LEXICON, ONTOLOGY
+    ),
 }
 CLINICAL = AnswerRule("clinical")
 BY_SENTENCES: dict[str, Callable[[str], object]] = {
+    "consistency": lambda text: consistency("Is there an effusion?", "yes", text, LEXICON, ONTOLOGY),
+    "consistency, of a count": lambda text: consistency(
+        "How many nodules are there?", "2", text, LEXICON, ONTOLOGY
+    ),
     "extraction": lambda text: findings(LEXICON.parse([text])[0]),
     "reward": lambda text: score(
         in_tags(text), in_tags("No edema."), extractor=LEXICON, answer_rule=CLINICAL

@@ -48,6 +48,8 @@ _PHRASES: tuple[tuple[str, frozenset[str]], ...] = (
     (r"\bpersist\w*|\bstill\b|\bremains?\b", ON_BOTH_FILMS),
     (r"\bchang(?:ed|es)\b|\bdifferent\b", frozenset({"new", "increased", "decreased", "resolved"})),
 )
+_FIRST_PLAIN = 9
+"""From this phrase on a change is named as it is: neither denied nor made less."""
 _SETS = tuple(changes for _, changes in _PHRASES)
 _PHRASE = re.compile("|".join(f"({phrase})" for phrase, _ in _PHRASES), re.IGNORECASE)
 _WITHIN_ONE_FILM = re.compile(
@@ -62,15 +64,21 @@ _BETTER, _WORSE = (
 )
 
 
-def changes_in(text: str) -> frozenset[str]:
+def changes_in(text: str, own_change: str | None = None) -> frozenset[str]:
     """The changes that a text leaves possible; nothing where it does not speak of change.
+
+    Args:
+        text: A clause.
+        own_change: The change that an extractor ties to a finding in it. Another one is of something else.
 
     >>> sorted(changes_in("has not resolved")), sorted(changes_in("is the same size"))
     (['decreased', 'increased', 'unchanged'], ['unchanged'])
     """
     film_text = _WITHIN_ONE_FILM.sub(" ", " ".join(text.split()))
     first_group = min((match.lastindex or 0 for match in _PHRASE.finditer(film_text)), default=0)
-    return _SETS[first_group - 1] if first_group else frozenset()
+    text_changes = _SETS[first_group - 1] if first_group else frozenset[str]()
+    is_of_another = own_change is not None and first_group >= _FIRST_PLAIN and own_change not in text_changes
+    return frozenset({own_change}) if own_change and is_of_another else text_changes
 
 
 def asked_changes(text: str) -> frozenset[str]:

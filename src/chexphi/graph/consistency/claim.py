@@ -73,7 +73,9 @@ class _AnswerReader:
             return replace(claim, hypotheses=hypotheses, count=(count, count))
         if query.distance:
             return replace(claim, size_mm=millimetres(text.lower()))
-        if query.lists and NOTHING.fullmatch(text) and not self.items.is_about(findings):
+        if query.options and NOTHING.fullmatch(text):
+            findings = [f for option in query.options for f in self.items.read(f"There is {option}.")]
+        elif query.lists and NOTHING.fullmatch(text) and not self.items.is_about(findings):
             return replace(claim, nothing=True)
         if findings and NOT_SEEN.fullmatch(text):
             return replace(claim, hypotheses=tuple(map(self._absent, findings)))

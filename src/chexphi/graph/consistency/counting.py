@@ -50,7 +50,7 @@ def count_in(text: str, noun: str) -> tuple[float, float] | None:
     if not noun_words:
         return None
     totals: list[int] = []
-    singles, is_named, is_open = 0, False, False
+    singles, is_named, is_definite, is_open = 0, False, False, False
     for start, end in sentence_spans(text):
         words = _WORD.findall(text[start:end].lower())
         at = next((at for at, word in enumerate(words) if base_form(word) == noun_words[-1]), None)
@@ -61,7 +61,7 @@ def count_in(text: str, noun: str) -> tuple[float, float] | None:
         if number is None:
             is_plural = words[at] != noun_words[-1]
             is_open |= is_plural
-            singles += not is_plural and not singles and not totals
+            is_definite |= not is_plural
         elif number == 1:
             singles += 1 + sum(word in _FURTHER for word in words[at + 1 :])
             is_open |= not _DISTRIBUTED.isdisjoint(words)
@@ -69,7 +69,7 @@ def count_in(text: str, noun: str) -> tuple[float, float] | None:
             totals.append(number)
     if not is_named:
         return None
-    total = sum(totals) + singles
+    total = sum(totals) + singles or int(is_definite)
     if len(totals) > 1 and 2 * max(totals) == sum(totals):
         total = max(totals)  # said as a whole and in parts
     return (max(total, 2), UNBOUNDED) if is_open and not totals else (total, total)

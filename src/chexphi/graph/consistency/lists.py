@@ -11,6 +11,7 @@ from chexphi.graph.consistency.hypotheses import Claim, Hypothesis
 from chexphi.graph.consistency.presence import Verdict, is_kind_of, joint_status
 from chexphi.graph.consistency.statements import Statement
 from chexphi.graph.findings.ontology import Ontology
+from chexphi.graph.findings.records import Qualities
 
 _NOTHING = r"\b(?:no|nothing|none|without)\b[^.;]{0,80}\b"
 _CHANGE_WORDS = tuple(
@@ -35,7 +36,8 @@ def of_list(claim: Claim, statements: Sequence[Statement], text: str, ontology: 
         return "contradicts"
     verdict = joint_status(claim, statements, ontology)
     if verdict == "entails" and claim.query.asks_all:
-        return "entails" if all(_is_named(s, claim, ontology) for s in listed_statements) else "silent"
+        is_complete = all(_is_named(s, claim, listed_statements, ontology) for s in listed_statements)
+        return "entails" if is_complete else "silent"
     return verdict
 
 
@@ -64,16 +66,38 @@ def _is_listed(statement: Statement, claim: Claim, ontology: Ontology) -> bool:
 
 
 def _is_of_kind(statement: Statement, claim: Claim, ontology: Ontology) -> bool:
-    """Whether a finding is a device where devices are asked for, and none where findings are."""
+    """Whether a finding is a device where devices are asked for, and none where findings are.
+
+    What changed may be either.
+    """
     is_device = "device" in ontology.ancestors.get(statement.finding.concept, ())
-    return is_device == (claim.query.lists == "device")
+    return is_device == (claim.query.lists == "device") or (is_device and bool(claim.query.changes))
 
 
-def _is_named(statement: Statement, claim: Claim, ontology: Ontology) -> bool:
-    """Whether an answer names a finding, or what it is a kind or a sign of, or one of its kinds."""
-    concept = statement.finding.concept
-    return any(
-        is_kind_of(concept, hypothesis, ontology)
-        or any(concept in ontology.ancestors.get(name, ()) for name in hypothesis.concepts)
-        for hypothesis in claim.hypotheses
+def _is_named(
+    statement: Statement, claim: Claim, listed_statements: Sequence[Statement], ontology: Ontology
+) -> bool:
+    """Whether an answer names a finding, or what it is a kind or a sign of, or one of its kinds.
+
+    A text that names both in different places, an opacity and a nodule elsewhere, means two findings.
+    """
+    concept, qualities = statement.finding.concept, statement.finding.qualities
+    for hypothesis in claim.hypotheses:
+        if concept in hypothesis.concepts:
+            return True
+        is_above = any(concept in ontology.ancestors.get(name, ()) for name in hypothesis.concepts)
+        if is_above or is_kind_of(concept, hypothesis, ontology):
+            named = [
+                s.finding.qualities for s in listed_statements if s.finding.concept in hypothesis.concepts
+            ]
+            if not named or any(_may_be_one(qualities, others) for others in named):
+                return True
+    return False
+
+
+def _may_be_one(mine: Qualities, theirs: Qualities) -> bool:
+    """Whether two findings may lie in one place."""
+    pairs = ((mine.sides, theirs.sides), (mine.zones, theirs.zones))
+    return all(
+        not my_places or not their_places or my_places & their_places for my_places, their_places in pairs
     )

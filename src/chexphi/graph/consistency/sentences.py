@@ -19,7 +19,7 @@ _COMPARED = re.compile(r"\b(?:since|than|with|to|from|unlike|versus)\s+$", re.IG
 _BOTH_FILMS = re.compile(r"\b(?:also|too|as well|already|both|either)\b", re.IGNORECASE)
 _CONTINUATION = re.compile(
     r"\W*(?:(?:now|today|currently|there|here|is|are|was|were|but|and|however),? )*"
-    r"(it|they|one|this|these|none)\b",
+    r"(it|they|one|none|(?:this|these)(?= (?:is|are|was|were|has|have|shows?|contains?|holds?)\b))\b",
     re.IGNORECASE,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from chexphi.graph.consistency import changes
@@ -111,29 +111,32 @@ def _statements(
     clause: _Clause, clause_findings: Sequence[Finding], ontology: Ontology
 ) -> Iterator[Statement]:
     """The findings of a clause with the change and the structures that the clause gives them."""
-    said_changes = changes.changes_in(clause.text)
-    change_has_owner = any(finding.qualities.change for finding in clause_findings)
-    on_prior, structures = is_on_prior_film(clause.text), structures_in(clause.text)
+    is_prior, structures = is_on_prior_film(clause.text), structures_in(clause.text)
+    own_changes = {finding.qualities.change for finding in clause_findings} - {None}
     for finding in _placed(clause, clause_findings, ontology.vocabulary):
         if not finding.present and _NOT_SPOKEN_OF.search(clause.text):
             continue
+        qualities, change = finding.qualities, _change(clause, finding.qualities.change, own_changes)
         if "device" in ontology.ancestors.get(finding.concept, ()):
-            finding = replace(finding, qualities=replace(finding.qualities, zones=frozenset()))
-        is_owner = bool(finding.qualities.change) or not change_has_owner
-        change = said_changes if is_owner else frozenset()
-        present = finding.present or (
-            bool(change)
-            and change <= changes.ON_BOTH_FILMS
-            and not _DENIAL.search(clause.text[: finding.start - clause.start])
-        )
-        corrected = replace(finding, present=present and change != {"resolved"}, start=0, end=0)
+            qualities = replace(qualities, zones=frozenset())
+        text_before = clause.text[: finding.start - clause.start]
+        persists = bool(change) and change <= changes.ON_BOTH_FILMS and not _DENIAL.search(text_before)
+        present = (finding.present or persists) and change != {"resolved"}
+        on_prior = is_prior and not change
         yield Statement(
-            corrected,
-            _possible(corrected, change, on_prior=on_prior and not change),
+            Finding(finding.concept, present, finding.certain, qualities),
+            _possible(change, present=present, on_prior=on_prior),
             structures,
-            on_prior=on_prior and not change,
+            on_prior=on_prior,
             in_region=clause.is_about_region,
         )
+
+
+def _change(clause: _Clause, own_change: str | None, own_changes: Set[str | None]) -> frozenset[str]:
+    """The changes that a clause leaves a finding: its own, or those of the clause where no other has them."""
+    if len(own_changes) > 1:
+        return frozenset({own_change}) if own_change else frozenset()
+    return changes.changes_in(clause.text, own_change) if own_change or not own_changes else frozenset()
 
 
 def _placed(clause: _Clause, clause_findings: Sequence[Finding], vocabulary: Vocabulary) -> Iterator[Finding]:
@@ -156,11 +159,11 @@ def _placed(clause: _Clause, clause_findings: Sequence[Finding], vocabulary: Voc
         end = finding.end
 
 
-def _possible(finding: Finding, change: frozenset[str], *, on_prior: bool) -> frozenset[str]:
+def _possible(change: frozenset[str], *, present: bool, on_prior: bool) -> frozenset[str]:
     """The changes that a statement leaves possible."""
     if on_prior:
-        return changes.ON_PRIOR_FILM if finding.present else frozenset({"new", "absent"})
-    if finding.present:
+        return changes.ON_PRIOR_FILM if present else frozenset({"new", "absent"})
+    if present:
         return change & changes.PRESENT_NOW or changes.PRESENT_NOW
     if change == {"new"}:  # `no new effusion`
         return changes.ON_BOTH_FILMS | changes.ABSENT_NOW
@@ -182,7 +185,7 @@ def _continued(clause: _Clause, statement: Statement, vocabulary: Vocabulary) ->
     finding = replace(finding, present=finding.present and change != {"resolved"})
     yield Statement(
         finding,
-        _possible(finding, change, on_prior=on_prior),
+        _possible(change, present=finding.present, on_prior=on_prior),
         structures_in(clause.text),
         on_prior=on_prior,
         in_region=clause.is_about_region,
