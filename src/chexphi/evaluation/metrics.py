@@ -73,7 +73,9 @@ def _columns(counts: Sequence[Counts | None]) -> tuple[Floats, Floats, Floats]:
     return tp, fp, fn
 
 
-def _micro(name: str, items: str, meaning: str, counts_of: CountsOf) -> tuple[Metric, Metric, Metric]:
+def _micro(
+    name: str, items: str, meaning: str, counts_of: CountsOf, *, on_page: bool = False
+) -> tuple[Metric, Metric, Metric]:
     """Precision, recall and F1 of counts that are added up over the examples.
 
     Args:
@@ -81,6 +83,7 @@ def _micro(name: str, items: str, meaning: str, counts_of: CountsOf) -> tuple[Me
         items: What is counted, for the meanings of precision and recall.
         meaning: Of F1.
         counts_of: The counts of each example.
+        on_page: Whether the report's table has room for the F1.
     """
 
     def precision(scored: ScoredPredictions) -> Ratio:
@@ -110,7 +113,7 @@ def _micro(name: str, items: str, meaning: str, counts_of: CountsOf) -> tuple[Me
             recall,
             below=f"{name}_f1",
         ),
-        Metric(f"{name}_f1", f"{name} F1", meaning, f1),
+        Metric(f"{name}_f1", f"{name} F1", meaning, f1, on_page=on_page),
     )
 
 
@@ -142,6 +145,7 @@ METRICS: tuple[Metric, ...] = (
         "a reference label occurs anywhere in the text (the original's metric)",
         _mean(lambda prediction: prediction.correct_substring),
         by_group=True,
+        on_page=False,
     ),
     Metric(
         "graph_f1",
@@ -167,6 +171,7 @@ METRICS: tuple[Metric, ...] = (
         "findings",
         "what the reasoning states against what was really drawn, not against the reference text",
         lambda scored: [scene_counts(prediction) for prediction in scored.predictions],
+        on_page=True,
     ),
     Metric(
         "clinical",
@@ -218,6 +223,7 @@ METRICS: tuple[Metric, ...] = (
         "completions whose reasoning or answer cannot be read, or that were cut off",
         _mean(lambda prediction: prediction.parse_status != ParseStatus.ok),
         better="lower",
+        on_page=False,
     ),
     Metric(
         "reasoning_words",
@@ -226,6 +232,7 @@ METRICS: tuple[Metric, ...] = (
         _mean(reasoning_words),
         digits=1,
         better="neither",
+        on_page=False,
     ),
 )
 """All metrics, in the order of `summary.json`."""
