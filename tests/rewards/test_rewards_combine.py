@@ -102,6 +102,9 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"combine": "product", "rewards": [ACCURACY, "repetition"]}, None, "name two rewards"),
         ({"combine": "gated", "gate": "format"}, None, "gate is 'format'"),
         ({"combine": "gated", "gate_at": 0.0}, None, r"gate_at is 0\.0"),
+        ({"combine": "gated", "gated": ["format"]}, None, f"gated names 'format': use {GRAPH}, or none"),
+        ({"combine": "gated", "gated": [ACCURACY]}, None, f"gated names {ACCURACY!r}: use {GRAPH}, or none"),
+        ({"gated": [GRAPH]}, None, "with combine sum: set it to gated"),
         ({"combine": "gated", "compat": "original"}, None, "compat original works with combine sum only"),
         ({"empty": "none"}, None, "empty is 'none'"),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),
@@ -116,3 +119,16 @@ def test_good_settings_pass() -> None:
     check_settings(RewardFields(), [1.0, -1.0])
     check_settings(RewardFields(combine="gated", gate=GRAPH, gate_at=0.5, rewards=["repetition", *BOTH]))
     check_settings(RewardFields(rewards=["my.module:reward", "radeval:bleu"]))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "total"),
+    [(1.0, 2 * 1.0 + 0.4 + 0.5), (0.5, 2 * 1.0 + 0.4 + 0.25), (0.0, 0.4)],  # entails, silent, contradicts
+)
+def test_a_gate_may_close_the_answer_alone(verdict: float, total: float) -> None:
+    scheme = Scheme(
+        (ACCURACY, GRAPH, "consistency"), (2.0, 1.0, 0.5), "gated", "consistency", 0.5, gated=(ACCURACY,)
+    )
+    values = {ACCURACY: 1.0, GRAPH: 0.4, "consistency": verdict}
+    assert scheme.total(values) == pytest.approx(total)
+    assert scheme.closed(values) == ({ACCURACY} if verdict == 0 else frozenset())

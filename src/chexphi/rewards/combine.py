@@ -27,7 +27,7 @@ class Scheme:
     |---|---|
     | `sum` | sum of w v (the original's; TRL adds its reward functions in the same way) |
     | `product` | product of v ** w: 0 where one of them is 0 |
-    | `gated` | w v of the gate, and where its v reaches `gate_at` also the w v of all others |
+    | `gated` | w v of the gate, and where its v reaches `gate_at` also the w v of those that it gates |
 
     A reward that is None (its reference cannot be scored) is left out. A gate that is None is open.
     """
@@ -39,6 +39,8 @@ class Scheme:
     gate: str = ""
     """Name of the gate; empty: the first reward that is not a penalty."""
     gate_at: float = 1.0
+    gated: tuple[str, ...] = ()
+    """The rewards that the gate closes; empty: all others."""
 
     def __post_init__(self) -> None:
         if self.combine not in COMBINES:
@@ -50,6 +52,14 @@ class Scheme:
             )
         if self.gate and self.gate not in self.rewards:
             raise InputError(f"rewards: gate is {shown(self.gate)}: use one of {', '.join(self.rewards)}")
+
+    def closed(self, values: Mapping[str, float | None]) -> frozenset[str]:
+        """The rewards that the gate keeps from being paid; none where it is open, or not scorable."""
+        gate = self.gate or next((name for name in self.rewards if name not in PENALTIES), "")
+        value = values.get(gate)
+        if self.combine != "gated" or value is None or value >= self.gate_at:
+            return frozenset()
+        return frozenset(self.gated or self.rewards) - {gate, *PENALTIES}
 
     def weight(self) -> dict[str, float]:
         """The weight of each reward by its name."""
@@ -66,11 +76,8 @@ class Scheme:
             return None
         if self.combine == "product":
             return self._product(values)
-        gate = self.gate or next((name for name in self.rewards if name not in PENALTIES), "")
-        gate_value = values.get(gate)
-        if self.combine == "gated" and gate_value is not None and gate_value < self.gate_at:
-            scored = [name for name in scored if name == gate or name in PENALTIES]
-        weights = self.weight()
+        closed_names, weights = self.closed(values), self.weight()
+        scored = [name for name in scored if name not in closed_names]
         return weighted_sum([values[name] for name in scored], [weights[name] for name in scored])
 
     def _product(self, values: Mapping[str, float | None]) -> float:

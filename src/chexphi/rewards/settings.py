@@ -52,6 +52,9 @@ class RewardFields(GraphRule, AnswerRule):
         default="", metadata={"help": "the reward that is the gate of the others (default: the first)"}
     )
     gate_at: float = field(default=1.0, metadata={"help": "from which value on the gate is open"})
+    gated: list[str] = field(
+        default_factory=list, metadata={"help": "the rewards that the gate closes (default: all others)"}
+    )
     soft_overlong_share: float = field(
         default=0.2,
         metadata={"help": "last share of max_completion_length over which soft_overlong falls to -1"},
@@ -72,7 +75,14 @@ class RewardFields(GraphRule, AnswerRule):
 
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
     """How these rewards make the total."""
-    return Scheme(tuple(fields.rewards), tuple(weights or ()), fields.combine, fields.gate, fields.gate_at)  # type: ignore[arg-type]
+    return Scheme(
+        tuple(fields.rewards),
+        tuple(weights or ()),
+        fields.combine,  # type: ignore[arg-type]
+        fields.gate,
+        fields.gate_at,
+        tuple(fields.gated),
+    )
 
 
 def check_settings(
@@ -115,6 +125,10 @@ def _check_measure(fields: RewardFields, source: str) -> None:
 def _check_combination(fields: RewardFields, weights: Sequence[float], source: str) -> None:
     if fields.combine == "product" and any(weight < 0 for weight in weights):
         raise InputError(f"{source}: reward_weights is {shown(list(weights))}: in a product give at least 0")
+    if fields.gated and fields.combine != "gated":
+        raise InputError(
+            f"{source}: gated is {shown(fields.gated)}, with combine {fields.combine}: set it to gated"
+        )
     if fields.combine == "sum":
         return
     combined = [name for name in fields.rewards if name not in PENALTIES]
@@ -125,6 +139,10 @@ def _check_combination(fields: RewardFields, weights: Sequence[float], source: s
         )
     if fields.combine == "gated" and (fields.gate or combined[0]) not in combined:
         raise InputError(f"{source}: gate is {shown(fields.gate)}: use one of {', '.join(combined)}")
+    gate = fields.gate or combined[0]
+    if wrong := [name for name in fields.gated if name not in combined or name == gate]:
+        others = [name for name in combined if name != gate]
+        raise InputError(f"{source}: gated names {shown(wrong[0])}: use {' and '.join(others)}, or none")
     if compat.is_original(fields.compat):
         raise InputError(f"{source}: compat original works with combine sum only: leave one of them out")
 

@@ -152,12 +152,13 @@ def _total(scheme: Scheme, rewards: Mapping[str, float | None]) -> str:
         return "product of " + ", ".join(
             f"{name} {figure_text(value)}{_power(weights[name])}" for name, value in scored
         )
-    gate = scheme.gate or next((name for name in scheme.rewards if name not in PENALTIES), "")
-    gate_value = rewards.get(gate)
-    gate_closed = scheme.combine == "gated" and gate_value is not None and gate_value < scheme.gate_at
-    paid = [(name, value) for name, value in scored if not gate_closed or name == gate or name in PENALTIES]
+    closed_names = scheme.closed(rewards)
+    paid = [(name, value) for name, value in scored if name not in closed_names]
     text = " + ".join(f"{_weight(weights[name])}{name} {figure_text(value)}" for name, value in paid)
-    return f"{text}; the gate {gate} is below {scheme.gate_at:g}" if gate_closed else text
+    if not closed_names:
+        return text
+    gate = scheme.gate or next(name for name in scheme.rewards if name not in PENALTIES)
+    return f"{text or '0'}; the gate {gate} is below {scheme.gate_at:g}"
 
 
 def _power(weight: float) -> str:
