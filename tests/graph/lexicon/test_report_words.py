@@ -58,6 +58,8 @@ def labelled(text: str) -> str:
         ("A septal occluder and a Greenfield filter.", "septal a | occluder v | greenfield filter v"),
         ("Epicardial fat pad.", "epicardial fat pad a"),
         ("A single frontal view.", "single frontal c | view p"),
+        ("The right 9th posterior rib.", "right 9th posterior c | rib a"),
+        ("A film of June 3rd at noon.", "film p"),
     ],
 )
 def test_words_of_reports_have_their_label(text: str, expected: str) -> None:
@@ -68,3 +70,22 @@ def test_a_list_of_removed_devices_is_read_to_its_end() -> None:
     (parse,) = LexiconExtractor().parse(["Removal of the tube, the line, and the drain, and a new stent."])
     devices = [(mention.text, mention.denied) for mention in parse.mentions if "devices" in mention.label]
     assert devices == [("tube", True), ("line", True), ("drain", True), ("stent", False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sides_and_degrees"),
+    [
+        ("Small right and moderate left effusions.", {"small right", "moderate left"}),
+        ("There is a small right and a large left pneumothorax.", {"small right", "large left"}),
+        ("Mild right and severe left atelectasis.", {"mild right", "severe left"}),
+        ("Small right effusion and large left pneumothorax.", {"large left"}),
+        ("Old left 6th rib fracture.", {"old left 6th"}),
+    ],
+)
+def test_sides_with_their_degree_share_a_finding(text: str, sides_and_degrees: set[str]) -> None:
+    """What modifies the last finding of the text."""
+    (parse,) = LexiconExtractor().parse([text])
+    last = max(index for index, mention in enumerate(parse.mentions) if mention.label == "disorder_present")
+    assert {
+        parse.mentions[head].text for head, kind, tail in parse.edges if (kind, tail) == ("modify", last)
+    } == sides_and_degrees

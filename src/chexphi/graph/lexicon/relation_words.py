@@ -7,7 +7,8 @@ from chexphi.graph.words import words
 SIDE = words(
     """left right bilateral both upper lower mid middle lateral anterior posterior superior inferior
     left-sided right-sided internal central medial ipsilateral contralateral main major minor distal proximal
-    first second third fourth fifth sixth seventh eighth ninth tenth sided"""
+    first second third fourth fifth sixth seventh eighth ninth tenth sided
+    1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th"""
 )
 """Side, level and position. Before a noun they belong to the anatomy of its phrase."""
 ATTRIBUTE = words(
@@ -50,3 +51,5 @@ NOT_EVIDENCE = SIDE | words(
 JOIN = words("and or nor , a an the no also & neither any versus its")
 BREAK = words("but while whereas although though however ; :")
 SPARED = words("spares sparing excludes")
+SHARING = frozenset({("and",), ("or",), ("and", "a"), ("and", "an"), ("and", "the")})
+"""Between two sides that share a noun: `left and right lung`, `a small right and a large left effusion`."""

@@ -20,8 +20,6 @@ from chexphi.graph.lexicon.phrases import (
 )
 from chexphi.graph.lexicon.spans import ANATOMY, FINDINGS, MEASUREMENTS, Span
 
-_AND = (("and",), ("or",))
-
 
 def relate(tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int]) -> set[Edge]:
     """The relations of one sentence; `denied` has the positions of absent findings."""
@@ -45,7 +43,8 @@ class _Linker:
             phrase_end = self.spans[phrase[-1]].end
             self.shares_noun = (
                 len(next_phrase) > 1
-                and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start]) in _AND
+                and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start])
+                in relation_words.SHARING
             )
             self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in relation_words.BE
             regions = with_labels(self.spans, phrase, ANATOMY)
@@ -213,13 +212,14 @@ class _Linker:
     def _add_quality(self, index: int) -> None:
         """Handle a qualifier without a noun: a predicate, a side, an attribute, or `above`."""
         state, words = self.state, set(self.spans[index].words)
+        sides = words & relation_words.SIDE
         if words <= relation_words.SPATIAL:
             state.spatial = index
         elif "suggestive" in words:
             state.inferring = True
         elif words & relation_words.ATTRIBUTE:
             self._add_attribute(index)
-        elif words <= relation_words.SIDE and (self.shares_noun or not state.subject):
+        elif sides and (self.shares_noun or (sides == words and not state.subject)):
             state.pending_side = index
             state.gap_before_side = self.gap if self.shares_noun else None
         else:

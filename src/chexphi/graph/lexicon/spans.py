@@ -28,6 +28,7 @@ CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
 
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _LONGEST_MEASURE = 8
 """Words of a measurement such as `1.5 x 2 x 3 cm`."""
 _LETTERS = {
@@ -96,7 +97,9 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
             labels.append(label)
             continue
         names, _ = terms.longest(tokens, at)
-        labels += names or _measurement_labels(tokens, at) or [_guess_label(word)]
+        labels += (
+            names or _measurement_labels(tokens, at) or [_ordinal_label(tokens, at) or _guess_label(word)]
+        )
         skip_until = len(labels)
     if "/" not in tokens:
         return labels
@@ -125,6 +128,14 @@ def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:
         if not (_NUMBER.fullmatch(tokens[end]) or (end > at and tokens[end] in ("x", "by", "-"))):
             break
     return []
+
+
+def _ordinal_label(tokens: Sequence[str], at: int) -> str:
+    """The label of an ordinal before a noun or its qualifier (`6th rib`, `6th posterior rib`); no date."""
+    if not _ORDINAL.fullmatch(tokens[at]) or at + 1 == len(tokens):
+        return ""
+    names, _ = _terms().longest(tokens, at + 1)
+    return "concept" if names and names[0] in ("anatomy", "concept") else ""
 
 
 @lru_cache(maxsize=1 << 16)
