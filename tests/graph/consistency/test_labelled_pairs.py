@@ -37,7 +37,7 @@ def test_the_table_has_every_kind_and_every_label() -> None:
     [
         ([pair for pair in PAIRS if pair.half == "seen"], 0.97),
         ([pair for pair in PAIRS if pair.half == "kept"], 0.97),
-        (LATER_PAIRS, 0.95),
+        (LATER_PAIRS, 0.93),
     ],
     ids=["seen", "kept", "later"],
 )

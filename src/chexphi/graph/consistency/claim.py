@@ -79,7 +79,14 @@ class _AnswerReader:
             return replace(claim, nothing=True)
         if findings and NOT_SEEN.fullmatch(text):
             return replace(claim, hypotheses=tuple(map(self._absent, findings)))
-        return replace(claim, hypotheses=tuple(self._of_items(text)))
+        hypotheses, rivals = tuple(self._of_items(text)), self._of_other_options(text)
+        return replace(claim, hypotheses=hypotheses, rivals=rivals if hypotheses else ())
+
+    def _of_other_options(self, text: str) -> tuple[tuple[Hypothesis, ...], ...]:
+        """What each option but the answer claims."""
+        other_options = [option for option in self.query.options if option.lower() != text.lower()]
+        claims = [tuple(self._of_items(option)) for option in other_options]
+        return tuple(hypotheses for hypotheses in claims if hypotheses)
 
     def _reply(self, text: str) -> tuple[str, str] | None:
         """`yes` or `no`, and what the answer says beside it."""
@@ -118,6 +125,7 @@ class _AnswerReader:
             findings = (Finding(kind[0].lower()),)
         if not findings and self.query.region and _FREE.search(statement):
             findings = (Finding("abnormality", present=False),)
+        findings = tuple(map(self.items.of_structure, findings))
         hypotheses = [self.items.hypothesis(finding) for finding in findings]
         if len(hypotheses) == 1 and not self.query.exists:
             return [self.items.with_location(hypotheses[0], self.items.qualities(statement))]

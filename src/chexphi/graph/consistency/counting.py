@@ -53,20 +53,19 @@ def count_in(text: str, noun: str) -> tuple[float, float] | None:
     singles, is_named, is_definite, is_open = 0, False, False, False
     for start, end in sentence_spans(text):
         words = _WORD.findall(text[start:end].lower())
-        at = next((at for at, word in enumerate(words) if base_form(word) == noun_words[-1]), None)
-        if at is None:
-            continue
-        is_named = True
-        number = _number(words, at, noun_words)
-        if number is None:
-            is_plural = words[at] != noun_words[-1]
-            is_open |= is_plural
-            is_definite |= not is_plural
-        elif number == 1:
-            singles += 1 + sum(word in _FURTHER for word in words[at + 1 :])
-            is_open |= not _DISTRIBUTED.isdisjoint(words)
-        else:
-            totals.append(number)
+        places = [at for at, word in enumerate(words) if base_form(word) == noun_words[-1]]
+        is_named |= bool(places)
+        ends = [*(place - _LOOK_BACK for place in places[1:]), len(words)]
+        for at, end_at in zip(places, ends[: len(places)], strict=True):
+            number, is_plural = _number(words, at, noun_words), words[at] != noun_words[-1]
+            if number is None:
+                is_open |= is_plural
+                is_definite |= not is_plural
+            elif number == 1:
+                singles += 1 + sum(word in _FURTHER for word in words[at + 1 : max(at + 1, end_at)])
+                is_open |= not _DISTRIBUTED.isdisjoint(words)
+            else:
+                totals.append(number)
     if not is_named:
         return None
     total = sum(totals) + singles or int(is_definite)

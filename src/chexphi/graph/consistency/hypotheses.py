@@ -46,6 +46,8 @@ class Claim:
     """Side and zone that a list is asked of."""
     alternatives: frozenset[str] = frozenset()
     """Concepts among which the question lets choose."""
+    rivals: tuple[tuple[Hypothesis, ...], ...] = ()
+    """What each other option claims."""
     words: str = ""
     """What the answer, or for yes and no the question, says."""
     size_mm: float | None = None

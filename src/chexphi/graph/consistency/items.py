@@ -106,6 +106,14 @@ class ItemReader:
             size_limits_mm=limits,
         )
 
+    def of_structure(self, finding: Finding) -> Finding:
+        """`Anything abnormal in the bones` is an abnormality of bones."""
+        subject = self._subject()
+        if finding.concept != "abnormality" or subject == "chest":
+            return finding
+        own_findings = self.read(f"The {subject} is abnormal.")
+        return replace(own_findings[0], present=finding.present) if own_findings else finding
+
     def with_location(self, hypothesis: Hypothesis, location: Qualities) -> Hypothesis:
         """A hypothesis in the place that a question names, where it has none of its own."""
         qualities = hypothesis.qualities

@@ -40,7 +40,32 @@ def consistency(
         return "silent"
     claim = claim_of(question, answer, extractor, ontology)
     (parse,) = extractor.parse([reasoning])
-    return _judged(claim, read_reasoning(parse, ontology), ontology)
+    reasoning_statements = read_reasoning(parse, ontology)
+    verdict = _judged(claim, reasoning_statements, ontology)
+    if verdict == "silent" and _claims_a_rival(claim, reasoning_statements, ontology):
+        return "contradicts"
+    return verdict
+
+
+def _claims_a_rival(claim: Claim, reasoning: Reasoning, ontology: Ontology) -> bool:
+    """Whether a reasoning entails another option, which leaves no room for the answer."""
+    return any(
+        _judged(replace(claim, hypotheses=rival), reasoning, ontology) == "entails"
+        for rival in claim.rivals
+        if all(_excludes(mine, other, ontology) for mine in rival for other in claim.hypotheses)
+    )
+
+
+def _excludes(rival: Hypothesis, hypothesis: Hypothesis, ontology: Ontology) -> bool:
+    """Whether one option of a question is another than a second one: no kin of it, or on the other side."""
+    rival_sides, sides = rival.qualities.sides, hypothesis.qualities.sides
+    if rival_sides and sides and not rival_sides & sides:
+        return True
+    kin = frozenset[str]().union(*(ontology.ancestors.get(name, ()) for name in rival.concepts))
+    kin_of_answer = frozenset[str]().union(
+        *(ontology.ancestors.get(name, ()) for name in hypothesis.concepts)
+    )
+    return not (rival.concepts & (kin_of_answer | hypothesis.concepts) or hypothesis.concepts & kin)
 
 
 def _judged(claim: Claim, reasoning: Reasoning, ontology: Ontology) -> Verdict:

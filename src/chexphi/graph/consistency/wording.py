@@ -22,6 +22,7 @@ _EMPTY_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Words without which two texts may still say the same; sides are compared for themselves."""
+_SEEN = frozenset({"seen", "visible", "present", "shown"})
 _LOCATION_WORDS = frozenset("where which what side lung lobe zone hemithorax located lie".split())  # noqa: SIM905
 _SIDES = frozenset({"left", "right"})
 _LARGER = re.compile(
@@ -35,11 +36,14 @@ _DOUBTS = frozenset("may might could possible possibly cannot questionable unlik
 
 def of_words(claim: Claim, text: str) -> Verdict:
     """Whether a text claims the words of an answer, or denies them, or claims what else could be chosen."""
+    is_statement = claim.words == claim.query.statement
     answer_words = _content(claim.words)
+    if is_statement and not claim.query.exists:  # `the left hemidiaphragm visible`
+        answer_words |= _SEEN & set(_WORD.findall(claim.words.lower()))
     if not answer_words:
         return "silent"
     verdict = _status(answer_words, text)
-    if verdict != "silent" or claim.words == claim.query.statement:
+    if verdict != "silent" or is_statement:
         return verdict
     choices = claim.query.options or re.split(r",|\bor\b|:", claim.query.text)
     alternatives = {words for words in map(_content, choices) if words} - {answer_words}
