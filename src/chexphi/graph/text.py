@@ -217,4 +217,6 @@ def _in_question(text: str, spans: Sequence[tuple[int, int]], mention: Mention) 
 
 
 def _shifted(mentions: Sequence[Mention], offset: int) -> list[Mention]:
-    return [replace(mention, start=offset + mention.start, end=offset + mention.end) for mention in mentions]
+    return [  # `replace` takes three times as long
+        Mention(m.text, m.label, offset + m.start, offset + m.end, m.uncertain, m.denied) for m in mentions
+    ]

@@ -83,6 +83,7 @@ class Ontology:
                     len(naming.term & own_words),
                     sum(map(len, naming.term)),
                     naming.concept,
+                    sorted(naming.term),
                 ),
                 default=None,
             )

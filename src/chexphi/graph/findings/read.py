@@ -173,6 +173,8 @@ class _Reader:
         return [*sites, *(at for site in sites for at in self.links.qualifiers.get(site, ()))]
 
     def _words_of(self, indices: Sequence[int]) -> frozenset[str]:
+        if len(indices) == 1:
+            return self.words[indices[0]]
         return EMPTY.union(*[self.words[index] for index in indices])
 
     def _qualities(self, details: _Details) -> Qualities:
