@@ -11,22 +11,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chexphi import prompts
-from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.compare import compare, tidy
 from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.service import Service
-from chexphi.graph.types import Entity, Extractor, Graph
+from chexphi.graph.types import Extractor
 from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import by_name, radeval_reward
 from chexphi.rewards.checked import CheckedReward
-from chexphi.rewards.reading import read
+from chexphi.rewards.reading import Reading, read
 from chexphi.rewards.rules import CLINICAL, GraphRule
 from chexphi.rewards.score import score_graph
 from chexphi.schema import InputError, shown, type_shown
 
 TextScore = Callable[[str, str], float]
 """The score of a candidate text (first) against its reference (second); the higher, the better."""
-_PRESENT = ("disorder_present", "devices_present")
 _ANSWER = "yes"
 """Candidate and reference have the same answer where a reward wants one: only their reasonings differ."""
 
@@ -64,20 +63,21 @@ def clinical_score(extractor: Extractor) -> TextScore:
 
 
 def count_score(extractor: Extractor) -> TextScore:
-    """(shared + 1) / (union + 1) of the disorders and devices that are there: the baseline to beat.
+    """(shared + 1) / (union + 1) of the concepts of what is claimed: the baseline to beat.
 
-    Normal and absent findings, places, sizes and relations do not count.
+    Normal and absent findings, places, degrees and significance do not count.
     """
+    rule = GraphRule(CLINICAL)
+    ontology = open_ontology()
+
+    def concepts(reading: Reading) -> frozenset[str]:
+        return frozenset(f.concept for f in tidy(reading.findings, ontology) if f.present)
 
     def score(candidate: str, reference: str) -> float:
-        claimed, expected = map(_present, extractor.extract([candidate, reference]))
+        claimed, expected = map(concepts, read([candidate, reference], extractor, rule))
         return (len(claimed & expected) + 1) / (len(claimed | expected) + 1)
 
     return score
-
-
-def _present(graph: Graph) -> frozenset[Entity]:
-    return frozenset(entity for entity in graph.entities if entity[1] in _PRESENT)
 
 
 SCORES: dict[str, Callable[[Extractor], TextScore]] = {
