@@ -36,6 +36,7 @@ _KIND = re.compile(r"\b(?:" + "|".join(sorted(KINDS)) + r")\b", re.IGNORECASE)
 _BOTH_AND = re.compile(r"\bboth (?=(?:an?|the)\b.*\band\b)", re.IGNORECASE)
 _FREE = re.compile(r"\b(?:normal|clear|unremarkable)\b", re.IGNORECASE)
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
+_AT_LEAST = re.compile(r"\bat least\b", re.IGNORECASE)
 _ITEMS, _COMMA = re.compile(r",|;|\band\b|\bwith\b", re.IGNORECASE), re.compile(r"[,;]")
 
 
@@ -98,8 +99,9 @@ class _AnswerReader:
         return (phrases.pop(), "") if phrases in ({"yes"}, {"no"}) else None
 
     def _of_count(self, claim: Claim, word: str) -> Claim:
-        """`Is there more than one?`"""
-        lower = (asked_count(self.query.text) or 1) + 1
+        """`Is there more than one?`, `Are at least eight visible?`"""
+        count = asked_count(self.query.text) or 1
+        lower = count if _AT_LEAST.search(self.query.text) else count + 1
         return replace(claim, count=(lower, UNBOUNDED), denied=word == "no")
 
     def _of_reply(self, claim: Claim, word: str, remainder: str) -> Claim:
@@ -125,6 +127,8 @@ class _AnswerReader:
             findings = (Finding(kind[0].lower()),)
         if not findings and self.query.region and _FREE.search(statement):
             findings = (Finding("abnormality", present=False),)
+        if len(findings) == 1 and not self.query.exists and self.items.says_more(statement, findings[0]):
+            return []
         findings = tuple(map(self.items.of_structure, findings))
         hypotheses = [self.items.hypothesis(finding) for finding in findings]
         if len(hypotheses) == 1 and not self.query.exists:

@@ -25,6 +25,15 @@ _ABNORMAL = re.compile(r"\b(?:abnormal|affected|diseased)\b", re.IGNORECASE)
 _OF_SIZE = re.compile(r"\b(?:size|big|large|enlarged)\b", re.IGNORECASE)
 _NORMAL_OR = re.compile(r"\bnormal or (\w+)|\b(\w+) or normal\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_PLAIN_WORDS = frozenset(
+    """
+    the a an this that any of in on at to by with for from than since compared and or is are be been it its more
+    seen visible present there noted evident identified shown film image radiograph position place side lung
+    lobe zone chest patient mm cm still finding findings consistent evidence sign normal abnormal marked area
+    region box study
+    """.split()  # noqa: SIM905
+)
+_QUALIFIERS = re.compile(r"\b(?:first|second|prior|previous|current|last|earlier|recent)\b|\d+(?:\.\d+)?")
 _SIZE_LIMIT = re.compile(
     r"\b(?:(?P<above>larger|bigger|greater|more|over|above|wider)|smaller|less|under|below) (?:than )?"
     r"(?P<size>\d+(?:\.\d+)?\s*(?:mm|cm))\b",
@@ -113,6 +122,19 @@ class ItemReader:
             return finding
         own_findings = self.read(f"The {subject} is abnormal.")
         return replace(own_findings[0], present=finding.present) if own_findings else finding
+
+    def says_more(self, statement: str, finding: Finding) -> bool:
+        """Whether a statement says of a finding what no finding holds: `the opacity pathologic`."""
+        if self.is_device(finding):
+            return False  # where its tip lies takes many words
+        concept, vocabulary = self.ontology.concepts.get(finding.concept), self.ontology.vocabulary
+        terms = (*concept.terms, *concept.normal) if concept else ()
+        known_words = frozenset[str]().union(*map(vocabulary.phrase, terms)) | _PLAIN_WORDS
+        remainder = _QUALIFIERS.sub(" ", f"{statement[: finding.start]} {statement[finding.end :]}".lower())
+        return any(
+            not (forms := vocabulary.words(word)) & known_words and vocabulary.qualities(forms) == NO_QUALITIES
+            for word in _WORD.findall(remainder)
+        )
 
     def with_location(self, hypothesis: Hypothesis, location: Qualities) -> Hypothesis:
         """A hypothesis in the place that a question names, where it has none of its own."""

@@ -31,6 +31,8 @@ _LARGER = re.compile(
     re.IGNORECASE,
 )
 _DENIALS = frozenset({"no", "not", "without", "nor", "neither", "never", "none"})
+_REACH = 3
+"""Words that a denial reaches across."""
 _DOUBTS = frozenset("may might could possible possibly cannot questionable unlikely less whether if".split())  # noqa: SIM905
 
 
@@ -40,7 +42,7 @@ def of_words(claim: Claim, text: str) -> Verdict:
     answer_words = _content(claim.words)
     if is_statement and not claim.query.exists:  # `the left hemidiaphragm visible`
         answer_words |= _SEEN & set(_WORD.findall(claim.words.lower()))
-    if not answer_words:
+    if not answer_words or not _DENIALS.isdisjoint(answer_words):
         return "silent"
     verdict = _status(answer_words, text)
     if verdict != "silent" or is_statement:
@@ -110,7 +112,13 @@ def _status(words: frozenset[str], text: str) -> Verdict:
 
 
 def _clause_status(clause_words: Sequence[str], words: frozenset[str]) -> Verdict:
-    start = next(at for at, word in enumerate(clause_words) if base_form(word) in words)
+    """What a clause says of words that it has. A denial that stands far before them decides nothing."""
+    positions = [at for at, word in enumerate(clause_words) if base_form(word) in words]
+    start, end = positions[0], positions[-1]
     if not _DOUBTS.isdisjoint(clause_words):
         return "silent"
-    return "entails" if _DENIALS.isdisjoint(clause_words[:start]) else "contradicts"
+    is_denied = not _DENIALS.isdisjoint(clause_words[max(0, start - _REACH) : end])
+    is_denied |= clause_words[end + 2 : end + 3] == ["not"]  # `free air is not seen`
+    if is_denied:
+        return "contradicts"
+    return "entails" if _DENIALS.isdisjoint(clause_words[:start]) else "silent"
