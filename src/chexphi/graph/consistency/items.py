@@ -27,8 +27,8 @@ _NORMAL_OR = re.compile(r"\bnormal or (\w+)|\b(\w+) or normal\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _PLAIN_WORDS = frozenset(
     """
-    the a an this that any of in on at to by with for from than since compared and or is are be been it its more
-    seen visible present there noted evident identified shown film image radiograph position place side lung
+    the a an this that any of in on at to by with for from than since compared and or is are be been it its
+    more seen visible present there noted evident identified shown film image radiograph position place side lung
     lobe zone chest patient mm cm still finding findings consistent evidence sign normal abnormal marked area
     region box study
     """.split()  # noqa: SIM905
@@ -124,7 +124,7 @@ class ItemReader:
         return replace(own_findings[0], present=finding.present) if own_findings else finding
 
     def says_more(self, statement: str, finding: Finding) -> bool:
-        """Whether a statement says of a finding what no finding holds: `the opacity pathologic`."""
+        """Whether a statement says of a finding what no finding holds: `the nodule malignant`."""
         if self.is_device(finding):
             return False  # where its tip lies takes many words
         concept, vocabulary = self.ontology.concepts.get(finding.concept), self.ontology.vocabulary
@@ -132,7 +132,8 @@ class ItemReader:
         known_words = frozenset[str]().union(*map(vocabulary.phrase, terms)) | _PLAIN_WORDS
         remainder = _QUALIFIERS.sub(" ", f"{statement[: finding.start]} {statement[finding.end :]}".lower())
         return any(
-            not (forms := vocabulary.words(word)) & known_words and vocabulary.qualities(forms) == NO_QUALITIES
+            not (forms := vocabulary.words(word)) & known_words
+            and vocabulary.qualities(forms) == NO_QUALITIES
             for word in _WORD.findall(remainder)
         )
 
