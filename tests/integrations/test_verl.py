@@ -112,6 +112,13 @@ def test_settings_and_what_verl_adds() -> None:
     assert verl.compute_score("d", both, GOLD, {})["external_r1v_acc"] == 0.0
     told = verl.compute_score("d", both, GOLD, None, match="any", measure="f1", reward_router_address="x:1")
     assert told["external_r1v_acc"] == told["external_kg_jac"] == 1.0
+    same_finding = completion("The cardiac silhouette is mildly enlarged.", "yes")
+    reference = completion("Mild cardiomegaly.", "yes")
+    paid = [
+        verl.compute_score("d", same_finding, reference, None, measure=name)["external_kg_jac"]
+        for name in ("jaccard", "clinical")
+    ]
+    assert paid == [0.0, 1.0]
     with pytest.raises(InputError, match="lexicn"):
         verl.compute_score("d", both, GOLD, extractor="lexicn")
 
