@@ -31,6 +31,7 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"answer_rule": AnswerRule("any", format_gate=False), "opened_think": True},
     {"truncated": True},
     {"compat": "original"},
+    {"graph_rule": GraphRule("clinical"), "question": "Is there a left effusion, or has it resolved?"},
 )
 """Settings of the score: by one of them each text is scored beside the default."""
 AGAIN = 4
