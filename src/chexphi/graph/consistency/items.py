@@ -28,9 +28,9 @@ _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 _PLAIN_WORDS = frozenset(
     """
     the a an this that any of in on at to by with for from than since compared and or is are be been it its
-    more seen visible present there noted evident identified shown film image radiograph position place side lung
-    lobe zone chest patient mm cm still finding findings consistent evidence sign normal abnormal marked area
-    region box study
+    more seen visible present there noted evident identified shown film image radiograph position place side
+    lung lobe zone chest patient mm cm still finding findings consistent evidence sign normal abnormal
+    marked area region box study
     """.split()  # noqa: SIM905
 )
 _QUALIFIERS = re.compile(r"\b(?:first|second|prior|previous|current|last|earlier|recent)\b|\d+(?:\.\d+)?")
