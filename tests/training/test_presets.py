@@ -27,7 +27,8 @@ DOCUMENTED = {  # the original's README, and train_loop.sh beside it
     "rewards": ["external_r1v_acc", "external_kg_jac"], "dynamic_sample": False, "soft_overlong_share": 0.2,
     "match": "exact", "measure": "jaccard", "format_gate": True, "empty": "skip",
     "contradictions": "discount",
-    "repetitions": "discount", "combine": "sum", "trainable": "vision_lora+lm_head",
+    "repetitions": "discount", "combine": "sum", "gate": "", "gate_at": 1.0, "gated": [],
+    "trainable": "vision_lora+lm_head",
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "dapo": {
@@ -41,8 +42,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps_per_generation": 4,
     },
     "clinical": {
-        "measure": "clinical", "match": "clinical", "reward_weights": [2.0, 1.0, 1.0],
-        "rewards": ["external_r1v_acc", "external_kg_jac", "consistency"],
+        "measure": "clinical", "match": "clinical", "reward_weights": [2.0, 1.0, 0.5],
+        "rewards": ["external_r1v_acc", "external_kg_jac", "consistency"], "combine": "gated",
+        "gate": "consistency", "gate_at": 0.5, "gated": ["external_r1v_acc"],
     },
     "cispo": {"loss_type": "cispo", "epsilon_high": 5.0, "beta": 0.0, "steps_per_generation": 4},
     "sapo": {"loss_type": "sapo", "beta": 0.0, "steps_per_generation": 4},
@@ -106,10 +108,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_two_steps(name: str, tiny_model_dir: Path, films: Path, tmp_path: Path, own: None) -> None:
     rewards = ["spreading:words", "spreading:vowels", *PRESETS[name].get("rewards", [])[2:]]
+    gated = ["--gated", rewards[0]] if "gated" in PRESETS[name] else []
     pool = films / "annotations" / "pool" / "train.json"
     argv = over(
         name, "--model", str(tiny_model_dir), "--data", str(pool), "--out", str(tmp_path / "run"),
-        "--rewards", *rewards, "--per_device_train_batch_size=4", "--num_generations=4", "--max_steps=2",
+        "--rewards", *rewards, *gated, "--per_device_train_batch_size=4", "--num_generations=4",
+        "--max_steps=2",
         "--max_completion_length=40", "--learning_rate=1e-2", "--trainable=all", "--save_strategy=no",
         "--disable_tqdm=true", "--warmup_steps=0",
     )  # fmt: skip
@@ -127,7 +131,7 @@ def test_two_steps(name: str, tiny_model_dir: Path, films: Path, tmp_path: Path,
         assert [row["clip_ratio/region_mean"] > 0 for row in steps] == [False, True]
     written = yaml.safe_load((out / "config.yaml").read_text())
     values = written | written["trainer"]
-    for key in PRESETS[name].keys() - {"rewards"}:
+    for key in PRESETS[name].keys() - {"rewards", "gated"}:
         assert values[key] == PRESETS[name][key]
     before, after = (phi4.load(folder)[0].state_dict() for folder in (tiny_model_dir, out / "model"))
     assert any(not torch.equal(before[key], after[key]) for key in before)

@@ -17,13 +17,14 @@ def verdict_of(
     """Whether the reasoning of a completion entails its answer.
 
     The answer that it gives is looked at, whether it is right or wrong. None for a malformed completion, and
-    for a reasoning in which nothing can be read: else words without meaning would be paid for their silence.
+    for a reasoning in which nothing can be read: else words without meaning would be paid for their silence,
+    or for saying the answer twice.
     """
     if parsed.status is not ParseStatus.ok:
         return None
     reasoning = parsed.think or ""
     verdict = consistency(question, parsed.answer, reasoning, extractor, open_ontology(ontology_file))
-    return None if verdict == "silent" and not any(extractor.extract([reasoning])) else verdict
+    return verdict if any(extractor.extract([reasoning])) else None
 
 
 def value_of(verdict: Verdict | None) -> float:
