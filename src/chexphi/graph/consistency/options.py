@@ -64,7 +64,7 @@ def yes_or_no(text: str) -> tuple[str, str] | None:
     """(`yes` or `no`, what the answer says beside it), or None for another answer.
 
     >>> yes_or_no("Yes, a small one."), yes_or_no("no effusion")
-    (('yes', 'a small one.'), None)
+    (('yes', 'a small one'), None)
     """
     start = _YES_OR_NO.fullmatch(text)
     return (start[1].lower(), start["rest"].strip(" ,.:;!-")) if start else None
