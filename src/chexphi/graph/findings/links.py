@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import takewhile
 
 from chexphi.graph.findings.vocabulary import Vocabulary
-from chexphi.graph.types import Parse
+from chexphi.graph.types import Mention, Parse
 
 _RANGE = frozenset({"to", "-", "or", "/", "and"})
 """Between two degrees that are one: `mild to moderate`."""
@@ -27,7 +29,18 @@ _NO_CHANGE = frozenset(
     }
 )
 """Words of a change that is denied: `no significant interval change`."""
-_UNCHANGED = frozenset({"unchanged"})
+_UNCHANGED, _DECREASED = frozenset({"unchanged"}), frozenset({"decreased"})
+_NOT_RESOLVED = re.compile(
+    r"(?:\b(?:not|never|hardly)|n't|\byet to)(?: (?:yet|been|be|have))*( (?:completely|fully|entirely|totally))?\s*$"
+)
+"""Before a word of resolution: what it is about is still there."""
+_OTHER_SIDE = re.compile(r"\s+than\s+(?:(?:that|those|seen|on|in|of|at|the)\s+)*(?:left|right|other|opposite)\b")
+"""After a word of change: it compares two sides, as in `larger than on the left`."""
+_EARLIER = frozenset({"previously", "formerly"})
+_LABEL = re.compile(r"(?:^|[.;:\n])([^.;:\n]*):[^.;:\n]*$")
+"""The label of a statement, up to its value: `Heart size: `."""
+_VALUE_JOINTS = frozenset({"", "and", "in", "is", "are", "on the", "at the", "in the"})
+"""Between a label and its value, and between the parts of a value."""
 
 
 class Links:
@@ -50,8 +63,8 @@ class Links:
         """(sign, what it stands for)"""
         self.qualifying: set[int] = set()
         """Mentions that are read with a finding or a structure."""
-        self.words = [vocabulary.words(mention.text) for mention in parse.mentions]
-        """Of each mention; of a denied change `unchanged`."""
+        self.words = [self._words_of(mention) for mention in parse.mentions]
+        """Of each mention, as far as they tell how it is; of a denied change `unchanged`."""
         self.denied: set[int] = set()
         """Qualities that are denied: `enlarged` of `not enlarged`."""
         targets_of: defaultdict[int, list[int]] = defaultdict(list)
@@ -71,6 +84,19 @@ class Links:
                 if index not in targets_of:
                     self._link(index)
 
+    def _words_of(self, mention: Mention) -> frozenset[str]:
+        """The words of a mention, without those that tell how another finding is or how it was before."""
+        words = self._vocabulary.words(mention.text)
+        if mention.label != "concept":
+            return words
+        change = self._vocabulary.qualities(words).change
+        before = self._parse.text[max(0, mention.start - 40) : mention.start].lower()
+        if change == "resolved" and (denial := _NOT_RESOLVED.search(before)):
+            return _DECREASED if denial[1] else _UNCHANGED
+        if change and _OTHER_SIDE.match(self._parse.text.lower(), mention.end):
+            return frozenset()
+        return frozenset() if mention.text.split()[0] in _EARLIER else words
+
     def _qualify(self, head: int, tail: int) -> None:
         self.qualifiers[tail].append(head)
         if self._parse.mentions[tail].label != "concept":
@@ -88,9 +114,9 @@ class Links:
 
     def _link(self, index: int) -> None:
         """Relate a concept that stands alone: the lower end of a range, or a change before what changed."""
-        mentions, text = self._parse.mentions, self._parse.text
-        if index + 1 == len(mentions):
+        if self._qualify_label(index) or index + 1 == len(self._parse.mentions):
             return
+        mentions, text = self._parse.mentions, self._parse.text
         following = mentions[index + 1]
         between = text[mentions[index].end : following.start].strip().lower()
         qualities = self._vocabulary.qualities(self.words[index])
@@ -102,3 +128,23 @@ class Links:
             finding = next((at for at in positions if mentions[at].label in _FINDINGS), None)
             if finding is not None and "." not in text[following.start : mentions[finding].start]:
                 self._qualify(index, finding)
+
+    def _qualify_label(self, index: int) -> bool:
+        """Relate a concept that is the value of a label, or a part of it: `Lungs: well expanded and clear`."""
+        mentions, text = self._parse.mentions, self._parse.text
+        value = index
+        while value and mentions[value - 1].label == "concept" and self._between(value) in _VALUE_JOINTS:
+            value -= 1
+        start = mentions[value].start
+        label = _LABEL.search(text, max(0, start - 100), start)
+        if label is None or text[label.end(1) + 1 : start].strip(" ,").lower() not in _VALUE_JOINTS:
+            return False
+        named = list(takewhile(lambda at: mentions[at].start >= label.start(1), range(value - 1, -1, -1)))
+        for at in [at for at in named if mentions[at].label != "concept"] or named:
+            self._qualify(index, at)
+        return bool(named)
+
+    def _between(self, index: int) -> str:
+        """The text between the mention before and this one."""
+        mentions = self._parse.mentions
+        return self._parse.text[mentions[index - 1].end : mentions[index].start].strip(" ,").lower()

@@ -15,6 +15,7 @@ from chexphi.graph.findings.ontology_checks import check_concepts
 from chexphi.graph.findings.records import Significance
 from chexphi.graph.findings.vocabulary import MAX_REMEMBERED, Vocabulary
 from chexphi.graph.findings.word_lists import WORDS, extended, word_lists
+from chexphi.schema import InputError
 
 TRACE, LARGE = 1.0, 4.0
 """Degrees that make a finding less or more important than it is by its name."""
@@ -81,6 +82,7 @@ class Ontology:
                 key=lambda naming: (
                     len(naming.term),
                     len(naming.term & own_words),
+                    not self.is_family(naming.concept),
                     sum(map(len, naming.term)),
                     naming.concept,
                     sorted(naming.term),
@@ -145,7 +147,7 @@ def _terms_by_word(concepts: Iterable[Concept], vocabulary: Vocabulary) -> dict[
 
 @functools.cache  # one a process for each file
 def open_ontology(file: str = "") -> Ontology:
-    """The ontology of the package, with the concepts of a file where one is naming; see `load`."""
+    """The ontology of the package, with the concepts of a file where one is named; see `load`."""
     return load(Path(file) if file else None)
 
 
@@ -162,12 +164,14 @@ def load(extra: Path | None = None) -> Ontology:
             to the lists of words.
 
     Raises:
-        InputError: If there is a mistake in it: file, concept and value are naming.
+        InputError: If it is empty or has a mistake: file, concept and value are named.
     """
     tables_of_file = {name: read_toml(content, name) for name, content in _shipped()}
     lists = word_lists(tables_of_file.pop(f"ontology/{WORDS}.toml"), f"ontology/{WORDS}.toml")
     if extra:
         tables = read_toml_file(extra)
+        if not tables:
+            raise InputError(f"{extra} has no concept: write one as a table, [name]")
         lists = extended(lists, word_lists(tables.pop(WORDS, {}), f"{extra}: table {WORDS}"))
         tables_of_file[str(extra)] = tables
     concepts: dict[str, Concept] = {}

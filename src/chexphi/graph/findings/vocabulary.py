@@ -55,6 +55,8 @@ MAX_REMEMBERED = 1 << 16
 """Entries of each memory of words: some tens of megabytes in a run of any length."""
 _NO_PREFIX = frozenset({"non", "un", "pre", "post", "anti", "inter", "extra", "re", "x"})
 """Before a hyphen: what follows does not stand for itself, as in `non-displaced`."""
+_OF_DISPLACEMENT = frozenset({"displaced", "angulated", "comminuted", "rotated"})
+"""How the parts of a fracture lie: `minimally displaced` does not tell how large the finding is."""
 _OF_CHANGE = " of change"
 """Marks a degree that is one of change: `slightly` in `slightly increased`."""
 
@@ -113,12 +115,14 @@ class Vocabulary:
         return known_words
 
     def _marked(self, words: list[str]) -> list[str]:
-        """The words, with those degrees marked that are of a change."""
+        """The words, with those degrees marked that are of a change, and without those of a displacement."""
         marked = list(words)
         for at, word in enumerate(words[1:], 1):
             degree_at = at - 2 if words[at - 1] == "interval" else at - 1
             if self._is("change", word) and degree_at >= 0 and self._is("degree", words[degree_at]):
                 marked[degree_at] += _OF_CHANGE
+            elif word in _OF_DISPLACEMENT and self._is("degree", words[at - 1]):
+                marked[at - 1] = word
         return marked
 
     def _is(self, name: str, word: str) -> bool:

@@ -148,6 +148,8 @@ def _starts_statement(tokens: Sequence[str], start: int, at: int, *, has_verb: b
         return True
     if next_word in STATEMENT_STARTS:
         return True
+    if tokens[at] == "and" and {tokens[at - 1], next_word} == {"left", "right"}:
+        return False
     if tokens[at] == "and" and tokens[part_start - 1] != ",":
         return _starts_with_qualifier(tokens, part_start) and next_word not in ("new", "low")
     # `no effusion on the left, effusion on the right`

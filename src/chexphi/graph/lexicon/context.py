@@ -108,7 +108,10 @@ def _denied_qualities(
             and cue.words not in (("no",), ("without",))
             and not scoped.about & findings
         ):
-            yield from (index for index in scoped.about if spans[index].start <= scoped.start + 1)
+            is_whole = cue.scope == "within"
+            yield from (
+                index for index in scoped.about if is_whole or spans[index].start <= scoped.start + 1
+            )
 
 
 def _unclaimed(

@@ -12,6 +12,8 @@ from chexphi.graph.lexicon.spans import Span
 Edge = tuple[int, str, int]
 """(head, type, tail): positions in the list of spans."""
 _QUALIFIERS = frozenset({"concept", "size"})
+_DONE_WITH = frozenset({"removed", "placed", "inserted", "replaced", "withdrawn", "advanced", "repositioned"})
+"""What was done with a device, said after it."""
 
 
 def noun_phrases(spans: Sequence[Span]) -> list[list[int]]:
@@ -34,6 +36,8 @@ def relations_within(
     spans: Sequence[Span], phrase: Sequence[int], regions: Sequence[int], heads: Sequence[int]
 ) -> set[Edge]:
     """Relations inside one noun phrase with its anatomy and its findings: `small left pleural effusion`."""
+    if len(heads) > 1 and spans[heads[-1]].text in _DONE_WITH and spans[heads[-2]].label == "devices_present":
+        heads = heads[:-1]  # the tube lies there: `right chest tube removed`
     edges: set[Edge] = {(head, "located_at", region) for head in heads[-1:] for region in regions}
     edges |= {
         (procedure, "located_at", head)

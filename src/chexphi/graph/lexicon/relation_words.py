@@ -16,7 +16,7 @@ ATTRIBUTE = words(
     ratio"""
 )
 """Attributes that link two words: `normal` qualifies `size`, and `size` qualifies `heart`."""
-SPATIAL = words("above below beneath behind")
+SPATIAL = words("above below behind")
 EXAMS = words(
     """radiograph radiographs film films study studies exam examination examinations ct view views x-ray
     xray mri pa"""
@@ -24,7 +24,7 @@ EXAMS = words(
 TIPS = frozenset({"tip", "tips", "side port", "side ports"})
 PREPOSITIONS = words(
     """in at over within on along of to throughout into near overlying overlies overlie projects through
-    around across inside under via toward towards from by obscures obscuring silhouettes involving fills
+    around across inside under beneath via toward towards from by obscures obscuring silhouettes involving fills
     reaches parallel"""
 )
 """Prepositions of place, and verbs of what a finding touches."""

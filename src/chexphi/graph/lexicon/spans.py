@@ -29,6 +29,7 @@ CAN_BE_ABSENT = frozenset({"disorder_present", "devices_present"})
 _UNITS = frozenset({"mm", "cm", "millimeter", "millimeters", "centimeter", "centimeters"})
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
+_ORDINAL_JOINTS = frozenset({"and", ",", "to", "through", "-"})
 _LONGEST_MEASURE = 8
 """Words of a measurement such as `1.5 x 2 x 3 cm`."""
 _LETTERS = {
@@ -131,10 +132,15 @@ def _measurement_labels(tokens: Sequence[str], at: int) -> list[str]:
 
 
 def _ordinal_label(tokens: Sequence[str], at: int) -> str:
-    """The label of an ordinal before a noun or its qualifier (`6th rib`, `6th posterior rib`); no date."""
-    if not _ORDINAL.fullmatch(tokens[at]) or at + 1 == len(tokens):
+    """The label of an ordinal before a noun or its qualifier (`6th rib`, `6th and 7th ribs`); no date."""
+    if not _ORDINAL.fullmatch(tokens[at]):
         return ""
-    names, _ = _terms().longest(tokens, at + 1)
+    next_word = at + 1
+    while next_word < len(tokens) and (
+        tokens[next_word] in _ORDINAL_JOINTS or _ORDINAL.fullmatch(tokens[next_word])
+    ):
+        next_word += 1
+    names, _ = _terms().longest(tokens, next_word)
     return "concept" if names and names[0] in ("anatomy", "concept") else ""
 
 
