@@ -27,16 +27,16 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
     'good'
     """
     tokens = [word.lower() for word in _WORD.findall(clause)]
-    forms = {
-        form
-        for previous, word in pairwise(["", *tokens])
-        if previous not in _NOT
-        for form in vocabulary.words(word)
-    }
-    if (position := vocabulary.qualities(frozenset(forms)).position) == "bad" or forms & concept.bad_sites:
+    said = [vocabulary.words(word) for previous, word in pairwise(["", *tokens]) if previous not in _NOT]
+    forms = frozenset[str]().union(*said)
+    if (position := vocabulary.qualities(forms).position) == "bad":
         return "bad"
     if concept.good_distance_mm and (distance := _ABOVE_CARINA.search(clause)):
         millimetres = float(distance[1]) * (10 if distance[2][0] in "cC" else 1)
         shortest, longest = concept.good_distance_mm
         return "good" if shortest <= millimetres <= longest else "bad"
+    sites = concept.good_sites | concept.bad_sites
+    first_site = next((words & sites for words in said if words & sites), frozenset())
+    if first_site & concept.bad_sites:
+        return "bad"
     return position or ("good" if forms & concept.good_sites else None)

@@ -31,16 +31,21 @@ _NO_CHANGE = frozenset(
 """Words of a change that is denied: `no significant interval change`."""
 _UNCHANGED, _DECREASED = frozenset({"unchanged"}), frozenset({"decreased"})
 _NOT_RESOLVED = re.compile(
-    r"(?:\b(?:not|never|hardly)|n't|\byet to)(?: (?:yet|been|be|have))*( (?:completely|fully|entirely|totally))?\s*$"
+    r"(?:\b(?:not|never|hardly)|n't|\byet to)(?: (?:yet|been|be|have))*"
+    r"( (?:completely|fully|entirely|totally))?\s*$"
 )
 """Before a word of resolution: what it is about is still there."""
-_OTHER_SIDE = re.compile(r"\s+than\s+(?:(?:that|those|seen|on|in|of|at|the)\s+)*(?:left|right|other|opposite)\b")
+_OTHER_SIDE = re.compile(
+    r"\s+than\s+(?:(?:that|those|seen|on|in|of|at|the)\s+)*(?:left|right|other|opposite)\b"
+)
 """After a word of change: it compares two sides, as in `larger than on the left`."""
 _EARLIER = frozenset({"previously", "formerly"})
 _LABEL = re.compile(r"(?:^|[.;:\n])([^.;:\n]*):[^.;:\n]*$")
 """The label of a statement, up to its value: `Heart size: `."""
 _VALUE_JOINTS = frozenset({"", "and", "in", "is", "are", "on the", "at the", "in the"})
 """Between a label and its value, and between the parts of a value."""
+_MOST_PARTS = 8
+"""Of a value, so that a list of thousands of words takes no longer a word than a short one."""
 
 
 class Links:
@@ -130,16 +135,19 @@ class Links:
                 self._qualify(index, finding)
 
     def _qualify_label(self, index: int) -> bool:
-        """Relate a concept that is the value of a label, or a part of it: `Lungs: well expanded and clear`."""
+        """Relate a concept that is the value of a label, or a part of it: `Lungs: expanded and clear`."""
         mentions, text = self._parse.mentions, self._parse.text
-        value = index
-        while value and mentions[value - 1].label == "concept" and self._between(value) in _VALUE_JOINTS:
+        value, first = index, max(0, index - _MOST_PARTS)
+        while (
+            value > first and mentions[value - 1].label == "concept" and self._between(value) in _VALUE_JOINTS
+        ):
             value -= 1
         start = mentions[value].start
         label = _LABEL.search(text, max(0, start - 100), start)
         if label is None or text[label.end(1) + 1 : start].strip(" ,").lower() not in _VALUE_JOINTS:
             return False
-        named = list(takewhile(lambda at: mentions[at].start >= label.start(1), range(value - 1, -1, -1)))
+        label_start = label.start(1)
+        named = list(takewhile(lambda at: mentions[at].start >= label_start, range(value - 1, -1, -1)))
         for at in [at for at in named if mentions[at].label != "concept"] or named:
             self._qualify(index, at)
         return bool(named)

@@ -109,9 +109,7 @@ def _denied_qualities(
             and not scoped.about & findings
         ):
             is_whole = cue.scope == "within"
-            yield from (
-                index for index in scoped.about if is_whole or spans[index].start <= scoped.start + 1
-            )
+            yield from (index for index in scoped.about if is_whole or spans[index].start <= scoped.start + 1)
 
 
 def _unclaimed(

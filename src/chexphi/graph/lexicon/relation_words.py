@@ -24,8 +24,8 @@ EXAMS = words(
 TIPS = frozenset({"tip", "tips", "side port", "side ports"})
 PREPOSITIONS = words(
     """in at over within on along of to throughout into near overlying overlies overlie projects through
-    around across inside under beneath via toward towards from by obscures obscuring silhouettes involving fills
-    reaches parallel"""
+    around across inside under beneath via toward towards from by obscures obscuring silhouettes involving
+    fills reaches parallel"""
 )
 """Prepositions of place, and verbs of what a finding touches."""
 SHOWS = words("show shows contain contains demonstrate demonstrates reveal reveals where")
