@@ -155,3 +155,10 @@ def test_rexkg_s_spans_are_read_as_the_lexicon_s(text: str) -> None:
         mentions.append(Mention(words, label, start, start + len(words)))
     assert read(Parse(text, tuple(mentions), frozenset(edges))) == expected
     assert read_text(f"{text}.") == expected
+
+
+@pytest.mark.parametrize("phrase", ["nipple shadow", "lines", "endotracheal tube", "Heart large: small"])
+def test_thousands_of_phrases_are_read_as_one_is(phrase: str) -> None:
+    (one,) = EXTRACTOR.parse([f"{phrase} and effusion"])
+    (many,) = EXTRACTOR.parse([" and ".join([phrase] * 3000) + " and effusion"])
+    assert set(read(one)) == set(read(many))

@@ -44,7 +44,7 @@ _LABEL = re.compile(r"(?:^|[.;:\n])([^.;:\n]*):[^.;:\n]*$")
 """The label of a statement, up to its value: `Heart size: `."""
 _VALUE_JOINTS = frozenset({"", "and", "in", "is", "are", "on the", "at the", "in the"})
 """Between a label and its value, and between the parts of a value."""
-_MOST_PARTS = 8
+_VALUE_LENGTH = 8
 """Of a value, so that a list of thousands of words takes no longer a word than a short one."""
 
 
@@ -95,8 +95,8 @@ class Links:
         if mention.label != "concept":
             return words
         change = self._vocabulary.qualities(words).change
-        before = self._parse.text[max(0, mention.start - 40) : mention.start].lower()
-        if change == "resolved" and (denial := _NOT_RESOLVED.search(before)):
+        previous_text = self._parse.text[max(0, mention.start - 40) : mention.start].lower()
+        if change == "resolved" and (denial := _NOT_RESOLVED.search(previous_text)):
             return _DECREASED if denial[1] else _UNCHANGED
         if change and _OTHER_SIDE.match(self._parse.text.lower(), mention.end):
             return frozenset()
@@ -137,9 +137,9 @@ class Links:
     def _qualify_label(self, index: int) -> bool:
         """Relate a concept that is the value of a label, or a part of it: `Lungs: expanded and clear`."""
         mentions, text = self._parse.mentions, self._parse.text
-        value, first = index, max(0, index - _MOST_PARTS)
+        value, least = index, max(0, index - _VALUE_LENGTH)
         while (
-            value > first and mentions[value - 1].label == "concept" and self._between(value) in _VALUE_JOINTS
+            value > least and mentions[value - 1].label == "concept" and self._between(value) in _VALUE_JOINTS
         ):
             value -= 1
         start = mentions[value].start
@@ -147,10 +147,10 @@ class Links:
         if label is None or text[label.end(1) + 1 : start].strip(" ,").lower() not in _VALUE_JOINTS:
             return False
         label_start = label.start(1)
-        named = list(takewhile(lambda at: mentions[at].start >= label_start, range(value - 1, -1, -1)))
-        for at in [at for at in named if mentions[at].label != "concept"] or named:
+        labelled = list(takewhile(lambda at: mentions[at].start >= label_start, range(value - 1, -1, -1)))
+        for at in [at for at in labelled if mentions[at].label != "concept"] or labelled:
             self._qualify(index, at)
-        return bool(named)
+        return bool(labelled)
 
     def _between(self, index: int) -> str:
         """The text between the mention before and this one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from chexphi.graph.findings.device_position import position_of
 from chexphi.graph.findings.links import Links
 from chexphi.graph.findings.ontology import Naming, Ontology
 from chexphi.graph.findings.records import EMPTY, NO_QUALITIES, Finding, Qualities
+from chexphi.graph.findings.statements import STOP, Statements
 from chexphi.graph.findings.vocabulary import millimetres
 from chexphi.graph.types import Mention, Parse
 
@@ -27,9 +29,6 @@ _PARTLY = frozenset(
 )
 """Beside `resolved`: what is left is smaller, and not gone."""
 _DENIAL = re.compile(r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: an?| any)? ?$", re.IGNORECASE)
-_NEGATIVE = re.compile(r"\b(?:no|not|without|nor|neither|none|absent|negative)\b", re.IGNORECASE)
-_STOP = re.compile(r"[.;](?!\d)|\n")
-"""The end of a statement."""
 
 
 def findings(parse: Parse, ontology: Ontology) -> tuple[Finding, ...]:
@@ -61,6 +60,9 @@ class _Reader:
         self.text, self.mentions, self.ontology = parse.text, parse.mentions, ontology
         self.links = Links(parse, ontology.vocabulary)
         self.words = self.links.words
+        self.statements = Statements(parse.text)
+        devices = [mention for mention in self.mentions if mention.label in _DEVICES]
+        self.device_bounds = sorted(m.start for m in devices), sorted(m.end for m in devices)
 
     def findings(self) -> Iterable[Finding]:
         by_mention: dict[int, list[Finding]] = {}
@@ -76,10 +78,15 @@ class _Reader:
                 by_mention[disorder] = [_as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
                 if self._replaces(by_mention[disorder][0], of_sign):
                     replaced_signs.add(sign)
+        named_devices = {
+            self.statements.number(self.mentions[at].start)
+            for at, mention_findings in by_mention.items()
+            if self.mentions[at].label in _IMPLANTED and not self._is_family(mention_findings)
+        }
         return (
             finding
             for index, mention_findings in by_mention.items()
-            if index not in replaced_signs and not self._is_part_of_a_device(index, by_mention)
+            if index not in replaced_signs and not self._is_part_of_a_device(index, by_mention, named_devices)
             for finding in mention_findings
         )
 
@@ -105,11 +112,10 @@ class _Reader:
         naming = self.ontology.find(self.words[index], self.words[index], self.words[index])
         if naming is None or naming.denies or len(naming.term) == 1 or index in self.links.located:
             return False
-        start, end = self.mentions[index].start, self.mentions[index].end
-        sentence_start = max((stop.end() for stop in _STOP.finditer(self.text, 0, start)), default=0)
-        sentence_end = _STOP.search(self.text, end)
-        sentence = self.text[sentence_start : sentence_end.start() if sentence_end else None]
-        return not _NEGATIVE.search(sentence) or bool(_DENIAL.search(self.text, max(0, start - 30), start))
+        start = self.mentions[index].start
+        return not self.statements.is_negative(start) or bool(
+            _DENIAL.search(self.text, max(0, start - 30), start)
+        )
 
     def _findings_at(self, index: int) -> Iterator[Finding]:
         """The finding of a mention; of a structure, each that its qualities name."""
@@ -202,34 +208,27 @@ class _Reader:
     def _clause(self, index: int) -> str:
         """The sentence around a device, up to the devices beside it."""
         device = self.mentions[index]
-        spans = [(m.start, m.end) for m in self.mentions if m.label in _DEVICES and m is not device]
-        limit = min((start for start, _ in spans if start > device.start), default=len(self.text))
-        begin = max((end for _, end in spans if end <= device.start), default=0)
-        begin = max((stop.end() for stop in _STOP.finditer(self.text, begin, device.start)), default=begin)
-        stop = _STOP.search(self.text, device.end, limit)
+        starts, ends = self.device_bounds
+        following, preceding = bisect_right(starts, device.start), bisect_right(ends, device.start)
+        limit = starts[following] if following < len(starts) else len(self.text)
+        begin = ends[preceding - 1] if preceding else 0
+        begin = max((stop.end() for stop in STOP.finditer(self.text, begin, device.start)), default=begin)
+        stop = STOP.search(self.text, device.end, limit)
         return self.text[begin : stop.start() if stop else limit]
 
-    def _is_part_of_a_device(self, index: int, by_mention: dict[int, list[Finding]]) -> bool:
+    def _is_part_of_a_device(
+        self, index: int, by_mention: dict[int, list[Finding]], named_devices: set[int]
+    ) -> bool:
         """Whether a mention only says `wires`, `leads` or `tube` of a device that its sentence names."""
         mention = self.mentions[index]
         if mention.label not in _DEVICES or not self._is_family(by_mention[index]):
             return False
         if mention.label in _ABSENT:
             return any(index in self.links.sites.get(at, ()) for at in by_mention)
-        return any(
-            self.mentions[at].label in _IMPLANTED
-            and not self._is_family(by_mention[at])
-            and not _STOP.search(self.text, *_gap(mention, self.mentions[at]))
-            for at in by_mention
-        )
+        return self.statements.number(mention.start) in named_devices
 
     def _is_family(self, mention_findings: Sequence[Finding]) -> bool:
         return self.ontology.is_family(mention_findings[0].concept)
-
-
-def _gap(mention: Mention, second_mention: Mention) -> tuple[int, int]:
-    """Start and end of the text between two mentions."""
-    return min(mention.end, second_mention.end), max(mention.start, second_mention.start)
 
 
 def _as_its_sign(finding: Finding, sign: Finding) -> Finding:
