@@ -161,3 +161,28 @@ def test_an_indication_makes_two_names_interchangeable() -> None:
         match("Consolidation.", "Pneumonia.", "Fever and cough."),
     )
     assert plain.score < told.score < 1
+
+
+def read_by_name() -> list[tuple[str, str]]:
+    """(concept, the first of its terms that the lexicon reads as this concept alone)."""
+    named = []
+    for concept in ONTOLOGY.concepts.values():
+        for term, parse in zip(
+            concept.terms, EXTRACTOR.parse([f"There is {term}." for term in concept.terms]), strict=True
+        ):
+            if [finding.concept for finding in findings(parse, ONTOLOGY)] == [concept.name]:
+                named.append((concept.name, term))
+                break
+    return named
+
+
+def test_a_finding_and_its_denial_have_nothing_in_common() -> None:
+    """The flips that scores by words are blind to, in either direction, for each concept that is read."""
+    terms = read_by_name()
+    assert len(terms) > 290
+    for concept, term in terms:
+        claim, denial = f"There is {term}.", f"There is no {term}."
+        assert match(claim, claim).reward == match(denial, denial).reward == 1, concept
+        assert match(denial, claim).reward == 0, concept
+        assert match(claim, denial).reward == 0, concept
+        assert match(denial, claim).score < match("", claim).score, concept

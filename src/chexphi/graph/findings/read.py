@@ -164,7 +164,7 @@ class _Reader:
         The same for a word as in `no flattened diaphragm`.
         """
         mention = self.mentions[details.mention_index]
-        if details.naming.denies or (mention.label in _CLAIMS and not mention.text.endswith("ed")):
+        if details.naming.denies or (mention.label in _CLAIMS and not mention.text.endswith(("ed", "ic"))):
             return False
         phrase = (details.mention_index, *details.qualifiers, *self._with_qualifiers(details.sites))
         start = min(self.mentions[at].start for at in phrase)
