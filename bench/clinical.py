@@ -1,6 +1,6 @@
-"""How fast two whole reports are compared by the measure `clinical`: `python bench/clinical.py PAIRS.jsonl`.
+"""How fast two whole reports are compared by the measure `clinical`, on the cases of RadPref.
 
-A line is a case of RadPref: `reference` and `candidates`, each with its `report`. No text is read twice: the
+No text is read twice: the
 candidates of a case are compared in passes of their own, and what texts gave is forgotten before each pass.
 Tables of single words stay, as in a process that runs. One core; the best of several passes.
 """
@@ -8,7 +8,7 @@ Tables of single words stay, as in a process that runs. One core; the best of se
 from __future__ import annotations
 
 import json
-import sys
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,7 @@ from chexphi.graph.findings.ontology import default_ontology
 from chexphi.graph.findings.read import findings
 from chexphi.graph.lexicon import extractor as lexicon
 
+DATA = Path(os.environ.get("CHEXPHI_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 PASSES = 7
 BAR = 1000
 
@@ -37,8 +38,12 @@ def seconds(pairs: Sequence[tuple[str, str]]) -> float:
     return time.process_time() - start
 
 
-def main(path: Path) -> None:
-    cases = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def main() -> None:
+    file = DATA / "radiologists" / "radpref_dev.jsonl"
+    if not file.is_file():
+        print(f"skipped: {file} does not exist; CHEXPHI_DATA names the folder of real data")
+        return
+    cases = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     passes = [
         [(case["candidates"][number]["report"], case["reference"]) for case in cases] for number in (0, 1)
     ]
@@ -47,4 +52,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()
