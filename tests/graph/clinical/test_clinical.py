@@ -59,6 +59,9 @@ def score(candidate: str, reference: str) -> float:
         ("Possible pneumonia.", "Possible pneumonia.", "Pneumonia."),
         ("Tension pneumothorax. Old rib fracture.", "Tension pneumothorax.", "Old rib fracture."),
         ("Bilateral effusions.", "Bilateral effusions.", "Left effusion."),
+        ("Left effusion.", "Left effusion.", "Bilateral effusions."),
+        ("Left effusion.", "Bilateral effusions.", "Right effusion."),
+        ("Acute rib fracture.", "Rib fracture.", "Healed rib fracture."),
         ("Pneumonia.", "Consolidation.", "Atelectasis."),
         ("Lungs are clear.", "No opacity.", "There is an opacity."),
         ("No pleural effusion.", "The heart is normal.", "Pleural effusion."),
@@ -75,6 +78,8 @@ def test_the_better_text_has_the_greater_score(reference: str, better: str, wors
         ("The lungs are clear.", "No acute cardiopulmonary abnormality."),
         ("Mild cardiomegaly.", "The cardiac silhouette is mildly enlarged."),
         ("Pleural effusion.", "Left pleural effusion."),
+        ("Small bilateral effusions.", "There is a small left effusion. There is a small right effusion."),
+        ("Left effusion. Right effusion.", "Bilateral effusions."),
         ("ETT in satisfactory position.", "The endotracheal tube ends 5 cm above the carina."),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 
@@ -31,7 +32,19 @@ Named = tuple[str, str, str]
 
 def read(explanation: Explanation) -> list[Finding]:
     (parse,) = EXTRACTOR.parse([explanation.think])
-    return tidy(findings(parse, ONTOLOGY), ONTOLOGY)
+    return [one for finding in tidy(findings(parse, ONTOLOGY), ONTOLOGY) for one in one_of_each_side(finding)]
+
+
+def one_of_each_side(finding: Finding) -> list[Finding]:
+    """What is on both sides is drawn twice."""
+    if not finding.present or len(finding.qualities.sides) < 2:
+        return [finding]
+    return [
+        dataclasses.replace(
+            finding, qualities=dataclasses.replace(finding.qualities, sides=frozenset({side}))
+        )
+        for side in sorted(finding.qualities.sides)
+    ]
 
 
 def key_of(finding: Finding) -> Key:

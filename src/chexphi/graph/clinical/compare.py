@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from chexphi.graph.clinical.assignment import best_assignment
 from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
 from chexphi.graph.findings.ontology import Ontology
-from chexphi.graph.findings.records import Finding
+from chexphi.graph.findings.records import EMPTY, Finding, Qualities
 
 SLACK = 0.2
 """Added to both parts of the score, so that a report with few findings is not all or nothing. A report that
@@ -100,7 +100,19 @@ def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
             claims.append(finding)
         else:
             claims[at] = _joined(claims[at], finding)
+    claims = _both_sides_as_one(claims)
     return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
+
+
+def _both_sides_as_one(claims: Sequence[Finding]) -> list[Finding]:
+    """`Left effusion, right effusion` is `bilateral effusions`, if nothing else tells the two apart."""
+    joined: dict[tuple[str, bool, Qualities], Finding] = {}
+    for number, claim in enumerate(claims):
+        is_one_sided = len(claim.qualities.sides) == 1 and not claim.qualities.count
+        without_side = replace(claim.qualities, sides=EMPTY if is_one_sided else claim.qualities.sides)
+        key = (claim.concept if is_one_sided else f"{claim.concept} {number}", claim.certain, without_side)
+        joined[key] = _joined(joined[key], claim) if key in joined else claim
+    return list(joined.values())
 
 
 def _same_place_and_name(claim: Finding, finding: Finding) -> bool:

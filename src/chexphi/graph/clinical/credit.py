@@ -32,6 +32,8 @@ SIZE_WRONG = 0.4
 """The least credit for a size; the ratio of both sizes gives the rest."""
 CHANGE_SIMILAR, CHANGE_OTHER, CHANGE_OPPOSITE = 0.9, 0.5, 0.4
 """`new` for `increased`, `new` for `unchanged`, `new` for `resolved`: what is new asks for action."""
+TIME_WRONG = 0.5
+"""`Healed` for `acute`: the one is treated and the other is not. What is not said of age costs nothing."""
 DOUBT_ADDED, DOUBT_DROPPED = 0.85, 0.9
 POSITION_UNSAID, POSITION_WRONG = 0.8, 0.2
 _COURSE = {"new": 1, "increased": 1, "unchanged": 0, "decreased": -1, "resolved": -1}
@@ -141,6 +143,8 @@ def _factors(candidate: Finding, reference: Finding) -> list[Factor]:
         factors.append(_size(mine.size_mm, theirs.size_mm))
     if theirs.change and mine.change != theirs.change:
         factors.append(_change(mine.change, theirs.change))
+    if mine.time and theirs.time and mine.time != theirs.time:
+        factors.append(Factor(TIME_WRONG, "another age", 1 - TIME_WRONG))
     if candidate.certain != reference.certain:
         factors.append(
             Factor(DOUBT_ADDED, "with doubt") if reference.certain else Factor(DOUBT_DROPPED, "without doubt")
@@ -160,7 +164,10 @@ def _side(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
     shared = len(mine & theirs) / len(mine | theirs)
     if not shared:
         return Factor(SIDE_WRONG, "wrong side", wrong=1.0)
-    return Factor(SIDE_WRONG + (1 - SIDE_WRONG) * shared, "one side of two")
+    value = SIDE_WRONG + (1 - SIDE_WRONG) * shared
+    if mine - theirs:
+        return Factor(value, "a side too many", wrong=0.5)
+    return Factor(value, "one side of two")
 
 
 def _zone(mine: frozenset[str], theirs: frozenset[str]) -> Factor:
