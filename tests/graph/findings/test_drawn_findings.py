@@ -11,7 +11,8 @@ import pytest
 from chexphi.data.phantom.frames import WORDINGS, Wording
 from chexphi.data.phantom.language import Explanation, ask, caption, explain
 from chexphi.data.phantom.scene import FINDINGS, Scene, evolve, sample_build, sample_scene
-from chexphi.graph.clinical.compare import compare, tidy
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.tidy import tidy
 from chexphi.graph.findings.ontology import default_ontology
 from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import Finding

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from chexphi.graph.clinical.compare import compare, tidy
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.tidy import tidy
 from chexphi.graph.findings.ontology import default_ontology
 from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import Finding

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from chexphi.graph.clinical.assignment import best_assignment
 from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
+from chexphi.graph.clinical.tidy import meet, tidy
 from chexphi.graph.findings.ontology import Ontology
-from chexphi.graph.findings.records import EMPTY, Finding, Qualities
+from chexphi.graph.findings.records import Finding
 
 SLACK = 0.2
 """Added to both parts of the score, so that a report with few findings is not all or nothing. A report that
@@ -87,80 +88,6 @@ class ClinicalMatch:
         return max(0.0, self.signed)
 
 
-def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
-    """Each finding once, as specific as the text makes it anywhere.
-
-    A sign is left out if the text names what it is a sign of, in the same place.
-    """
-    claims: list[Finding] = []
-    denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in findings if not f.present))
-    for finding in (f for f in findings if f.present):
-        at = next((i for i, claim in enumerate(claims) if _same_place_and_name(claim, finding)), None)
-        if at is None:
-            claims.append(finding)
-        else:
-            claims[at] = _joined(claims[at], finding)
-    claims = _both_sides_as_one(claims)
-    return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
-
-
-def _both_sides_as_one(claims: Sequence[Finding]) -> list[Finding]:
-    """`Left effusion, right effusion` is `bilateral effusions`, if nothing else tells the two apart."""
-    joined: dict[tuple[str, bool, Qualities], Finding] = {}
-    for number, claim in enumerate(claims):
-        is_one_sided = len(claim.qualities.sides) == 1 and not claim.qualities.count
-        without_side = replace(claim.qualities, sides=EMPTY if is_one_sided else claim.qualities.sides)
-        key = (claim.concept if is_one_sided else f"{claim.concept} {number}", claim.certain, without_side)
-        joined[key] = _joined(joined[key], claim) if key in joined else claim
-    return list(joined.values())
-
-
-def _same_place_and_name(claim: Finding, finding: Finding) -> bool:
-    if claim.concept != finding.concept:
-        return False
-    mine, theirs = claim.qualities, finding.qualities
-    return _meet(mine.sides, theirs.sides) and _meet(mine.zones, theirs.zones)
-
-
-def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
-    return not one or not other or bool(one & other)
-
-
-def _joined(claim: Finding, mention: Finding) -> Finding:
-    """A claim and a further mention of it as one."""
-    mine, theirs = claim.qualities, mention.qualities
-    qualities = replace(
-        mine,
-        sides=mine.sides | theirs.sides,
-        zones=mine.zones | theirs.zones,
-        degree=mine.degree if mine.degree is not None else theirs.degree,
-        size_mm=mine.size_mm or theirs.size_mm,
-        change=mine.change or theirs.change,
-        position=mine.position or theirs.position,
-    )
-    return replace(claim, certain=claim.certain or mention.certain, qualities=qualities)
-
-
-def _is_covered(claim: Finding, claims: Sequence[Finding], ontology: Ontology) -> bool:
-    """Whether another claim names more precisely what this one names, or what this one is a sign of."""
-    return any(
-        other is not claim
-        and _says_more(other.concept, claim.concept, ontology)
-        and claim.qualities.sides <= other.qualities.sides
-        and claim.qualities.zones <= other.qualities.zones
-        for other in claims
-    )
-
-
-def _says_more(other: str, name: str, ontology: Ontology) -> bool:
-    """Whether the first concept is a kind of the second, or the second a mere sign of the first."""
-    if other == name:
-        return False
-    if ontology.is_sign(name) and other in ontology.ancestors[name]:
-        return not ontology.is_family(other)
-    return name in ontology.ancestors.get(other, {}) and not ontology.is_sign(other)
-
-
 def denies(denial: Finding, claim: Finding, ontology: Ontology) -> bool:
     """Whether a denial speaks of the claim: of its concept or one above it, in its place, time and degree."""
     if denial.concept not in ontology.ancestors.get(claim.concept, {claim.concept: 0}):
@@ -175,7 +102,7 @@ def denies(denial: Finding, claim: Finding, ontology: Ontology) -> bool:
     denied_degree = denial_qualities.degree or 0.0
     if denied_degree >= 3 and (claim_qualities.degree or 2) < denied_degree:
         return False
-    return _meet(denial_qualities.sides, claim_qualities.sides) and _meet(
+    return meet(denial_qualities.sides, claim_qualities.sides) and meet(
         denial_qualities.zones, claim_qualities.zones
     )
 

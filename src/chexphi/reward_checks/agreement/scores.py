@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chexphi import prompts
-from chexphi.graph.clinical.compare import compare, tidy
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.tidy import tidy
 from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.service import Service
