@@ -75,10 +75,10 @@ def _is_covered(claim: Finding, claims: Sequence[Finding], ontology: Ontology) -
     )
 
 
-def _says_more(other: str, name: str, ontology: Ontology) -> bool:
+def _says_more(concept: str, name: str, ontology: Ontology) -> bool:
     """Whether the first concept is a kind of the second, or the second a mere sign of the first."""
-    if other == name:
+    if concept == name:
         return False
-    if ontology.is_sign(name) and other in ontology.ancestors[name]:
-        return not ontology.is_family(other)
-    return name in ontology.ancestors.get(other, {}) and not ontology.is_sign(other)
+    if ontology.is_sign(name) and concept in ontology.ancestors[name]:
+        return not ontology.is_family(concept)
+    return name in ontology.ancestors.get(concept, {}) and not ontology.is_sign(concept)
