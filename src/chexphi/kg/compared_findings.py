@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from chexphi.graph.clinical.compare import KINDS, ClinicalMatch, Judged, compare
+from chexphi.graph.clinical.compare import ClinicalMatch, Judged, compare
 from chexphi.graph.clinical.sums import sums_of
 from chexphi.graph.clinical.wording import phrase
 from chexphi.graph.findings.ontology import open_ontology
@@ -66,7 +66,7 @@ def to_dict(match: ClinicalMatch) -> dict[str, Any]:
         "reward": match.reward,
         "omission": sums.omission,
         "hallucination": sums.hallucination,
-        "findings": [_item(item) for item in _worst_first(match)],
+        "findings": [_item(item) for item in match.worst_first],
     }
 
 
@@ -86,15 +86,11 @@ def _record(finding: Finding | None) -> dict[str, Any] | None:
     return None if finding is None else finding.to_dict()
 
 
-def _worst_first(match: ClinicalMatch) -> list[Judged]:
-    return sorted(match.judged, key=lambda item: (KINDS.index(item.kind), -item.weight))
-
-
 def findings_table(match: ClinicalMatch) -> Table:
     """Each finding and what became of it, the worst first."""
     sums = sums_of(match)
     table = Table("finding", "in the text", "in the reference", "weight", "earned", "cost")
-    for item in _worst_first(match):
+    for item in match.worst_first:
         figures = (figure_text(value) for value in (item.weight, item.credit, item.cost))
         verdict = Text.assemble((item.kind, STYLES[item.kind]), *(f"\n{reason}" for reason in item.reasons))
         table.add_row(verdict, _words(item.candidate), _words(item.reference), *figures)

@@ -15,8 +15,8 @@ from chexphi import prompts
 from chexphi.data.images import load_image
 from chexphi.data.references import is_uri
 from chexphi.evaluation.scored_predictions import graph_match, has_wrong_reason
-from chexphi.graph.clinical.compare import KINDS, compare
-from chexphi.graph.clinical.wording import phrase
+from chexphi.graph.clinical.compare import compare
+from chexphi.graph.clinical.wording import both_phrases
 from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Relation
@@ -141,15 +141,15 @@ def finding_rows(prediction: Prediction, reasoning: str) -> list[dict[str, str]]
     claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL))
     if not expected.findings:
         return []
-    judged = compare(claimed.findings, expected.findings, open_ontology()).judged
+    match = compare(claimed.findings, expected.findings, open_ontology())
     return [
         {
             "kind": item.kind,
-            "text": " / ".join(dict.fromkeys(phrase(f) for f in (item.reference, item.candidate) if f)),
+            "text": both_phrases(item),
             "why": ", ".join(item.reasons),
             "weight": f"{item.weight:g}",
         }
-        for item in sorted(judged, key=lambda item: (KINDS.index(item.kind), -item.weight))
+        for item in match.worst_first
     ]
 
 

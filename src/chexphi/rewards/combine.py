@@ -53,13 +53,17 @@ class Scheme:
         if self.gate and self.gate not in self.rewards:
             raise InputError(f"rewards: gate is {shown(self.gate)}: use one of {', '.join(self.rewards)}")
 
+    @property
+    def gate_name(self) -> str:
+        """The gate, also where it is the default; empty where every reward is a penalty."""
+        return self.gate or next((name for name in self.rewards if name not in PENALTIES), "")
+
     def closed(self, values: Mapping[str, float | None]) -> frozenset[str]:
         """The rewards that the gate keeps from being paid; none where it is open, or not scorable."""
-        gate = self.gate or next((name for name in self.rewards if name not in PENALTIES), "")
-        value = values.get(gate)
+        value = values.get(self.gate_name)
         if self.combine != "gated" or value is None or value >= self.gate_at:
             return frozenset()
-        return frozenset(self.gated or self.rewards) - {gate, *PENALTIES}
+        return frozenset(self.gated or self.rewards) - {self.gate_name, *PENALTIES}
 
     def weight(self) -> dict[str, float]:
         """The weight of each reward by its name."""

@@ -49,6 +49,11 @@ class ClinicalMatch:
     the reference denies nothing."""
 
     @property
+    def worst_first(self) -> list[Judged]:
+        """By kind in the order of `KINDS`, then the heavier first."""
+        return sorted(self.judged, key=lambda item: (KINDS.index(item.kind), -item.weight))
+
+    @property
     def possible(self) -> float:
         """Total weight of the reference's findings."""
         return sum(

@@ -48,9 +48,13 @@ def _degree(degree: float | None) -> str | None:
     return next((word for limit, word in DEGREES if degree <= limit), "large")
 
 
+def both_phrases(item: Judged) -> str:
+    """The reference's finding and the candidate's as phrases; one where they read alike or one is missing."""
+    texts = [phrase(finding) for finding in (item.reference, item.candidate) if finding is not None]
+    return " / ".join(dict.fromkeys(texts))
+
+
 def line(item: Judged) -> str:
     """One finding of a comparison, what became of it, why, and its weight."""
-    texts = [phrase(finding) for finding in (item.reference, item.candidate) if finding is not None]
-    claim_text = " / ".join(dict.fromkeys(texts))
     why = f" ({', '.join(item.reasons)})" if item.reasons else ""
-    return f"{item.kind}: {claim_text}{why}, weight {figure_text(item.weight)}"
+    return f"{item.kind}: {both_phrases(item)}{why}, weight {figure_text(item.weight)}"

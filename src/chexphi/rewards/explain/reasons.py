@@ -12,7 +12,7 @@ from chexphi.graph.match import Counts
 from chexphi.graph.types import Graph
 from chexphi.number_text import figure_text
 from chexphi.prompts import ParseStatus
-from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH, PENALTIES, Scheme
+from chexphi.rewards.combine import ACCURACY, CONSISTENCY, FORMAT, GRAPH, Scheme
 from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import CLINICAL
@@ -157,8 +157,7 @@ def _total(scheme: Scheme, rewards: Mapping[str, float | None]) -> str:
     text = " + ".join(f"{_weight(weights[name])}{name} {figure_text(value)}" for name, value in paid)
     if not closed_names:
         return text
-    gate = scheme.gate or next(name for name in scheme.rewards if name not in PENALTIES)
-    return f"{text or '0'}; the gate {gate} is below {scheme.gate_at:g}"
+    return f"{text or '0'}; the gate {scheme.gate_name} is below {scheme.gate_at:g}"
 
 
 def _power(weight: float) -> str:
