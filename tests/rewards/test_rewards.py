@@ -199,6 +199,7 @@ def test_uneven_batches_are_refused() -> None:
         (lambda: AccuracyReward(AnswerRule("x" * 9000)), "match is a text of 9000 characters"),
         (lambda: AccuracyReward("f1"), "external_r1v_acc: its rule is 'f1': give an AnswerRule"),  # type: ignore[arg-type]
         (lambda: OriginalGraphReward(WordExtractor(), "dice"), "measure is 'dice'"),
+        (lambda: OriginalGraphReward(WordExtractor(), "clinical"), "compat original has no measure clinical"),
         (lambda: Scheme(combine="mean"), "combine is 'mean': use sum, product, gated"),
         (lambda: Scheme(weights=(1.0,)), "reward_weights has 1 value for 2 rewards: give one each"),
         (lambda: Scheme(combine="gated", gate="format"), "gate is 'format': use one of"),

@@ -106,6 +106,13 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"combine": "gated", "gated": [ACCURACY]}, None, f"gated names {ACCURACY!r}: use {GRAPH}, or none"),
         ({"gated": [GRAPH]}, None, "with combine sum: set it to gated"),
         ({"combine": "gated", "compat": "original"}, None, "compat original works with combine sum only"),
+        (
+            {"measure": "clinical", "compat": "original"},
+            None,
+            "grpo: compat original has no measure clinical",
+        ),
+        ({"ontology": "mine.toml"}, None, "ontology is 'mine.toml', which measure jaccard does not use"),
+        ({"ontology": "gone.toml", "measure": "clinical"}, None, "gone.toml"),
         ({"empty": "none"}, None, "empty is 'none'"),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),
     ],

@@ -13,7 +13,6 @@ from typing import Any
 from chexphi.graph import match
 from chexphi.graph.types import Extractor
 from chexphi.rewards import rules
-from chexphi.schema import InputError
 
 _FIRST_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f]*")
 
@@ -29,8 +28,7 @@ class OriginalGraphReward:
 
     def __init__(self, extractor: Extractor, measure: str = "jaccard") -> None:
         rules.check_rules(self.__name__, rules.GraphRule(measure=measure))
-        if measure == rules.CLINICAL:
-            raise InputError(f"{self.__name__}: compat original has no measure clinical: use jaccard or f1")
+        rules.check_original_measure(self.__name__, measure)
         self.extractor = extractor
         self.measure = measure
 

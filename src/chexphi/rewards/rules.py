@@ -102,3 +102,13 @@ def check_rules(source: str, *rules: AnswerRule | GraphRule) -> None:
         if not isinstance(rule, AnswerRule | GraphRule):
             raise InputError(f"{source}: its rule is {shown(rule)}: give an AnswerRule or a GraphRule")
         check_choices(source, vars(rule), CHOICES)
+
+
+def check_original_measure(source: str, measure: str) -> None:
+    """Refuse a measure that the original does not have.
+
+    Raises:
+        InputError: For `clinical`; `source` begins the message.
+    """
+    if measure == CLINICAL:
+        raise InputError(f"{source}: compat original has no measure clinical: use jaccard or f1")

@@ -111,8 +111,8 @@ def check_settings(
 
 def _check_measure(fields: RewardFields, source: str) -> None:
     """Refuse a measure or an ontology that this configuration does not use, and an ontology with mistakes."""
-    if fields.measure == rules.CLINICAL and compat.is_original(fields.compat):
-        raise InputError(f"{source}: compat original has no measure clinical: use jaccard or f1")
+    if compat.is_original(fields.compat):
+        rules.check_original_measure(source, fields.measure)
     if fields.ontology and fields.measure != rules.CLINICAL:
         raise InputError(
             f"{source}: ontology is {shown(fields.ontology)}, which measure {fields.measure} does not use: "
@@ -137,9 +137,9 @@ def _check_combination(fields: RewardFields, weights: Sequence[float], source: s
             f"{source}: combine is {fields.combine!r} with {combined}: name two rewards besides "
             f"{' and '.join(PENALTIES)}, or use sum"
         )
-    if fields.combine == "gated" and (fields.gate or combined[0]) not in combined:
+    gate = fields.gate or combined[0]  # as in Scheme.gate_name, which refuses a gate without the source
+    if fields.combine == "gated" and gate not in combined:
         raise InputError(f"{source}: gate is {shown(fields.gate)}: use one of {', '.join(combined)}")
-    gate = fields.gate or combined[0]
     if wrong := [name for name in fields.gated if name not in combined or name == gate]:
         others = [name for name in combined if name != gate]
         raise InputError(f"{source}: gated names {shown(wrong[0])}: use {' and '.join(others)}, or none")
