@@ -81,6 +81,11 @@ class RaisedErrors:
         for line in self.lines:
             terminalreporter.write_line(line)
 
+    def pytest_unconfigure(self) -> None:
+        """The last line of a run says that it failed: the one before it counts passed tests only."""
+        if self.lines:
+            print(f"{len(self.lines)} complaints about error messages, listed above the summary of the tests")
+
     def complaints(self) -> list[str]:
         """What a whole run has to be told, one line each."""
         sentences = [sentence for sentence in all_sentences() if sentence.says_something()]
