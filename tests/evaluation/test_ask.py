@@ -166,6 +166,30 @@ def test_the_reply_is_what_the_policy_generates(tiny_model_dir: Path, folder: Pa
     assert reply.comparison.reference.gold == ("yes",)
 
 
+def test_own_concepts_count(tiny_model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[scoliosis]\nterms = ["scoliosis"]\nsignificance = "urgent"\n')
+    text = "<think>A small pleural effusion. There is scoliosis.</think><answer>yes</answer>"
+    words = ["ask", str(tiny_model_dir), QUESTION, "--reference", text, "--max-new-tokens", "4", "--json"]
+    weights = []
+    for flags in ([], ["--ontology", str(tmp_path / "own.toml")]):
+        row = json.loads(CliRunner().invoke(app, [*words, *flags]).stdout)
+        findings = row["comparison"]["findings"]["findings"]
+        weights.append({item["reference"]["concept"]: item["weight"] for item in findings})
+    assert weights[1]["scoliosis"] == 1 > weights[0]["scoliosis"]
+    assert weights[1]["pleural_effusion"] == weights[0]["pleural_effusion"]
+    extractor = LexiconExtractor()
+    (reading,) = extractor.parse(["A small pleural effusion."])
+    earned = []
+    for ontology in ("", str(tmp_path / "own.toml")):
+        reference = ask.read_reference(text, extractor, ontology)
+        match = ask.compare(
+            said("<think>A small pleural effusion.</think>"), reading, reference, ontology=ontology
+        )
+        assert match.findings
+        earned.append(match.findings.reward)
+    assert earned[1] < earned[0]
+
+
 def test_samples_are_repeatable(tiny_model_dir: Path) -> None:
     texts = [
         ask.main(tiny_model_dir, [QUESTION], max_new_tokens=12, temperature=1.0, seed=seed).generation.text

@@ -20,6 +20,7 @@ from chexphi.graph.lexicon.extractor import LexiconExtractor
 from chexphi.models.families import phi4
 from chexphi.models.generate import Generation
 from chexphi.schema import Example, InputError
+from chexphi.yaml_files import read_yaml
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,54 @@ def test_answer_probabilities_add_up(tiny_model_dir: Path, data: Path) -> None:
         assert row is not None
         assert sum(row.values()) == pytest.approx(1)
         assert all(0 < value < 1 for value in row.values())
+
+
+OWN = '[kyphosis]\nterms = ["kyphosis"]\nunder = ["scoliosis"]\nsignificance = "urgent"\n'
+"""To the package kyphosis is minor, and nothing that scoliosis is above."""
+
+
+def test_own_concepts_are_used_for_findings_and_consistency(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN)
+    reference = "<think>A small pleural effusion. There is kyphosis.</think><answer>no</answer>"
+    text = "<think>There is kyphosis.</think><answer>no</answer>"
+    example = Example("a", (), "Is there scoliosis?", ("no",), reference)
+    generation, extractor = Generation(text, (1,), ("x",), (-0.5,), False, ""), LexiconExtractor()
+    plain, own = (
+        scoring.make_prediction(
+            example, generation, *pair, tmp_path, extractor=extractor, tokens=False, ontology=ontology
+        )
+        for ontology in ("", str(tmp_path / "own.toml"))
+        for pair in scoring.reading_pairs([example], [text], extractor, ontology=ontology)
+    )
+    assert plain.clinical is not None
+    assert own.clinical is not None
+    assert own.clinical["earned"] == 1 > plain.clinical["earned"]
+    assert (plain.consistency, own.consistency) == ("silent", "contradicts")
+
+
+def test_an_evaluation_with_own_concepts(tiny_model_dir: Path, data: Path, tmp_path: Path) -> None:
+    """Some references have an enlarged heart: the file makes it urgent."""
+    (tmp_path / "own.toml").write_text(
+        '[cardiomegaly]\nterms = ["heart enlarged", "cardiomegaly"]\nsignificance = "urgent"\n'
+    )
+    file, out = data / "annotations" / "eval" / "test_basic_vqa.json", tmp_path / "own"
+    words = ("--data", file, "--ontology", tmp_path / "own.toml")
+    run(tiny_model_dir, tmp_path / "plain", "--data", file)
+    own_summary = run(tiny_model_dir, out, *words)
+    weights = [
+        {row.id: row.clinical["possible"] for row in read_predictions(folder) if row.clinical}
+        for folder in (tmp_path / "plain", out)
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    differing = [key for key in weights[0] if weights[0][key] != weights[1][key]]
+    assert differing
+    assert all(weights[1][key] > weights[0][key] for key in differing)
+    assert read_yaml(out / "config.yaml")["ontology"] == str(tmp_path / "own.toml")
+    lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (out / "predictions.jsonl").write_text("".join(lines[:4]))
+    with pytest.raises(InputError, match=r"ontology was .*own\.toml. and is .."):
+        run(tiny_model_dir, out, "--data", file, "--resume", "true")
+    assert run(tiny_model_dir, out, *words, "--resume", "true") == own_summary
 
 
 GRAPH = "<think>There is a left pleural effusion.</think><answer>{}</answer>"

@@ -111,7 +111,7 @@ def test_a_product_takes_no_negative_factor() -> None:
             None,
             "grpo: compat original has no measure clinical",
         ),
-        ({"ontology": "mine.toml"}, None, "ontology is 'mine.toml', which measure jaccard does not use"),
+        ({"ontology": "mine.toml"}, None, "ontology is 'mine.toml', which only measure clinical uses"),
         ({"ontology": "gone.toml", "measure": "clinical"}, None, "gone.toml"),
         ({"empty": "none"}, None, "empty is 'none'"),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),

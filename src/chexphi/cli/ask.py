@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chexphi.cli.options import Extractor, Json, Seed, has_colour, show
+from chexphi.cli.options import Extractor, Json, Ontology, Seed, has_colour, show
 
 
 def ask(
@@ -27,6 +27,7 @@ def ask(
         ),
     ] = None,
     extractor: Extractor = "lexicon",
+    ontology: Ontology = "",
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, help="Longest reply in tokens.")
     ] = 256,
@@ -51,6 +52,7 @@ def ask(
         words,
         reference=reference,
         extractor=extractor,
+        ontology=ontology,
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         dynamic_hd=dynamic_hd,

@@ -26,6 +26,7 @@ from chexphi.cli.options import (
     Extractor,
     Json,
     Limit,
+    Ontology,
     Out,
     Overwrite,
     Resume,
@@ -154,9 +155,7 @@ def compare_texts(
     text: Annotated[str, typer.Argument(help="The text to judge, or - for standard input.")],
     reference: Annotated[str, typer.Argument(help="The text that is right, or - for standard input.")],
     extractor: Extractor = "lexicon",
-    ontology: Annotated[
-        str, typer.Option("--ontology", help="A TOML file of concepts to add or replace.")
-    ] = "",
+    ontology: Ontology = "",
     indication: Annotated[str, typer.Option("--indication", help="Why the film was taken.")] = "",
     as_json: Json = False,
 ) -> None:

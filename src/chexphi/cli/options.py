@@ -47,6 +47,7 @@ Extractor = Annotated[
         help="lexicon, rexkg:FOLDER or radgraph[:MODEL].",
     ),
 ]
+Ontology = Annotated[str, typer.Option("--ontology", help="A TOML file of concepts to add or replace.")]
 TextOut = Annotated[Path, typer.Option("--out", help="Where the result goes; - is standard output.")]
 Out = Annotated[Path, typer.Option("--out", callback=not_standard_output, help="Where the result goes.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=int(SEED.maximum), help="Seed of every draw.")]

@@ -28,7 +28,7 @@ def answer_batch(
     questions = [example.question for example in batch]
     generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
     texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
-    readings = reading_pairs(batch, texts, extractor, opened_think=opened_think)
+    readings = reading_pairs(batch, texts, extractor, opened_think=opened_think, ontology=recipe.ontology)
     probabilities = _probabilities(recipe, model, processor, batch, films, options)
     for example, (generation,), pair, chances in zip(
         batch, generations, readings, probabilities, strict=True
@@ -40,6 +40,7 @@ def answer_batch(
             root,
             extractor=extractor,
             tokens=recipe.tokens,
+            ontology=recipe.ontology,
             probabilities=chances or None,
         )
 

@@ -13,14 +13,12 @@ from chexphi import answers, prompts, ranges
 from chexphi.data.images import load_image
 from chexphi.evaluation.ask_reply import Comparison, Reference, Reply
 from chexphi.graph import match as matching
-from chexphi.graph.clinical import compare as clinical
 from chexphi.graph.findings.ontology import open_ontology
-from chexphi.graph.findings.read import findings
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Parse
 from chexphi.models import policy_folder
 from chexphi.ranges import COUNT, NOT_NEGATIVE, SEED, TEMPERATURE
-from chexphi.rewards.reading import Reading
+from chexphi.rewards.reading import compare_findings, with_findings
 from chexphi.rewards.score import gold_answer, is_right, judge
 from chexphi.rewards.verdicts import verdict_of
 from chexphi.runs import terminal
@@ -32,17 +30,14 @@ if TYPE_CHECKING:
 DICOM = (".dcm", ".dicom")
 
 
-def compare(generation: Generation, parse: Parse, reference: Reference) -> Comparison:
-    """Score a generated text and what its reasoning says."""
-    parsed, gold, ontology = generation.parsed, reference.gold, open_ontology()
-    match = matching.compare(parse.graph, reference.graph) if reference.graph else None
-    rewards = judge(
-        parsed, Reading(parse.graph), Reading(reference.graph), gold, reference_reasoning=reference.reasoning
-    )
-    compared_match = None
-    if reference.findings:
-        compared_match = clinical.compare(findings(parse, ontology), reference.findings, ontology)
-    return Comparison(reference, is_right(parsed, gold), match, rewards, compared_match)
+def compare(generation: Generation, parse: Parse, reference: Reference, *, ontology: str = "") -> Comparison:
+    """Score a generated text and what its reasoning says; `ontology` is that of `read_reference`."""
+    parsed, gold, expected = generation.parsed, reference.gold, reference.reading
+    predicted = with_findings(parse, ontology)
+    match = matching.compare(predicted.graph, expected.graph) if expected.graph else None
+    rewards = judge(parsed, predicted, expected, gold, reference_reasoning=reference.reasoning)
+    findings_match = compare_findings(predicted, expected, ontology)
+    return Comparison(reference, is_right(parsed, gold), match, rewards, findings_match)
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -79,8 +74,13 @@ def read_films(images: Sequence[str]) -> list[Image.Image]:
     return [load_image(str(path), Path(path.anchor)) for path in paths]
 
 
-def read_reference(text: str, extractor: Extractor) -> Reference:
+def read_reference(text: str, extractor: Extractor, ontology: str = "") -> Reference:
     """The answer and the graph of a reference with tags, or the graph of a reasoning without tags.
+
+    Args:
+        text: The reference.
+        extractor: What reads the graph.
+        ontology: A file of concepts that are added to those of the package; see `findings.ontology.load`.
 
     Raises:
         InputError: It has neither an answer nor a graph.
@@ -94,7 +94,7 @@ def read_reference(text: str, extractor: Extractor) -> Reference:
             "'<think>REASONING</think><answer>ANSWER</answer>'"
         )
     labels = tuple(gold) if answers.labels(gold) else None
-    return Reference(labels, parse.graph, reasoning, findings(parse, open_ontology()))
+    return Reference(labels, with_findings(parse, ontology), reasoning)
 
 
 def main(
@@ -103,6 +103,7 @@ def main(
     *,
     reference: str | None = None,
     extractor: str = "lexicon",
+    ontology: str = "",
     max_new_tokens: int = 256,
     temperature: float = 0.0,
     dynamic_hd: int | None = None,
@@ -115,13 +116,15 @@ def main(
         words: Paths of the films, prior before current, then the question.
         reference: What to compare with: reasoning and answer in their tags, or the reasoning alone.
         extractor: Name of the extractor.
+        ontology: A file of concepts that are added to those of the package; see `findings.ontology.load`.
         max_new_tokens: Length of the longest reply.
         temperature: 0 decodes greedily.
         dynamic_hd: Most tiles a film is cut into; None keeps the model's own setting.
         seed: Of the sampling at a temperature above 0.
 
     Raises:
-        InputError: For bad words, films or references, before the model is loaded, and for a bad model.
+        InputError: For bad words, films, concepts or references, before the model is loaded, and for a bad
+            model.
     """
     limits = {
         "max_new_tokens": COUNT,
@@ -132,10 +135,11 @@ def main(
     ranges.check(settings, limits, "ask")
     images, question = split_words(words)
     films = read_films(images)
+    open_ontology(ontology)
     policy_folder.check(model, dynamic_hd=dynamic_hd)
     with terminal.loading_extractor(extractor):
         opened_extractor = open_extractor(extractor)
-    expected = read_reference(reference, opened_extractor) if reference is not None else None
+    expected = read_reference(reference, opened_extractor, ontology) if reference is not None else None
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.models import policy
         from chexphi.models.generate import generate
@@ -153,6 +157,6 @@ def main(
     )
     parsed = generation.parsed
     (parse,) = opened_extractor.parse([parsed.think or ""])
-    comparison = compare(generation, parse, expected) if expected else None
-    verdict = verdict_of(parsed, question, opened_extractor)
+    comparison = compare(generation, parse, expected, ontology=ontology) if expected else None
+    verdict = verdict_of(parsed, question, opened_extractor, ontology)
     return Reply(question, images, generation, parsed, parse, comparison, verdict)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from chexphi import prompts
 from chexphi.graph.clinical.compare import ClinicalMatch
 from chexphi.graph.consistency.verdict import Verdict
-from chexphi.graph.findings.records import Finding
 from chexphi.graph.match import Counts, GraphMatch
-from chexphi.graph.types import Graph, Parse
+from chexphi.graph.types import Parse
 from chexphi.kg import compared_findings
 from chexphi.prompts import Parsed
+from chexphi.rewards.reading import Reading
 from chexphi.rewards.scored import Score
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ class Reference:
     """What a reply is compared with; a field that is None or empty is not scorable."""
 
     gold: tuple[str, ...] | None
-    graph: Graph
+    reading: Reading
+    """Graph and findings of the reasoning."""
     reasoning: str
-    findings: tuple[Finding, ...] = ()
-    """Of the reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Comparison:
             "graph_f1": match.f1 if match else None,
             "entities": _figures(match.entities) if match else None,
             "relations": _figures(match.relations) if match else None,
-            "graph_reference": self.reference.graph.to_dict(),
+            "graph_reference": self.reference.reading.graph.to_dict(),
             "findings": compared_findings.to_dict(self.findings) if self.findings else None,
         }
 

@@ -61,7 +61,7 @@ def _comparison(comparison: Comparison, predicted: Graph) -> Iterator[Renderable
         yield Text("reference: its reasoning has no graph, so the graph is not compared")
     else:
         yield _figures(comparison.match)
-        yield from _differences(predicted, reference.graph)
+        yield from _differences(predicted, reference.reading.graph)
     if comparison.findings is not None:
         yield findings_table(comparison.findings)
     values = {"answer": rewards.accuracy, "graph": rewards.graph}

@@ -24,6 +24,7 @@ from chexphi.evaluation.auroc import answer_aurocs
 from chexphi.evaluation.evaluate_recipe import RANGES, EvaluateRecipe
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import check_extractor, open_extractor
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import check_run
@@ -55,6 +56,7 @@ def check(recipe: EvaluateRecipe) -> tuple[Path, Path]:
         raise InputError("evaluate has both --image_root and --img_root: give one of them")
     ranges.check(vars(recipe), RANGES, "evaluate")
     check_extractor(recipe.extractor)
+    open_ontology(recipe.ontology)
     return Path(source), image_root_of(Path(source), recipe.image_root or recipe.img_root)
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from chexphi.models.run_check import MODEL_RANGES, DataFields, ModelFields
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
+from chexphi.rewards.rules import EXTRACTOR_HELP, ONTOLOGY_HELP
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ class EvaluateRecipe(OriginalDataFields, ModelFields):
             "help": "samples of reasoning for the probability of each answer to a question with two (0: none)"
         },
     )
-    extractor: str = field(
-        default="lexicon", metadata={"help": "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"}
-    )
+    extractor: str = field(default="lexicon", metadata={"help": EXTRACTOR_HELP})
+    ontology: str = field(default="", metadata={"help": ONTOLOGY_HELP})
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})
 
 

@@ -13,11 +13,9 @@ from chexphi import prompts
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph
+from chexphi.rewards.rules import WRONG_REASON
 from chexphi.schema import Prediction
 from chexphi.statistics.ratio import Floats, Ratio
-
-WRONG_REASON = 0.5
-"""A right answer whose graph F1 lies below this is right for the wrong reason (our choice)."""
 
 
 def graph_match(prediction: Prediction) -> GraphMatch | None:

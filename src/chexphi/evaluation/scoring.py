@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 from chexphi import answers, prompts
 from chexphi.data.phantom.scene import Scene
 from chexphi.data.phantom.truth import scene_match
-from chexphi.graph.clinical.compare import compare
 from chexphi.graph.clinical.sums import figures_of
-from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.types import Extractor, Graph
-from chexphi.rewards.reading import Reading, read
+from chexphi.rewards.reading import Reading, compare_findings, read
 from chexphi.rewards.rules import CLINICAL, AnswerRule, GraphRule
 from chexphi.rewards.score import is_right
 from chexphi.rewards.verdicts import verdict_of
@@ -34,6 +32,7 @@ def make_prediction(
     *,
     extractor: Extractor,
     tokens: bool,
+    ontology: str = "",
     probabilities: dict[str, float] | None = None,
 ) -> Prediction:
     """The record of one generated text, scored against its example.
@@ -46,9 +45,11 @@ def make_prediction(
         root: Folder of the images.
         extractor: What reads question and answer.
         tokens: Whether the record has each token with its probability.
+        ontology: The file of concepts that both were read with, as in `reading_pairs`.
         probabilities: Of each answer; see `answer_probability.answer_probabilities`.
     """
     parsed = generation.parsed
+    match = compare_findings(predicted, reference, ontology)
     return Prediction(
         id=example.id,
         image_ids=tuple(
@@ -80,17 +81,10 @@ def make_prediction(
         predicted_answer=parsed.answer,
         reasoning_words=parsed.words,
         scene_counts=_scene_counts(example, predicted.graph),
-        clinical=_clinical_figures(reference, predicted),
-        consistency=verdict_of(parsed, example.question, extractor),
+        clinical=None if match is None else figures_of(match),
+        consistency=verdict_of(parsed, example.question, extractor, ontology),
         answer_probabilities=probabilities,
     )
-
-
-def _clinical_figures(reference: Reading, predicted: Reading) -> dict[str, float] | None:
-    """The comparison of the findings; None where the reference has none."""
-    if not reference.findings:
-        return None
-    return figures_of(compare(predicted.findings, reference.findings, open_ontology()))
 
 
 def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | None:
@@ -102,11 +96,19 @@ def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | 
 
 
 def reading_pairs(
-    examples: Sequence[Example], texts: Sequence[str], extractor: Extractor, *, opened_think: bool = False
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    extractor: Extractor,
+    *,
+    opened_think: bool = False,
+    ontology: str = "",
 ) -> Iterator[tuple[Reading, Reading]]:
-    """(reference, prediction) of each example: graph and findings, each of the reasoning alone."""
+    """(reference, prediction) of each example: graph and findings, each of the reasoning alone.
+
+    `ontology` is a file of concepts that are added to those of the package; see `findings.ontology.load`.
+    """
     thinks = [prompts.parse(text, opened_think=opened_think).think or "" for text in texts]
-    rule = GraphRule(CLINICAL)
+    rule = GraphRule(CLINICAL, ontology=ontology)
     predicted = read(thinks, extractor, rule)
     references = read(
         [prompts.reference_reasoning(example.explanation) for example in examples], extractor, rule

@@ -15,13 +15,11 @@ from chexphi import prompts
 from chexphi.data.images import load_image
 from chexphi.data.references import is_uri
 from chexphi.evaluation.scored_predictions import graph_match, has_wrong_reason
-from chexphi.graph.clinical.compare import compare
 from chexphi.graph.clinical.wording import both_phrases
-from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import LABEL_WORDS, Entity, Graph, Relation
 from chexphi.report.parts import FilmExample
-from chexphi.rewards.reading import read
+from chexphi.rewards.reading import compare_findings, read
 from chexphi.rewards.rules import CLINICAL, GraphRule
 from chexphi.schema import InputError, Prediction
 
@@ -139,9 +137,9 @@ def finding_rows(prediction: Prediction, reasoning: str) -> list[dict[str, str]]
     """What became of each finding of both reasonings, the worst first: `kind`, `text`, `why`, `weight`."""
     texts = (reasoning, prompts.reference_reasoning(prediction.explanation))
     claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL))
-    if not expected.findings:
+    match = compare_findings(claimed, expected)
+    if match is None:
         return []
-    match = compare(claimed.findings, expected.findings, open_ontology())
     return [
         {
             "kind": item.kind,

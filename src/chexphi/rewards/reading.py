@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chexphi.graph.clinical.compare import ClinicalMatch, compare
 from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import Finding
-from chexphi.graph.types import Extractor, Graph
+from chexphi.graph.types import Extractor, Graph, Parse
 from chexphi.rewards.rules import CLINICAL, GraphRule
 
 
@@ -24,5 +25,22 @@ def read(texts: Sequence[str], extractor: Extractor, rule: GraphRule) -> list[Re
     """One reading per text, in order."""
     if rule.measure != CLINICAL:
         return [Reading(graph) for graph in extractor.extract(texts)]
-    ontology = open_ontology(rule.ontology)
-    return [Reading(parse.graph, findings(parse, ontology)) for parse in extractor.parse(texts)]
+    return [with_findings(parse, rule.ontology) for parse in extractor.parse(texts)]
+
+
+def with_findings(parse: Parse, ontology: str = "") -> Reading:
+    """The graph of a text that is parsed already, and its findings; `ontology` as in `GraphRule`."""
+    return Reading(parse.graph, findings(parse, open_ontology(ontology)))
+
+
+def compare_findings(predicted: Reading, reference: Reading, ontology: str = "") -> ClinicalMatch | None:
+    """The findings of a reasoning against the reference's; None where the reference has none.
+
+    Args:
+        predicted: What the reasoning says.
+        reference: What the reference's says.
+        ontology: The file of concepts that both were read with, as in `GraphRule`.
+    """
+    if not reference.findings:
+        return None
+    return compare(predicted.findings, reference.findings, open_ontology(ontology))

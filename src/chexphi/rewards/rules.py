@@ -25,6 +25,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "repetitions": ("discount", "ignore"),
 }
 """Allowed values of the fields that have a few."""
+WRONG_REASON = 0.5
+"""A right answer whose graph scores less than this is right for the wrong reason (our choice)."""
+MEASURE_HELP = "how graphs are compared: jaccard, f1, or clinical (findings, as radiologists weigh them)"
+EXTRACTOR_HELP = "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"
+ONTOLOGY_HELP = "a TOML file of concepts that measure clinical adds to its own, or replaces"
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,7 @@ class GraphRule:
     """
 
     HEADING: ClassVar[str] = "Graph reward"
-    measure: str = field(
-        default="jaccard",
-        metadata={
-            "help": "how graphs are compared: jaccard, f1, or clinical (findings, as radiologists weigh them)"
-        },
-    )
+    measure: str = field(default="jaccard", metadata={"help": MEASURE_HELP})
     empty: str = field(
         default="skip",
         metadata={"help": "entities or relations that neither graph has: skip, one (the original's) or zero"},
@@ -82,10 +82,7 @@ class GraphRule:
             "(the original's) counts them once"
         },
     )
-    ontology: str = field(
-        default="",
-        metadata={"help": "a TOML file of concepts that measure clinical adds to its own, or replaces"},
-    )
+    ontology: str = field(default="", metadata={"help": ONTOLOGY_HELP})
 
 
 RULE_FIELDS = tuple(entry.name for rule in (AnswerRule, GraphRule) for entry in dataclasses.fields(rule))

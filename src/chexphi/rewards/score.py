@@ -11,9 +11,7 @@ from chexphi import answers, prompts, ranges
 from chexphi.compat import Compat, canonical, is_original
 from chexphi.graph import claims
 from chexphi.graph import match as matching
-from chexphi.graph.clinical import compare as clinical
 from chexphi.graph.clinical.compare import ClinicalMatch
-from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.match import GraphMatch
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
@@ -21,7 +19,7 @@ from chexphi.prompts import Parsed, ParseStatus
 from chexphi.rewards import columns, original, rules, settings
 from chexphi.rewards.combine import Scheme
 from chexphi.rewards.explain.evidence import Evidence
-from chexphi.rewards.reading import Reading, read
+from chexphi.rewards.reading import Reading, compare_findings, read
 from chexphi.rewards.repetitions import repeated
 from chexphi.rewards.rules import CLINICAL, AnswerRule, GraphRule
 from chexphi.rewards.scored import Score, parts_of
@@ -102,8 +100,9 @@ def score_graph(
     stated_reading = predicted if ok else Reading()
     compared = matching.compare(stated_reading.graph, reference.graph)
     agreement = claims.agreement(stated_reading.graph, reference.graph) if reference.graph else None
-    findings_match = _compare_findings(stated_reading, reference, rule) if rule.measure == CLINICAL else None
+    findings_match = None
     if rule.measure == CLINICAL:
+        findings_match = compare_findings(stated_reading, reference, rule.ontology)
         value = findings_match.reward if findings_match else None
     else:
         value = compared.score(rule.measure, rule.empty)
@@ -114,13 +113,6 @@ def score_graph(
     if value and rule.repetitions == "discount":
         value *= 1 - repeated(reasoning(parsed), reference_reasoning)
     return GraphScore(value, compared if reference.graph else None, agreement, findings_match)
-
-
-def _compare_findings(stated_reading: Reading, reference: Reading, rule: GraphRule) -> ClinicalMatch | None:
-    """None where the reference claims and denies nothing."""
-    if not reference.findings:
-        return None
-    return clinical.compare(stated_reading.findings, reference.findings, open_ontology(rule.ontology))
 
 
 def judge(

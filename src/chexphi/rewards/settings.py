@@ -41,9 +41,7 @@ class RewardFields(GraphRule, AnswerRule):
             "--reward_weights"
         },
     )
-    extractor: str = field(
-        default="lexicon", metadata={"help": "the extractor of graphs: lexicon, rexkg:FOLDER or radgraph"}
-    )
+    extractor: str = field(default="lexicon", metadata={"help": rules.EXTRACTOR_HELP})
     combine: str = field(
         default="sum",
         metadata={"help": "sum (the original's), product, or gated: one reward is the gate of the others"},
@@ -113,13 +111,22 @@ def _check_measure(fields: RewardFields, source: str) -> None:
     """Refuse a measure or an ontology that this configuration does not use, and an ontology with mistakes."""
     if compat.is_original(fields.compat):
         rules.check_original_measure(source, fields.measure)
-    if fields.ontology and fields.measure != rules.CLINICAL:
+    check_ontology(source, fields.measure, fields.ontology)
+
+
+def check_ontology(source: str, measure: str, ontology: str) -> None:
+    """Refuse an ontology that the measure does not use, and one with mistakes.
+
+    Raises:
+        InputError: With the file; `source` begins the message of the first.
+    """
+    if ontology and measure != rules.CLINICAL:
         raise InputError(
-            f"{source}: ontology is {shown(fields.ontology)}, which measure {fields.measure} does not use: "
-            "set measure to clinical, or leave ontology out"
+            f"{source}: ontology is {shown(ontology)}, which only measure clinical uses: set measure to "
+            "clinical, or leave ontology out"
         )
-    if fields.ontology:
-        open_ontology(fields.ontology)
+    if ontology:
+        open_ontology(ontology)
 
 
 def _check_combination(fields: RewardFields, weights: Sequence[float], source: str) -> None:
