@@ -147,6 +147,9 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     told = run(evaluate, "evaluate", "--max_new_tokens=4", "--tokens", "--answer_samples=1")
     plain = run(evaluate, "plain", "--max_new_tokens=4", "--limit=3")
     mined = run(score, "mine", "--max_new_tokens=4", "--samples=2")
+    graded = run(
+        score, "graded", "--max_new_tokens=4", "--samples=2", "--measure=jaccard", "--data", str(more)
+    )
     asked = {"id": "asked", "explanation": "Is there an effusion? The heart is enlarged."}
     reasonings = [*lines(told / "predictions.jsonl"), asked]
     (folder / "reasonings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reasonings))
@@ -173,11 +176,11 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
         "diagnostics.jsonl": lines(short / "diagnostics.jsonl"),
         "never_spread.json": json.loads((short / "never_spread.json").read_text()),
         "predictions.jsonl": lines(told / "predictions.jsonl") + lines(plain / "predictions.jsonl"),
-        "scored.jsonl": lines(mined / "scored.jsonl"),
+        "scored.jsonl": lines(mined / "scored.jsonl") + lines(graded / "scored.jsonl"),
         "kg.jsonl": lines(folder / "kg.jsonl"),
         "manifest.json": [
             json.loads((out / "manifest.json").read_text())
-            for out in (*trained, alone, told, mined, probed, swept, loop)
+            for out in (*trained, alone, told, mined, graded, probed, swept, loop)
         ],
         "rows of rewards score": scorable,
         "rewards score": [scored],
@@ -208,7 +211,7 @@ FRAMES = {
     "predictions": (("evaluate", "plain"), ("graph_f1",)),
     "completions": (("short", "spread"), ()),
     "metrics": (("short", "spread", "sft"), ()),
-    "scored": (("mine",), ("accuracy",)),
+    "scored": (("mine", "graded"), ("accuracy",)),
 }
 """Frame -> the runs that write its file, and its columns that the file does not have."""
 

@@ -13,7 +13,7 @@ from chexphi.evaluation.predictions import check_first, read_predictions
 from chexphi.evaluation.scored_predictions import graph_match
 from chexphi.files import LINE_ADVICE, read_json, similar_names
 from chexphi.installation import install_line
-from chexphi.mining.select import ScoredRow
+from chexphi.mining.scored_row import ScoredRow
 from chexphi.number_text import counted
 from chexphi.runs import jsonl
 from chexphi.schema import Completion, InputError, Prediction
@@ -39,7 +39,7 @@ TYPES = {
     "object": (
         *("image_ids", "answer", "image_paths", "generated_tokens", "token_ids", "token_logprobs", "extra"),
         *("token_probabilities", "graph_reference", "graph_predicted", "scene_counts", "correct"),
-        *("clinical", "answer_probabilities", "raw_completion_tokens", "per_token_logps"),
+        *("clinical", "graph", "answer_probabilities", "raw_completion_tokens", "per_token_logps"),
     ),
 }
 """Type in pandas -> its columns; `object` are lists and objects. All other columns are numbers."""

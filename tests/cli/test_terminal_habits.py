@@ -61,11 +61,13 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the configs of a checkout, and run folders that know their settings."""
     (tmp_path / "configs").symlink_to(Path(__file__).parents[2] / "configs")
     monkeypatch.chdir(tmp_path)
-    for name in ("my sft", "mine", "test"):
+    for name in ("my sft", "mine", "graphs", "test"):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text("{}")
         (folder / "config.yaml").write_text("model: runs/my sft/model\ndata: data/pool/train.json\n")
+    with (tmp_path / "runs" / "graphs" / "config.yaml").open("a") as file:
+        file.write("measure: clinical\nontology: own.toml\n")
     return Path("runs")
 
 
@@ -77,10 +79,15 @@ def test_every_hint_can_be_typed(runs: Path) -> None:
         (hints.after_checkpoint_import(Path("phi4")), "--config configs/sft.yaml --model phi4"),
         (hints.after_sft(runs / "my sft"), "--model 'runs/my sft/model' --data POOL.json --out runs/mine_2"),
         (hints.after_mine_score(runs / "mine"), "runs/mine data/pool/train.json --out data/pool/train_hard"),
+        (
+            hints.after_mine_score(runs / "mine", wrong_reasons=True),
+            "train.json --selection hard_reasoning --out",
+        ),
         (hints.after_mine_select(runs / "mine", Path("h.json")), "--model 'runs/my sft/model' --data h.json"),
         (hints.after_mine_select(runs / "mine" / "scored.jsonl", Path("h.json")), "'runs/my sft/model'"),
         (hints.after_mine_select(Path("-"), Path("h.json")), "--model MODEL"),
         (hints.after_mine_select(runs / "mine", Path("h.json"), "/films"), "--image_root /films"),
+        (hints.after_mine_select(runs / "graphs", Path("h.json")), "--measure clinical --ontology own.toml"),
         (hints.after_grpo(runs / "my sft"), "--data TEST.json --out 'runs/my sft_test'"),
         (hints.after_evaluate(runs / "test"), "report runs/test 'runs/my sft' --out runs/test.html"),
         (hints.after_evaluate(runs / "gone"), "report runs/gone --out runs/gone.html"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections import Counter
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chexphi.mining import select
-from chexphi.mining.select import SELECTIONS, ScoredRow, is_hard
+from chexphi.mining.scored_row import ScoredRow, has_wrong_reason, is_hard
+from chexphi.mining.select import SELECTIONS
 from chexphi.schema import InputError
 
 
@@ -22,6 +24,7 @@ def pool(**counts: int) -> list[ScoredRow]:
 
 
 SCORES = st.sampled_from([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+EARNED = st.sampled_from([(None, None), (0.0, 0.4), (0.4, 0.5), (0.5, 1.0)])
 POOLS = st.lists(
     st.builds(
         ScoredRow,
@@ -29,6 +32,7 @@ POOLS = st.lists(
         question_type=st.sampled_from(["presence", "location", "view", "change"]),
         kind=st.just("basic"),
         correct=SCORES,
+        graph=EARNED,
     ),
     min_size=1,
     max_size=40,
@@ -44,6 +48,8 @@ def test_a_draw_is_nested_free_of_duplicates_and_blind_to_order(
     drawn = select.select(policy, rows, number, seed=seed)
     assert len({found.id for found in drawn}) == len(drawn)
     allowed = rows if not policy.startswith("hard") else [found for found in rows if found.accuracy < 1]
+    if policy == "hard_reasoning":
+        allowed = [found for found in rows if found.accuracy < 1 or has_wrong_reason(found)]
     assert len(drawn) == min(number, len(allowed))
     assert set(drawn) <= set(allowed)
     mixed = list(rows)
@@ -67,6 +73,65 @@ def test_hard_rows_come_before_unsolved_ones(rows: list[ScoredRow], number: int)
         drawn = select.select(policy, rows, number, seed=0)
         assert sum(map(is_hard, drawn)) == min(number, len(hard))
         assert all(map(is_hard, drawn[: len(hard)]))
+
+
+@given(rows=POOLS, number=st.integers(1, 50), seed=st.integers(0, 5))
+def test_wrong_reasons_come_before_the_rest_of_hard_uniform(
+    rows: list[ScoredRow], number: int, seed: int
+) -> None:
+    wrong = {found.id for found in rows if has_wrong_reason(found)}
+    drawn = select.hard_reasoning(rows, number, seed=seed)
+    assert {found.id for found in drawn[: len(wrong)]} <= wrong
+    others = [found for found in select.hard_uniform(rows, len(rows), seed=seed) if found.id not in wrong]
+    assert drawn[len(wrong) :] == others[: max(0, number - len(wrong))]
+    available = Counter(found.question_type for found in rows if found.id in wrong)
+    taken = Counter(found.question_type for found in drawn[: len(wrong)])
+    most = max(taken.values(), default=0)
+    assert all(taken[about] >= min(count, most - 1) for about, count in available.items())
+
+
+@pytest.mark.parametrize(
+    ("correct", "graph", "wrong"),
+    [
+        ((1.0,), (0.0,), True),
+        ((1.0,), (0.499,), True),
+        ((1.0,), (0.5,), False),
+        ((0.0,), (0.0,), False),  # wrong for whatever reason
+        ((0.5,), (0.0,), False),  # half right is not right
+        ((1.0,), (None,), False),  # the reference has nothing to compare
+        ((1.0,), (), False),  # scored without a measure
+        ((0.0, 1.0), (0.0, 0.9), False),
+        ((0.0, 1.0), (0.9, 0.0), True),
+        ((1.0, 1.0, 1.0), (1.0, 0.2, 1.0), True),  # once is enough
+    ],
+)
+def test_what_is_right_for_the_wrong_reason(
+    correct: tuple[float, ...], graph: tuple[float | None, ...], wrong: bool
+) -> None:
+    assert has_wrong_reason(ScoredRow("a", "presence", "basic", correct, graph=graph)) is wrong
+
+
+@pytest.mark.parametrize(
+    ("number", "names"),
+    [
+        (1, []),
+        (2, []),
+        (3, ["hard"]),
+        (9, ["hard", "never"]),  # what is always right, and for the right reason, is left out
+    ],
+)
+def test_what_hard_reasoning_draws(number: int, names: list[str]) -> None:
+    rows = [
+        ScoredRow("always", "a", "basic", (1.0, 1.0), graph=(0.5, 1.0)),
+        ScoredRow("never", "a", "basic", (0.0, 0.0), graph=(0.0, 0.0)),
+        ScoredRow("hard", "a", "basic", (0.0, 1.0), graph=(0.0, 0.9)),
+        ScoredRow("wrong, hard", "a", "basic", (0.0, 1.0), graph=(0.9, 0.1)),
+        ScoredRow("wrong", "b", "basic", (1.0, 1.0), graph=(0.9, 0.1)),
+    ]
+    drawn = [found.id for found in select.hard_reasoning(rows, number, seed=1)]
+    assert set(drawn[:2]) <= {"wrong", "wrong, hard"}  # of two types, in either order
+    assert len(drawn) == min(number, 4)
+    assert drawn[2:] == names
 
 
 def test_many_small_types_do_not_overdraw() -> None:
@@ -127,6 +192,26 @@ def test_a_row_survives_the_disk() -> None:
     assert ScoredRow.from_dict(found.to_dict()) == found
 
 
+@pytest.mark.parametrize("graph", [(0.25, None), (None, None), (0, 1)])
+def test_graph_figures_survive_the_disk(graph: tuple[float | None, ...]) -> None:
+    found = ScoredRow("a", "view", "compare", (0.0, 1.0), graph=graph)
+    assert ScoredRow.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_without_a_measure_a_line_has_no_graph() -> None:
+    assert "graph" not in row("a").to_dict()
+    assert ScoredRow.from_dict({"id": "a", "correct": [1], "graph": None}).graph == ()
+    assert ScoredRow.from_dict({"id": "a", "correct": 1, "graph": 0.5}).graph == (0.5,)
+
+
+@pytest.mark.parametrize(
+    "graph", [[0.5], [0.5, 0.5, 0.5], [0.5, 1.5], [0.5, "1"], [0.5, True], 0.5, {"a": 1}, "ab"]
+)
+def test_bad_graph_figures_are_refused(graph: object) -> None:
+    with pytest.raises(InputError, match="scored example 'a' has a `graph` that is not a list of a number"):
+        ScoredRow.from_dict({"id": "a", "correct": [0, 1], "graph": graph})
+
+
 @pytest.mark.parametrize("bad", [{}, {"id": "a"}, {"id": "a", "correct": []}, {"id": "a", "correct": ["x"]}])
 def test_a_bad_scored_row_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(InputError, match="score the pool again"):
@@ -144,3 +229,10 @@ def test_bad_wishes_are_refused() -> None:
         select.hard_uniform([row("a", "presence", 1.0, 1.0)], 1, seed=0)
     with pytest.raises(InputError, match="an id twice"):
         select.random([row("a"), row("a")], 1, seed=0)
+    scored = ScoredRow("a", "presence", "basic", (1.0,), graph=(0.0,))
+    with pytest.raises(InputError, match="an id twice"):
+        select.hard_reasoning([scored, scored], 1, seed=0)
+    with pytest.raises(InputError, match="example 'b' has no `graph`: score the pool with --measure"):
+        select.hard_reasoning([scored, row("b")], 1, seed=0)
+    with pytest.raises(InputError, match="nothing to draw from"):
+        select.hard_reasoning([], 1, seed=0)

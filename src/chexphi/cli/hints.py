@@ -56,17 +56,30 @@ def after_sft(run: Path) -> Words:
     return [*words, "--out", unused(Path("runs/mine"))]
 
 
-def after_mine_score(run: Path) -> Words:
-    """A scored pool: choose from it, into a file where its films are found."""
+def after_mine_score(run: Path, *, wrong_reasons: bool = False) -> Words:
+    """A scored pool: choose from it, into a file where its films are found.
+
+    With `wrong_reasons` those first that are right for the wrong reason.
+    """
     pool = Path(setting(run, "data") or "POOL.json")
-    return ["mine", "select", str(run), str(pool), "--out", unused(pool.with_name(f"{pool.stem}_hard.json"))]
+    selection = ["--selection", "hard_reasoning"] if wrong_reasons else []
+    out = unused(pool.with_name(f"{pool.stem}_hard.json"))
+    return ["mine", "select", str(run), str(pool), *selection, "--out", out]
 
 
 def after_mine_select(scored: Path, out: Path, image_root: str | None = None) -> Words:
     """Chosen questions: train on them the model that found them hard."""
     run = scored if scored.is_dir() else scored.parent
     words = _train("grpo", "grpo_kg", from_here(run, setting(run, "model")) or "MODEL", str(out))
+    words += _graph_settings(run)
     return words if image_root is None else [*words, "--image_root", image_root]
+
+
+def _graph_settings(run: Path) -> Words:
+    """Flags by which `grpo` compares graphs as `mine score` did."""
+    measure, ontology = setting(run, "measure"), from_here(run, setting(run, "ontology"))
+    words = ["--measure", measure] if measure else []
+    return [*words, "--ontology", ontology] if ontology else words
 
 
 def after_grpo(run: Path) -> Words:

@@ -32,8 +32,10 @@ def score(context: typer.Context) -> None:
     show(figures, as_json=as_json)
     if not as_json:
         typer.echo(advice.of_scored(figures, samples=recipe.samples))
-    if figures["sometimes_right"] or recipe.samples == 1:  # else there is nothing to choose
-        hints.show_next(hints.after_mine_score(Path(figures["out"])), as_json=as_json)
+    wrong = bool(figures.get("right_for_wrong_reason"))
+    if figures["sometimes_right"] or wrong or recipe.samples == 1:  # else there is nothing to choose
+        words = hints.after_mine_score(Path(figures["out"]), wrong_reasons=wrong)
+        hints.show_next(words, as_json=as_json)
 
 
 @app.command("select")
@@ -45,8 +47,8 @@ def select(
         str,
         typer.Option(
             "--selection",
-            autocompletion=one_of("hard_uniform", "uniform", "hard_random", "random"),
-            help="hard_uniform, uniform, hard_random or random.",
+            autocompletion=one_of("hard_uniform", "uniform", "hard_random", "random", "hard_reasoning"),
+            help="hard_uniform, uniform, hard_random, random, or hard_reasoning: right for the wrong reason.",
         ),
     ] = "hard_uniform",
     policy: Annotated[

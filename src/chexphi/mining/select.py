@@ -7,78 +7,17 @@ and it fails when it needs more rows than there are.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import random as randomness
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
 
+from chexphi.mining.scored_row import ScoredRow, has_wrong_reason, is_hard
 from chexphi.number_text import counted
 from chexphi.schema import InputError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredRow:
-    """How a policy answered one question: a line of `scored.jsonl`."""
-
-    id: str
-    question_type: str
-    kind: str
-    correct: tuple[float, ...]
-    """Score of each sampled answer, in [0, 1]; one value if the answer was greedy."""
-    confidence: float | None = None
-    """Mean probability of a generated token; recorded, and not used by the draws in this file."""
-
-    def __post_init__(self) -> None:
-        if not self.correct:
-            raise InputError(f"scored example {self.id!r} has no sample: score the pool again")
-
-    @property
-    def accuracy(self) -> float:
-        """Mean score of the samples."""
-        return sum(self.correct) / len(self.correct)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "correct": list(self.correct)}
-
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> ScoredRow:
-        """Read a line of `scored.jsonl`; a single `true` or 1 counts as one sample.
-
-        Raises:
-            InputError: If a field is missing or not a number.
-        """
-        try:
-            value = row["correct"]
-            correct = tuple(float(score) for score in (value if isinstance(value, list) else [value]))
-            return cls(
-                id=str(row["id"]),
-                question_type=str(row.get("question_type", "")),
-                kind=str(row.get("kind", "")),
-                correct=correct,
-                confidence=row.get("confidence"),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"scored example {row.get('id')!r} has no `id`, or no `correct` that is a list of numbers: "
-                "score the pool again"
-            ) from None
-
-
-def is_hard(row: ScoredRow) -> bool:
-    """Whether a row can teach something: right sometimes but not always; with one sample, wrong.
-
-    A group of completions that are all right or all wrong has no spread and so no advantage. The original has
-    one greedy answer and keeps the wrong ones.
-    """
-    return row.accuracy < 1 if len(row.correct) == 1 else 0 < row.accuracy < 1
 
 
 def _shuffled(rows: Sequence[ScoredRow], seed: int, salt: str) -> list[ScoredRow]:
@@ -161,6 +100,25 @@ def hard_uniform(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[S
     return _first_rows(_hard_first(rows, seed, _balanced), number)
 
 
+def hard_reasoning(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
+    """Equal shares of the question types among the rows right for the wrong reason (`has_wrong_reason`).
+
+    If there are too few, those that `hard_uniform` gives follow, without the ones that are drawn already.
+    Arguments and errors are those of `uniform`.
+
+    Raises:
+        InputError: Also if a row was scored without its graphs.
+    """
+    if without := [row for row in rows if not row.graph]:
+        raise InputError(
+            f"selection hard_reasoning needs what the graphs of the samples earn, and scored example "
+            f"{without[0].id!r} has no `graph`: score the pool with --measure clinical, jaccard or f1"
+        )
+    wrong = [row for row in rows if has_wrong_reason(row)]
+    others = [row for row in _hard_first(rows, seed, _balanced) if not has_wrong_reason(row)]
+    return _first_rows(_balanced(wrong, seed) + others, number)
+
+
 def random(rows: Sequence[ScoredRow], number: int, *, seed: int) -> list[ScoredRow]:
     """Any rows, each equally likely. Arguments and errors are those of `uniform`."""
     return _first_rows(_in_random_order(rows, seed), number)
@@ -180,6 +138,7 @@ SELECTIONS: dict[str, Callable[..., list[ScoredRow]]] = {
     "uniform": uniform,
     "uniform_sample": uniform,
     "hard_random": hard_random,
+    "hard_reasoning": hard_reasoning,
     "random": random,
 }
 """Name -> way to draw; the original's README and scripts use both names of the first two."""

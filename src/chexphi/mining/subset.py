@@ -13,7 +13,8 @@ from chexphi.data.importers.publish import check_not_source
 from chexphi.data.read import image_root_of, read_examples, write_examples
 from chexphi.data.references import is_film
 from chexphi.files import similar_names
-from chexphi.mining.select import ScoredRow, is_hard, select
+from chexphi.mining.scored_row import ScoredRow, has_wrong_reason, is_hard
+from chexphi.mining.select import select
 from chexphi.runs import jsonl
 from chexphi.schema import Example, InputError
 
@@ -75,8 +76,19 @@ def main(
         "pool": len(rows),
         "rows": len(selected_rows),
         "hard": hard,
+        **_wrong_reasons(selected_rows, selection),
         "seed": seed,
         **({} if found_in is None else {"image_root": str(found_in)}),
+    }
+
+
+def _wrong_reasons(rows: Sequence[ScoredRow], selection: str) -> dict[str, int]:
+    """How many rows are right for the wrong reason, and how many never right, where the former are wanted."""
+    if selection != "hard_reasoning":
+        return {}
+    return {
+        "right_for_wrong_reason": sum(map(has_wrong_reason, rows)),
+        "never_right": sum(row.accuracy == 0 for row in rows),
     }
 
 
