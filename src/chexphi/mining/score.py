@@ -34,7 +34,22 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class MineScoreRecipe(ModelFields):
+class GraphFields:
+    """Whether the reasonings of the samples are compared with the references', and how."""
+
+    HEADING: ClassVar[str] = GraphRule.HEADING
+    measure: str = field(default="", metadata={"help": f"{rules.MEASURE_HELP}; without it no graph is read"})
+    extractor: str = field(default="lexicon", metadata={"help": rules.EXTRACTOR_HELP})
+    ontology: str = field(default="", metadata={"help": rules.ONTOLOGY_HELP})
+
+    @property
+    def graph_rule(self) -> GraphRule | None:
+        """How the graphs of the samples are compared with the reference's; None if they are not."""
+        return GraphRule(self.measure, ontology=self.ontology) if self.measure else None
+
+
+@dataclass(frozen=True)
+class MineScoreRecipe(GraphFields, ModelFields):
     """Score a pool: how often is the policy right, and how sure is it?"""
 
     HEADING: ClassVar[str] = "Sampling"
@@ -49,14 +64,6 @@ class MineScoreRecipe(ModelFields):
     batch_size: int = field(default=32, metadata={"help": "questions a batch"})
     max_new_tokens: int = field(default=256, metadata={"help": "longest completion in tokens"})
     seed: int = field(default=0, metadata={"help": "seed of the samples"})
-    measure: str = field(default="", metadata={"help": f"{rules.MEASURE_HELP}; without it no graph is read"})
-    extractor: str = field(default="lexicon", metadata={"help": rules.EXTRACTOR_HELP})
-    ontology: str = field(default="", metadata={"help": rules.ONTOLOGY_HELP})
-
-    @property
-    def graph_rule(self) -> GraphRule | None:
-        """How the graphs of the samples are compared with the reference's; None if they are not."""
-        return GraphRule(self.measure, ontology=self.ontology) if self.measure else None
 
 
 RANGES = MODEL_RANGES | {
