@@ -59,7 +59,12 @@ def labelled(text: str) -> str:
         ("Epicardial fat pad.", "epicardial fat pad a"),
         ("A single frontal view.", "single frontal c | view p"),
         ("The right 9th posterior rib.", "right 9th posterior c | rib a"),
-        ("A film of June 3rd at noon.", "film p"),
+        ("A portable film of June 3rd at noon.", "portable c | film p"),
+        ("The examination is limited by motion.", "limited c | motion c"),
+        ("On this study the drain, seen on the prior film, is gone.", "drain v | prior c | film p"),
+        ("Examination: normal.", "examination p | normal c"),
+        ("A deep sulcus sign, but no halo sign.", "deep sulcus sign d | halo sign d"),
+        ("A burst fracture and micronodules.", "burst c | fracture d | micronodules d"),
     ],
 )
 def test_words_of_reports_have_their_label(text: str, expected: str) -> None:

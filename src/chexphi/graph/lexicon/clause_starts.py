@@ -19,7 +19,11 @@ def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
         word = tokens[index]
         if word in CLAUSE_ENDS or word in _OWNERS or (word == "which" and tokens[index - 1] == "of"):
             return index
-        if word == "and" and (not _joins_nouns(tokens, index, ends) or _joins_statements(tokens, index)):
+        if (
+            word == "and"
+            and tokens[index + 1] not in VERBS  # `not seen on this film and may be scar`: one subject
+            and (not _joins_nouns(tokens, index, ends) or _joins_statements(tokens, index))
+        ):
             return index
         if word == "," and (
             _follows_statement(tokens, spans, index, at)

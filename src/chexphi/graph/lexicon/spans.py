@@ -32,6 +32,8 @@ _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _ORDINAL_JOINTS = frozenset({"and", ",", "to", "through", "-"})
 _LONGEST_MEASURE = 8
 """Words of a measurement such as `1.5 x 2 x 3 cm`."""
+_FILM_WORDS = frozenset({"film", "films", "study", "studies", "exam", "exams", "examination", "examinations"})
+"""Words for an examination that also stand for the film that is being read."""
 _LETTERS = {
     "a": "anatomy",
     "c": "concept",
@@ -102,12 +104,26 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
             names or _measurement_labels(tokens, at) or [_ordinal_label(tokens, at) or _guess_label(word)]
         )
         skip_until = len(labels)
-    if "/" not in tokens:
-        return labels
-    for at in range(1, len(tokens) - 1):
-        if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
-            labels[at] = labels[at - 1]
+    if "/" in tokens:
+        for at in range(1, len(tokens) - 1):
+            if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
+                labels[at] = labels[at - 1]
+    if not _FILM_WORDS.isdisjoint(tokens):
+        _clear_bare_examinations(tokens, labels)
     return labels
+
+
+def _clear_bare_examinations(tokens: Sequence[str], labels: list[str]) -> None:
+    """Take the label from a film or study that no labelled word stands beside.
+
+    `The examination is limited` speaks of the film itself; `the portable film` and `the prior study` name
+    one of several examinations, and `Examination: normal` is a label with its value.
+    """
+    for at, word in enumerate(tokens):
+        if word not in _FILM_WORDS or tokens[at + 1 : at + 2] == [":"]:
+            continue
+        if not any(labels[max(0, at - 1) : at] + labels[at + 1 : at + 2]):
+            labels[at] = ""
 
 
 @lru_cache(maxsize=1 << 16)
