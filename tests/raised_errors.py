@@ -84,7 +84,7 @@ class RaisedErrors:
     def pytest_unconfigure(self) -> None:
         """The last line of a run says that it failed: the one before it counts passed tests only."""
         if self.lines:
-            print(f"{len(self.lines)} complaints about error messages, listed above the summary of the tests")
+            sys.stdout.write(f"{len(self.lines)} complaints about error messages, listed above the summary\n")
 
     def complaints(self) -> list[str]:
         """What a whole run has to be told, one line each."""

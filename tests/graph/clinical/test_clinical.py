@@ -22,6 +22,7 @@ TRUE = (
     "There is a right apical pneumothorax.",
     "There are old healed left rib fractures.",
 )
+UNEVEN = "There is a moderate right and a small left pleural effusion."
 FALSE = (
     "There is pulmonary edema.",
     "A pacemaker is present.",
@@ -61,6 +62,10 @@ def score(candidate: str, reference: str) -> float:
         ("Bilateral effusions.", "Bilateral effusions.", "Left effusion."),
         ("Left effusion.", "Left effusion.", "Bilateral effusions."),
         ("Left effusion.", "Bilateral effusions.", "Right effusion."),
+        (UNEVEN, "Moderate right and small left effusion.", "Small right and moderate left effusion."),
+        (UNEVEN, "Bilateral effusions.", "Moderate right effusion."),
+        ("Bilateral effusions.", UNEVEN, "Moderate right effusion."),
+        ("RUL and LLL nodules.", "RUL and LLL nodules.", "LUL and RLL nodules."),
         ("Acute rib fracture.", "Rib fracture.", "Healed rib fracture."),
         ("Pneumonia.", "Consolidation.", "Atelectasis."),
         ("Lungs are clear.", "No opacity.", "There is an opacity."),
@@ -80,6 +85,8 @@ def test_the_better_text_has_the_greater_score(reference: str, better: str, wors
         ("Pleural effusion.", "Left pleural effusion."),
         ("Small bilateral effusions.", "There is a small left effusion. There is a small right effusion."),
         ("Left effusion. Right effusion.", "Bilateral effusions."),
+        (UNEVEN, f"{UNEVEN} The effusions are bilateral."),
+        (f"Bilateral pleural effusions. {UNEVEN}", UNEVEN),
         ("ETT in satisfactory position.", "The endotracheal tube ends 5 cm above the carina."),
     ],
 )

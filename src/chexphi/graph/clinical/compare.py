@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from chexphi.graph.clinical.assignment import best_assignment
 from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
-from chexphi.graph.clinical.tidy import meet, tidy
+from chexphi.graph.clinical.tidy import halved_like, meet, tidy
 from chexphi.graph.findings.ontology import Ontology
 from chexphi.graph.findings.records import Finding
 
@@ -129,6 +129,7 @@ def compare(
         indication: Why the film was taken; it may make two names interchangeable.
     """
     tidied, true_findings = tidy(candidate, ontology), tidy(reference, ontology)
+    tidied, true_findings = halved_like(tidied, true_findings), halved_like(true_findings, tidied)
     denials = [f for f in tidied if not f.present]
     claims = [f for f in tidied if f.present and not _is_taken_back(f, denials, ontology)]
     retracted = [f for f in tidied if f.present and _is_taken_back(f, denials, ontology)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from chexphi.graph.findings.ontology import Ontology
 from chexphi.graph.findings.records import EMPTY, Finding, Qualities
+from chexphi.graph.types import SIDES
 
 
 def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
@@ -14,16 +16,60 @@ def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
 
     A sign is left out if the text names what it is a sign of, in the same place.
     """
-    claims: list[Finding] = []
     denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in findings if not f.present))
-    for finding in (f for f in findings if f.present):
-        at = next((i for i, claim in enumerate(claims) if _same_place_and_name(claim, finding)), None)
-        if at is None:
-            claims.append(finding)
-        else:
-            claims[at] = _joined(claims[at], finding)
-    claims = _both_sides_as_one(claims)
+    claims = _each_once([f for f in findings if f.present])
     return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
+
+
+def _each_once(claims: Sequence[Finding]) -> list[Finding]:
+    if any(map(_is_of_both_sides, claims)):
+        one_sided_claims = _joined_claims([claim for claim in claims if len(claim.qualities.sides) == 1])
+        claims = _halved_last(claims, _told_apart(_both_sides_as_one(one_sided_claims)))
+    return _both_sides_as_one(_joined_claims(claims))
+
+
+def _joined_claims(claims: Sequence[Finding]) -> list[Finding]:
+    """Claims of the same name and place as one."""
+    joined_claims: list[Finding] = []
+    for claim in claims:
+        at = next((i for i, other in enumerate(joined_claims) if _same_place_and_name(other, claim)), None)
+        if at is None:
+            joined_claims.append(claim)
+        else:
+            joined_claims[at] = _joined(joined_claims[at], claim)
+    return joined_claims
+
+
+def _told_apart(claims: Sequence[Finding]) -> set[str]:
+    """Names of what is claimed of the left and of the right side in different words."""
+    sides_of_name: defaultdict[str, set[str]] = defaultdict(set)
+    for claim in claims:
+        if claim.present and len(claim.qualities.sides) == 1:
+            sides_of_name[claim.concept] |= claim.qualities.sides
+    return {name for name, sides in sides_of_name.items() if len(sides) == len(SIDES)}
+
+
+def halved_like(claims: list[Finding], other_claims: Sequence[Finding]) -> list[Finding]:
+    """The claims, those of both sides in halves where the other text tells the two sides apart."""
+    return _halved_last(claims, _told_apart(other_claims)) if any(map(_is_of_both_sides, claims)) else claims
+
+
+def _halved_last(claims: Sequence[Finding], names: Set[str]) -> list[Finding]:
+    """Claims of these names that are of both sides come last, as one of each side.
+
+    So `bilateral effusions` beside `a large right and a small left effusion` adds nothing.
+    """
+    halved_claims = [claim for claim in claims if claim.concept in names and _is_of_both_sides(claim)]
+    halves = [
+        replace(claim, qualities=replace(claim.qualities, sides=frozenset({side})))
+        for claim in halved_claims
+        for side in SIDES
+    ]
+    return [claim for claim in claims if claim not in halved_claims] + halves
+
+
+def _is_of_both_sides(claim: Finding) -> bool:
+    return claim.present and len(claim.qualities.sides) == len(SIDES) and not claim.qualities.count
 
 
 def _both_sides_as_one(claims: Sequence[Finding]) -> list[Finding]:

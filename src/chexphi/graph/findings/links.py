@@ -88,6 +88,8 @@ class Links:
                     self.denied.add(index)
                 if index not in targets_of:
                     self._link(index)
+            elif mention.label == "anatomy" and index not in self.located:
+                self._share_site(index)
 
     def _words_of(self, mention: Mention) -> frozenset[str]:
         """The words of a mention, without those that tell how another finding is or how it was before."""
@@ -99,7 +101,7 @@ class Links:
         if change == "resolved" and (denial := _NOT_RESOLVED.search(previous_text)):
             return _DECREASED if denial[1] else _UNCHANGED
         if change and _OTHER_SIDE.match(self._parse.text.lower(), mention.end):
-            return frozenset()
+            return frozenset(word for word in words if not self._vocabulary.tells(word, "change"))
         return frozenset() if mention.text.split()[0] in _EARLIER else words
 
     def _qualify(self, head: int, tail: int) -> None:
@@ -133,6 +135,16 @@ class Links:
             finding = next((at for at in positions if mentions[at].label in _FINDINGS), None)
             if finding is not None and "." not in text[following.start : mentions[finding].start]:
                 self._qualify(index, finding)
+
+    def _share_site(self, index: int) -> None:
+        """Relate a structure with a side to what lies in the next one, too: `RUL and LLL opacities`."""
+        mentions = self._parse.mentions
+        if index + 1 == len(mentions) or index + 1 not in self.located or self._between(index + 1) != "and":
+            return
+        if all(self._vocabulary.qualities(self.words[at]).sides for at in (index, index + 1)):
+            for site_indices in [sites for sites in self.sites.values() if index + 1 in sites]:
+                site_indices.append(index)
+            self.located.add(index)
 
     def _qualify_label(self, index: int) -> bool:
         """Relate a concept that is the value of a label, or a part of it: `Lungs: expanded and clear`."""

@@ -12,7 +12,9 @@ from chexphi.graph.findings.concepts import Concept
 from chexphi.graph.findings.device_position import position_of
 from chexphi.graph.findings.links import Links
 from chexphi.graph.findings.ontology import Naming, Ontology
-from chexphi.graph.findings.records import EMPTY, NO_QUALITIES, Finding, Qualities
+from chexphi.graph.findings.records import EMPTY, Finding, Qualities
+from chexphi.graph.findings.sides import details_by_side
+from chexphi.graph.findings.signs import as_its_sign, says_no_more
 from chexphi.graph.findings.statements import STOP, Statements
 from chexphi.graph.findings.vocabulary import millimetres
 from chexphi.graph.types import Mention, Parse
@@ -44,7 +46,6 @@ class _Details(NamedTuple):
     """A finding while it is read: indices of mentions, and words."""
 
     mention_index: int
-    naming: Naming
     own_words: frozenset[str]
     """Of the mention and of what qualifies it."""
     all_words: frozenset[str]
@@ -57,7 +58,8 @@ class _Reader:
     """The mentions of one text with what qualifies each."""
 
     def __init__(self, parse: Parse, ontology: Ontology) -> None:
-        self.text, self.mentions, self.ontology = parse.text, parse.mentions, ontology
+        self._parse, self.ontology = parse, ontology
+        self.text, self.mentions = parse.text, parse.mentions
         self.links = Links(parse, ontology.vocabulary)
         self.words = self.links.words
         self.statements = Statements(parse.text)
@@ -75,8 +77,8 @@ class _Reader:
         for sign, disorder in self.links.inferences:
             if sign in by_mention and disorder in by_mention:
                 of_sign = by_mention[sign][0]
-                by_mention[disorder] = [_as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
-                if self._replaces(by_mention[disorder][0], of_sign):
+                by_mention[disorder] = [as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
+                if says_no_more(of_sign, by_mention[disorder][0], self.ontology):
                     replaced_signs.add(sign)
         named_devices = {
             self.statements.number(self.mentions[at].start)
@@ -89,13 +91,6 @@ class _Reader:
             if index not in replaced_signs and not self._is_part_of_a_device(index, by_mention, named_devices)
             for finding in mention_findings
         )
-
-    def _replaces(self, finding: Finding, sign: Finding) -> bool:
-        """Whether a mere sign says no more than what the text concludes from it."""
-        is_known = (
-            self.ontology.is_sign(sign.concept) and sign.present and finding.present and finding.certain
-        )
-        return is_known and finding.concept in self.ontology.ancestors[sign.concept]
 
     def _is_part_of_another(self, index: int, mention: Mention) -> bool:
         """Whether a mention is read with what it qualifies, or has nothing that makes it a finding."""
@@ -118,30 +113,51 @@ class _Reader:
         )
 
     def _findings_at(self, index: int) -> Iterator[Finding]:
-        """The finding of a mention; of a structure, each that its qualities name."""
-        mention, head_words = self.mentions[index], self.words[index]
-        is_structure = mention.label in _STRUCTURES
+        """The findings of a mention: one of each side where the text tells both apart."""
         qualifiers = self._with_theirs(self.links.qualifiers, self.links.qualifiers.get(index, ()))
-        if not is_structure:
+        if self.mentions[index].label not in _STRUCTURES:
             qualifiers = [at for at in qualifiers if at not in self.links.denied]
         sites = self._with_theirs(self.links.sites, self.links.sites.get(index, ()))
+        places = self._with_qualifiers(sites) if sites else []
+        details = self._details(index, qualifiers, places, sites)
+        phrase = (*qualifiers, *places)
+        if len(phrase) > 1 and len(self.ontology.vocabulary.qualities(details.all_words).sides) > 1:
+            by_side = details_by_side(self._parse, self.words, phrase, index, self.ontology.vocabulary)
+            for of_other_side in reversed(by_side):
+                own, own_places = (
+                    [at for at in group if at not in of_other_side] for group in (qualifiers, places)
+                )
+                yield from self._named(self._details(index, own, own_places, sites))
+            if by_side:
+                return
+        yield from self._named(details)
+
+    def _details(
+        self, index: int, qualifiers: Sequence[int], places: Sequence[int], sites: Sequence[int]
+    ) -> _Details:
         own_words = self._words_of((index, *qualifiers))
-        all_words = own_words | self._words_of(self._with_qualifiers(sites)) if sites else own_words
-        naming = self.ontology.find(head_words, own_words, own_words if is_structure else all_words)
-        if naming is None and mention.label in _CLAIMS and index not in self.links.qualifying:
+        all_words = own_words | self._words_of(places) if places else own_words
+        return _Details(index, own_words, all_words, qualifiers, sites)
+
+    def _named(self, details: _Details) -> Iterator[Finding]:
+        """The finding of a mention; of a structure, each that its qualities name."""
+        mention, head_words = self.mentions[details.mention_index], self.words[details.mention_index]
+        is_structure = mention.label in _STRUCTURES
+        own_words = details.own_words
+        naming = self.ontology.find(head_words, own_words, own_words if is_structure else details.all_words)
+        if naming is None and mention.label in _CLAIMS and details.mention_index not in self.links.qualifying:
             naming = Naming(mention.text, denies=False)
         spare_words = own_words
         while naming is not None:
-            details = _Details(index, naming, own_words, all_words, qualifiers, sites)
-            yield self._finding(details)
+            yield self._finding(details, naming)
             spare_words -= naming.term - head_words
             naming = self.ontology.find(head_words, spare_words, spare_words) if is_structure else None
             if naming is not None and naming.term <= head_words:
                 return
 
-    def _finding(self, details: _Details) -> Finding:
-        mention, naming, denied = self.mentions[details.mention_index], details.naming, self.links.denied
-        qualities = self._qualities(details)
+    def _finding(self, details: _Details, naming: Naming) -> Finding:
+        mention, denied = self.mentions[details.mention_index], self.links.denied
+        qualities = self._qualities(details, naming)
         is_resolved = qualities.change == "resolved"
         if is_resolved and not details.own_words.isdisjoint(_PARTLY):
             is_resolved, qualities = False, replace(qualities, change="decreased")
@@ -149,7 +165,7 @@ class _Reader:
             mention.label in _ABSENT
             or is_resolved
             or details.mention_index in denied
-            or self._follows_denial(details)
+            or self._follows_denial(details, naming)
             or any(at in denied and not self.words[at].isdisjoint(naming.term) for at in details.qualifiers)
         )
         is_doubtful = mention.uncertain or not details.own_words.isdisjoint(self.ontology.vocabulary.doubt)
@@ -158,13 +174,13 @@ class _Reader:
             qualities = replace(qualities, sides=EMPTY)  # absent on both sides: absent
         return Finding(naming.concept, is_present, not is_doubtful, qualities, mention.start, mention.end)
 
-    def _follows_denial(self, details: _Details) -> bool:
+    def _follows_denial(self, details: _Details, naming: Naming) -> bool:
         """Whether `no` stands before a structure or an operation: no label says that one is absent.
 
         The same for a word as in `no flattened diaphragm`.
         """
         mention = self.mentions[details.mention_index]
-        if details.naming.denies or (mention.label in _CLAIMS and not mention.text.endswith(("ed", "ic"))):
+        if naming.denies or (mention.label in _CLAIMS and not mention.text.endswith(("ed", "ic"))):
             return False
         phrase = (details.mention_index, *details.qualifiers, *self._with_qualifiers(details.sites))
         start = min(self.mentions[at].start for at in phrase)
@@ -183,8 +199,8 @@ class _Reader:
             return self.words[indices[0]]
         return EMPTY.union(*[self.words[index] for index in indices])
 
-    def _qualities(self, details: _Details) -> Qualities:
-        vocabulary, naming = self.ontology.vocabulary, details.naming
+    def _qualities(self, details: _Details, naming: Naming) -> Qualities:
+        vocabulary = self.ontology.vocabulary
         own_words, all_words = details.own_words, details.all_words
         own_qualities = vocabulary.qualities(own_words - naming.amounts if naming.amounts else own_words)
         with_sites = own_qualities if all_words is own_words else vocabulary.qualities(all_words)
@@ -229,19 +245,3 @@ class _Reader:
 
     def _is_family(self, mention_findings: Sequence[Finding]) -> bool:
         return self.ontology.is_family(mention_findings[0].concept)
-
-
-def _as_its_sign(finding: Finding, sign: Finding) -> Finding:
-    """What a sign stands for lies where the sign lies and changes with it, unless the text says otherwise."""
-    qualities, of_sign = finding.qualities, sign.qualities
-    if of_sign == NO_QUALITIES:
-        return finding
-    source = qualities if qualities.sides or qualities.zones else of_sign
-    qualities = replace(
-        qualities,
-        sides=source.sides,
-        zones=source.zones,
-        size_mm=qualities.size_mm or of_sign.size_mm,
-        change=qualities.change or of_sign.change,
-    )
-    return replace(finding, qualities=qualities)

@@ -119,13 +119,14 @@ class Vocabulary:
         marked = list(words)
         for at, word in enumerate(words[1:], 1):
             degree_at = at - 2 if words[at - 1] == "interval" else at - 1
-            if self._is("change", word) and degree_at >= 0 and self._is("degree", words[degree_at]):
+            if self.tells(word, "change") and degree_at >= 0 and self.tells(words[degree_at], "degree"):
                 marked[degree_at] += _OF_CHANGE
-            elif word in _OF_DISPLACEMENT and self._is("degree", words[at - 1]):
+            elif word in _OF_DISPLACEMENT and self.tells(words[at - 1], "degree"):
                 marked[at - 1] = word
         return marked
 
-    def _is(self, name: str, word: str) -> bool:
+    def tells(self, word: str, name: str) -> bool:
+        """Whether a word tells this quality: `mild` a degree."""
         return name in self.values.get(word, ())
 
     def phrase(self, text: str) -> frozenset[str]:

@@ -51,5 +51,5 @@ NOT_EVIDENCE = SIDE | words(
 JOIN = words("and or nor , a an the no also & neither any versus its")
 BREAK = words("but while whereas although though however ; :")
 SPARED = words("spares sparing excludes")
-SHARING = frozenset({("and",), ("or",), ("and", "a"), ("and", "an"), ("and", "the")})
+SHARING = frozenset({("and",), ("or",), ("than",), ("and", "a"), ("and", "an"), ("and", "the")})
 """Between two sides that share a noun: `left and right lung`, `a small right and a large left effusion`."""
