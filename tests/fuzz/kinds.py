@@ -15,6 +15,7 @@ from typing import Any
 from fuzz import (
     accepted_films,
     accepted_folders,
+    accepted_ontologies,
     accepted_predictions,
     accepted_rows,
     accepted_settings,
@@ -101,6 +102,16 @@ def predictions(rng: Random, count: int, area: Path) -> Made:
         shutil.rmtree(folder)
 
 
+def ontologies(rng: Random, count: int, area: Path) -> Made:
+    from fuzz.ontologies import mutated_ontologies
+
+    for content, folder in zip(mutated_ontologies(rng, count), _own(area), strict=False):
+        file = folder / "concepts.toml"
+        file.write_bytes(content)
+        yield file, folder
+        shutil.rmtree(folder)
+
+
 def settings(rng: Random, count: int, area: Path) -> Made:
     from fuzz.settings import mutated_settings
 
@@ -132,5 +143,6 @@ KINDS = {
     "texts": Kind(50_000, 1_000, texts, _subject(accepted_texts)),
     "settings": Kind(1_000, 50, settings, _subject(accepted_settings)),
     "folders": Kind(1_000, 25, folders, _subject(accepted_folders)),
+    "ontologies": Kind(1_000, 50, ontologies, _subject(accepted_ontologies)),
     "predictions": Kind(2_000, 100, predictions, _subject(accepted_predictions)),
 }

@@ -14,7 +14,15 @@ from fuzz.kinds import KINDS
 from fuzz.run import Plan, report, run
 
 TESTS = Path(__file__).resolve().parents[1]
-SAMPLE = {"data files": 60, "films": 30, "texts": 100, "settings": 30, "folders": 6, "predictions": 30}
+SAMPLE = {
+    "data files": 60,
+    "films": 30,
+    "texts": 100,
+    "settings": 30,
+    "folders": 6,
+    "predictions": 30,
+    "ontologies": 30,
+}
 """Inputs of each kind: the first ones of a whole run."""
 
 

@@ -16,6 +16,7 @@ import torch
 from fuzz import (
     accepted_films,
     accepted_folders,
+    accepted_ontologies,
     accepted_predictions,
     accepted_rows,
     accepted_settings,
@@ -23,6 +24,7 @@ from fuzz import (
 )
 from fuzz.accepted_texts import REFERENCE
 from fuzz.kinds import _png
+from fuzz.ontologies import GOOD, toml
 from fuzz.settings import Setting
 from fuzz.trial import WrongError
 from safetensors.torch import save_file
@@ -212,6 +214,29 @@ def test_predictions(tmp_path: Path) -> None:
     }
     for words, result in spoilt.items():
         judged(accepted_predictions, file, summed, lambda _, result=result: result, words)
+
+
+def test_ontologies(tmp_path: Path) -> None:
+    file = tmp_path / "good.toml"
+    file.write_text(toml(GOOD))
+    read = accepted_ontologies.use(file)
+    concepts, name = read.ontology.concepts, "made_up_plug"
+    spoilt = {
+        "terms of 'made_up_plug'": concepts | {name: replace(concepts[name], terms=("plug",))},
+        "significance of": concepts | {name: replace(concepts[name], significance="benign")},
+        "hiatal_hernia of the package": {key: concepts[key] for key in concepts if key != "hiatal_hernia"},
+    }
+    for words, found in spoilt.items():
+        ontology = replace(read.ontology, concepts=found)
+        judged(
+            accepted_ontologies,
+            file,
+            read,
+            lambda _, ontology=ontology: replace(read, ontology=ontology),
+            words,
+        )
+    is_worse = replace(read, with_silence=read.with_itself)
+    judged(accepted_ontologies, file, read, lambda _: is_worse, "silence 1")
 
 
 def test_weights(tmp_path: Path) -> None:
