@@ -15,6 +15,7 @@ from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.evaluation.tables import left_out_text
 from chexphi.files import LINE_ADVICE, read_json, similar_names
+from chexphi.graph.findings.ontology import open_ontology
 from chexphi.report.parts import Arm, Curve
 from chexphi.runs import jsonl
 from chexphi.runs.names import distinct_names
@@ -84,9 +85,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
             raise InputError(
                 f"run folder {folder} does not exist{similar_names(folder)}: give the folder of a run"
             )
-        inside = sorted(
-            {path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/manifest.json")}
-        )
+        inside = sorted({path.parent for at in ("*", "*/*") for path in folder.glob(f"{at}/manifest.json")})
         nested = [_run(path.relative_to(folder).as_posix(), path) for path in inside]
         nested.sort(key=lambda run: str(run.manifest.get("started", "")))
         outer_run = _run(name, folder)
@@ -197,8 +196,7 @@ def read_arms(runs: Sequence[Run]) -> tuple[list[Arm], list[str]]:
     for run in runs:
         path = run.folder / "predictions.jsonl"
         predictions = read_predictions(path, allow_torn_tail=True) if path.is_file() else []
-        summary = _summary(run, predictions)
-        if summary is None:
+        if (summary := _summary(run, predictions)) is None:
             continue
         if not predictions:
             notes.append(f"{run.name}: no predictions.jsonl, so no films and no paired differences.")
@@ -212,8 +210,19 @@ def read_arms(runs: Sequence[Run]) -> tuple[list[Arm], list[str]]:
                 notes.append(
                     f"{run.name} and {arms[0].name} answered different examples: no paired differences."
                 )
-        arms.append(Arm(run.name, predictions, summary, comparison))
+        arms.append(Arm(run.name, predictions, summary, comparison, _ontology(run, notes)))
     return arms, notes
+
+
+def _ontology(run: Run, notes: list[str]) -> str:
+    """The run's own concepts; where they cannot be read any more a note, and the shipped ones."""
+    file = str(run.config.get("ontology") or "")
+    try:
+        open_ontology(file)
+    except InputError as error:
+        notes.append(f"{run.name}: findings of films are compared without its ontology. {error}.")
+        file = ""
+    return file
 
 
 def read_warnings(runs: Sequence[Run]) -> list[str]:

@@ -133,11 +133,11 @@ CONSISTENCY_WORDS = {
 """What the badge beside an answer says."""
 
 
-def finding_rows(prediction: Prediction, reasoning: str) -> list[dict[str, str]]:
+def finding_rows(prediction: Prediction, reasoning: str, ontology: str = "") -> list[dict[str, str]]:
     """What became of each finding of both reasonings, the worst first: `kind`, `text`, `why`, `weight`."""
     texts = (reasoning, prompts.reference_reasoning(prediction.explanation))
-    claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL))
-    match = compare_findings(claimed, expected)
+    claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL, ontology=ontology))
+    match = compare_findings(claimed, expected, ontology)
     if match is None:
         return []
     return [
@@ -155,7 +155,7 @@ def _graph(row: Mapping[str, Any] | None) -> Graph:
     return Graph.from_dict(dict(row)) if row else Graph()
 
 
-def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
+def reading(arm: str, prediction: Prediction, ontology: str = "") -> dict[str, Any]:
     """What one arm wrote about the film."""
     parsed = prompts.parse(prediction.generated_text, opened_think=prediction.opened_think)
     reference, predicted = _graph(prediction.graph_reference), _graph(prediction.graph_predicted)
@@ -169,7 +169,7 @@ def reading(arm: str, prediction: Prediction) -> dict[str, Any]:
         "wrong_reason": prediction.is_correct and bool(has_wrong_reason(prediction)),
         "consistency": CONSISTENCY_WORDS.get(prediction.consistency or "", ""),
         "is_inconsistent": prediction.consistency == "contradicts",
-        "findings": finding_rows(prediction, parsed.think or ""),
+        "findings": finding_rows(prediction, parsed.think or "", ontology),
         "answer": prediction.predicted_answer or parsed.answer or "",
         "malformed": malformed,
         "raw": prediction.generated_text if malformed else "",
@@ -200,5 +200,8 @@ def card(film: FilmExample, number: int) -> dict[str, Any]:
         "answer": ", ".join(example.answer),
         "reasoning": pieces(prompts.reference_reasoning(example.explanation), reference),
         "rows": graph_rows(reference, reference),
-        "readings": [reading(arm, prediction) for arm, prediction in film.predictions.items()],
+        "readings": [
+            reading(arm, prediction, film.ontology_of_arm[arm])
+            for arm, prediction in film.predictions.items()
+        ],
     }

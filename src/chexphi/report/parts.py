@@ -27,6 +27,8 @@ class Arm:
     """`evaluation.summary.summarize`"""
     comparison: Mapping[str, Any] | None = None
     """`evaluation.compare.compare_predictions(baseline, arm)`; None for the baseline itself."""
+    ontology: str = ""
+    """The file of concepts that findings were compared with (`evaluate --ontology`); empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class FilmExample:
     """Paths or `data:` URIs; prior first, current last."""
     predictions: Mapping[str, Prediction]
     """Arm name -> its prediction; at least one."""
+    ontology_of_arm: Mapping[str, str]
+    """Arm name -> `Arm.ontology`."""
 
 
 def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list[FilmExample]:
@@ -57,13 +61,19 @@ def choose_films(arms: Sequence[Arm], *, count: int = 12, seed: int = 0) -> list
         return []
     shared = set.intersection(*(set(rows) for rows in by_arm.values()))
     example_of = next(iter(by_arm.values()))
+    ontology_of_arm = {arm.name: arm.ontology for arm in arms}
     strata: dict[str, dict[tuple[bool, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in sorted(shared):
         pattern = tuple(rows[key].is_correct for rows in by_arm.values())
         strata[example_of[key].kind][pattern].append(key)
     ids = _in_turn([_in_turn(list(cells.values()), seed) for _, cells in sorted(strata.items())], None)
     return [
-        FilmExample(key, example_of[key].image_paths, {name: rows[key] for name, rows in by_arm.items()})
+        FilmExample(
+            key,
+            example_of[key].image_paths,
+            {name: rows[key] for name, rows in by_arm.items()},
+            ontology_of_arm,
+        )
         for key in ids[:count]
     ]
 
