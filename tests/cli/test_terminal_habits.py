@@ -182,12 +182,15 @@ def test_what_counts_as_work(tmp_path: Path) -> None:
     assert confirm.work_in(tmp_path) == "a trained model"
 
 
-def test_scripts_and_yes_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scripts_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
     confirm.replace_run(tmp_path, overwrite=True, yes=False)
     confirm.replace_run(tmp_path, overwrite=False, yes=False)
     confirm.replace_run(None, overwrite=True, yes=False)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_answer_of_no_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,5 +202,7 @@ def test_an_answer_of_no_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
         os.write(screen, b"n\n")
         with pytest.raises(InputError) as refused:
             confirm.replace_run(tmp_path, overwrite=True, yes=False)
+        os.write(screen, b"n\n")
+        confirm.replace_run(tmp_path, overwrite=True, yes=True)  # nobody reads that no
     os.close(screen)
     assert str(refused.value) == f"{tmp_path} is left as it is: choose another --out"

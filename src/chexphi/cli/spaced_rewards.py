@@ -13,15 +13,21 @@ from chexphi.rewards.settings import NAMES
 def joined(words: list[str], names: Collection[str] = NAMES) -> list[str]:
     """The words of a command line, with a comma between the values of each `--rewards`.
 
-    Only names of rewards and YAML files are values: the next word may be the verb's own file.
+    Only names of rewards and YAML files are values: the next word may be the verb's own file. Values that
+    stand in one pair of quotes are taken apart, too.
 
     >>> joined(["--rewards", "format", "my:f", "rows.jsonl"])
     ['--rewards', 'format,my:f', 'rows.jsonl']
+    >>> joined(["rows.jsonl", "--rewards", "format my:f"])
+    ['rows.jsonl', '--rewards', 'format,my:f']
     """
     joined_words: list[str] = []
     in_list = False
-    for word in words:
-        if in_list and _is_reward(word, names) and not joined_words[-1].startswith("--"):
+    for given_word in words:
+        parts = given_word.split()
+        is_quoted_list = in_list and len(parts) > 1 and all(_is_reward(part, names) for part in parts)
+        word = ",".join(parts) if is_quoted_list else given_word
+        if in_list and (is_quoted_list or _is_reward(word, names)) and not joined_words[-1].startswith("--"):
             joined_words[-1] += f",{word}"
             continue
         in_list = word == "--rewards" or (in_list and joined_words[-1] == "--rewards")
