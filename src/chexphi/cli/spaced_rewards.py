@@ -23,10 +23,10 @@ def joined(words: list[str], names: Collection[str] = NAMES) -> list[str]:
     """
     joined_words: list[str] = []
     in_list = False
-    for given in words:
-        rewards = given.split()
+    for argument in words:
+        rewards = argument.split()
         is_quoted_list = in_list and len(rewards) > 1 and all(_is_reward(name, names) for name in rewards)
-        word = ",".join(rewards) if is_quoted_list else given
+        word = ",".join(rewards) if is_quoted_list else argument
         if in_list and (is_quoted_list or _is_reward(word, names)) and not joined_words[-1].startswith("--"):
             joined_words[-1] += f",{word}"
             continue
