@@ -12,11 +12,15 @@ from fuzz.trial import WrongError
 
 from chexphi.graph.clinical.compare import ClinicalMatch, compare
 from chexphi.graph.findings.ontology import Ontology, default_ontology, load
+from chexphi.graph.findings.own_file import as_read
 from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import Finding
 from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.graph.ontology_terms import added_terms
 
-REPORT = "A small left effusion and a wandering shadow. The heart is enlarged. No pneumothorax."
+REPORT = (
+    "A small left effusion, a wee ausguss and a wandering shadow. The heart is enlarged. No pneumothorax."
+)
 SILENCE = "The film is rotated."
 
 
@@ -42,7 +46,8 @@ def use(file: Path) -> Read:
     """Read a file, and a report with it."""
     ontology = load(file)
     of_report, of_silence = (
-        findings(parse, ontology) for parse in LexiconExtractor().parse([REPORT, SILENCE])
+        findings(parse, ontology)
+        for parse in LexiconExtractor(added_terms(ontology)).parse([REPORT, SILENCE])
     )
     return Read(
         ontology, of_report, compare(of_report, of_report, ontology), compare(of_silence, of_report, ontology)
@@ -59,8 +64,10 @@ def judge(file: Path, read: Read) -> None:
     tables.pop("words", None)
     concepts = read.ontology.concepts
     for name, table in tables.items():
-        for key in ("terms", "normal", "under", "alike"):
-            if list(getattr(concepts[name], key)) != table.get(key, []):
+        phrases = {key: [as_read(phrase) for phrase in table.get(key, [])] for key in ("terms", "normal")}
+        expected = phrases | {key: table.get(key, []) for key in ("under", "alike")}
+        for key, values in expected.items():
+            if list(getattr(concepts[name], key)) != values:
                 raise WrongError(f"{key} of {name!r} is not what the file says")
         if concepts[name].significance != table.get("significance", "minor"):
             raise WrongError(f"significance of {name!r} is not what the file says")

@@ -134,6 +134,7 @@ def bench(
 def show_text(
     text: Annotated[str, typer.Argument(help="A text, or - for standard input.")],
     extractor: Extractor = "lexicon",
+    ontology: Ontology = "",
     as_json: Json = False,
 ) -> None:
     """The graph of one text, in colour."""
@@ -141,7 +142,7 @@ def show_text(
     from chexphi.graph.records import to_row
     from chexphi.kg.tables import entities_table, marked_text
 
-    (parse,) = open_extractor(extractor).parse([_words_of(text)])
+    (parse,) = open_extractor(extractor, ontology=ontology).parse([_words_of(text)])
     if as_json:
         show(to_row("0", parse), as_json=True)
         return
@@ -168,7 +169,7 @@ def compare_texts(
     match = compared_findings.compare_texts(
         _words_of(text),
         _words_of(reference),
-        open_extractor(extractor),
+        open_extractor(extractor, ontology=ontology),
         ontology=ontology,
         indication=indication,
     )

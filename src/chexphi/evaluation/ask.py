@@ -138,7 +138,7 @@ def main(
     open_ontology(ontology)
     policy_folder.check(model, dynamic_hd=dynamic_hd)
     with terminal.loading_extractor(extractor):
-        opened_extractor = open_extractor(extractor)
+        opened_extractor = open_extractor(extractor, ontology=ontology)
     expected = read_reference(reference, opened_extractor, ontology) if reference is not None else None
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.models import policy

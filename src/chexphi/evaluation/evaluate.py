@@ -93,7 +93,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         from chexphi.models.stage import begin
 
     with processes.fail_together(), terminal.loading_extractor(recipe.extractor):
-        extractor = open_extractor(recipe.extractor)
+        extractor = open_extractor(recipe.extractor, ontology=recipe.ontology)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
     predictions_path = out / "predictions.jsonl"
     jsonl.join_parts(predictions_path)

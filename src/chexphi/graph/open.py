@@ -10,6 +10,7 @@ from typing import Any
 from chexphi.compat import is_original
 from chexphi.graph.cache import DiskCache
 from chexphi.graph.lexicon.extractor import LexiconExtractor
+from chexphi.graph.ontology_terms import lexicon_with
 from chexphi.graph.radgraph import MODELS, RadgraphExtractor, check_model
 from chexphi.graph.service import Service
 from chexphi.graph.types import Extractor
@@ -17,7 +18,11 @@ from chexphi.schema import InputError, shown
 
 
 def open_extractor(
-    name: str = "lexicon", *, cache: str | os.PathLike[str] | None = None, **options: Any
+    name: str = "lexicon",
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    ontology: str = "",
+    **options: Any,
 ) -> Extractor:
     """An extractor behind a `Service`, which parses each sentence once.
 
@@ -30,10 +35,12 @@ def open_extractor(
     Args:
         name: `lexicon`, `rexkg:FOLDER`, `radgraph` or `radgraph:MODEL`.
         cache: File of a cache on disk that processes share.
+        ontology: A file of concepts. The lexicon also reads their terms and words; the others do not.
         options: Options of `RexkgExtractor`.
 
     Raises:
-        InputError: If the name is unknown, or the extractor does not have one of the options.
+        InputError: If the name is unknown, the extractor does not have one of the options, or the file of
+            concepts has a mistake.
     """
     check_extractor(name, **options)
     kind, _, model = name.partition(":")
@@ -44,7 +51,7 @@ def open_extractor(
     elif kind == "radgraph":
         extractor = RadgraphExtractor(**({"model_type": model} if model else {}))
     else:
-        extractor = LexiconExtractor()
+        extractor = lexicon_with(ontology) if ontology else LexiconExtractor()
     if is_original(options.get("compat", "default")):
         return extractor
     return Service(extractor, disk=DiskCache(Path(cache)) if cache else None)

@@ -37,7 +37,7 @@ def _build(
     extractor: str, settings_items: tuple[tuple[str, Any], ...]
 ) -> tuple[AccuracyReward | GraphReward, ...]:
     fields = settings.RewardFields(**dict(settings_items))
-    return AccuracyReward(fields), GraphReward(open_extractor(extractor), fields)
+    return AccuracyReward(fields), GraphReward(open_extractor(extractor, ontology=fields.ontology), fields)
 
 
 def compute_score(

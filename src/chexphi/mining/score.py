@@ -161,7 +161,7 @@ def read_done_ids(path: Path, *, with_graph: bool) -> set[str]:
 
 def _open_extractor(recipe: MineScoreRecipe) -> Extractor:
     with processes.fail_together(), terminal.loading_extractor(recipe.extractor):
-        return open_extractor(recipe.extractor)
+        return open_extractor(recipe.extractor, ontology=recipe.ontology)
 
 
 def main(recipe: MineScoreRecipe) -> dict[str, Any]:

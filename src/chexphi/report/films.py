@@ -136,7 +136,9 @@ CONSISTENCY_WORDS = {
 def finding_rows(prediction: Prediction, reasoning: str, ontology: str = "") -> list[dict[str, str]]:
     """What became of each finding of both reasonings, the worst first: `kind`, `text`, `why`, `weight`."""
     texts = (reasoning, prompts.reference_reasoning(prediction.explanation))
-    claimed, expected = read(texts, open_extractor("lexicon"), GraphRule(CLINICAL, ontology=ontology))
+    claimed, expected = read(
+        texts, open_extractor("lexicon", ontology=ontology), GraphRule(CLINICAL, ontology=ontology)
+    )
     match = compare_findings(claimed, expected, ontology)
     if match is None:
         return []

@@ -126,14 +126,14 @@ def prepare(examples: Sequence[Example], setups: Mapping[str, RewardSetup]) -> P
             f"{len(explained)} of {len(examples)} rows have an explanation: give at least 2, because rewards "
             "are probed with the references of other rows"
         )
-    readers: dict[tuple[str, str], CachedExtractor] = {}  # a neural extractor is loaded once
-    for fields in (setup.fields for setup in setups.values()):
-        if (fields.extractor, fields.compat) not in readers:
-            readers[fields.extractor, fields.compat] = CachedExtractor(by_name.extractor_of(fields))
-    earns = {
-        name: _earner(setup, readers[setup.fields.extractor, setup.fields.compat])
-        for name, setup in setups.items()
-    }
+    readers: dict[tuple[str, ...], CachedExtractor] = {}  # a neural extractor is loaded once
+    earns = {}
+    for name, setup in setups.items():
+        fields = setup.fields
+        key = (fields.extractor, fields.compat, fields.ontology)
+        if key not in readers:
+            readers[key] = CachedExtractor(by_name.extractor_of(fields))
+        earns[name] = _earner(setup, readers[key])
     return Prepared(explained, len(examples) - len(explained), setups, earns)
 
 

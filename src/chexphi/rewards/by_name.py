@@ -28,7 +28,7 @@ from chexphi.schema import InputError
 
 def extractor_of(fields: RewardFields) -> Extractor:
     """The extractor of these settings; with `compat: original` the neural one cuts texts as the original."""
-    return open_extractor(fields.extractor, **_extractor_options(fields))
+    return open_extractor(fields.extractor, ontology=fields.ontology, **_extractor_options(fields))
 
 
 def check_extractor_of(fields: RewardFields) -> None:

@@ -117,7 +117,7 @@ class GraphReward:
         end_token_ids: Iterable[int] = (),
     ) -> None:
         rules.check_rules(self.__name__, rule)
-        self.extractor = reader_of(extractor, self.__name__)
+        self.extractor = reader_of(extractor, self.__name__, rule.ontology)
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
         self._references: dict[str, Reading] = {}

@@ -39,7 +39,7 @@ class ConsistencyReward:
         end_token_ids: Iterable[int] = (),
     ) -> None:
         rules.check_rules(self.__name__, rule)
-        self.extractor = reader_of(extractor, self.__name__)
+        self.extractor = reader_of(extractor, self.__name__, rule.ontology)
         self.rule = rule
         self.end_token_ids = frozenset(end_token_ids)
 

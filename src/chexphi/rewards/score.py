@@ -13,6 +13,7 @@ from chexphi.graph import claims
 from chexphi.graph import match as matching
 from chexphi.graph.clinical.compare import ClinicalMatch
 from chexphi.graph.match import GraphMatch
+from chexphi.graph.ontology_terms import with_ontology
 from chexphi.graph.open import open_extractor
 from chexphi.graph.types import Extractor, Graph
 from chexphi.prompts import Parsed, ParseStatus
@@ -148,25 +149,28 @@ def judge(
     )  # fmt: skip
 
 
-@functools.cache  # one a process
-def _lexicon() -> Extractor:
-    return open_extractor("lexicon")
+@functools.cache  # one a process for each file
+def _lexicon(ontology: str) -> Extractor:
+    return open_extractor("lexicon", ontology=ontology)
 
 
-def reader_of(extractor: Extractor | None, source: str) -> Extractor:
+def reader_of(extractor: Extractor | None, source: str, ontology: str = "") -> Extractor:
     """What reads the graphs: the extractor itself, or the lexicon where it is None.
 
+    With a file of concepts, `ontology`, the lexicon also reads their terms and words.
+
     Raises:
-        InputError: If it cannot read graphs, such as a name or a rule; `source` begins the message.
+        InputError: If it cannot read graphs, such as a name or a rule, where `source` begins the message; or
+            if the file has a mistake.
     """
     if extractor is None:
-        return _lexicon()
+        return _lexicon(ontology)
     if not callable(getattr(extractor, "extract", None)):
         raise InputError(
             f"{source}: its extractor is {type_shown(extractor)}: give open_extractor(NAME), or leave it out "
             "for the lexicon"
         )
-    return extractor
+    return with_ontology(extractor, ontology)
 
 
 def score(
@@ -211,7 +215,7 @@ def score(
     rules.check_rules("score", answer_rule, graph_rule)
     ranges.check_choices("score", {"compat": canonical(compat)}, settings.CHOICES)
     text = prompts.with_prompt(columns.completion_text(completion, "score"), opened_think=opened_think)
-    reader = reader_of(extractor, "score")
+    reader = reader_of(extractor, "score", graph_rule.ontology)
     reference = columns.solution_text(reference, "score: the reference")
     labels = columns.row_labels(answer, "score: answer")
     parsed = prompts.parse(text, truncated=truncated)

@@ -81,12 +81,13 @@ class _Kind(NamedTuple):
 
 
 _TEXTS = _Kind(is_text_list, 'a list of texts that are not empty, as in ["one", "two"]', tuple)
+_PHRASES = _TEXTS._replace(is_right=lambda value: bool(value) and is_text_list(value))
 _WORDS = _TEXTS._replace(convert=frozenset)
 _LEVEL = _Kind(LEVELS.__contains__, f"one of {', '.join(LEVELS)}")
 _SWITCH = _Kind(lambda value: isinstance(value, bool), "true or false")
 _KINDS = {
-    "terms": _TEXTS,
-    "normal": _TEXTS,
+    "terms": _PHRASES,
+    "normal": _PHRASES,
     "under": _TEXTS,
     "alike": _TEXTS,
     "alike_for": _TEXTS,

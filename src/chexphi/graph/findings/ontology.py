@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from chexphi.graph.findings.concepts import LEVELS, Concept, concepts_of, read_toml, read_toml_file
 from chexphi.graph.findings.ontology_checks import check_concepts
+from chexphi.graph.findings.own_file import concepts_as_read, words_as_read
 from chexphi.graph.findings.records import Significance
 from chexphi.graph.findings.vocabulary import MAX_REMEMBERED, Vocabulary
-from chexphi.graph.findings.word_lists import WORDS, extended, word_lists
+from chexphi.graph.findings.word_lists import WORDS, Lists, extended, word_lists
 from chexphi.schema import InputError
 
 TRACE, LARGE = 1.0, 4.0
@@ -44,6 +45,10 @@ class Ontology:
 
     concepts: Mapping[str, Concept]
     vocabulary: Vocabulary
+    added_concepts: frozenset[str] = frozenset()
+    """Names of the concepts that are from a file of the user."""
+    added_words: Lists = field(default_factory=dict)
+    """The words of that file."""
     ancestors: Mapping[str, Mapping[str, int]] = field(init=False)
     """Concept -> each concept above it, with the number of steps; itself with 0."""
 
@@ -168,21 +173,25 @@ def load(extra: Path | None = None) -> Ontology:
     """
     tables_of_file = {name: read_toml(content, name) for name, content in _shipped()}
     lists = word_lists(tables_of_file.pop(f"ontology/{WORDS}.toml"), f"ontology/{WORDS}.toml")
+    concepts_by_file = {file: concepts_of(tables, file) for file, tables in tables_of_file.items()}
+    added_words: Lists = {}
     if extra:
         tables = read_toml_file(extra)
         if not tables:
             raise InputError(f"{extra} has no concept: write one as a table, [name]")
-        lists = extended(lists, word_lists(tables.pop(WORDS, {}), f"{extra}: table {WORDS}"))
-        tables_of_file[str(extra)] = tables
+        location = f"{extra}: table {WORDS}"
+        added_words = words_as_read(word_lists(tables.pop(WORDS, {}), location), lists, location)
+        lists = extended(lists, added_words)
+        concepts_by_file[str(extra)] = concepts_as_read(concepts_of(tables, str(extra)), str(extra))
     concepts: dict[str, Concept] = {}
     file_of: dict[str, str] = {}
-    for file, tables in tables_of_file.items():
-        of_file = concepts_of(tables, file)
+    for file, of_file in concepts_by_file.items():
         concepts |= of_file
         file_of |= dict.fromkeys(of_file, file)
     vocabulary = Vocabulary.of(lists)
-    check_concepts(concepts, file_of, vocabulary)
-    return Ontology(concepts, vocabulary)
+    check_concepts(concepts, file_of, vocabulary, words_of=str(extra) if added_words else "")
+    added_concepts = frozenset(concepts_by_file[str(extra)] if extra else ())
+    return Ontology(concepts, vocabulary, added_concepts, added_words)
 
 
 def _shipped() -> Iterator[tuple[str, bytes]]:

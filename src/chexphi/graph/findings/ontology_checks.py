@@ -11,7 +11,7 @@ from chexphi.schema import InputError, shown
 
 
 def check_concepts(
-    concepts: Mapping[str, Concept], file_of: Mapping[str, str], vocabulary: Vocabulary
+    concepts: Mapping[str, Concept], file_of: Mapping[str, str], vocabulary: Vocabulary, *, words_of: str = ""
 ) -> None:
     """Refuse what would be read in another way than it was meant.
 
@@ -19,6 +19,7 @@ def check_concepts(
         concepts: By name.
         file_of: Concept -> its file, for messages.
         vocabulary: Tells which terms are the same.
+        words_of: The file of the user that adds words to the vocabulary; empty: none does.
 
     Raises:
         InputError: If a concept names one that does not exist, is under itself, or shares a term.
@@ -32,7 +33,7 @@ def check_concepts(
                 f"{file_of[name]}: concept {name} is under itself ({' under '.join(circle)}): take one of "
                 "them out of `under`"
             )
-    _check_terms(concepts, file_of, vocabulary)
+    _check_terms(concepts, file_of, vocabulary, words_of)
 
 
 def _check_names(
@@ -63,14 +64,22 @@ def _circle(start: str, concepts: Mapping[str, Concept]) -> list[str]:
     return []
 
 
-def _check_terms(concepts: Mapping[str, Concept], file_of: Mapping[str, str], vocabulary: Vocabulary) -> None:
+def _check_terms(
+    concepts: Mapping[str, Concept], file_of: Mapping[str, str], vocabulary: Vocabulary, words_of: str
+) -> None:
     """No two concepts have a term of the same words: which of them a text means would be left to chance."""
-    concept_of: dict[frozenset[str], str] = {}
+    owner_of: dict[frozenset[str], tuple[str, str]] = {}
     for concept in concepts.values():
         for term in (*concept.terms, *concept.normal):
-            owner = concept_of.setdefault(vocabulary.phrase(term), concept.name)
-            if owner != concept.name:
+            owner, owned_term = owner_of.setdefault(vocabulary.phrase(term), (concept.name, term))
+            if owner == concept.name:
+                continue
+            if words_of and words_of not in (file_of[concept.name], file_of[owner]):
                 raise InputError(
-                    f"{file_of[concept.name]}: concept {concept.name} has the term {shown(term)}, which "
-                    f"concept {owner} of {file_of[owner]} has too: leave it to one of them"
+                    f"{words_of}: table words makes {shown(term)} of concept {concept.name} the same as "
+                    f"{shown(owned_term)} of concept {owner}: take that word out of [words.same]"
                 )
+            raise InputError(
+                f"{file_of[concept.name]}: concept {concept.name} has the term {shown(term)}, which "
+                f"concept {owner} of {file_of[owner]} has too: leave it to one of them"
+            )

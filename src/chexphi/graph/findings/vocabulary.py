@@ -111,7 +111,7 @@ class Vocabulary:
                 parts = word.split("-")
                 if len(parts) > 1 and parts[0] not in _NO_PREFIX:
                     tokens += parts
-            known_words = self._known[text] = frozenset(tokens) | frozenset(map(self._form, tokens))
+            known_words = self._known[text] = frozenset(tokens) | frozenset(map(self.form, tokens))
         return known_words
 
     def _marked(self, words: list[str]) -> list[str]:
@@ -131,9 +131,10 @@ class Vocabulary:
 
     def phrase(self, text: str) -> frozenset[str]:
         """The words of a term of the ontology, each in the form that stands for it."""
-        return frozenset(map(self._form, text.split()))
+        return frozenset(map(self.form, text.split()))
 
-    def _form(self, word: str) -> str:
+    def form(self, word: str) -> str:
+        """The form that stands for a word, its plural, its British spelling and those that mean the same."""
         base = base_form(word)
         return self.word_of_variant.get(word) or self.word_of_variant.get(base, base)
 

@@ -36,7 +36,7 @@ def word_lists(tables: Any, location: str) -> Lists:
         location: The file, for messages.
 
     Raises:
-        InputError: If there is an unknown table or value, or a list with anything but single words.
+        InputError: If there is an unknown table or value, or a list that is not one of single words.
     """
     if not isinstance(tables, dict):
         raise InputError(f"{location} is {shown(tables)}: write it as tables, as in [{WORDS}.same]")
@@ -51,8 +51,11 @@ def _table(name: str, table: Any, location: str) -> dict[str, tuple[str, ...]]:
     allowed_values = VALUES[name]
     for value, words in table.items():
         if allowed_values and value not in allowed_values:
-            raise InputError(f"{location} has {shown(value)} in {name}: use {', '.join(allowed_values)}")
-        if not is_text_list(words) or any(len(word.split()) > 1 for word in words):
+            example = f', as in {WORDS} = ["one", "two"]' if allowed_values == (WORDS,) else ""
+            raise InputError(
+                f"{location} has the key {shown(value)} in {name}: use {', '.join(allowed_values)}{example}"
+            )
+        if not words or not is_text_list(words) or any(len(word.split()) > 1 for word in words):
             raise InputError(
                 f"{location} has {shown(words)} for {shown(value)} in {name}: give a list of single words"
             )

@@ -74,6 +74,11 @@ def _matches_of(cues: Sequence[Cue], positions: Sequence[int], start: int, end: 
     return [CueMatch(cue, positions[start], positions[end - 1] + 1) for cue in cues]
 
 
+def is_in_a_cue(word: str) -> bool:
+    """Whether a word is one of the words of a cue."""
+    return word in _cue_tables().words
+
+
 @dataclass(frozen=True, slots=True)
 class _CueTables:
     """The cues by their words. Values of labels are apart from other cues, because `no` is both."""
@@ -82,6 +87,8 @@ class _CueTables:
     other_cues: Trie[list[Cue]]
     following: Mapping[str, Set[str]]
     """What may follow the first word of a cue; an empty word if that is a cue by itself."""
+    words: Set[str]
+    """All words of the cues."""
 
 
 @cache
@@ -101,7 +108,8 @@ def _cue_tables() -> _CueTables:
     following: dict[str, set[str]] = {}
     for first_word, *more_words in (*value_cues, *other_cues):
         following.setdefault(first_word, set()).add(more_words[0] if more_words else "")
-    return _CueTables(Trie(value_cues.items()), Trie(other_cues.items()), following)
+    cue_words = {word for form in (*value_cues, *other_cues) for word in form}
+    return _CueTables(Trie(value_cues.items()), Trie(other_cues.items()), following, cue_words)
 
 
 def _wordings(words: Sequence[str], classes: dict[str, list[str]]) -> Iterator[tuple[str, ...]]:

@@ -10,23 +10,31 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
+from chexphi.graph.lexicon.added_terms import AddedTerms
 from chexphi.graph.lexicon.context import context_of
 from chexphi.graph.lexicon.relations import relate
-from chexphi.graph.lexicon.spans import label_spans
+from chexphi.graph.lexicon.spans import Span, label_spans
 from chexphi.graph.text import by_sentences, graphs_by_sentences
-from chexphi.graph.tokens import tokenize
+from chexphi.graph.tokens import Token, tokenize
 from chexphi.graph.types import Graph, Mention, Parse, parse_with_unclaimed
 
 _ABSENT_LABEL = {"disorder_present": "disorder_notpresent", "devices_present": "devices_notpresent"}
 
 
 class LexiconExtractor:
-    """Graphs of texts by rules alone; satisfies `chexphi.graph.types.Extractor`."""
+    """Graphs of texts by rules alone; satisfies `chexphi.graph.types.Extractor`.
+
+    Args:
+        added_terms: Terms and words that are read beside those of the package.
+    """
+
+    def __init__(self, added_terms: AddedTerms | None = None) -> None:
+        self.added_terms = added_terms
 
     @property
     def version(self) -> str:
         """A hash of the terms and the rules."""
-        return _version()
+        return f"{_version()}-{self.added_terms.version}" if self.added_terms else _version()
 
     def extract(self, texts: Sequence[str]) -> list[Graph]:
         """One graph per text, in order. A text without any known word has the empty graph."""
@@ -38,7 +46,9 @@ class LexiconExtractor:
 
     def parse_sentences(self, texts: Sequence[str]) -> list[Parse]:
         """One parse per sentence, in order."""
-        return [_parse(text) for text in texts]
+        if self.added_terms is None:
+            return [_parse(text) for text in texts]
+        return [_parse_with(self.added_terms, text) for text in texts]
 
 
 @cache
@@ -59,10 +69,27 @@ def _parse(sentence: str) -> Parse:
     tokens = tokenize(sentence)
     words = [token.text for token in tokens]
     spans = label_spans(words)
+    return _parse_spans(sentence, tokens, words, spans, [span.text for span in spans])
+
+
+@lru_cache(maxsize=4096)
+def _parse_with(added_terms: AddedTerms, sentence: str) -> Parse:
+    tokens = tokenize(sentence)
+    own_words = [token.text for token in tokens]
+    words, spans = added_terms.label_spans(own_words)
+    return _parse_spans(
+        sentence, tokens, words, spans, [" ".join(own_words[span.start : span.end]) for span in spans]
+    )
+
+
+def _parse_spans(
+    sentence: str, tokens: Sequence[Token], words: Sequence[str], spans: Sequence[Span], texts: Sequence[str]
+) -> Parse:
+    """The parse of a sentence whose spans are labelled; `texts` has the text of each span's mention."""
     context = context_of(words, spans)
     mentions = [
         Mention(
-            span.text,
+            texts[index],
             _ABSENT_LABEL[span.label] if index in context.absent else span.label,
             tokens[span.start].start,
             tokens[span.end - 1].end,

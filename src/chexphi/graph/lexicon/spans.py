@@ -77,7 +77,11 @@ class Span:
 
 def label_spans(tokens: Sequence[str]) -> list[Span]:
     """The labelled spans of a sentence: neighbouring words of one label become one span."""
-    labels = word_labels(tokens)
+    return spans_of(tokens, word_labels(tokens))
+
+
+def spans_of(tokens: Sequence[str], labels: Sequence[str]) -> list[Span]:
+    """The spans of a sentence whose words are labelled already, as by `word_labels`."""
     spans, at = [], 0
     for name, run in groupby(labels):
         end = at + len(list(run))
