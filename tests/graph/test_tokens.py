@@ -82,7 +82,8 @@ def test_places_are_in_order_and_inside(parts: list[str]) -> None:
 )
 def test_the_side_of_an_opacity(text: str, expected: set[str]) -> None:
     (graph,) = LexiconExtractor().extract([text])
-    assert {side for (name, _), side in graph.sides if name == "opacity"} == expected
+    present = {side for entity, side in graph.sides if entity == ("opacity", "disorder_present")}
+    assert present == expected
 
 
 @pytest.mark.parametrize("word", ["PTX", "PNA", "GGO", "NGT", "OGT"])

@@ -109,8 +109,13 @@ def _is_not_an_end(text: str, boundary: re.Match[str], text_before: str) -> bool
         return text_after.lstrip()[:1].islower() or is_answer(text_after.lstrip(" ."))
     if marks not in ("?", "\uff1f"):
         return False
-    doubt = text_before[-1:] in ("", " ", "\n", "(") and text_after.lstrip(" ")[:1].islower()
-    return doubt or (is_answer(text_after.lstrip()) and not text_after.lstrip(" \t").startswith("\n\n"))
+    is_before_word = text_after[:1].isalpha() or text_after.lstrip(" ")[:1].islower()
+    doubt = text_before[-1:] in ("", " ", "\n", "(") and is_before_word
+    return (
+        doubt
+        or not text_before.strip()
+        or (is_answer(text_after.lstrip()) and not text_after.lstrip(" \t").startswith("\n\n"))
+    )
 
 
 def _is_abbreviation(text: str, point: int, text_after_start: int) -> bool:

@@ -137,7 +137,8 @@ class Mention:
     """One past the last character."""
     uncertain: bool = False
     denied: bool = False
-    """The sentence denies it: an absent finding, or a quality as in `not enlarged`."""
+    """The sentence denies it: an absent finding, or a quality as in `not enlarged`. An uncertain finding that
+    is denied is rather absent than present: `pneumonia is unlikely`."""
 
     @property
     def entity(self) -> Entity:

@@ -68,9 +68,9 @@ def findings(parse: Parse) -> dict[str, Status]:
 
 
 def _status(mention: Mention) -> Status:
-    if mention.denied or mention.label.endswith("notpresent"):
-        return Status.absent
-    return Status.uncertain if mention.uncertain else Status.present
+    if mention.uncertain:
+        return Status.uncertain
+    return Status.absent if mention.denied or mention.label.endswith("notpresent") else Status.present
 
 
 def _mentions_of_findings(parse: Parse) -> Iterator[tuple[str, Mention]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ TEXT = Path(__file__).with_name("readings.txt").read_text(encoding="utf-8")
 LINES = "\n".join(line for line in TEXT.splitlines() if not line.startswith("#"))
 BLOCKS = [block.strip().splitlines() for block in LINES.split("\n\n") if block.strip()]
 READINGS = {block[0]: block[1:] for block in BLOCKS}
+WHAT_IS_SAID = (Path(__file__).parents[1] / "lexicon" / "what_is_said.txt").read_text(encoding="utf-8")
+NO_NEW = re.compile(r"\b(?:no|without|not|nor|none|hasn't)\b.*\bnew", re.IGNORECASE)
 
 
 def shown(finding: Finding) -> str:
@@ -62,6 +65,20 @@ def test_each_sentence_of_a_report_is_read_as_by_itself() -> None:
     statements = [sentence for sentence in READINGS if sentence.endswith(".")]
     expected = [finding for sentence in statements for finding in READINGS[sentence]]
     assert read_text(" ".join(statements)) == expected
+
+
+def test_nothing_is_absent_and_new_or_larger() -> None:
+    """But for `no new consolidation`, which does not say that there is none."""
+    texts = [*READINGS, *(line.rpartition(" | ")[0] for line in WHAT_IS_SAID.splitlines() if "|" in line)]
+    assert len(texts) > 1400
+    contradictions = {
+        (text, finding)
+        for text in texts
+        for finding in read_text(text)
+        if finding.startswith("-")
+        and ("change=increased" in finding or ("change=new" in finding and not NO_NEW.search(text)))
+    }
+    assert not contradictions
 
 
 RadgraphWord = tuple[str, str, list[tuple[str, int]]]

@@ -61,7 +61,7 @@ def labelled(text: str) -> str:
         ("The right 9th posterior rib.", "right 9th posterior c | rib a"),
         ("A portable film of June 3rd at noon.", "portable c | film p"),
         ("The examination is limited by motion.", "limited c | motion c"),
-        ("On this study the drain, seen on the prior film, is gone.", "drain v | prior c | film p"),
+        ("On this study the drain, seen on the prior film, is gone.", "drain v | prior c | film p | gone c"),
         ("Examination: normal.", "examination p | normal c"),
         ("A deep sulcus sign, but no halo sign.", "deep sulcus sign d | halo sign d"),
         ("A burst fracture and micronodules.", "burst c | fracture d | micronodules d"),

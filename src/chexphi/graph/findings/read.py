@@ -12,7 +12,7 @@ from chexphi.graph.findings.concepts import Concept
 from chexphi.graph.findings.device_position import position_of
 from chexphi.graph.findings.links import Links
 from chexphi.graph.findings.ontology import Naming, Ontology
-from chexphi.graph.findings.records import EMPTY, Finding, Qualities
+from chexphi.graph.findings.records import EMPTY, Finding, Qualities, of_absent
 from chexphi.graph.findings.sides import details_by_side
 from chexphi.graph.findings.signs import as_its_sign, says_no_more
 from chexphi.graph.findings.statements import STOP, Statements
@@ -163,6 +163,7 @@ class _Reader:
             is_resolved, qualities = False, replace(qualities, change="decreased")
         is_absent = (
             mention.label in _ABSENT
+            or (mention.denied and mention.uncertain)
             or is_resolved
             or details.mention_index in denied
             or self._follows_denial(details, naming)
@@ -170,8 +171,9 @@ class _Reader:
         )
         is_doubtful = mention.uncertain or not details.own_words.isdisjoint(self.ontology.vocabulary.doubt)
         is_present = is_absent == naming.denies
-        if not is_present and len(qualities.sides) > 1:
-            qualities = replace(qualities, sides=EMPTY)  # absent on both sides: absent
+        if not is_present:
+            words_before = self._words_of([at for at in details.qualifiers if at < details.mention_index])
+            qualities = of_absent(qualities, self.ontology.vocabulary.qualities(words_before).change)
         return Finding(naming.concept, is_present, not is_doubtful, qualities, mention.start, mention.end)
 
     def _follows_denial(self, details: _Details, naming: Naming) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Significance = Literal["urgent", "actionable", "minor", "benign"]
@@ -34,6 +34,19 @@ class Qualities:
 
 
 NO_QUALITIES = Qualities()
+
+
+def of_absent(qualities: Qualities, change_before: str | None) -> Qualities:
+    """Qualities of what is absent: on both sides is anywhere, and it has not grown.
+
+    Args:
+        qualities: As they were read.
+        change_before: The change that stands before the name. `No new nodule` denies one that is new, and a
+            `new` after the name is of something else.
+    """
+    sides = EMPTY if len(qualities.sides) > 1 else qualities.sides
+    is_of_another = qualities.change == "increased" or (qualities.change == "new" != change_before)
+    return replace(qualities, sides=sides, change=None if is_of_another else qualities.change)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,20 @@ from chexphi.graph.words import words as _words
 _OWNERS = _words("its whose their")
 """`its tip is not seen` is about the tip alone."""
 
+_TIME_WORDS = _words("since after following once until when that as with")
+"""They start a clause that has its own subject: `a new effusion since the drain was removed`."""
+_POSSIBLE_STARTS = CLAUSE_ENDS | _OWNERS | _TIME_WORDS | _words("which and ,")
+
 
 def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
     """Start of the statement whose verb is at `at`; `A, B and C` is one subject, `… is C and B` are two."""
     ends = {span.end for span in spans if span.label not in ("concept", "size")}
     for index in range(at - 1, -1, -1):
         word = tokens[index]
+        if word not in _POSSIBLE_STARTS:
+            continue
+        if word in _TIME_WORDS and _starts_time(tokens, spans, index, at):
+            return index
         if word in CLAUSE_ENDS or word in _OWNERS or (word == "which" and tokens[index - 1] == "of"):
             return index
         if (
@@ -32,6 +40,22 @@ def clause_start(tokens: Sequence[str], spans: Sequence[Span], at: int) -> int:
         ):
             return index
     return 0
+
+
+def _starts_time(tokens: Sequence[str], spans: Sequence[Span], at: int, end: int) -> bool:
+    """Whether a finding is the subject of the clause that starts here, and another precedes it.
+
+    What is done with a device is said of it alone; a disorder needs a predicate before it.
+    """
+    if tokens[at] == "that" and tokens[at - 1] != "now":
+        return False
+    subject = next((span for span in reversed(spans) if at < span.start and span.end == end), None)
+    if subject is None or subject.label not in CAN_BE_ABSENT:
+        return False
+    if not any(span.end <= at and span.label in CAN_BE_ABSENT for span in spans):
+        return False
+    is_device = subject.label == "devices_present"
+    return is_device or (tokens[at] != "with" and not VERBS.isdisjoint(tokens[:at]))
 
 
 def _joins_nouns(tokens: Sequence[str], at: int, ends: set[int]) -> bool:

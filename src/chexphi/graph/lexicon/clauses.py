@@ -51,11 +51,26 @@ _PREDICATES_OF_PRESENT = _words("typical consistent compatible due characteristi
 _SEEN_PARTICIPLES = _words(
     "seen present identified visible evident noted demonstrated appreciated detected found observed shown"
 )
+_INFERENCES = _words(
+    """suggesting suggestive suggests consistent compatible keeping indicating indicative representing
+    reflecting"""
+)
+_MARKINGS = _words("markings marking")
+"""Lungs have them. So what their absence suggests is present."""
+_ABNORMAL_MARKINGS = _words(
+    "increased prominent coarse coarsened interstitial accentuated reticular abnormal"
+)
 _SINCE_WORDS = _words("after following post since given")
 """What follows is present or known: `no pneumothorax after placement of a tube`."""
 _BREAK_MARKS = _words(", / * ( [ - \u2013 \u2014 + > \u2192")
 _POSSIBLE_ENDS = (
-    CLAUSE_ENDS | BE | _SINCE_WORDS | _CONCLUDES | _BREAK_MARKS | _words("and with or nor in s status to")
+    CLAUSE_ENDS
+    | BE
+    | _SINCE_WORDS
+    | _INFERENCES
+    | _CONCLUDES
+    | _BREAK_MARKS
+    | _words("and with or nor in s status to")
 )
 """A clause can only end at one of these."""
 
@@ -71,7 +86,10 @@ def clause_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:
         if word in CLAUSE_ENDS or (word in BE and next_word in _PREDICATES_OF_PRESENT):
             return at
         if at > start and (
-            word in _SINCE_WORDS or _starts_known_context(tokens, at) or _is_conclusion(tokens, at)
+            word in _SINCE_WORDS
+            or (word in _INFERENCES and _lacks_markings(tokens[start:at]))
+            or _starts_known_context(tokens, at)
+            or _is_conclusion(tokens, at)
         ):
             return at
         if word == "," and _joins_qualifiers(tokens, spans, start, at):
@@ -102,6 +120,11 @@ def _joins_qualifiers(tokens: Sequence[str], spans: Sequence[Span], start: int, 
             bounds = (span.start, span.end, next_span.start)
             return bounds == (start, comma, comma + 1) and span.label == next_span.label == "concept"
     return False
+
+
+def _lacks_markings(denied_words: Sequence[str]) -> bool:
+    """Whether normal markings of the lung are denied, which a pneumothorax does."""
+    return not _MARKINGS.isdisjoint(denied_words) and _ABNORMAL_MARKINGS.isdisjoint(denied_words)
 
 
 def _is_conclusion(tokens: Sequence[str], at: int) -> bool:

@@ -23,7 +23,8 @@ class Context:
     absent: frozenset[int] = frozenset()
     uncertain: frozenset[int] = frozenset()
     denied: frozenset[int] = frozenset()
-    """Absent findings, and denied qualities as in `not enlarged`."""
+    """Absent findings, denied qualities as in `not enlarged`, and of the uncertain findings those that are
+    rather absent: `pneumonia is unlikely`."""
     unclaimed: frozenset[int] = frozenset()
     """What is named but not claimed, with its qualities and regions."""
 
@@ -50,16 +51,20 @@ def context_of(tokens: Sequence[str], spans: Sequence[Span]) -> Context:
     if not scoped_cues:
         return Context(unclaimed=frozenset(_unclaimed(tokens, spans, (), frozenset(), frozenset())))
     findings = frozenset(index for index, span in enumerate(spans) if span.label in CAN_BE_ABSENT)
-    absent_findings, uncertain_findings, stated_findings = (
-        findings & _spans_with_status(scoped_cues, status) for status in ("absent", "uncertain", "stated")
+    spans_of_status = _spans_by_status(scoped_cues)
+    absent_findings, uncertain_findings, unlikely_findings, stated_findings = (
+        findings.intersection(spans_of_status.get(status, ()))
+        for status in ("absent", "uncertain", "unlikely", "stated")
     )
     unclaimed_spans = frozenset(_unclaimed(tokens, spans, scoped_cues, absent_findings, stated_findings))
     absent_findings -= unclaimed_spans
     qualities = frozenset(_denied_qualities(spans, scoped_cues, findings)) - unclaimed_spans
+    decided_findings = absent_findings | stated_findings | unclaimed_spans
+    unlikely_findings -= decided_findings
     return Context(
         absent_findings,
-        uncertain_findings - absent_findings - stated_findings - unclaimed_spans,
-        absent_findings | qualities,
+        (uncertain_findings - decided_findings) | unlikely_findings,
+        absent_findings | unlikely_findings | qualities,
         unclaimed_spans,
     )
 
@@ -93,8 +98,11 @@ def _with_scope(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -
     return _ScopedCue(match, start, end, frozenset(inside))
 
 
-def _spans_with_status(scoped_cues: Sequence[_ScopedCue], status: str) -> set[int]:
-    return {index for scoped in scoped_cues if scoped.match.cue.status == status for index in scoped.about}
+def _spans_by_status(scoped_cues: Sequence[_ScopedCue]) -> dict[str, set[int]]:
+    spans_of_status: dict[str, set[int]] = {}
+    for scoped in scoped_cues:
+        spans_of_status.setdefault(scoped.match.cue.status, set()).update(scoped.about)
+    return spans_of_status
 
 
 def _denied_qualities(

@@ -25,7 +25,7 @@ class Cue:
     """Words that say something about the findings near them."""
 
     status: str
-    """`absent`, `uncertain`, `unclaimed`, `stated` or `plain`."""
+    """`absent`, `uncertain`, `unlikely`, `unclaimed`, `stated` or `plain`."""
     scope: str
     """Which words the cue is about; the head of `terms/cues.txt` lists the scopes."""
     words: tuple[str, ...]

@@ -12,6 +12,7 @@ from importlib import resources
 
 from chexphi.graph.lexicon.added_terms import AddedTerms
 from chexphi.graph.lexicon.context import context_of
+from chexphi.graph.lexicon.omitted import with_omitted_nouns
 from chexphi.graph.lexicon.relations import relate
 from chexphi.graph.lexicon.spans import Span, label_spans
 from chexphi.graph.text import by_sentences, graphs_by_sentences
@@ -69,6 +70,9 @@ def _parse(sentence: str) -> Parse:
     tokens = tokenize(sentence)
     words = [token.text for token in tokens]
     spans = label_spans(words)
+    if restored := with_omitted_nouns(tokens, words, spans):
+        tokens, words = restored, [token.text for token in restored]
+        spans = label_spans(words)
     return _parse_spans(sentence, tokens, words, spans, [span.text for span in spans])
 
 
@@ -77,6 +81,9 @@ def _parse_with(added_terms: AddedTerms, sentence: str) -> Parse:
     tokens = tokenize(sentence)
     own_words = [token.text for token in tokens]
     words, spans = added_terms.label_spans(own_words)
+    if restored := with_omitted_nouns(tokens, own_words, spans):
+        tokens, own_words = restored, [token.text for token in restored]
+        words, spans = added_terms.label_spans(own_words)
     return _parse_spans(
         sentence, tokens, words, spans, [" ".join(own_words[span.start : span.end]) for span in spans]
     )

@@ -11,7 +11,7 @@ from chexphi.graph.words import words as _words
 _HOST_PREPOSITIONS = _words(
     """in within inside around about along near at on from by through surrounding overlying underlying
     adjacent beneath behind beside between across outside under above below involving of distal proximal
-    due secondary related attributable"""
+    due secondary related attributable beyond"""
 )
 """The finding after one of these says where something is, or is not."""
 _DETERMINERS = _words("the a an this that these those his her its their patient 's any either each known to")
@@ -83,7 +83,7 @@ def _event_or_part_follows(tokens: Sequence[str], spans: Sequence[Span], end: in
     """Whether an event or a part follows: `lead discontinuity`, `the catheter's tip`."""
     next_words = tokens[end : end + 1]
     return not _HAPPENS.isdisjoint(next_words) or (
-        next_words == ["'s"] and any(span.start == end + 1 for span in spans)
+        next_words == ["'s"] and any(span.start == end + 1 and span.label != "concept" for span in spans)
     )
 
 

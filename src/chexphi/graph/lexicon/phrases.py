@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chexphi.graph.lexicon.relation_words import ATTRIBUTE, HEDGES, JOIN, PREPOSITIONS, SIDE
+from chexphi.graph.lexicon.relation_words import ATTRIBUTE, HEDGES, JOIN, PREPOSITIONS, SIDE, SUSPICIOUS
 from chexphi.graph.lexicon.spans import Span
 
 Edge = tuple[int, str, int]
@@ -14,17 +14,28 @@ Edge = tuple[int, str, int]
 _QUALIFIERS = frozenset({"concept", "size"})
 _DONE_WITH = frozenset({"removed", "placed", "inserted", "replaced", "withdrawn", "advanced", "repositioned"})
 """What was done with a device, said after it."""
+_LEADS = SUSPICIOUS | {"suggestive"}
 
 
 def noun_phrases(spans: Sequence[Span]) -> list[list[int]]:
     """The noun phrases: runs of spans without a word between them; `opacities suggestive of` is two."""
     phrases: list[list[int]] = []
     for index, span in enumerate(spans):
-        if phrases and spans[index - 1].end == span.start and span.text != "suggestive":
+        if (
+            phrases
+            and spans[index - 1].end == span.start
+            and not (span.text in _LEADS and _leads_on(spans, index))
+        ):
             phrases[-1].append(index)
         else:
             phrases.append([index])
     return phrases
+
+
+def _leads_on(spans: Sequence[Span], index: int) -> bool:
+    """Whether a word leads to what a finding may be: `opacities suggestive of`, `a lesion suspicious for`."""
+    is_before_noun = spans[index].end in (span.start for span in spans[index + 1 : index + 2])
+    return spans[index].text == "suggestive" or not is_before_noun
 
 
 def with_labels(spans: Sequence[Span], phrase: Sequence[int], labels: Set[str]) -> list[int]:

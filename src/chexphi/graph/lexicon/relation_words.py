@@ -38,6 +38,8 @@ INFERENCE = words(
     makes"""
 )
 """Between evidence and the disorder inferred from it."""
+SUSPICIOUS = words("suspicious concerning worrisome")
+"""Before `for` or `of` they lead from the evidence to what it may be."""
 MOVES_OF_DEVICES = words("removed placed pulled inserted retracted advanced")
 """Procedures that are done to a device: `the tube has been removed`."""
 HEDGES = words("possible probable likely")

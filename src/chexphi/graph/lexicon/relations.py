@@ -32,9 +32,8 @@ class _Linker:
     def __init__(self, tokens: Sequence[str], spans: Sequence[Span], denied: frozenset[int]) -> None:
         self.tokens, self.spans, self.denied = tokens, spans, denied
         self.edges: set[Edge] = set()
-        self.state = DiscourseState()
-        self.gap = Gap()
-        self.verb_next = self.shares_noun = False
+        self.state, self.gap = DiscourseState(), Gap()
+        self.verb_next = self.leads_on = self.shares_noun = False
 
     def run(self) -> set[Edge]:
         phrase_end, phrases = 0, noun_phrases(self.spans)
@@ -46,7 +45,8 @@ class _Linker:
                 and tuple(self.tokens[phrase_end : self.spans[next_phrase[0]].start])
                 in relation_words.SHARING
             )
-            self.verb_next = phrase_end < len(self.tokens) and self.tokens[phrase_end] in relation_words.BE
+            next_word = self.tokens[phrase_end] if phrase_end < len(self.tokens) else ""
+            self.verb_next, self.leads_on = next_word in relation_words.BE, next_word in ("for", "of")
             regions = with_labels(self.spans, phrase, ANATOMY)
             heads = with_labels(self.spans, phrase, FINDINGS)
             if len(phrase) > 1:
@@ -215,7 +215,7 @@ class _Linker:
         sides = words & relation_words.SIDE
         if words <= relation_words.SPATIAL:
             state.spatial = index
-        elif "suggestive" in words:
+        elif "suggestive" in words or (words <= relation_words.SUSPICIOUS and self.leads_on):
             state.inferring = True
         elif words & relation_words.ATTRIBUTE:
             self._add_attribute(index)

@@ -29,6 +29,7 @@ _CELL_END = _words("; | . ) ]")
 _VALUE_END = _words("; | . ) ] } , ! * \" ' - \u2013 \u2014 and but")
 _BEFORE_VALUE = _words("a answer the is final all both")
 """Words between a mark and a value: `? The answer is no`, `: all absent`."""
+_FAVOR = _words("favor favors favoring favored favour favours favouring favoured")
 _PREPOSITIONS = _words("on in at for within to of")
 _FILLERS = _words(
     """seen identified visible evident noted present detected appreciated found suspected demonstrated today
@@ -42,7 +43,8 @@ def scope_of(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> S
     """The words that a cue is about."""
     cue_start, cue_end, kind = match.start, match.end, match.cue.scope
     if kind == "after":
-        return cue_end, clauses.clause_end(tokens, spans, cue_end)
+        end = clauses.clause_end(tokens, spans, cue_end)
+        return (_disfavored_start(tokens, cue_end, end) if match.cue.words[0] in _FAVOR else cue_end), end
     if kind == "object":
         return cue_end, _object_end(tokens, spans, cue_end)
     if kind == "within":
@@ -67,6 +69,11 @@ def scope_of(tokens: Sequence[str], spans: Sequence[Span], match: CueMatch) -> S
     if kind == "noun":
         return _phrase_start(spans, cue_start), cue_start
     return _scope_before(tokens, spans, match)
+
+
+def _disfavored_start(tokens: Sequence[str], start: int, end: int) -> int:
+    """Where the doubt starts: at pneumonia in `favor atelectasis over pneumonia`."""
+    return tokens.index("over", start) if "over" in tokens[start:end] else start
 
 
 def _object_end(tokens: Sequence[str], spans: Sequence[Span], start: int) -> int:

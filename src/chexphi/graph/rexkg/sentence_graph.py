@@ -37,6 +37,7 @@ def to_parse(text: str, words: Words, word_spans: Sequence[tuple[int, int]], gra
     mentions = []
     for number, span in enumerate(spans):
         start, end = word_spans[span.start][0], word_spans[span.end - 1][1]
-        denied = span.label.endswith("notpresent") or (span.label == "concept" and number in context.denied)
+        is_quality_or_doubt = span.label == "concept" or number in context.uncertain
+        denied = span.label.endswith("notpresent") or (is_quality_or_doubt and number in context.denied)
         mentions.append(Mention(span.text, span.label, start, end, number in context.uncertain, denied))
     return Parse(text, tuple(mentions), frozenset(graph.edges))
