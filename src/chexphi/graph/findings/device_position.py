@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 
 from chexphi.graph.findings.concepts import Concept
+from chexphi.graph.findings.statements import STOP
 from chexphi.graph.findings.vocabulary import Vocabulary
+from chexphi.graph.types import Mention
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-/][^\W_]+)*")
 _NOT = frozenset({"no", "not", "without"})
@@ -40,3 +44,28 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
     if first_site & concept.bad_sites:
         return "bad"
     return position or ("good" if forms & concept.good_sites else None)
+
+
+class DeviceClauses:
+    """What a text says of each of its devices.
+
+    Args:
+        text: All of it.
+        devices: Its mentions of devices.
+    """
+
+    def __init__(self, text: str, devices: Sequence[Mention]) -> None:
+        self._text = text
+        self._starts, self._ends = sorted(d.start for d in devices), sorted(d.end for d in devices)
+
+    def around(self, device: Mention) -> str:
+        """The sentence around a device, up to the devices beside it."""
+        following, preceding = (
+            bisect_right(self._starts, device.start),
+            bisect_right(self._ends, device.start),
+        )
+        limit = self._starts[following] if following < len(self._starts) else len(self._text)
+        begin = self._ends[preceding - 1] if preceding else 0
+        begin = max((stop.end() for stop in STOP.finditer(self._text, begin, device.start)), default=begin)
+        stop = STOP.search(self._text, device.end, limit)
+        return self._text[begin : stop.start() if stop else limit]

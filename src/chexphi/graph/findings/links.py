@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import takewhile
 
+from chexphi.graph.findings.in_context import UNCHANGED, words_in_context
+from chexphi.graph.findings.records import EMPTY, Qualities
 from chexphi.graph.findings.vocabulary import Vocabulary
-from chexphi.graph.types import Mention, Parse
+from chexphi.graph.types import Parse
 
 _RANGE = frozenset({"to", "-", "or", "/", "and"})
 """Between two degrees that are one: `mild to moderate`."""
@@ -29,17 +31,6 @@ _NO_CHANGE = frozenset(
     }
 )
 """Words of a change that is denied: `no significant interval change`."""
-_UNCHANGED, _DECREASED = frozenset({"unchanged"}), frozenset({"decreased"})
-_NOT_RESOLVED = re.compile(
-    r"(?:\b(?:not|never|hardly)|n't|\byet to)(?: (?:yet|been|be|have))*"
-    r"( (?:completely|fully|entirely|totally))?\s*$"
-)
-"""Before a word of resolution: what it is about is still there."""
-_OTHER_SIDE = re.compile(
-    r"\s+than\s+(?:(?:that|those|seen|on|in|of|at|the)\s+)*(?:left|right|other|opposite)\b"
-)
-"""After a word of change: it compares two sides, as in `larger than on the left`."""
-_EARLIER = frozenset({"previously", "formerly"})
 _LABEL = re.compile(r"(?:^|[.;:\n])([^.;:\n]*):[^.;:\n]*$")
 """The label of a statement, up to its value: `Heart size: `."""
 _VALUE_JOINTS = frozenset({"", "and", "in", "is", "are", "on the", "at the", "in the"})
@@ -68,46 +59,55 @@ class Links:
         """(sign, what it stands for)"""
         self.qualifying: set[int] = set()
         """Mentions that are read with a finding or a structure."""
-        self.words = [self._words_of(mention) for mention in parse.mentions]
+        self.words = [words_in_context(mention, parse.text, vocabulary) for mention in parse.mentions]
         """Of each mention, as far as they tell how it is; of a denied change `unchanged`."""
         self.denied: set[int] = set()
         """Qualities that are denied: `enlarged` of `not enlarged`."""
-        targets_of: defaultdict[int, list[int]] = defaultdict(list)
+        self.tails: defaultdict[int, list[int]] = defaultdict(list)
+        """Mention -> what the extractor relates it to."""
         for head, kind, tail in sorted(parse.edges):
-            targets_of[head].append(tail)
+            self.tails[head].append(tail)
             if kind == "modify":
-                self._qualify(head, tail)
+                self.qualify(head, tail)
             elif kind == "located_at":
-                self.sites[head].append(tail)
-                self.located.add(tail)
+                self.locate(head, tail)
             else:
                 self.inferences.append((head, tail))
         for index, mention in enumerate(parse.mentions):
             if mention.label == "concept":
-                if mention.denied and not self._is_denied_change(index, targets_of.get(index, ())):
+                if mention.denied and not self._is_denied_change(index, self.tails.get(index, ())):
                     self.denied.add(index)
-                if index not in targets_of:
+                if index not in self.tails:
                     self._link(index)
-            elif mention.label == "anatomy" and index not in self.located:
-                self._share_site(index)
 
-    def _words_of(self, mention: Mention) -> frozenset[str]:
-        """The words of a mention, without those that tell how another finding is or how it was before."""
-        words = self._vocabulary.words(mention.text)
-        if mention.label != "concept":
-            return words
-        change = self._vocabulary.qualities(words).change
-        previous_text = self._parse.text[max(0, mention.start - 40) : mention.start].lower()
-        if change == "resolved" and (denial := _NOT_RESOLVED.search(previous_text)):
-            return _DECREASED if denial[1] else _UNCHANGED
-        if change and _OTHER_SIDE.match(self._parse.text.lower(), mention.end):
-            return frozenset(word for word in words if not self._vocabulary.tells(word, "change"))
-        return frozenset() if mention.text.split()[0] in _EARLIER else words
-
-    def _qualify(self, head: int, tail: int) -> None:
+    def qualify(self, head: int, tail: int) -> None:
+        """Relate a mention to what it qualifies."""
         self.qualifiers[tail].append(head)
         if self._parse.mentions[tail].label != "concept":
             self.qualifying.add(head)
+
+    def locate(self, head: int, site: int) -> None:
+        """Relate a mention to where it lies."""
+        self.sites[head].append(site)
+        self.located.add(site)
+
+    def attach(self, index: int, finding: int) -> None:
+        """Relate a quality or a structure to a finding."""
+        if self._parse.mentions[index].label == "anatomy":
+            self.locate(finding, index)
+        else:
+            self.qualify(index, finding)
+
+    def sides_near(self, index: int) -> frozenset[str]:
+        """The sides of a mention, of what qualifies it, of where it lies, and of what qualifies that."""
+        sites = self.sites.get(index, ())
+        mention_indices = [index, *self.qualifiers.get(index, ()), *sites]
+        mention_indices += [at for site in sites for at in self.qualifiers.get(site, ())]
+        return EMPTY.union(*(self.qualities(at).sides for at in mention_indices))
+
+    def qualities(self, index: int) -> Qualities:
+        """What the words of a mention tell."""
+        return self._vocabulary.qualities(self.words[index])
 
     def _is_denied_change(self, index: int, targets: Sequence[int]) -> bool:
         """Whether a quality is a change that the text denies of a finding; it is then read as `unchanged`."""
@@ -116,7 +116,7 @@ class Links:
             is_of_structure = any(self._parse.mentions[at].label in ("anatomy", "concept") for at in targets)
             if is_of_structure or self._vocabulary.qualities(words).change in (None, "new"):
                 return False
-        self.words[index] = _UNCHANGED
+        self.words[index] = UNCHANGED
         return True
 
     def _link(self, index: int) -> None:
@@ -129,22 +129,12 @@ class Links:
         qualities = self._vocabulary.qualities(self.words[index])
         if qualities.degree is not None and following.label == "concept" and between in _RANGE:
             for tail in [tail for tail, heads in self.qualifiers.items() if index + 1 in heads]:
-                self._qualify(index, tail)
+                self.qualify(index, tail)
         elif qualities.change and between in _CHANGE_OF:
             positions = range(index + 1, len(mentions))
             finding = next((at for at in positions if mentions[at].label in _FINDINGS), None)
             if finding is not None and "." not in text[following.start : mentions[finding].start]:
-                self._qualify(index, finding)
-
-    def _share_site(self, index: int) -> None:
-        """Relate a structure with a side to what lies in the next one, too: `RUL and LLL opacities`."""
-        mentions = self._parse.mentions
-        if index + 1 == len(mentions) or index + 1 not in self.located or self._between(index + 1) != "and":
-            return
-        if all(self._vocabulary.qualities(self.words[at]).sides for at in (index, index + 1)):
-            for site_indices in [sites for sites in self.sites.values() if index + 1 in sites]:
-                site_indices.append(index)
-            self.located.add(index)
+                self.qualify(index, finding)
 
     def _qualify_label(self, index: int) -> bool:
         """Relate a concept that is the value of a label, or a part of it: `Lungs: expanded and clear`."""
@@ -161,7 +151,7 @@ class Links:
         label_start = label.start(1)
         labelled = list(takewhile(lambda at: mentions[at].start >= label_start, range(value - 1, -1, -1)))
         for at in [at for at in labelled if mentions[at].label != "concept"] or labelled:
-            self._qualify(index, at)
+            self.qualify(index, at)
         return bool(labelled)
 
     def _between(self, index: int) -> str:

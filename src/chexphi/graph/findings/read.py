@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from chexphi.graph.findings.concepts import Concept
-from chexphi.graph.findings.device_position import position_of
+from chexphi.graph.findings.device_position import DeviceClauses, position_of
 from chexphi.graph.findings.links import Links
+from chexphi.graph.findings.loose_places import relate_loose_places
 from chexphi.graph.findings.ontology import Naming, Ontology
 from chexphi.graph.findings.records import EMPTY, Finding, Qualities, of_absent
-from chexphi.graph.findings.sides import details_by_side
-from chexphi.graph.findings.signs import as_its_sign, says_no_more
-from chexphi.graph.findings.statements import STOP, Statements
+from chexphi.graph.findings.side_statements import relate_statements
+from chexphi.graph.findings.sides import told_apart
+from chexphi.graph.findings.signs import as_their_sign, says_no_more, where_signs_lie
+from chexphi.graph.findings.statements import Statements
 from chexphi.graph.findings.vocabulary import millimetres
 from chexphi.graph.types import Mention, Parse
 
@@ -52,6 +53,8 @@ class _Details(NamedTuple):
     """Those, and the words of where it lies."""
     qualifiers: Sequence[int]
     sites: Sequence[int]
+    sides: frozenset[str] = EMPTY
+    """The one that the text tells apart from the other."""
 
 
 class _Reader:
@@ -61,10 +64,13 @@ class _Reader:
         self._parse, self.ontology = parse, ontology
         self.text, self.mentions = parse.text, parse.mentions
         self.links = Links(parse, ontology.vocabulary)
+        relate_loose_places(self.links, parse)
+        relate_statements(self.links, parse)
         self.words = self.links.words
         self.statements = Statements(parse.text)
-        devices = [mention for mention in self.mentions if mention.label in _DEVICES]
-        self.device_bounds = sorted(m.start for m in devices), sorted(m.end for m in devices)
+        self.device_clauses = DeviceClauses(
+            parse.text, [mention for mention in self.mentions if mention.label in _DEVICES]
+        )
 
     def findings(self) -> Iterable[Finding]:
         by_mention: dict[int, list[Finding]] = {}
@@ -76,10 +82,11 @@ class _Reader:
         replaced_signs = set()
         for sign, disorder in self.links.inferences:
             if sign in by_mention and disorder in by_mention:
-                of_sign = by_mention[sign][0]
-                by_mention[disorder] = [as_its_sign(finding, of_sign) for finding in by_mention[disorder]]
-                if says_no_more(of_sign, by_mention[disorder][0], self.ontology):
+                of_sign = by_mention[sign]
+                by_mention[disorder] = as_their_sign(by_mention[disorder], of_sign)
+                if says_no_more(of_sign[0], by_mention[disorder][0], self.ontology):
                     replaced_signs.add(sign)
+        where_signs_lie(by_mention, self._parse, self.ontology)
         named_devices = {
             self.statements.number(self.mentions[at].start)
             for at, mention_findings in by_mention.items()
@@ -122,13 +129,14 @@ class _Reader:
         details = self._details(index, qualifiers, places, sites)
         phrase = (*qualifiers, *places)
         if len(phrase) > 1 and len(self.ontology.vocabulary.qualities(details.all_words).sides) > 1:
-            by_side = details_by_side(self._parse, self.words, phrase, index, self.ontology.vocabulary)
-            for of_other_side in reversed(by_side):
+            sides = told_apart(self._parse, self.words, phrase, index, self.ontology.vocabulary)
+            for side in sides:
                 own, own_places = (
-                    [at for at in group if at not in of_other_side] for group in (qualifiers, places)
+                    [at for at in group if at not in side.of_other_side] for group in (qualifiers, places)
                 )
-                yield from self._named(self._details(index, own, own_places, sites))
-            if by_side:
+                own_details = self._details(index, own, own_places, sites)
+                yield from self._named(own_details._replace(sides=side.sides))
+            if sides:
                 return
         yield from self._named(details)
 
@@ -158,6 +166,8 @@ class _Reader:
     def _finding(self, details: _Details, naming: Naming) -> Finding:
         mention, denied = self.mentions[details.mention_index], self.links.denied
         qualities = self._qualities(details, naming)
+        if details.sides:
+            qualities = replace(qualities, sides=details.sides)
         is_resolved = qualities.change == "resolved"
         if is_resolved and not details.own_words.isdisjoint(_PARTLY):
             is_resolved, qualities = False, replace(qualities, change="decreased")
@@ -209,7 +219,8 @@ class _Reader:
         zones = EMPTY if naming.concept in self.ontology.unzoned else with_sites.zones
         concept = self.ontology.concepts.get(naming.concept)
         if concept and concept.malpositioned:
-            position = position_of(concept, self._clause(details.mention_index), vocabulary)
+            clause = self.device_clauses.around(self.mentions[details.mention_index])
+            position = position_of(concept, clause, vocabulary)
             sides = own_qualities.sides or self._sides_beside_targets(details.sites, concept)
             return replace(own_qualities, sides=sides, zones=zones, position=position)
         sizes = [self.mentions[at].text for at in details.qualifiers if self.mentions[at].label == "size"]
@@ -222,17 +233,6 @@ class _Reader:
         """Sides of a device by where it lies; not of the right atrium, where any line may end."""
         entries = [site for site in sites if self.words[site].isdisjoint(concept.good_sites)]
         return self.ontology.vocabulary.qualities(self._words_of(self._with_qualifiers(entries))).sides
-
-    def _clause(self, index: int) -> str:
-        """The sentence around a device, up to the devices beside it."""
-        device = self.mentions[index]
-        starts, ends = self.device_bounds
-        following, preceding = bisect_right(starts, device.start), bisect_right(ends, device.start)
-        limit = starts[following] if following < len(starts) else len(self.text)
-        begin = ends[preceding - 1] if preceding else 0
-        begin = max((stop.end() for stop in STOP.finditer(self.text, begin, device.start)), default=begin)
-        stop = STOP.search(self.text, device.end, limit)
-        return self.text[begin : stop.start() if stop else limit]
 
     def _is_part_of_a_device(
         self, index: int, by_mention: dict[int, list[Finding]], named_devices: set[int]

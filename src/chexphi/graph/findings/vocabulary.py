@@ -110,7 +110,8 @@ class Vocabulary:
             for word in text.split():
                 parts = word.split("-")
                 if len(parts) > 1 and parts[0] not in _NO_PREFIX:
-                    tokens += parts
+                    is_shift = parts[1] == "to" and self.tells(parts[0], "side")
+                    tokens += parts[2:] if is_shift else parts  # `right-to-left` ends on the left
             known_words = self._known[text] = frozenset(tokens) | frozenset(map(self.form, tokens))
         return known_words
 

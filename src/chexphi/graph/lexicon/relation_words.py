@@ -25,6 +25,7 @@ TIPS = frozenset({"tip", "tips", "side port", "side ports"})
 PREPOSITIONS = words(
     """in at over within on along of to throughout into near overlying overlies overlie projects through
     around across inside under beneath via toward towards from by obscures obscuring silhouettes involving
+    involve involves
     fills reaches parallel"""
 )
 """Prepositions of place, and verbs of what a finding touches."""
