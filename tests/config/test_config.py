@@ -173,7 +173,7 @@ def test_a_later_file_goes_over_an_earlier_one_and_flags_over_both(tmp_path: Pat
 
 
 def test_a_missing_file_is_named_with_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.yaml does not exist: check the path after --config"):
+    with pytest.raises(InputError, match=r"nowhere\.yaml does not exist: check its path"):
         config.parse(["--config", str(tmp_path / "nowhere.yaml")], Recipe, prog="chexphi sft")
     for name in ("dapo", "gspo"):
         (tmp_path / f"{name}.yaml").touch()

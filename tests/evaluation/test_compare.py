@@ -17,7 +17,7 @@ from rich.console import Console
 from synthetic_predictions import predictions, write
 
 from chexphi.evaluation import tables
-from chexphi.evaluation.compare import compare, compare_predictions, mcnemar
+from chexphi.evaluation.compare import compare, compare_predictions, mcnemar, ontology_of
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.schema import InputError
@@ -234,6 +234,25 @@ def test_a_model_compared_with_itself_is_said(
     assert (tables.SAME_WEIGHTS in str(table.caption)) == bool(is_same)
     assert tables.NO_DIFFERENCE in str(table.caption)
     assert table.columns[-1].header == "difference [95 %]"
+
+
+@pytest.mark.parametrize(("other", "is_same"), [("own.toml", True), ("", False), (None, None)])
+def test_different_files_of_concepts_are_said(
+    tmp_path: Path, other: str | None, is_same: bool | None
+) -> None:
+    for name, ontology in (("first", "own.toml"), ("second", other)):
+        write(tmp_path / name / "predictions.jsonl", predictions(30))
+        if ontology is not None:
+            (tmp_path / name / "config.yaml").write_text(f"ontology: '{ontology}'\n")
+    found = compare(tmp_path / "first", tmp_path / "second" / "predictions.jsonl", resamples=50)
+    assert found["same_ontology"] is is_same
+    sentence = tables.OTHER_ONTOLOGY.format("first", "second")
+    assert (sentence in str(tables.table(found).caption)) == (is_same is False)
+
+
+def test_settings_that_cannot_be_read_say_nothing_of_concepts(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("[")
+    assert ontology_of(tmp_path) is None
 
 
 GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}

@@ -88,3 +88,39 @@ def test_what_cannot_be_compared_is_one_sentence(text: str, reference: str, said
     refused = CliRunner().invoke(app, ["kg", "compare", text, reference]).exception
     assert isinstance(refused, InputError)
     assert said in str(refused)
+
+
+def test_denials_are_listed_and_said_to_be_a_part_of_the_reward() -> None:
+    texts = ("The lungs are clear. No scoliosis.", "The lungs are clear. The heart is normal.")
+    found = json.loads(run(*texts, "--json"))
+    assert [(item["kind"], (item["text"] or item["reference"])["concept"]) for item in found["denials"]] == [
+        ("agreed", "lung_abnormality"),
+        ("not_made", "heart_abnormality"),
+        ("added", "scoliosis"),
+    ]
+    assert found["denials_share"] == pytest.approx(1 / 3)
+    assert found["reward"] == found["signed"] == found["score"] * found["denials_share"]
+    shown = run(*texts)
+    assert all(words in shown for words in ("both deny", "no scoliosis", "reward = score * 0.333"))
+
+
+def test_a_wider_denial_is_part_of_a_denial_and_a_contradicted_one_is_no_row_of_its_own() -> None:
+    found = json.loads(run("No pleural abnormality. Scoliosis.", "No effusion. No scoliosis.", "--json"))
+    assert [item["kind"] for item in found["denials"]] == ["partly"]
+    assert [item["kind"] for item in found["findings"]] == ["contradicted"]
+
+
+def test_silence_has_a_score_and_no_reward() -> None:
+    silent = json.loads(run(".", "There is a pleural effusion.", "--json"))
+    assert (silent["score"], silent["signed"], silent["reward"]) == (pytest.approx(0.25), 0, 0)
+    assert "0: no better than silence" in run(".", "There is a pleural effusion.")
+
+
+@pytest.mark.parametrize("verb", ["compare", "show"])
+def test_the_name_of_a_file_is_no_text(verb: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    file.write_text(TEXT)
+    words = ["kg", verb, str(file), *([REFERENCE] if verb == "compare" else [])]
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, InputError)
+    assert "is a file: give its text in quotes, or - in its place" in str(refused)

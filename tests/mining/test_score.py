@@ -259,3 +259,9 @@ def test_a_subset_of_another_pool_is_refused(tmp_path: Path, pool: Path) -> None
     scored.write_text('{"id": "zzz", "question_type": "", "kind": "basic", "correct": [1]}\n')
     with pytest.raises(InputError, match="zzz is not in"):
         subset.main(scored, pool, tmp_path / "x.json", selection="uniform", number=1, seed=0)
+
+
+def test_an_extractor_without_a_measure_is_refused() -> None:
+    recipe = score.parse(["--model=m", "--data=d", "--extractor=radgraph"])
+    with pytest.raises(InputError, match="extractor is 'radgraph', but without a measure no graph is read"):
+        score.check(recipe)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from synthetic_predictions import predictions
 
+from chexphi.evaluation.tables import OTHER_ONTOLOGY
 from chexphi.report.collect import Run, read_arms
 from chexphi.report.films import card
 from chexphi.report.parts import choose_films
@@ -58,3 +59,13 @@ def test_an_ontology_that_is_gone_is_a_note(run_folder: Path) -> None:
     assert finding["weight"] == "0.6"
     assert note.startswith("own: findings of films are compared without its ontology. ")
     assert "gone.toml" in note
+
+
+def test_runs_with_different_ontologies_are_a_note(run_folder: Path, tmp_path: Path) -> None:
+    file = run_folder / "urgent.toml"
+    file.write_text(URGENT)
+    runs = [
+        Run(name, run_folder, {}, {"ontology": own}) for name, own in (("a", ""), ("b", str(file)), ("c", ""))
+    ]
+    _, notes = read_arms(runs)
+    assert [note for note in notes if "on one scale" in note] == [OTHER_ONTOLOGY.format("a", "b")]

@@ -25,6 +25,7 @@ from chexphi.reward_checks.agreement.judgements import RankedCase, Ranking, Rate
 from chexphi.reward_checks.agreement.rankings import holds, passed
 from chexphi.reward_checks.agreement.read import read_judgements
 from chexphi.reward_checks.agreement.tables import tables
+from chexphi.schema import InputError
 
 rows = st.lists(st.tuples(st.integers(-3, 3), st.integers(1, 5), st.integers(0, 3)), min_size=2, max_size=12)
 """Few values, so that many are tied: (score, rating, how often the text is there)."""
@@ -215,3 +216,27 @@ def test_figures_on_the_half_here(shared_data: Path) -> None:
     ranked = agree(read_judgements(folder / "radjudge_dev.jsonl"), opened)["ranked"]
     assert (ranked["cases"], ranked["needs_context"]) == (15, 1)
     assert ranked["scores"]["jaccard"]["passed"] == pytest.approx(3, abs=2)
+
+
+def test_draws_that_miss_the_figure_tell_no_interval() -> None:
+    few_draws = np.array([0.5, 0.6, 0.7, 0.8])
+    assert figures._estimate(few_draws, 5) == {"value": 0.5, "low": None, "high": None, "n": 5}
+    around = figures._estimate(np.array([0.65, 0.6, 0.7, 0.8]), 5)
+    assert around is not None
+    assert around["low"] is not None
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("No effusion.,Effusion.,nan", "line 2: rating is nan: write a finite number"),
+        (" ,Effusion.,3", "line 2: reference is empty: write the text that the candidate is judged by"),
+    ],
+)
+def test_a_row_of_a_table_without_a_number_or_a_reference_is_refused(
+    row: str, sentence: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "ratings.csv"
+    file.write_text(f"reference,candidate,rating\n{row}\n")
+    with pytest.raises(InputError, match=sentence):
+        read_judgements(file)

@@ -112,7 +112,10 @@ BAD_CONTENT = {
     "a column twice": ("reference,candidate,rating,case,case\n", "has the column case twice: rename one"),
     "a cell less": ("reference,candidate,rating\na,b\n", "line 2 has 2 cells under 3 columns"),
     "a rating that is no number": ("reference,candidate,rating\na,b,x\n", "line 2: rating is 'x'"),
-    "a rating without end": ("reference,candidate,rating\n\na,b,inf\n", "line 3: rating is a number"),
+    "a rating without end": (
+        "reference,candidate,rating\n\na,b,inf\n",
+        "line 3: rating is inf: write a finite number",
+    ),
     "an open quote": ('reference,candidate,rating\n"a,b,1\n', "line 2: not valid CSV"),
     "no rater": ("reference,candidate,rating,rater\na,b,1,\n", "line 2: rater is a text"),
     "the same ratings": ("reference,candidate,rating\na,b,1\na,c,1\n", "has no two texts with"),

@@ -174,3 +174,9 @@ def test_configurations(examples: list[Example]) -> None:
         probe.configurations(("fromat",))
     with pytest.raises(InputError, match="needs max_completion_length"):
         probe.prepare(examples, probe.configurations(("soft_overlong",)))
+
+
+def test_a_measure_that_the_original_lacks_leaves_its_rules_out() -> None:
+    assert "original's rules" in probe.configurations(())
+    left_out = {"original's rules", "compat original"}
+    assert probe.configurations((), measure="clinical").keys() == probe.SHIPPED.keys() - left_out

@@ -211,3 +211,24 @@ def test_what_cannot_read_graphs_is_refused_at_once(extractor: object) -> None:
         GraphReward(extractor)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="give open_extractor"):
         score(REFERENCE, REFERENCE, extractor=extractor)  # type: ignore[arg-type]
+
+
+def test_the_clinical_measure_is_explained_by_findings() -> None:
+    reward = GraphReward(rule=GraphRule("clinical"))
+    reference = said("Small left effusion. No pneumothorax. Mild cardiomegaly. Scoliosis.")
+    completion = said("Small right effusion. Pneumothorax. Mild cardiomegaly.")
+    explanation = reward.explain(completion, reference).explain()
+    assert {item.kind for item in explanation.items} == {"finding"}
+    assert {item.label: item.verdict for item in explanation.items} == {
+        "pneumothorax": "invented",
+        "pleural_effusion": "matched",
+        "scoliosis": "missed",
+        "cardiomegaly": "matched",
+    }
+    assert [item.label for item in explanation.contradicted] == ["pneumothorax", "pleural_effusion"]
+    shown = str(explanation)
+    assert "mild cardiomegaly" in shown
+    assert "(descriptor)" not in shown
+    assert '<mark class="contradicted">effusion</mark>' in explanation._repr_html_()
+    malformed = reward.explain("Cardiomegaly.", reference).explain()
+    assert malformed.items == ()

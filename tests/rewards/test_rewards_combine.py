@@ -102,8 +102,16 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"combine": "product", "rewards": [ACCURACY, "repetition"]}, None, "name two rewards"),
         ({"combine": "gated", "gate": "format"}, None, "gate is 'format'"),
         ({"combine": "gated", "gate_at": 0.0}, None, r"gate_at is 0\.0"),
-        ({"combine": "gated", "gated": ["format"]}, None, f"gated names 'format': use {GRAPH}, or none"),
-        ({"combine": "gated", "gated": [ACCURACY]}, None, f"gated names {ACCURACY!r}: use {GRAPH}, or none"),
+        (
+            {"combine": "gated", "gated": ["format"]},
+            None,
+            f"gated names 'format': use {GRAPH}, or leave gated out",
+        ),
+        (
+            {"combine": "gated", "gated": [ACCURACY]},
+            None,
+            f"gated names {ACCURACY!r}: use {GRAPH}, or leave gated out",
+        ),
         ({"gated": [GRAPH]}, None, "with combine sum: set it to gated"),
         ({"combine": "gated", "compat": "original"}, None, "compat original works with combine sum only"),
         (
@@ -114,6 +122,16 @@ def test_a_product_takes_no_negative_factor() -> None:
         ({"ontology": "mine.toml"}, None, "ontology is 'mine.toml', which only measure clinical uses"),
         ({"ontology": "gone.toml", "measure": "clinical"}, None, "gone.toml"),
         ({"empty": "none"}, None, "empty is 'none'"),
+        (
+            {"measure": "clinical", "empty": "one"},
+            None,
+            "empty is 'one', which measure clinical does not use",
+        ),
+        (
+            {"measure": "clinical", "contradictions": "ignore"},
+            None,
+            "grpo: contradictions is 'ignore', which measure clinical does not use: leave contradictions out",
+        ),
         ({"soft_overlong_share": 0.0}, None, "soft_overlong_share"),
     ],
 )

@@ -65,3 +65,31 @@ def test_the_shipped_configurations_of_the_original_are_those_that_it_has() -> N
     assert names.keys() == probe.SHIPPED.keys() - {"product", "gated", "clinical"}
     assert {setup.fields.compat for setup in names.values()} == {"original"}
     assert probe.configurations((), compat=None).keys() == probe.SHIPPED.keys()
+
+
+GATED = ["--rewards", "external_r1v_acc,external_kg_jac,format", "--combine", "gated"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--gated", "external_kg_jac", "format"],
+        ["--gated", "external_kg_jac,format"],
+        ["--gated=external_kg_jac,format"],
+        ["--gated", "external_kg_jac", "--gated", "format"],
+        [],
+    ],
+)
+def test_every_spelling_closes_the_same_rewards(words: list[str], rows: Path) -> None:
+    rows.write_text(json.dumps(ROW | {"completion": ROW["completion"].replace("yes", "no")}) + "\n")
+    assert figures("rewards", "score", *GATED, *words, str(rows))["mean"]["total"] == 0
+    one = figures("rewards", "score", str(rows), *GATED, "--gated", "format")
+    assert one["mean"]["total"] == 1
+    recipe = grpo.parse(["--model=m", "--data=d", *GATED, *words])[0]
+    assert recipe.gated in ([], ["external_kg_jac", "format"])
+
+
+def test_the_help_says_a_default_or_none() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["rewards", "score", "--help"]).output.split())
+    assert "--gated" in shown
+    assert "MISSING" not in shown

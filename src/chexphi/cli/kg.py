@@ -39,11 +39,13 @@ from chexphi.cli.standard_input import input_file
 from chexphi.cli.standard_output import check_free
 from chexphi.cli.verbs import Verbs
 from chexphi.compat import is_original
-from chexphi.schema import InputError
+from chexphi.schema import InputError, shown
 
 if TYPE_CHECKING:
     from chexphi.kg.input_texts import Texts
 
+MAX_FILE_NAME = 255
+"""Longer texts are not asked for on the disk."""
 app = Verbs(help="Graphs of texts: extract, show, compare, train.")
 
 
@@ -180,7 +182,16 @@ def compare_texts(
 
 
 def _words_of(text: str) -> str:
-    """A text of the command line; standard input for `-`."""
+    """A text of the command line; standard input for `-`.
+
+    Raises:
+        InputError: If it is the name of a file.
+    """
+    if len(text) < MAX_FILE_NAME and "\n" not in text and Path(text).is_file():
+        raise InputError(
+            f"{shown(text)} is a file: give its text in quotes, or - in its place, with the file as standard "
+            "input"
+        )
     return typer.get_text_stream("stdin", encoding="utf-8").read().strip() if text == "-" else text
 
 

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 
 from chexphi.cli import foreign_flags
 from chexphi.cli.recipe_command import RecipeCommand, choices_by_name
-from chexphi.config.help_text import default_note, heading_of
+from chexphi.config.help_text import default_note, default_of, heading_of
 from chexphi.number_text import value_text
 from chexphi.ranges import SEED
 from chexphi.schema import InputError
@@ -89,7 +89,7 @@ def fields_as_options(kind: type, *, leave_out: Set[str] = frozenset()) -> Calla
         info = typer.Option(
             *words,
             autocompletion=one_of(*choices_by_name().get(field.name, ())),
-            help=field.metadata["help"] + default_note(field.default),
+            help=field.metadata["help"] + default_note(default_of(field)),
             rich_help_panel=heading_of(kind, field.name),
         )
         hint: Any = Annotated[hints[field.name] | None, info]

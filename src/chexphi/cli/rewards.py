@@ -96,8 +96,10 @@ def probe(
 
     file = input_file(file)
     setups = stage.configurations(rewards or (), **settings)
-    if not rewards and (lacking := stage.not_in_original(settings["compat"])):
-        typer.echo(f"left out, because the original has no such rewards: {', '.join(lacking)}", err=True)
+    if not rewards and (lacking := stage.not_in_original(settings["compat"], settings["measure"])):
+        typer.echo(
+            f"left out, because the original has no such reward or measure: {', '.join(lacking)}", err=True
+        )
     examples = read_examples(file, limit=limit, check_images=False)
     if out:
         run_folder.check_folder(out, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""`--rewards a b` in verbs with arguments of their own: the same as `--rewards a,b`."""
+"""`--rewards a b` in verbs with arguments of their own: the same as `--rewards a,b`; so for `--gated`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from chexphi.cli.verbs import Verb
 from chexphi.rewards.settings import NAMES
 
+_LISTS = ("--rewards", "--gated")
+
 
 def joined(words: list[str], names: Collection[str] = NAMES) -> list[str]:
-    """The words of a command line, with a comma between the values of each `--rewards`.
+    """The words of a command line, with a comma between the values of each `--rewards` and `--gated`.
 
     Only names of rewards and YAML files are values: the next word may be the verb's own file. Values that
     stand in one pair of quotes are taken apart, too.
@@ -30,7 +32,7 @@ def joined(words: list[str], names: Collection[str] = NAMES) -> list[str]:
         if in_list and (is_quoted_list or _is_reward(word, names)) and not joined_words[-1].startswith("--"):
             joined_words[-1] += f",{word}"
             continue
-        in_list = word == "--rewards" or (in_list and joined_words[-1] == "--rewards")
+        in_list = word in _LISTS or (in_list and joined_words[-1] in _LISTS)
         joined_words.append(word)
     return joined_words
 
@@ -42,7 +44,7 @@ def _is_reward(word: str, names: Collection[str]) -> bool:
 
 
 class SpacedRewards(Verb):
-    """A verb whose `--rewards` takes several words."""
+    """A verb whose `--rewards` and `--gated` take several words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, joined(args))

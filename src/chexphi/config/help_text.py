@@ -6,6 +6,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
+from dataclasses import Field as DataclassField
 from typing import Any
 
 from chexphi.field_values import Field, described_fields
@@ -89,6 +90,11 @@ def _line(field: Field, text: str, default: Any) -> str:
     else:
         note = default_note(default)
     return f"  --{field.name}: {text}{note}"
+
+
+def default_of(field: DataclassField[Any]) -> Any:
+    """The default of a field of a dataclass that has one."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def default_note(value: Any) -> str:

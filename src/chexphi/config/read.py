@@ -33,7 +33,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.exists():
         stems = sorted(file.stem for file in path.parent.glob("*.yaml"))
         names = ", ".join(f"{stem}.yaml" for stem in difflib.get_close_matches(path.stem, stems) or stems)
-        hint = f"{path.parent} has {names}" if names else "check the path after --config"
+        hint = f"{path.parent} has {names}" if names else "check its path"
         raise InputError(f"config file {path} does not exist: {hint}")
     values = yaml_files.read_yaml(path)
     return as_given(values) if is_of_run(values) else values

@@ -18,6 +18,7 @@ from chexphi.runs.jsonl import line_count
 from chexphi.schema import InputError, Prediction, shown
 from chexphi.statistics.intervals import paired_ratios
 from chexphi.statistics.ratio import Ratio
+from chexphi.yaml_files import read_yaml
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -133,6 +134,19 @@ def weights_of(path: str | os.PathLike[str]) -> dict[str, str]:
     return hashes if isinstance(hashes, dict) else {}
 
 
+def ontology_of(path: str | os.PathLike[str]) -> str | None:
+    """The file of concepts that an evaluation was given, from the settings beside its predictions.
+
+    Empty: it was given none. None: no settings say it.
+    """
+    file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.yaml"
+    try:
+        settings = read_yaml(file) if file.is_file() else None
+    except InputError:
+        return None
+    return None if settings is None else str(settings.get("ontology") or "")
+
+
 def check_finished(path: str | os.PathLike[str]) -> None:
     """Refuse an evaluation that was stopped or still runs, by its folder or its `predictions.jsonl`.
 
@@ -160,7 +174,8 @@ def compare(
 ) -> dict[str, Any]:
     """Compare two evaluations, by their folders or `predictions.jsonl` files; see `compare_predictions`.
 
-    `same_weights` says whether both are of one model; it is None where a manifest does not tell.
+    `same_weights` says whether both are of one model, and `same_ontology` whether both were evaluated with
+    the same file of concepts. They are None where the files beside the predictions do not tell.
 
     >>> figures = compare("runs/test_sft", "runs/test_grpo")  # doctest: +SKIP
     >>> figures["graph_f1"]["difference"]  # doctest: +SKIP
@@ -174,9 +189,11 @@ def compare(
         check_finished(path)
     a, b = read_predictions(a_path), read_predictions(b_path)
     weights_a, weights_b = weights_of(a_path), weights_of(b_path)
+    ontologies = (ontology_of(a_path), ontology_of(b_path))
     return {
         "a": os.fspath(a_path),
         "b": os.fspath(b_path),
         "same_weights": weights_a == weights_b if weights_a and weights_b else None,
+        "same_ontology": None if None in ontologies else ontologies[0] == ontologies[1],
         **compare_predictions(a, b, seed=seed, resamples=resamples),
     }

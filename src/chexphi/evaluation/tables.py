@@ -89,6 +89,10 @@ def _legend(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+OTHER_ONTOLOGY = (
+    "{} and {} were evaluated with different files of concepts (--ontology): their graph figures and their "
+    "clinical figures are not on one scale."
+)
 SAME_WEIGHTS = "Both are the same model: the hashes of their weights are equal."
 NO_DIFFERENCE = "No difference shown: nothing is better or worse."
 MAX_GROUPS = 5
@@ -153,6 +157,8 @@ def _notes(comparison: Mapping[str, Any], first: str, second: str, *, has_verdic
     """The lines below the table of a comparison."""
     if comparison.get("same_weights"):
         yield SAME_WEIGHTS
+    if comparison.get("same_ontology") is False:
+        yield OTHER_ONTOLOGY.format(first, second)
     if not has_verdict:
         yield NO_DIFFERENCE
     yield (

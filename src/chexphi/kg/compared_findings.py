@@ -25,6 +25,13 @@ STYLES = {
     "matched": "green",
 }
 NOT_THERE = "-"
+DENIAL_WORDS = {
+    "agreed": "both deny",
+    "partly": "both deny, less specific",
+    "not_made": "denied in the reference only",
+    "added": "denied in the text only",
+}
+"""What becomes of a denial -> what the table calls it."""
 
 
 def compare_texts(
@@ -58,7 +65,7 @@ def compare_texts(
 
 
 def to_dict(match: ClinicalMatch) -> dict[str, Any]:
-    """The comparison as JSON: the scores, the sums by significance, and each finding."""
+    """The comparison as JSON: the scores, the sums by significance, each finding and each denial."""
     sums = sums_of(match)
     return {
         "score": match.score,
@@ -67,7 +74,31 @@ def to_dict(match: ClinicalMatch) -> dict[str, Any]:
         "omission": sums.omission,
         "hallucination": sums.hallucination,
         "findings": [_item(item) for item in match.worst_first],
+        "denials_share": match.affirmed,
+        "denials": [
+            {"kind": kind, "reference": _record(reference), "text": _record(denial)}
+            for kind, denial, reference in denials(match)
+        ],
     }
+
+
+def denials(match: ClinicalMatch) -> list[tuple[str, Finding | None, Finding | None]]:
+    """Kind (a key of `DENIAL_WORDS`), the text's and the reference's denial, of each that is contradicted by
+    no claim."""
+    by_text, by_reference, shares = match.denials
+    contradicted = {finding for item in match.judged for finding in (item.reference, item.candidate)}
+    rows: list[tuple[str, Finding | None, Finding | None]] = []
+    for column, truth in enumerate(by_reference):
+        best = max(range(len(by_text)), key=lambda row: shares[row][column], default=None)
+        share = 0.0 if best is None else shares[best][column]
+        if best is not None and share:
+            rows.append(("agreed" if share == 1 else "partly", by_text[best], truth))
+        elif truth not in contradicted:
+            rows.append(("not_made", None, truth))
+    for row, denial in enumerate(by_text):
+        if denial not in contradicted and not any(shares[row] if shares else ()):
+            rows.append(("added", denial, None))
+    return rows
 
 
 def _item(item: Judged) -> dict[str, Any]:
@@ -87,18 +118,26 @@ def _record(finding: Finding | None) -> dict[str, Any] | None:
 
 
 def findings_table(match: ClinicalMatch) -> Table:
-    """Each finding and what became of it, the worst first."""
+    """Each finding and what became of it, the worst first; then each denial."""
     sums = sums_of(match)
     table = Table("finding", "in the text", "in the reference", "weight", "earned", "cost")
     for item in match.worst_first:
         figures = (figure_text(value) for value in (item.weight, item.credit, item.cost))
         verdict = Text.assemble((item.kind, STYLES[item.kind]), *(f"\n{reason}" for reason in item.reasons))
         table.add_row(verdict, _words(item.candidate), _words(item.reference), *figures)
+    for kind, denial, reference in denials(match):
+        table.add_row(DENIAL_WORDS[kind], _words(denial), _words(reference), *[NOT_THERE] * 3)
     table.caption = (
-        f"score {figure_text(match.score)}, reward {figure_text(match.reward)} (signed "
-        f"{figure_text(match.signed)}); omission {figure_text(sums.omission)}, hallucination "
-        f"{figure_text(sums.hallucination)}, by clinical significance"
+        f"reward {figure_text(match.reward)} (0: no better than silence), signed "
+        f"{figure_text(match.signed)}, score {figure_text(match.score)}; omission "
+        f"{figure_text(sums.omission)}, hallucination {figure_text(sums.hallucination)}, by clinical "
+        "significance"
     )
+    if not match.possible and match.denials.by_reference:
+        table.caption += (
+            f"\nthe reference names no finding: reward = score * {figure_text(match.affirmed)}, the share of "
+            "the denials that both make"
+        )
     return table
 
 

@@ -25,7 +25,7 @@ from chexphi.rewards.rules import AnswerRule, GraphRule
 from chexphi.rewards.score import is_right
 from chexphi.runs import jsonl, processes, run_folder, terminal
 from chexphi.runs.progress_display import rows_display
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, shown
 
 if TYPE_CHECKING:
     from chexphi.models.generate import Generation
@@ -139,6 +139,11 @@ def check(recipe: MineScoreRecipe) -> None:
     ranges.check(vars(recipe), RANGES, "mine score")
     if recipe.measure:
         ranges.check_choices("mine score", vars(recipe), {"measure": rules.CHOICES["measure"]})
+    if not recipe.measure and recipe.extractor != "lexicon":
+        raise InputError(
+            f"mine score: extractor is {shown(recipe.extractor)}, but without a measure no graph is read: "
+            "set measure, or leave extractor out"
+        )
     check_extractor(recipe.extractor)
     settings.check_ontology("mine score", recipe.measure, recipe.ontology)
 

@@ -15,7 +15,7 @@ from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.evaluation.tables import left_out_text
 from chexphi.files import LINE_ADVICE, read_json, similar_names
-from chexphi.graph.findings.ontology import open_ontology
+from chexphi.report.ontologies import other_ontologies, usable_ontology
 from chexphi.report.parts import Arm, Curve
 from chexphi.runs import jsonl
 from chexphi.runs.names import distinct_names
@@ -210,19 +210,12 @@ def read_arms(runs: Sequence[Run]) -> tuple[list[Arm], list[str]]:
                 notes.append(
                     f"{run.name} and {arms[0].name} answered different examples: no paired differences."
                 )
-        arms.append(Arm(run.name, predictions, summary, comparison, _ontology(run, notes)))
+        arms.append(
+            Arm(run.name, predictions, summary, comparison, usable_ontology(run.name, run.config, notes))
+        )
+    compared_runs = {arm.name for arm in arms}
+    notes += other_ontologies({run.name: run.config for run in runs if run.name in compared_runs})
     return arms, notes
-
-
-def _ontology(run: Run, notes: list[str]) -> str:
-    """The run's own concepts; where they cannot be read any more a note, and the shipped ones."""
-    file = str(run.config.get("ontology") or "")
-    try:
-        open_ontology(file)
-    except InputError as error:
-        notes.append(f"{run.name}: findings of films are compared without its ontology. {error}.")
-        file = ""
-    return file
 
 
 def read_warnings(runs: Sequence[Run]) -> list[str]:

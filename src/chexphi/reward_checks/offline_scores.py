@@ -84,7 +84,7 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
     kinds = {field.name for field in dataclasses.fields(RewardFields)}
     _refuse_near_misses(values, kinds)
     ours = {key: value for key, value in values.items() if key in kinds}
-    ours |= {key: value for key, value in changes.items() if value is not None}
+    ours |= {key: _taken_apart(value) for key, value in changes.items() if value is not None}
     source = " over ".join(reversed(files)) or "rewards"
     fields = RewardFields(**field_values.check_values(ours, [RewardFields], source))
     trl: dict[str, Any] = {
@@ -98,6 +98,13 @@ def setup(rewards: Sequence[str] = (), weights: Sequence[float] | None = None, *
     by_name.check_functions(fields.rewards)
     by_name.check_extractor_of(fields)
     return RewardSetup(fields, weights, beside.max_completion_length)
+
+
+def _taken_apart(value: Any) -> Any:
+    """A value of the command line; of a list the words that have commas between them."""
+    return (
+        [word for text in value for word in field_values.listed(text)] if isinstance(value, list) else value
+    )
 
 
 def _refuse_near_misses(values: Mapping[str, Any], known_keys: Set[str]) -> None:

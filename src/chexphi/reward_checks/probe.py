@@ -77,7 +77,7 @@ def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, RewardSe
         return {word: offline_scores.setup([word], None, **changes) for word in rewards}
     fixed_settings: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     setups = {}
-    lacking = not_in_original(changes.get("compat"))
+    lacking = not_in_original(changes.get("compat"), changes.get("measure"))
     for name, settings in SHIPPED.items():
         if name in lacking:
             continue
@@ -86,12 +86,16 @@ def configurations(rewards: Sequence[str], **changes: Any) -> dict[str, RewardSe
     return setups
 
 
-def not_in_original(compat: str | None) -> list[str]:
-    """The shipped configurations that cannot be computed as the original code does; none for another compat.
+def not_in_original(compat: str | None, measure: str | None = None) -> list[str]:
+    """The shipped configurations that have what the original code does not: with these settings, or at all.
 
-    >>> not_in_original("original"), not_in_original(None)
-    (['product', 'gated', 'clinical'], [])
+    >>> not_in_original("original"), not_in_original(None), not_in_original(None, "clinical")
+    (['product', 'gated', 'clinical'], [], ["original's rules", 'compat original'])
     """
+    if measure == CLINICAL:
+        return [
+            name for name, settings in SHIPPED.items() if "contradictions" in settings or "compat" in settings
+        ]
     if compat is None or not is_original(compat):
         return []
     return [

@@ -71,6 +71,9 @@ class RewardFields(GraphRule, AnswerRule):
         object.__setattr__(self, "compat", canonical(self.compat))  # as config.yaml and the manifest have it
 
 
+_DEFAULTS = GraphRule()
+
+
 def scheme_of(fields: RewardFields, weights: Sequence[float] | None = None) -> Scheme:
     """How these rewards make the total."""
     return Scheme(
@@ -112,6 +115,13 @@ def _check_measure(fields: RewardFields, source: str) -> None:
     if compat.is_original(fields.compat):
         rules.check_original_measure(source, fields.measure)
     check_ontology(source, fields.measure, fields.ontology)
+    for name in ("empty", "contradictions"):
+        value = getattr(fields, name)
+        if fields.measure == rules.CLINICAL and value != getattr(_DEFAULTS, name):
+            raise InputError(
+                f"{source}: {name} is {shown(value)}, which measure clinical does not use: leave {name} out, "
+                "or use another measure"
+            )
 
 
 def check_ontology(source: str, measure: str, ontology: str) -> None:
@@ -149,7 +159,10 @@ def _check_combination(fields: RewardFields, weights: Sequence[float], source: s
         raise InputError(f"{source}: gate is {shown(fields.gate)}: use one of {', '.join(combined)}")
     if wrong := [name for name in fields.gated if name not in combined or name == gate]:
         others = [name for name in combined if name != gate]
-        raise InputError(f"{source}: gated names {shown(wrong[0])}: use {' and '.join(others)}, or none")
+        raise InputError(
+            f"{source}: gated names {shown(wrong[0])}: use {' and '.join(others)}, or "
+            "leave gated out for all of them"
+        )
     if compat.is_original(fields.compat):
         raise InputError(f"{source}: compat original works with combine sum only: leave one of them out")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from chexphi.graph.clinical.assignment import best_assignment
 from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
@@ -39,14 +39,31 @@ class Judged:
     """Both texts speak of it, and they cannot both be right."""
 
 
+class Denials(NamedTuple):
+    """What both texts deny."""
+
+    by_candidate: tuple[Finding, ...] = ()
+    by_reference: tuple[Finding, ...] = ()
+    shares: tuple[tuple[float, ...], ...] = ()
+    """For each of the candidate's, how much of each of the reference's it denies; see `_covered`."""
+
+    @property
+    def share(self) -> float:
+        """Of what the reference denies the share that the candidate denies too, of all that either denies; 1
+        where the reference denies nothing."""
+        if not self.by_reference:
+            return 1.0
+        covered = sum(max(column) for column in zip(*self.shares, strict=True))
+        idle_count = sum(not any(row) for row in self.shares)
+        return covered / (len(self.by_reference) + idle_count)
+
+
 @dataclass(frozen=True, slots=True)
 class ClinicalMatch:
     """The comparison of a candidate's findings with a reference's."""
 
     judged: tuple[Judged, ...]
-    affirmed: float
-    """Share of what the reference denies that the candidate denies too, of all that either denies; 1 where
-    the reference denies nothing."""
+    denials: Denials
 
     @property
     def worst_first(self) -> list[Judged]:
@@ -75,13 +92,22 @@ class ClinicalMatch:
         return any(item.kind == "invented" or item.contradicts for item in self.judged)
 
     @property
+    def affirmed(self) -> float:
+        """`Denials.share`."""
+        return self.denials.share
+
+    @property
     def score(self) -> float:
-        """In (0, 1]: for comparing reports of different patients."""
+        """In (0, 1]: for comparing reports of different patients. Silence has some, as it invents nothing."""
         return (self.earned + SLACK) / (self.possible + self.cost + SLACK)
 
     @property
     def signed(self) -> float:
-        """At most 1; 0 is a report that says nothing where something is there; below 0 it misleads."""
+        """The score on a scale on which silence is 0: at most 1, and below 0 where the report misleads.
+
+        Where the reference names no finding, silence has no score of its own. Then it is the score times the
+        share of the reference's denials that are made.
+        """
         if not self.possible:
             return self.score * self.affirmed
         silence = SLACK / (self.possible + SLACK)
@@ -89,7 +115,7 @@ class ClinicalMatch:
 
     @property
     def reward(self) -> float:
-        """In [0, 1]."""
+        """In [0, 1]: `signed`, and 0 in place of what is below it. Training is paid this."""
         return max(0.0, self.signed)
 
 
@@ -126,7 +152,7 @@ def compare(
         candidate: Findings of the text that is judged, as `findings` reads them.
         reference: Those of the text that is right.
         ontology: Kinship and significance.
-        indication: Why the film was taken; it may make two names interchangeable.
+        indication: Why the film was taken; with it two names may count nearly as one.
     """
     tidied, true_findings = tidy(candidate, ontology), tidy(reference, ontology)
     tidied, true_findings = halved_like(tidied, true_findings), halved_like(true_findings, tidied)
@@ -152,7 +178,7 @@ def compare(
         judged.append(_invented(claims[column], true_denials, ontology))
     true_names = {finding.concept for finding in true_claims}
     judged += [_invented(f, true_denials, ontology) for f in retracted if f.concept not in true_names]
-    return ClinicalMatch(tuple(judged), _affirmed(denials, true_denials, ontology))
+    return ClinicalMatch(tuple(judged), _denials(denials, true_denials, ontology))
 
 
 def _matched(claim: Finding, truth: Finding, value: float, earned: Credit, ontology: Ontology) -> Judged:
@@ -184,14 +210,11 @@ def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontolog
     return Judged("invented", None, claim, value, cost=value)
 
 
-def _affirmed(denials: Sequence[Finding], true_denials: Sequence[Finding], ontology: Ontology) -> float:
-    """The share of the reference's denials that are made, among them and those that nobody asked for."""
+def _denials(denials: Sequence[Finding], true_denials: Sequence[Finding], ontology: Ontology) -> Denials:
     if not true_denials:
-        return 1.0
-    shares = [[_covered(denial, truth, ontology) for truth in true_denials] for denial in denials]
-    covered = sum(max(column) for column in zip(*shares, strict=True))
-    idle_count = sum(not any(row) for row in shares)
-    return covered / (len(true_denials) + idle_count)
+        return Denials(tuple(denials))
+    shares = [tuple([_covered(denial, truth, ontology) for truth in true_denials]) for denial in denials]
+    return Denials(tuple(denials), tuple(true_denials), tuple(shares))
 
 
 def _covered(denial: Finding, truth: Finding, ontology: Ontology) -> float:

@@ -7,13 +7,22 @@ from chexphi.graph.findings.records import Finding
 from chexphi.number_text import figure_text
 
 DEGREES = (
-    (1.0, "trace"),
-    (2.0, "small"),
-    (2.5, "small to moderate"),
-    (3.0, "moderate"),
-    (3.5, "moderate to large"),
+    (1.0, "trace", "minimal"),
+    (2.0, "small", "mild"),
+    (2.5, "small to moderate", "mild to moderate"),
+    (3.0, "moderate", "moderate"),
+    (3.5, "moderate to large", "moderate to severe"),
+    (4.0, "large", "severe"),
 )
-"""Degrees up to which a word holds; above them it is large."""
+"""Degrees up to which words hold: that of what has a size, and that of another finding."""
+SIZED = frozenset(
+    {"effusion", "pneumothorax", "hemothorax", "hydropneumothorax", "pneumomediastinum", "pneumoperitoneum"}
+    | {"hematoma", "hernia", "nodule", "mass", "opacity", "cyst", "bulla", "cavity", "abscess", "granuloma"}
+    | {"calcification", "fluid", "collection", "air", "lesion"}
+    | {"ascites", "chylothorax", "empyema", "goiter", "lucency", "node", "nodes", "plaque", "stone"}
+    | {"pneumatocele", "pneumopericardium"}
+)
+"""Last words of concepts that have a size: an effusion is small, and cardiomegaly is mild."""
 BOTH_SIDES = frozenset({"left", "right"})
 
 
@@ -22,6 +31,9 @@ def phrase(finding: Finding) -> str:
 
     >>> phrase(Finding("pleural_effusion", certain=False))
     'possible pleural effusion'
+    >>> from chexphi.graph.findings.records import Qualities
+    >>> phrase(Finding("cardiomegaly", qualities=Qualities(degree=2.0)))
+    'mild cardiomegaly'
     """
     qualities = finding.qualities
     side = "bilateral" if qualities.sides == BOTH_SIDES else next(iter(qualities.sides), None)
@@ -32,7 +44,7 @@ def phrase(finding: Finding) -> str:
         None if finding.certain else "possible",
         qualities.change,
         qualities.time,
-        _degree(qualities.degree),
+        _degree(qualities.degree, finding.concept),
         side,
         *sorted(qualities.zones),
         finding.concept.replace("_", " "),
@@ -42,10 +54,11 @@ def phrase(finding: Finding) -> str:
     return " ".join(word for word in words if word)
 
 
-def _degree(degree: float | None) -> str | None:
+def _degree(degree: float | None, concept: str) -> str | None:
     if degree is None:
         return None
-    return next((word for limit, word in DEGREES if degree <= limit), "large")
+    of_size, of_severity = next(words for limit, *words in DEGREES if degree <= limit or limit == 4)
+    return of_size if concept.replace("_", " ").split()[-1] in SIZED else of_severity
 
 
 def both_phrases(item: Judged) -> str:

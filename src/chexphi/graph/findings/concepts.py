@@ -35,7 +35,7 @@ class Concept:
     alike: tuple[str, ...] = ()
     """Concepts that radiologists use for the same picture."""
     alike_for: tuple[str, ...] = ()
-    """Words of an indication that make those of `alike` interchangeable."""
+    """Words of an indication with which those of `alike` count nearly as this one."""
     significance: Significance = "minor"
     by_degree: Mapping[float, Significance] = field(default_factory=dict)
     """Degree -> significance, where it differs."""

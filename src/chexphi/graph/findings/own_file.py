@@ -45,7 +45,7 @@ def _has_words(concept: Concept, location: str) -> bool:
         for phrase in getattr(concept, key):
             if not any(token.text[0].isalnum() for token in tokenize(phrase)):
                 raise InputError(
-                    f"{location} has {shown(phrase)} in `{key}`, which has no word: write words or take it out"
+                    f"{location} has {shown(phrase)} in `{key}`, which has no word: write words there"
                 )
     return True
 

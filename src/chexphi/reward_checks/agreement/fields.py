@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chexphi.schema import InputError, is_text, type_shown
+from chexphi.schema import InputError, is_text, shown, type_shown
 
 
 def value(row: Any, name: str, location: str) -> Any:
@@ -91,7 +91,8 @@ def number(rating: Any, name: str, location: str) -> float:
     """
     is_number = isinstance(rating, int | float) and not isinstance(rating, bool)
     if not is_number or not math.isfinite(rating):
-        raise InputError(f"{location}: {name} is {type_shown(rating)}: write a finite number")
+        text = shown(rating) if is_number else type_shown(rating)
+        raise InputError(f"{location}: {name} is {text}: write a finite number")
     return float(rating)
 
 

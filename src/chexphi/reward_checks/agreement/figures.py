@@ -84,11 +84,15 @@ def _drawn(name: str, values: Sequence[float], ratings: Sequence[float], weights
 
 
 def _estimate(drawn_values: Floats, count: int) -> Estimate | None:
-    """The first value, with the interval of the others."""
-    if not np.isfinite(drawn_values[0]):
+    """The first value, with the interval of the others. Of a few cases the draws may all miss the value: then
+    they tell no interval."""
+    value = float(drawn_values[0])
+    if not np.isfinite(value):
         return None
-    low, high = intervals.percentile(drawn_values[1:]) or (None, None)
-    return {"value": float(drawn_values[0]), "low": low, "high": high, "n": count}
+    bounds = intervals.percentile(drawn_values[1:])
+    if bounds is None or not bounds[0] - ROUNDING_ERROR <= value <= bounds[1] + ROUNDING_ERROR:
+        return {"value": value, "low": None, "high": None, "n": count}
+    return {"value": value, "low": bounds[0], "high": bounds[1], "n": count}
 
 
 def better_of_pair(texts: Sequence[RatedText], values: Sequence[float], ratings: Sequence[float]) -> Ratio:

@@ -34,6 +34,10 @@ def read_table(content: str, path: str) -> Judgements:
     raters: dict[str, None] = {}
     for number, (location, row) in enumerate(_rows(content, path)):
         reference, candidate = row["reference"], row["candidate"]
+        if not reference.strip():
+            raise InputError(
+                f"{location}: reference is empty: write the text that the candidate is judged by"
+            )
         case = fields.label(row, "case", location) if "case" in row else reference
         rating = _rating(row["rating"], location)
         if "rater" not in row:

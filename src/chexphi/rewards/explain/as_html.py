@@ -74,11 +74,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _classes(items: Sequence[Item], side: str) -> Mapping[tuple[int, int], str]:
     """The class of each marked span of a text; a contradiction comes before other verdicts."""
-    entities = [item for item in items if item.kind == "entity"]
-    entities.sort(key=lambda item: item.contradicted)
+    named_items = [item for item in items if item.kind != "relation"]
+    named_items.sort(key=lambda item: item.contradicted)
     return {
         (span.start, span.end): "contradicted" if item.contradicted else item.verdict
-        for item in entities
+        for item in named_items
         for span in getattr(item, side)
     }
 

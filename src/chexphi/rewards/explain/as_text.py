@@ -22,7 +22,7 @@ WIDTH = 100
 
 
 def table(reasons: Sequence[Reason], items: Sequence[Item]) -> str:
-    """The parts of the reward with their reasons, then every entity and relation with its places."""
+    """The parts of the reward with their reasons, then everything that is compared, with its places."""
     reward_table = Table("reward", "value", "why", box=box.SIMPLE_HEAD, pad_edge=False)
     for reason in reasons:
         reward_table.add_row(reason.reward, figure_text(reason.value), Text(visible(reason.why)))
@@ -41,7 +41,7 @@ def table(reasons: Sequence[Reason], items: Sequence[Item]) -> str:
 def cells(item: Item) -> tuple[str, str, str, str]:
     """Verdict, words and label, and the places in both texts."""
     verdict = f"{item.verdict}, contradicted" if item.contradicted else item.verdict
-    description = item.name if item.kind == "relation" else f"{item.name} ({LABEL_WORDS[item.label]})"
+    description = f"{item.name} ({LABEL_WORDS[item.label]})" if item.kind == "entity" else item.name
     description += f": {item.note}" if item.note else ""
     return verdict, description, span_texts(item, item.in_completion), span_texts(item, item.in_reference)
 

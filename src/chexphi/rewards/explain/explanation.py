@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chexphi.graph import claims
+from chexphi.graph.clinical.wording import both_phrases
+from chexphi.graph.findings.records import Finding
 from chexphi.graph.types import Entity, Graph, Parse, Relation
+from chexphi.prompts import ParseStatus
 from chexphi.rewards.explain import as_html, as_text, reasons
 from chexphi.rewards.explain.evidence import Evidence
 from chexphi.rewards.explain.items import Item, Span
 from chexphi.rewards.explain.reasons import Reason
+from chexphi.rewards.rules import CLINICAL
 
 SpansOfItems = Mapping[Entity | Relation, Sequence[Span]]
 
@@ -24,7 +28,8 @@ class Explanation:
     reasons: tuple[Reason, ...]
     """Each part of the reward with its value, and why: `format`, the answer, the graph, `total`."""
     items: tuple[Item, ...]
-    """Every entity, then every relation, of either graph; what is contradicted or missed comes first."""
+    """Every entity, then every relation, of either graph; with the measure `clinical` every finding that is
+    claimed, in place of them. What is contradicted or missed comes first."""
     evidence: Evidence
 
     @property
@@ -63,7 +68,12 @@ def explain(evidence: Evidence, rewards: Mapping[str, float | None], total: floa
         rewards: The rewards by their public names.
         total: The total of the score.
     """
-    items = () if evidence.as_original else sorted(compared(evidence), key=urgency)
+    if evidence.as_original:
+        items: tuple[Item, ...] | list[Item] = ()
+    elif evidence.graph_rule.measure == CLINICAL:
+        items = sorted(compared_findings(evidence), key=urgency)
+    else:
+        items = sorted(compared(evidence), key=urgency)
     return Explanation(reasons.reasons(evidence, rewards, total), tuple(items), evidence)
 
 
@@ -100,6 +110,36 @@ def compared(evidence: Evidence) -> tuple[Item, ...]:
             )
         )
     return tuple(items)
+
+
+def compared_findings(evidence: Evidence) -> list[Item]:
+    """Every finding that either reasoning claims; none where a completion is malformed."""
+    if evidence.clinical is None or evidence.parsed.status is not ParseStatus.ok:
+        return []
+    completion, reference = evidence.parses
+    return [
+        Item(
+            verdict=verdict_of(_claims(judged.candidate), _claims(judged.reference)),
+            kind="finding",
+            name=both_phrases(judged),
+            label=(judged.reference or judged.candidate or Finding("")).concept,
+            in_completion=_span(completion.text, judged.candidate),
+            in_reference=_span(reference.text, judged.reference),
+            contradicted=judged.contradicts,
+            note=", ".join(judged.reasons),
+        )
+        for judged in evidence.clinical.judged
+    ]
+
+
+def _claims(finding: Finding | None) -> bool:
+    return finding is not None and finding.present
+
+
+def _span(text: str, finding: Finding | None) -> tuple[Span, ...]:
+    if finding is None or not finding.end:  # a denial that stands for several has no place
+        return ()
+    return (Span(text[finding.start : finding.end], finding.start, finding.end),)
 
 
 def urgency(item: Item) -> tuple[bool, bool, int]:

@@ -1,4 +1,4 @@
-"""One entity or relation in the comparison of two graphs."""
+"""One entity, relation or finding in the comparison of two reasonings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entity or a relation of the completion's graph, of the reference's, or of both."""
+    """What the completion says, the reference, or both."""
 
     verdict: Literal["matched", "missed", "invented"]
-    """In both graphs, only in the reference's, only in the completion's."""
-    kind: Literal["entity", "relation"]
+    """In both graphs, only in the reference's, only in the completion's; so for the findings of both."""
+    kind: Literal["entity", "relation", "finding"]
+    """A finding where the measure is `clinical`, which does not compare graphs."""
     name: str
     """The normalised words; of a relation its head, type and tail."""
     label: str
-    """Of an entity its label, of a relation its type."""
+    """Of an entity its label, of a relation its type, of a finding its concept."""
     in_completion: tuple[Span, ...] = ()
     """Where the completion's reasoning names it, or what contradicts it. Of a relation: head, tail, …"""
     in_reference: tuple[Span, ...] = ()
@@ -35,4 +36,4 @@ class Item:
     contradicted: bool = False
     """Whether it is a claim of the reference that the completion contradicts."""
     note: str = ""
-    """How it is contradicted."""
+    """How it is contradicted; of a finding why it earns less than all."""
