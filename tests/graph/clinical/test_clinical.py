@@ -108,6 +108,28 @@ def test_a_sign_beside_what_it_is_a_sign_of_is_no_further_finding(with_sign: str
     assert score(without, with_sign) == 1
 
 
+@pytest.mark.parametrize(
+    ("with_part", "whole"),
+    [
+        ("Sternotomy wires and CABG clips.", "Median sternotomy wires."),
+        ("Hiatus hernia with an air-fluid level.", "Hiatus hernia."),
+        ("Cardiac failure with cardiomegaly and bilateral effusions.", "Congestive cardiac failure."),
+    ],
+)
+def test_a_part_of_what_the_reference_has_costs_little_and_is_no_credit(with_part: str, whole: str) -> None:
+    part_cost = match(with_part, whole).cost
+    assert 0 < part_cost < match(with_part, "Scoliosis.").cost / 3
+    assert match(with_part, whole).reward > 0.7
+    assert match(whole, whole).reward == 1
+
+
+def test_a_part_is_not_cheaper_where_the_reference_denies_it_or_has_it_on_the_other_side() -> None:
+    denied = match("Heart failure with effusions.", "Heart failure. No effusion.")
+    assert any(item.contradicts for item in denied.judged)
+    left = match("Left air-fluid level.", "Left hydropneumothorax.").cost
+    assert match("Right air-fluid level.", "Left hydropneumothorax.").cost > left
+
+
 @given(st.lists(st.sampled_from((*TRUE, *FALSE)), unique=True), st.integers())
 def test_the_order_of_sentences_does_not_matter(sentences: list[str], seed: int) -> None:
     shuffled = random.Random(seed).sample(sentences, len(sentences))

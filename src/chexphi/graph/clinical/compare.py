@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from chexphi.graph.clinical.assignment import best_assignment
-from chexphi.graph.clinical.credit import NOTHING, Credit, credit, weight
+from chexphi.graph.clinical.credit import EXPECTED, NOTHING, Credit, credit, goes_with, weight
 from chexphi.graph.clinical.tidy import halved_like, meet, tidy
 from chexphi.graph.findings.ontology import Ontology
 from chexphi.graph.findings.records import Finding
@@ -175,9 +175,9 @@ def compare(
         else:
             judged.append(_missed(true_claim, value, denials, ontology))
     for column in sorted(set(range(len(claims))) - set(column_of_row.values())):
-        judged.append(_invented(claims[column], true_denials, ontology))
+        judged.append(_invented(claims[column], true_claims, true_denials, ontology))
     true_names = {finding.concept for finding in true_claims}
-    judged += [_invented(f, true_denials, ontology) for f in retracted if f.concept not in true_names]
+    judged += [_invented(f, (), true_denials, ontology) for f in retracted if f.concept not in true_names]
     return ClinicalMatch(tuple(judged), _denials(denials, true_denials, ontology))
 
 
@@ -195,7 +195,9 @@ def _missed(truth: Finding, value: float, denials: Sequence[Finding], ontology: 
     return Judged("missed", truth, None, value)
 
 
-def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontology) -> Judged:
+def _invented(
+    claim: Finding, true_claims: Sequence[Finding], true_denials: Sequence[Finding], ontology: Ontology
+) -> Judged:
     value = weight(claim, ontology)
     if (denial := next((d for d in true_denials if denies(d, claim, ontology)), None)) is not None:
         return Judged(
@@ -207,6 +209,10 @@ def _invented(claim: Finding, true_denials: Sequence[Finding], ontology: Ontolog
             reasons=("the reference denies it",),
             contradicts=True,
         )
+    if wholes := [weight(truth, ontology) for truth in true_claims if goes_with(claim, truth, ontology)]:
+        reasons = ("goes with what the reference has",)
+        cost = EXPECTED * min(value, *wholes)
+        return Judged("invented", None, claim, value, cost=cost, reasons=reasons)
     return Judged("invented", None, claim, value, cost=value)
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chexphi.graph.clinical.tidy import meet
 from chexphi.graph.findings.ontology import Ontology
 from chexphi.graph.findings.records import Finding
 
@@ -36,6 +37,11 @@ TIME_WRONG = 0.5
 """`Healed` for `acute`: the one is treated and the other is not. What is not said of age costs nothing."""
 DOUBT_ADDED, DOUBT_DROPPED = 0.85, 0.9
 POSITION_UNSAID, POSITION_WRONG = 0.8, 0.2
+EXPECTED = 0.25
+"""Share of the price of what is invented, if it goes with a finding that the reference has: the large heart
+of a stated heart failure, the clips of a bypass beside the wires of its sternotomy. Few reports name every
+part of a picture: it is rather left out by one than invented by the other. It costs no more than the
+whole."""
 _COURSE = {"new": 1, "increased": 1, "unchanged": 0, "decreased": -1, "resolved": -1}
 """A change as worse, the same or better."""
 DEGREES_APART = 1.5
@@ -198,3 +204,12 @@ def _change(mine: str | None, theirs: str) -> Factor:
     steps = abs(_COURSE[mine] - _COURSE[theirs])
     value = (CHANGE_SIMILAR, CHANGE_OTHER, CHANGE_OPPOSITE)[steps]
     return Factor(value, "another change", 1 - value if steps else 0.0)
+
+
+def goes_with(claim: Finding, truth: Finding, ontology: Ontology) -> bool:
+    """Whether a finding is often a part of what the reference has in the same place."""
+    concept = ontology.concepts.get(claim.concept)
+    return concept is not None and (
+        not ontology.ancestors.get(truth.concept, {truth.concept: 0}).keys().isdisjoint(concept.goes_with)
+        and meet(claim.qualities.sides, truth.qualities.sides)
+    )

@@ -36,6 +36,8 @@ class Concept:
     """Concepts that radiologists use for the same picture."""
     alike_for: tuple[str, ...] = ()
     """Words of an indication with which those of `alike` count nearly as this one."""
+    goes_with: tuple[str, ...] = ()
+    """Concepts that it is often a part of: named beside one that the reference has, it costs little."""
     significance: Significance = "minor"
     by_degree: Mapping[float, Significance] = field(default_factory=dict)
     """Degree -> significance, where it differs."""
@@ -49,6 +51,8 @@ class Concept:
     """Where it lies says nothing beside its name and side; so for all that is under it."""
     good_sites: frozenset[str] = frozenset()
     bad_sites: frozenset[str] = frozenset()
+    bad_tip_sites: frozenset[str] = frozenset()
+    """Where the tip should not lie, and the device may pass: a line in the jugular vein."""
     good_distance_mm: tuple[float, float] | None = None
     """Of a tip above the carina."""
     source: str = "our choice"
@@ -93,6 +97,8 @@ _KINDS = {
     "alike_for": _TEXTS,
     "good_sites": _WORDS,
     "bad_sites": _WORDS,
+    "bad_tip_sites": _WORDS,
+    "goes_with": _TEXTS,
     "significance": _LEVEL,
     "malpositioned": _LEVEL,
     "family": _SWITCH,

@@ -13,12 +13,27 @@ from chexphi.graph.findings.vocabulary import Vocabulary
 from chexphi.graph.types import Mention
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-/][^\W_]+)*")
+_DEVICES = frozenset({"devices_present", "devices_notpresent"})
 _NOT = frozenset({"no", "not", "without"})
 _ABOVE_CARINA = re.compile(
     r"(\d+(?:\.\d+)?)\s*(mm|cm|millimeters?|centimeters?)\s+"
-    r"(?:above|proximal to|superior to|cranial to|from)\s+(?:the\s+)?carina",
+    r"(?:above|proximal to|superior to|cranial to|from)\s+(?:the\s+)?(?:level of\s+)?(?:the\s+)?carina",
     re.IGNORECASE,
 )
+
+
+_AT_CARINA = re.compile(
+    r"\b(?:at|on|abut\w*|touch\w*|to|below|beyond|past|beneath)\s+"
+    r"(?:the\s+)?(?:level of\s+)?(?:the\s+)?carina\b",
+    re.IGNORECASE,
+)
+"""As near as this, a tube may slip into a bronchus."""
+_OF_TIP = re.compile(
+    r"\b(?:tips?|ends?|ending|terminat\w+|coil\w*|loop\w*)\b"
+    r"[^.;]*?\b(?:in|into|within|inside|at|over|overlying|overlies)\s+((?:[\w-]+\s*){1,4})",
+    re.IGNORECASE,
+)
+"""Where the tip of a device lies, beside where it enters."""
 
 
 def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | None:
@@ -39,6 +54,12 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
         millimetres = float(distance[1]) * (10 if distance[2][0] in "cC" else 1)
         shortest, longest = concept.good_distance_mm
         return "good" if shortest <= millimetres <= longest else "bad"
+    if concept.good_distance_mm and _AT_CARINA.search(clause):
+        return "bad"
+    if concept.bad_tip_sites and (tip := _OF_TIP.search(clause)):
+        tip_words = vocabulary.words(" ".join(tip[1].lower().split()))
+        if tip_words & concept.bad_tip_sites and not tip_words & concept.good_sites:
+            return "bad"
     sites = concept.good_sites | concept.bad_sites
     first_site = next((words & sites for words in said if words & sites), frozenset())
     if first_site & concept.bad_sites:
@@ -51,10 +72,11 @@ class DeviceClauses:
 
     Args:
         text: All of it.
-        devices: Its mentions of devices.
+        mentions: All that it has.
     """
 
-    def __init__(self, text: str, devices: Sequence[Mention]) -> None:
+    def __init__(self, text: str, mentions: Sequence[Mention]) -> None:
+        devices = [mention for mention in mentions if mention.label in _DEVICES]
         self._text = text
         self._starts, self._ends = sorted(d.start for d in devices), sorted(d.end for d in devices)
 

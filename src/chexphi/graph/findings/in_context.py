@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 
-from chexphi.graph.findings.records import NO_QUALITIES
+from chexphi.graph.findings.records import EMPTY, NO_QUALITIES
 from chexphi.graph.findings.vocabulary import Vocabulary
 from chexphi.graph.types import Mention
 
 UNCHANGED, DECREASED, INCREASED = frozenset({"unchanged"}), frozenset({"decreased"}), frozenset({"increased"})
+NEW = frozenset({"new"})
+_OF_COURSE = frozenset({"enlarged", "development"})
+"""Words that tell a change in some sentences only."""
+_DENIED = re.compile(r"\b(?:no|not|without)\b[^.;,]*$")
 _REACH = 60
 """Characters around a mention that are looked at."""
 _NOT_RESOLVED = re.compile(
@@ -58,11 +62,11 @@ def words_in_context(mention: Mention, text: str, vocabulary: Vocabulary) -> fro
     if mention.text.startswith(_EARLIER):
         return frozenset()
     qualities = vocabulary.qualities(words)
-    if qualities is NO_QUALITIES and "enlarged" not in words:
+    if qualities is NO_QUALITIES and words.isdisjoint(_OF_COURSE):
         return words
     start, end = mention.start, mention.end
     if qualities is NO_QUALITIES:
-        return words | INCREASED if _PERFECT_TENSE.search(_before(text, start)) else words
+        return words | _course(words, _before(text, start))
     if qualities.change:
         words = _change_in_context(
             words, qualities.change, _before(text, start), _after(text, end), vocabulary
@@ -79,6 +83,13 @@ def words_in_context(mention: Mention, text: str, vocabulary: Vocabulary) -> fro
     ):
         words = _without(_without(words, "side", vocabulary), "zone", vocabulary)
     return words
+
+
+def _course(words: frozenset[str], previous: str) -> frozenset[str]:
+    """The change that `has enlarged` and `development of` tell."""
+    if "enlarged" in words:
+        return INCREASED if _PERFECT_TENSE.search(previous) else EMPTY
+    return EMPTY if _DENIED.search(previous) else NEW
 
 
 def _before(text: str, start: int) -> str:

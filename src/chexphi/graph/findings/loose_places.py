@@ -17,6 +17,8 @@ _SHARES_NOUN = frozenset({"and", "or", "but", "while", "but an", "but a", "and a
 _ALTERNATIVES = frozenset(
     {"rather than", "instead of", "and not", "not", "more than", "over", "in preference to"}
 )
+_BROKEN = frozenset({"fracture", "fractured", "fractures", "discontinuity", "broken"})
+_IS = frozenset({"", "is", "are", "appears", "appear", "has", "with", "with a", "which is", "is now"})
 _JOINTS = frozenset({"", "and", "&"})
 _PHRASE_END = re.compile(r"\s*(?:[.,;)\n]|$|\s(?:and|with|but|or)\b)", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)")
@@ -39,13 +41,15 @@ class _Loose:
         self.links, self.text, self.mentions = links, parse.text, parse.mentions
 
     def relate(self) -> None:
-        tails, sites, located = self.links.tails, self.links.sites, self.links.located
+        tails, located = self.links.tails, self.links.located
         previous_is_finding = False
         for index in range(len(self.mentions) - 1, -1, -1):
             label = self.mentions[index].label
             if label in _FINDINGS:
-                if previous_is_finding and not sites.get(index):
-                    self._share_place_of_alternative(index)
+                if previous_is_finding:
+                    self._share_with_next(index)
+                if self.mentions[index].text in _BROKEN:
+                    self._relate_to_device_before(index)
             elif label == "anatomy":
                 if index not in located:
                     self._share_place(index)
@@ -129,17 +133,25 @@ class _Loose:
                 sites.append(index)
             self.links.located.add(index)
 
-    def _share_place_of_alternative(self, index: int) -> None:
-        """What is compared lies where the other lies: `atelectasis rather than pneumonia on the left`."""
-        alternative = index + 1
-        if (
-            alternative < len(self.mentions)
-            and self.mentions[alternative].label in _FINDINGS
-            and self._between(alternative) in _ALTERNATIVES
-        ):
-            for site in self.links.sites.get(alternative, ()):
+    def _share_with_next(self, index: int) -> None:
+        """A finding lies where its alternative lies: `atelectasis rather than pneumonia on the left`.
+
+        Two with a stroke between them share all that is said of one: `left basal collapse/consolidation`.
+        """
+        alternative, joint = index + 1, self._between(index + 1)
+        sites, sites_of_next = self.links.sites.get(index, ()), self.links.sites.get(alternative, ())
+        if joint == "/" and sites and not sites_of_next:
+            for at in (*sites, *self.links.qualifiers.get(index, ())):
+                self.links.attach(at, alternative)
+        elif not sites and (joint == "/" or joint in _ALTERNATIVES):
+            for site in sites_of_next:
                 if self.mentions[site].start > self.mentions[alternative].start:
                     self.links.locate(index, site)
+
+    def _relate_to_device_before(self, index: int) -> None:
+        """What is broken is the device before it, and no bone: `one lead is fractured`."""
+        if index and self.mentions[index - 1].label == "devices_present" and self._between(index) in _IS:
+            self.links.locate(index, index - 1)
 
     def _sides(self, index: int) -> frozenset[str]:
         return self.links.qualities(index).sides

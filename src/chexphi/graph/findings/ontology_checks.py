@@ -25,7 +25,7 @@ def check_concepts(
         InputError: If a concept names one that does not exist, is under itself, or shares a term.
     """
     for concept in concepts.values():
-        for key in ("under", "alike"):
+        for key in ("under", "alike", "goes_with"):
             _check_names(concept, key, concepts, file_of)
     for name in concepts:
         if circle := _circle(name, concepts):

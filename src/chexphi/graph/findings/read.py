@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from chexphi.graph.findings.concepts import Concept
+from chexphi.graph.findings.device_parts import parts_of_devices
 from chexphi.graph.findings.device_position import DeviceClauses, position_of
 from chexphi.graph.findings.links import Links
 from chexphi.graph.findings.loose_places import relate_loose_places
@@ -16,16 +17,16 @@ from chexphi.graph.findings.records import EMPTY, Finding, Qualities, of_absent
 from chexphi.graph.findings.side_statements import relate_statements
 from chexphi.graph.findings.sides import told_apart
 from chexphi.graph.findings.signs import as_their_sign, says_no_more, where_signs_lie
+from chexphi.graph.findings.sizes import present_size
 from chexphi.graph.findings.statements import Statements
-from chexphi.graph.findings.vocabulary import millimetres
+from chexphi.graph.findings.unchanged import mark_unchanged
 from chexphi.graph.types import Mention, Parse
 
 _ABSENT = frozenset({"disorder_notpresent", "devices_notpresent"})
 _CLAIMS = _ABSENT | {"disorder_present", "devices_present"}
 """Labels of what is a finding even if the ontology does not have it. An examination is not one."""
 _STRUCTURES = frozenset({"anatomy", "concept"})
-_DEVICES = frozenset({"devices_present", "devices_notpresent"})
-_IMPLANTED = frozenset({"devices_present", "procedures"})
+_DISORDERS = frozenset({"disorder_present", "disorder_notpresent"})
 _PARTLY = frozenset(
     {"partially", "partial", "partly", "nearly", "near", "almost", "mostly", "largely", "incompletely"}
     | {"incomplete", "near-complete", "near-total"}
@@ -66,11 +67,10 @@ class _Reader:
         self.links = Links(parse, ontology.vocabulary)
         relate_loose_places(self.links, parse)
         relate_statements(self.links, parse)
+        mark_unchanged(self.links, parse)
         self.words = self.links.words
         self.statements = Statements(parse.text)
-        self.device_clauses = DeviceClauses(
-            parse.text, [mention for mention in self.mentions if mention.label in _DEVICES]
-        )
+        self.device_clauses = DeviceClauses(parse.text, parse.mentions)
 
     def findings(self) -> Iterable[Finding]:
         by_mention: dict[int, list[Finding]] = {}
@@ -87,15 +87,11 @@ class _Reader:
                 if says_no_more(of_sign[0], by_mention[disorder][0], self.ontology):
                     replaced_signs.add(sign)
         where_signs_lie(by_mention, self._parse, self.ontology)
-        named_devices = {
-            self.statements.number(self.mentions[at].start)
-            for at, mention_findings in by_mention.items()
-            if self.mentions[at].label in _IMPLANTED and not self._is_family(mention_findings)
-        }
+        device_parts = parts_of_devices(by_mention, self._parse, self.links, self.statements, self.ontology)
         return (
             finding
             for index, mention_findings in by_mention.items()
-            if index not in replaced_signs and not self._is_part_of_a_device(index, by_mention, named_devices)
+            if index not in replaced_signs and index not in device_parts
             for finding in mention_findings
         )
 
@@ -122,7 +118,8 @@ class _Reader:
     def _findings_at(self, index: int) -> Iterator[Finding]:
         """The findings of a mention: one of each side where the text tells both apart."""
         qualifiers = self._with_theirs(self.links.qualifiers, self.links.qualifiers.get(index, ()))
-        if self.mentions[index].label not in _STRUCTURES:
+        mention = self.mentions[index]
+        if mention.label not in _STRUCTURES:
             qualifiers = [at for at in qualifiers if at not in self.links.denied]
         sites = self._with_theirs(self.links.sites, self.links.sites.get(index, ()))
         places = self._with_qualifiers(sites) if sites else []
@@ -138,7 +135,21 @@ class _Reader:
                 yield from self._named(own_details._replace(sides=side.sides))
             if sides:
                 return
+        if len(sites) > 1 and self._names_regions(details):
+            for site in self.links.sites[index]:
+                region_details = self._details(index, qualifiers, self._with_qualifiers([site]), [site])
+                yield from self._named(region_details)
+            return
         yield from self._named(details)
+
+    def _names_regions(self, details: _Details) -> bool:
+        """Whether each place makes another finding: `no abnormality of the heart, lungs or mediastinum`."""
+        mention = self.mentions[details.mention_index]
+        if mention.label not in _DISORDERS or any(at < details.mention_index for at in details.sites):
+            return False
+        words = details.own_words
+        naming = self.ontology.find(self.words[details.mention_index], words, words)
+        return naming is not None and self.ontology.is_family(naming.concept)
 
     def _details(
         self, index: int, qualifiers: Sequence[int], places: Sequence[int], sites: Sequence[int]
@@ -223,27 +234,16 @@ class _Reader:
             position = position_of(concept, clause, vocabulary)
             sides = own_qualities.sides or self._sides_beside_targets(details.sites, concept)
             return replace(own_qualities, sides=sides, zones=zones, position=position)
-        sizes = [self.mentions[at].text for at in details.qualifiers if self.mentions[at].label == "size"]
-        size = max((millimetres(text) or 0 for text in sizes), default=0) or None
+        sizes = [self.mentions[at] for at in details.qualifiers if self.mentions[at].label == "size"]
+        size, of_sizes = present_size(self.text, sizes) if sizes else (None, None)
         if own_qualities is with_sites and zones is own_qualities.zones and not (size or zones):
             return own_qualities if not own_qualities.position else replace(own_qualities, position=None)
-        return replace(own_qualities, sides=with_sites.sides, zones=zones, size_mm=size, position=None)
+        change = own_qualities.change or of_sizes
+        return replace(
+            own_qualities, sides=with_sites.sides, zones=zones, size_mm=size, change=change, position=None
+        )
 
     def _sides_beside_targets(self, sites: Sequence[int], concept: Concept) -> frozenset[str]:
         """Sides of a device by where it lies; not of the right atrium, where any line may end."""
         entries = [site for site in sites if self.words[site].isdisjoint(concept.good_sites)]
         return self.ontology.vocabulary.qualities(self._words_of(self._with_qualifiers(entries))).sides
-
-    def _is_part_of_a_device(
-        self, index: int, by_mention: dict[int, list[Finding]], named_devices: set[int]
-    ) -> bool:
-        """Whether a mention only says `wires`, `leads` or `tube` of a device that its sentence names."""
-        mention = self.mentions[index]
-        if mention.label not in _DEVICES or not self._is_family(by_mention[index]):
-            return False
-        if mention.label in _ABSENT:
-            return any(index in self.links.sites.get(at, ()) for at in by_mention)
-        return self.statements.number(mention.start) in named_devices
-
-    def _is_family(self, mention_findings: Sequence[Finding]) -> bool:
-        return self.ontology.is_family(mention_findings[0].concept)

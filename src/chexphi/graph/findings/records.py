@@ -37,7 +37,7 @@ NO_QUALITIES = Qualities()
 
 
 def of_absent(qualities: Qualities, change_before: str | None) -> Qualities:
-    """Qualities of what is absent: on both sides is anywhere, and it has not grown.
+    """Qualities of what is absent: on both sides is anywhere, and it has not grown or stayed.
 
     Args:
         qualities: As they were read.
@@ -45,7 +45,8 @@ def of_absent(qualities: Qualities, change_before: str | None) -> Qualities:
             `new` after the name is of something else.
     """
     sides = EMPTY if len(qualities.sides) > 1 else qualities.sides
-    is_of_another = qualities.change == "increased" or (qualities.change == "new" != change_before)
+    is_new_before = qualities.change == "new" == change_before
+    is_of_another = qualities.change in ("increased", "unchanged", "new") and not is_new_before
     return replace(qualities, sides=sides, change=None if is_of_another else qualities.change)
 
 

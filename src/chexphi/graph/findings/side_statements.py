@@ -19,7 +19,6 @@ _FINDINGS = frozenset({"disorder_present", "disorder_notpresent", "devices_prese
 _PRESENT = frozenset({"disorder_present", "devices_present"})
 _CLAUSE = re.compile(r"\b(?:while|whereas|but|although|though)\b|;")
 """Starts a clause that may speak of the other side of the finding before it."""
-_CLAUSE_MARKS = (";", " while ", " but ", " whereas ", "though ")
 _CLAUSE_END = re.compile(r"[.;](?!\d)|\n|\b(?:while|whereas|but|although|though)\b")
 _STATEMENT_START = re.compile(r"[.;](?!\d)|\n")
 _REGION_WORDS = frozenset({"lobe", "lobes", "zone", "zones", "lung", "lungs", "side"})
@@ -41,7 +40,8 @@ def relate_statements(links: Links, parse: Parse) -> None:
     statements = _Statements(links, parse)
     if ":" in parse.text:
         statements.relate_labels()
-    if any(mark in parse.text for mark in _CLAUSE_MARKS):
+    text = parse.text
+    if ";" in text or " but " in text or "while " in text or "though " in text or "whereas " in text:
         statements.relate_clauses()
 
 

@@ -32,7 +32,7 @@ _NUMBERS = frozenset({"degree", "count"})
 _CHANGES = ("resolved", "decreased", "increased", "new", "unchanged")
 """Changes; of several words of change the first of these counts."""
 _MEASURE = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(?:(?:x|by|-)\s*(\d+(?:\.\d+)?)\s*)?(?:(?:x|by)\s*(\d+(?:\.\d+)?)\s*)?(mm|cm|milli|centi)"
+    r"(\d+(?:\.\d+)?)\s*(?:(?:x|by|-)\s*(\d+(?:\.\d+)?)\s*)?(?:(?:x|by)\s*(\d+(?:\.\d+)?)\s*)?(?:-\s*)?(mm|cm|milli|centi)"
 )
 
 

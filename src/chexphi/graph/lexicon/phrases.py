@@ -12,7 +12,10 @@ from chexphi.graph.lexicon.spans import Span
 Edge = tuple[int, str, int]
 """(head, type, tail): positions in the list of spans."""
 _QUALIFIERS = frozenset({"concept", "size"})
-_DONE_WITH = frozenset({"removed", "placed", "inserted", "replaced", "withdrawn", "advanced", "repositioned"})
+_DONE_WITH = frozenset(
+    {"removed", "placed", "inserted", "replaced", "withdrawn", "advanced", "repositioned"}
+    | {"removal", "placement", "insertion", "exchange", "replacement", "withdrawal", "repositioning"}
+)
 """What was done with a device, said after it."""
 _LEADS = SUSPICIOUS | {"suggestive"}
 

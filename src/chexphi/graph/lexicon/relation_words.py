@@ -51,7 +51,7 @@ NOT_EVIDENCE = SIDE | words(
     midline new"""
 )
 """Qualifiers that do not point to a disorder."""
-JOIN = words("and or nor , a an the no also & neither any versus its")
+JOIN = words("and or nor , / a an the no also & neither any versus its")
 BREAK = words("but while whereas although though however ; :")
 SPARED = words("spares sparing excludes")
 SHARING = frozenset({("and",), ("or",), ("than",), ("and", "a"), ("and", "an"), ("and", "the")})

@@ -110,7 +110,9 @@ def word_labels(tokens: Sequence[str]) -> list[str]:
         skip_until = len(labels)
     if "/" in tokens:
         for at in range(1, len(tokens) - 1):
-            if tokens[at] == "/" and labels[at - 1] == labels[at + 1]:  # `NG/OG tube`
+            # `NG/OG tube` is one device, `collapse/consolidation` are two findings
+            is_joined = labels[at - 1] == labels[at + 1] != "disorder_present"
+            if tokens[at] == "/" and is_joined:
                 labels[at] = labels[at - 1]
     if not _FILM_WORDS.isdisjoint(tokens):
         _clear_bare_examinations(tokens, labels)
