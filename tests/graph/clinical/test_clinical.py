@@ -71,10 +71,37 @@ def score(candidate: str, reference: str) -> float:
         ("Lungs are clear.", "No opacity.", "There is an opacity."),
         ("No pleural effusion.", "The heart is normal.", "Pleural effusion."),
         ("Edema.", "", "No edema."),
+        ("NG tube tip in the stomach.", "NG tube.", "The NG tube is not in the stomach."),
+        ("No pneumonia.", "Pneumonia is unlikely.", "Pneumonia."),
+        ("Pneumonia.", "Possible pneumonia.", "Pneumonia is unlikely."),
+        ("Bilateral effusions.", "A small right effusion.", "A small right effusion, none on the left."),
+        ("Left pneumothorax.", "Left pneumothorax.", "Previous film showed a left pneumothorax."),
     ],
 )
 def test_the_better_text_has_the_greater_score(reference: str, better: str, worse: str) -> None:
     assert score(better, reference) > score(worse, reference)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "is_contradicted"),
+    [
+        ("Except for the left base, the lungs are clear.", "Left basal consolidation.", False),
+        ("Except for the left base, the lungs are clear.", "Right basal consolidation.", True),
+        ("The lungs are clear apart from the bases.", "Bibasal atelectasis.", False),
+        ("A small right effusion, none on the left.", "Bilateral pleural effusions.", True),
+        ("A small right effusion, none on the left.", "Right pleural effusion.", False),
+        ("The NG tube does not reach the stomach.", "NG tube tip in the stomach.", True),
+        ("Pneumonia is unlikely.", "No pneumonia.", False),
+        ("Pneumonia is unlikely.", "Pneumonia.", True),
+        ("New left effusion since the drain was removed.", "Left pleural effusion.", False),
+        ("Left effusion, but none on the right.", "Left effusion.", False),
+    ],
+)
+def test_only_what_cannot_be_right_beside_the_reference_is_contradicted(
+    candidate: str, reference: str, is_contradicted: bool
+) -> None:
+    judged = match(candidate, reference).judged
+    assert any(item.contradicts for item in judged) == is_contradicted
 
 
 @pytest.mark.parametrize(

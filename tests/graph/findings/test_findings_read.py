@@ -67,6 +67,27 @@ def test_each_sentence_of_a_report_is_read_as_by_itself() -> None:
     assert read_text(" ".join(statements)) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Previous film showed a left pneumothorax. This has resolved.",
+            ["- pneumothorax left change=resolved"],
+        ),
+        (
+            "On the prior film there was an effusion. It is unchanged.",
+            ["+ pleural_effusion change=unchanged"],
+        ),
+        ("The earlier film had a nodule. It has increased.", ["+ lung_nodule change=increased"]),
+        ("The prior film showed edema. There is now an effusion.", ["+ pleural_effusion"]),
+    ],
+)
+def test_the_next_sentence_tells_what_became_of_a_former_finding(text: str, expected: list[str]) -> None:
+    assert read_text(text) == expected
+    (parse,) = EXTRACTOR.parse([text])
+    assert any(finding.present for finding in findings(parse, ONTOLOGY, with_former=True))
+
+
 def test_nothing_is_absent_and_new_or_larger() -> None:
     """But for `no new consolidation`, which does not say that there is none."""
     texts = [*READINGS, *(line.rpartition(" | ")[0] for line in WHAT_IS_SAID.splitlines() if "|" in line)]

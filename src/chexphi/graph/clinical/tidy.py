@@ -40,18 +40,23 @@ def _joined_claims(claims: Sequence[Finding]) -> list[Finding]:
     return joined_claims
 
 
-def _told_apart(claims: Sequence[Finding]) -> set[str]:
-    """Names of what is claimed of the left and of the right side in different words."""
+def _told_apart(findings: Sequence[Finding]) -> set[str]:
+    """Names of what is said of the left and of the right side in different words.
+
+    It may be claimed of one side and denied of the other.
+    """
     sides_of_name: defaultdict[str, set[str]] = defaultdict(set)
-    for claim in claims:
-        if claim.present and len(claim.qualities.sides) == 1:
-            sides_of_name[claim.concept] |= claim.qualities.sides
+    for finding in findings:
+        if len(finding.qualities.sides) == 1:
+            sides_of_name[finding.concept] |= finding.qualities.sides
     return {name for name, sides in sides_of_name.items() if len(sides) == len(SIDES)}
 
 
-def halved_like(claims: list[Finding], other_claims: Sequence[Finding]) -> list[Finding]:
+def halved_like(claims: list[Finding], other_findings: Sequence[Finding]) -> list[Finding]:
     """The claims, those of both sides in halves where the other text tells the two sides apart."""
-    return _halved_last(claims, _told_apart(other_claims)) if any(map(_is_of_both_sides, claims)) else claims
+    return (
+        _halved_last(claims, _told_apart(other_findings)) if any(map(_is_of_both_sides, claims)) else claims
+    )
 
 
 def _halved_last(claims: Sequence[Finding], names: Set[str]) -> list[Finding]:

@@ -52,7 +52,7 @@ class ItemReader:
     def read(self, text: str) -> tuple[Finding, ...]:
         """The findings of a text."""
         (parse,) = self.extractor.parse([text])
-        return findings(parse, self.ontology)
+        return findings(parse, self.ontology, with_former=True)
 
     def named_findings(self) -> list[Finding]:
         """The findings that the question names."""

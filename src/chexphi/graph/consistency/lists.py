@@ -35,10 +35,21 @@ def of_list(claim: Claim, statements: Sequence[Statement], text: str, ontology: 
     if is_nothing and not listed_statements:
         return "contradicts"
     verdict = joint_status(claim, statements, ontology)
+    if claim.query.asks_all and any(_is_on_other_side(h, listed_statements) for h in claim.hypotheses):
+        return "contradicts"
     if verdict == "entails" and claim.query.asks_all:
         is_complete = all(_is_named(s, claim, listed_statements, ontology) for s in listed_statements)
         return "entails" if is_complete else "silent"
     return verdict
+
+
+def _is_on_other_side(hypothesis: Hypothesis, listed_statements: Sequence[Statement]) -> bool:
+    """Whether an item is on a side where a reasoning that lists all findings has none of its name."""
+    named_statements = [s for s in listed_statements if s.finding.concept in hypothesis.concepts]
+    sides = hypothesis.qualities.sides
+    return bool(hypothesis.present and sides and named_statements) and all(
+        s.finding.qualities.sides and sides.isdisjoint(s.finding.qualities.sides) for s in named_statements
+    )
 
 
 def says_nothing(claim: Claim, text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from chexphi.graph.consistency.changes import ABSENT_NOW
+from chexphi.graph.consistency.changes import ABSENT_NOW, ON_BOTH_FILMS
 from chexphi.graph.consistency.fit import fit
 from chexphi.graph.consistency.hypotheses import Claim, Hypothesis
 from chexphi.graph.consistency.statements import Statement
@@ -174,5 +174,14 @@ def _of_change(hypothesis: Hypothesis, statements: Sequence[Statement], ontology
     relevant = [s for s in named_statements or kin if s.finding.certain and not s.is_elsewhere]
     fits = [fit(statement, hypothesis) for statement in relevant]
     if True in fits:
-        return "entails"
+        return "contradicts" if _is_left_elsewhere(hypothesis, relevant) else "entails"
     return "contradicts" if fits and None not in fits else "silent"
+
+
+def _is_left_elsewhere(hypothesis: Hypothesis, statements: Sequence[Statement]) -> bool:
+    """Whether what is gone on one side was on the other, too, and still is, where no side is asked for."""
+    sides_gone, sides_of_rest = (
+        frozenset[str]().union(*(s.finding.qualities.sides for s in statements if s.changes <= kinds))
+        for kinds in (ABSENT_NOW, ON_BOTH_FILMS)
+    )
+    return not hypothesis.qualities.sides and bool(sides_gone and sides_of_rest - sides_gone)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from chexphi.graph.consistency import changes
 from chexphi.graph.consistency.places import location_of, structures_in, without_names_like_zones
-from chexphi.graph.consistency.sentences import clauses, continues, is_on_prior_film
+from chexphi.graph.findings.clauses import clauses, continues, is_on_prior_film
 from chexphi.graph.findings.ontology import Ontology
 from chexphi.graph.findings.read import findings
 from chexphi.graph.findings.records import NO_QUALITIES, Finding, Qualities
@@ -74,7 +74,7 @@ class _Clause:
 
 def read_reasoning(parse: Parse, ontology: Ontology) -> Reasoning:
     """The statements of a text in their order, each once."""
-    found_findings = sorted(findings(parse, ontology), key=lambda finding: finding.start)
+    found_findings = sorted(findings(parse, ontology, with_former=True), key=lambda finding: finding.start)
     starts = [finding.start for finding in found_findings]
     statements: list[Statement] = []
     region_text = ""

@@ -85,7 +85,7 @@ def _judged(claim: Claim, reasoning: Reasoning, ontology: Ontology) -> Verdict:
     if claim.nothing or (query.lists and claim.hypotheses):
         return of_list(claim, statements, text, ontology)
     if query.compares:
-        return of_larger_side(claim, text)
+        return of_larger_side(claim, text, statements)
     if not claim.hypotheses:
         return _without_findings(claim, statements, text)
     return _of_findings(claim, statements, text, ontology)

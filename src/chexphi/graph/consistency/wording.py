@@ -9,7 +9,8 @@ from chexphi.graph.consistency.fit import OTHER_SIZE, SAME_SIZE, joined
 from chexphi.graph.consistency.hypotheses import Claim
 from chexphi.graph.consistency.places import location_of, overlap
 from chexphi.graph.consistency.presence import Verdict
-from chexphi.graph.consistency.sentences import clauses
+from chexphi.graph.consistency.statements import Statement
+from chexphi.graph.findings.clauses import clauses
 from chexphi.graph.findings.records import Qualities
 from chexphi.graph.findings.vocabulary import Vocabulary, base_form, millimetres
 
@@ -27,7 +28,9 @@ _LOCATION_WORDS = frozenset("where which what side lung lobe zone hemithorax loc
 _SIDES = frozenset({"left", "right"})
 _LARGER = re.compile(
     r"\b(?:larger|bigger|greater|more|worse|mainly|mostly|predominantly)\b(?: \w+)? (?:on|in|at) "
-    r"the (?P<after>left|right)\b|\b(?<=the )(?P<before>left|right) (?:one )?is (?:larger|bigger|greater)\b",
+    r"the (?P<after>left|right)\b"
+    r"|\b(?P<before>left|right)(?: (?!and\b|or\b|than\b|not?\b)[\w-]+){0,3}? (?:larger|bigger|greater)\b"
+    r"(?! (?:on|in|at) | than (?:before|earlier|on the (?:prior|previous)))",
     re.IGNORECASE,
 )
 _DENIALS = frozenset({"no", "not", "without", "nor", "neither", "never", "none"})
@@ -72,13 +75,29 @@ def of_location(claim: Claim, text: str, vocabulary: Vocabulary) -> Verdict:
     return "silent"
 
 
-def of_larger_side(claim: Claim, text: str) -> Verdict:
-    """Whether a text says that there is more on the side of the answer: `larger on the right`."""
-    answer_sides = _SIDES & set(claim.words.lower().split())
+def of_larger_side(claim: Claim, text: str, statements: Sequence[Statement]) -> Verdict:
+    """Whether a text says that there is more on the side of the answer: `larger on the right`.
+
+    Without such words the degrees tell: `a large left and a small right effusion`.
+    """
+    answer_sides = set(claim.words.lower().split()) & _SIDES
     larger_sides = {(match["after"] or match["before"]).lower() for match in _LARGER.finditer(text)}
+    larger_sides = larger_sides or _sides_of_greater_degree(statements, claim.alternatives)
     if len(larger_sides) != 1 or len(answer_sides) != 1:
         return "silent"
     return "entails" if larger_sides == answer_sides else "contradicts"
+
+
+def _sides_of_greater_degree(statements: Sequence[Statement], concepts: frozenset[str]) -> set[str]:
+    degree_of_side = {
+        side: s.finding.qualities.degree
+        for s in statements
+        if s.finding.present and s.finding.concept in concepts and s.finding.qualities.degree
+        for side in s.finding.qualities.sides
+    }
+    greatest = max((degree for degree in degree_of_side.values() if degree), default=0)
+    sides = {side for side, degree in degree_of_side.items() if degree == greatest}
+    return sides if len(degree_of_side) == len(_SIDES) else set()
 
 
 def of_distance(distance_mm: float, text: str) -> Verdict:

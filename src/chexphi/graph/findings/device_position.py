@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chexphi.graph.findings.concepts import Concept
@@ -14,7 +14,18 @@ from chexphi.graph.types import Mention
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-/][^\W_]+)*")
 _DEVICES = frozenset({"devices_present", "devices_notpresent"})
+_TOKEN = re.compile(rf"{_WORD.pattern}|[,;:(]")
 _NOT = frozenset({"no", "not", "without"})
+_NOT_THERE = frozenset("not cannot never fails failed short isn doesn hasn".split())  # noqa: SIM905
+"""Before a site: the device is not there."""
+_DENIAL_END = frozenset({"but", "and", "although", "though", "instead", ",", ";", ":", "("})
+_JUNCTION = re.compile(
+    r"(?P<passed>\b(?:beyond|past|below|through|across|distal to|reach\w*) )?(?:the )?(?:level of the )?"
+    r"\b(?:goj|gej|gastro-?o?esophageal junction|o?esophago-?gastric junction)\b",
+    re.IGNORECASE,
+)
+"""Where the esophagus ends: a tube that passes it is in the stomach."""
+_STOMACH, _ESOPHAGUS = "stomach", "esophagus"
 _ABOVE_CARINA = re.compile(
     r"(\d+(?:\.\d+)?)\s*(mm|cm|millimeters?|centimeters?)\s+"
     r"(?:above|proximal to|superior to|cranial to|from)\s+(?:the\s+)?(?:level of\s+)?(?:the\s+)?carina",
@@ -45,6 +56,8 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
     >>> position_of(tube, "ETT tip 5 cm above the carina", ontology.vocabulary)
     'good'
     """
+    if _STOMACH in concept.good_sites:
+        clause = _JUNCTION.sub(lambda at: f" {_STOMACH if at['passed'] else _ESOPHAGUS} ", clause)
     tokens = [word.lower() for word in _WORD.findall(clause)]
     said = [vocabulary.words(word) for previous, word in pairwise(["", *tokens]) if previous not in _NOT]
     forms = frozenset[str]().union(*said)
@@ -61,10 +74,22 @@ def position_of(concept: Concept, clause: str, vocabulary: Vocabulary) -> str | 
         if tip_words & concept.bad_tip_sites and not tip_words & concept.good_sites:
             return "bad"
     sites = concept.good_sites | concept.bad_sites
-    first_site = next((words & sites for words in said if words & sites), frozenset())
+    named_sites = [(words & sites, denied) for words, denied in _with_denial(clause, vocabulary)]
+    first_site = next((site for site, denied in named_sites if site and not denied), frozenset())
     if first_site & concept.bad_sites:
         return "bad"
-    return position or ("good" if forms & concept.good_sites else None)
+    if not first_site and any(site & concept.good_sites for site, _ in named_sites):
+        return "bad"
+    return position or ("good" if first_site else None)
+
+
+def _with_denial(clause: str, vocabulary: Vocabulary) -> Iterator[tuple[frozenset[str], bool]]:
+    """The words of a clause, and whether it denies that the device is at them: `not in the stomach`."""
+    is_denied = False
+    for token in _TOKEN.findall(clause):
+        word = token.lower()
+        is_denied = word in _NOT_THERE or (is_denied and word not in _DENIAL_END)
+        yield vocabulary.words(word), is_denied
 
 
 class DeviceClauses:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,11 +13,12 @@ from chexphi.graph.findings.links import Links
 from chexphi.graph.findings.loose_places import relate_loose_places
 from chexphi.graph.findings.ontology import Naming, Ontology
 from chexphi.graph.findings.records import EMPTY, Finding, Qualities, of_absent
+from chexphi.graph.findings.settled import settled
 from chexphi.graph.findings.side_statements import relate_statements
 from chexphi.graph.findings.sides import told_apart
 from chexphi.graph.findings.signs import as_their_sign, says_no_more, where_signs_lie
 from chexphi.graph.findings.sizes import present_size
-from chexphi.graph.findings.statements import Statements
+from chexphi.graph.findings.statements import DENIAL_BEFORE, Statements
 from chexphi.graph.findings.unchanged import mark_unchanged
 from chexphi.graph.types import Mention, Parse
 
@@ -32,16 +32,17 @@ _PARTLY = frozenset(
     | {"incomplete", "near-complete", "near-total"}
 )
 """Beside `resolved`: what is left is smaller, and not gone."""
-_DENIAL = re.compile(r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: an?| any)? ?$", re.IGNORECASE)
 
 
-def findings(parse: Parse, ontology: Ontology) -> tuple[Finding, ...]:
+def findings(parse: Parse, ontology: Ontology, *, with_former: bool = False) -> tuple[Finding, ...]:
     """What a text claims and denies, in the order of the text.
 
     A finding, device or procedure is read with what qualifies it and where it lies. A structure is read with
     its qualities: `the heart is enlarged` is cardiomegaly, `the lungs are clear` denies what lungs can have.
+    What is said of a former film alone is left out, unless `with_former`.
     """
-    return tuple(_Reader(parse, ontology).findings())
+    read_findings = _Reader(parse, ontology).findings()
+    return settled(read_findings, parse.text, ontology.vocabulary, with_former=with_former)
 
 
 class _Details(NamedTuple):
@@ -112,7 +113,7 @@ class _Reader:
             return False
         start = self.mentions[index].start
         return not self.statements.is_negative(start) or bool(
-            _DENIAL.search(self.text, max(0, start - 30), start)
+            DENIAL_BEFORE.search(self.text, max(0, start - 30), start)
         )
 
     def _findings_at(self, index: int) -> Iterator[Finding]:
@@ -192,7 +193,7 @@ class _Reader:
         )
         is_doubtful = mention.uncertain or not details.own_words.isdisjoint(self.ontology.vocabulary.doubt)
         is_present = is_absent == naming.denies
-        if not is_present:
+        if not is_present and (qualities.change or len(qualities.sides) > 1):
             words_before = self._words_of([at for at in details.qualifiers if at < details.mention_index])
             qualities = of_absent(qualities, self.ontology.vocabulary.qualities(words_before).change)
         return Finding(naming.concept, is_present, not is_doubtful, qualities, mention.start, mention.end)
@@ -207,7 +208,7 @@ class _Reader:
             return False
         phrase = (details.mention_index, *details.qualifiers, *self._with_qualifiers(details.sites))
         start = min(self.mentions[at].start for at in phrase)
-        return bool(_DENIAL.search(self.text, max(0, start - 30), start))
+        return bool(DENIAL_BEFORE.search(self.text, max(0, start - 30), start))
 
     def _with_theirs(self, links: dict[int, list[int]], indices: Sequence[int]) -> Sequence[int]:
         """Mentions and what is linked to them: `normal` of `size` of `heart`, the vein of the tube's tip."""

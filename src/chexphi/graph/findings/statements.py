@@ -7,6 +7,8 @@ from bisect import bisect_right
 
 STOP = re.compile(r"[.;](?!\d)|\n")
 """The end of a statement."""
+DENIAL_BEFORE = re.compile(r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: an?| any)? ?$", re.IGNORECASE)
+"""What denies the words after it."""
 _NEGATIVE = re.compile(r"\b(?:no|not|without|nor|neither|none|absent|negative)\b", re.IGNORECASE)
 
 

@@ -46,8 +46,7 @@ class _Edit(NamedTuple):
 def with_omitted_nouns(tokens: Sequence[Token], words: Sequence[str], spans: Sequence[Span]) -> list[Token]:
     """The words of a sentence with the nouns that it leaves out; empty if it leaves out none.
 
-    A restored word has the position of the word that stands for it, or, without any letter of the text, that
-    after its side.
+    A restored word has the position of the word that stands for it, which may be its side.
 
     Args:
         tokens: Words and marks with their positions.
@@ -65,10 +64,8 @@ def with_omitted_nouns(tokens: Sequence[Token], words: Sequence[str], spans: Seq
     while at <= len(tokens):
         edit = edits.get(at)
         if edit is not None:
-            if edit.end > at:
-                start, end = tokens[at].start, tokens[edit.end - 1].end
-            else:
-                start = end = tokens[at - 1].end
+            stand_in = tokens[at : edit.end] or tokens[at - 1 : at]
+            start, end = stand_in[0].start, stand_in[-1].end
             restored += [Token(word, start, end) for word in edit.words]
             if edit.end > at:
                 at = edit.end

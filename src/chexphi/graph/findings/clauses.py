@@ -1,4 +1,4 @@
-"""Sentences of a reasoning: which film they speak of, and whether they go on with the one before."""
+"""Clauses of a text: which film they speak of, and whether they go on with the one before."""
 
 from __future__ import annotations
 
@@ -36,10 +36,20 @@ def clauses(text: str) -> Iterator[tuple[int, int, int]]:
 
 def is_on_prior_film(clause: str) -> bool:
     """Whether a clause speaks of the prior film alone, and not of the current one beside it."""
+    return prior_film(clause) is not None
+
+
+def prior_film(clause: str) -> re.Match[str] | None:
+    """Where a clause that speaks of the prior film alone names it, with its `location` and `verb`."""
     film = _PRIOR.search(clause)
     if film is None or not (film["location"] or film["verb"]) or _BOTH_FILMS.search(clause):
-        return False
-    return not _COMPARED.search(clause[: film.start()])
+        return None
+    return None if _COMPARED.search(clause[: film.start()]) else film
+
+
+def names_prior_film(text: str) -> bool:
+    """Whether any clause of a text may speak of the prior film alone; quicker than to ask each."""
+    return any(film["location"] or film["verb"] for film in _PRIOR.finditer(text))
 
 
 def continues(sentence: str) -> str | None:
