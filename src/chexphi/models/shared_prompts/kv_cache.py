@@ -25,7 +25,7 @@ ROOM = 64
 """The room of a layer is a multiple of this many tokens."""
 
 
-class _RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):
     """The native layer with spare room after its keys and values, (rows, key heads, length, width) each."""
 
     keys: Tensor
@@ -60,8 +60,8 @@ def _with_room(states: Tensor, end: int) -> Tensor:
     return buffer
 
 
-def _roomy_layer(keys: Tensor, values: Tensor, *, held_tokens: int = 0) -> _RoomyLayer:
-    layer = _RoomyLayer()
+def _roomy_layer(keys: Tensor, values: Tensor, *, held_tokens: int = 0) -> RoomyLayer:
+    layer = RoomyLayer()
     layer.lazy_initialization(keys, values)
     layer.keys, layer.values, layer.held_tokens = keys, values, held_tokens
     return layer
@@ -122,32 +122,46 @@ class HeldPrompts:
         """The same prompts for some of the rows, int (chosen,)."""
         return replace(self, groups=RowGroups.of(self.groups.prompt_of_row[rows], self.groups.prompts))
 
-    def attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attention of one token a row to its prompt and to its own tokens: one softmax over both, in fp32.
+    def attend(
+        self,
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        own_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Attention of rows to their prompts and to their own tokens: one softmax over both, in fp32.
 
         Args:
             module: The attention layer.
-            query: (rows, heads, 1, width).
+            query: (rows, heads, queries, width).
             key: Of the row's own tokens, (rows, key heads, tokens, width); so is `value`.
             value: See `key`.
             scaling: The query is multiplied by it.
+            own_mask: What a query sees of its row's own tokens, bool (rows, 1, queries, tokens); None: all.
 
         Returns:
-            (rows, 1, heads, width).
+            (rows, queries, heads, width).
         """
         prompt_keys, prompt_values = self.layers[module.layer_idx]
+        queries = query.shape[2]
         with torch.autocast(query.device.type, enabled=False):
-            # (rows, key heads, heads of a key head, width)
-            query = query.float().unflatten(1, (prompt_keys.shape[1], -1))[:, :, :, 0] * scaling
+            # (rows, key heads, heads of a key head * queries, width)
+            query = query.float().unflatten(1, (prompt_keys.shape[1], -1)).flatten(2, 3) * scaling
             prompt_scores = self.groups.merge(query) @ prompt_keys.mT
             if self.bias is not None:
                 prompt_scores = prompt_scores + self.bias
-            scores = torch.cat([self.groups.split(prompt_scores), query @ key.float().mT], dim=-1)
+            own_scores = query @ key.float().mT
+            if own_mask is not None:
+                own_scores = own_scores.unflatten(2, (-1, queries))
+                own_scores = own_scores.masked_fill(~own_mask[:, :, None], -torch.inf).flatten(2, 3)
+            scores = torch.cat([self.groups.split(prompt_scores), own_scores], dim=-1)
             weights = scores.softmax(-1)
             prompt_weights, own_weights = weights.split([prompt_keys.shape[2], key.shape[2]], dim=-1)
             prompt_sums = self.groups.split(self.groups.merge(prompt_weights) @ prompt_values)
             sums = prompt_sums + own_weights @ value.float()
-        return sums.flatten(1, 2)[:, None].to(value.dtype)
+        return sums.unflatten(2, (-1, queries)).flatten(1, 2).transpose(1, 2).to(value.dtype)
 
 
 def hold_prompts(cache: DynamicCache, mask: Tensor | None, groups: RowGroups) -> HeldPrompts | None:
@@ -160,7 +174,7 @@ def hold_prompts(cache: DynamicCache, mask: Tensor | None, groups: RowGroups) ->
         mask: 1 for the prompts' tokens and 0 for padding, (prompts, length); None if nothing is padded.
         groups: Which rows are on which prompt.
     """
-    if not all(isinstance(layer, _RoomyLayer) for layer in cache.layers):
+    if not all(isinstance(layer, RoomyLayer) for layer in cache.layers):
         return None
     layers = tuple((layer.keys.float(), layer.values.float()) for layer in cache.layers)
     bias = None

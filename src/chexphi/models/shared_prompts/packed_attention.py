@@ -50,9 +50,14 @@ def _extended(native: Attention) -> Attention:
     ) -> tuple[Tensor, Any]:
         """Queries, keys and values (rows, heads, length, width) -> (rows, length, heads, width)."""
         if held_prompts is not None:
-            return held_prompts.attend(module, query, key, value, kwargs["scaling"]), None
+            # of rows in step the mask also has the prompts' columns: each sees all of its own tokens
+            is_own_mask = attention_mask is not None and attention_mask.shape[-1] == key.shape[2]
+            own_mask = attention_mask if is_own_mask else None
+            return held_prompts.attend(module, query, key, value, kwargs["scaling"], own_mask), None
         if packed_layout is not None:
             return _attend_packed(native, module, query, key, value, packed_layout, **kwargs), None
+        if attention_mask is not None and attention_mask.dtype == torch.bool:
+            attention_mask = _mask_for(native, attention_mask, query)
         return native(module, query, key, value, attention_mask, **kwargs)
 
     return attend

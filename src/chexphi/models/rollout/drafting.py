@@ -1,0 +1,88 @@
+"""Drafts for the rows of a batch, and how many of them are worth a try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chexphi.models.rollout.draft_table import BEFORE, CONTEXT, NO_DRAFT, DraftTable, Ids
+
+_MEMORY = 512.0
+"""Drafts over which the share of right ones is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLimits:
+    """What one more token a row costs a forward, and how many drafts are tried at most."""
+
+    cost: float
+    """Of a draft, as a share of a forward with one token a row."""
+    most: int
+
+    @classmethod
+    def of(cls, device_type: str) -> DraftLimits:
+        """A CPU is bound by arithmetic. A GPU waits for Python: there a draft costs next to nothing."""
+        return cls(0.02, 8) if device_type == "cuda" else cls(0.2, 4)
+
+
+@dataclass
+class Drafter:
+    """Where drafts come from; it learns from completions, and changes no sample."""
+
+    limits: DraftLimits
+    table: DraftTable = field(default_factory=DraftTable)
+    share_right: float = 0.5
+    """Of drafts whose predecessors were right."""
+    proposed: int = 0
+    accepted: int = 0
+    forwards: int = 0
+
+    def count(self) -> int:
+        """Drafts a row in the next forward: the number with the most expected tokens for its cost."""
+        gains = [
+            sum(self.share_right**power for power in range(count + 1)) / (1 + self.limits.cost * count)
+            for count in range(self.limits.most + 1)
+        ]
+        return int(np.argmax(gains))
+
+    def guesses(self, completions: Sequence[Sequence[int]], count: int) -> Ids:
+        """What probably follows each completion, int (rows, count)."""
+        return self.table.drafts(np.array([_history(ids) for ids in completions], np.int64), count)
+
+    def learn(self, right: Ids, guessed: int, *, read: int) -> None:
+        """Take in how many guesses of each row were right, in front of the first wrong one.
+
+        Args:
+            right: int (rows,).
+            guessed: Guesses a row; one is made, and compared, also where no draft is read.
+            read: Of them, those that a forward read as drafts.
+        """
+        self.forwards += 1
+        self.proposed += read * len(right)
+        self.accepted += int(np.minimum(right, read).sum())
+        tried = int(np.minimum(right + 1, guessed).sum())
+        if tried:
+            weight = min(1.0, tried / _MEMORY)
+            self.share_right += weight * (int(right.sum()) / tried - self.share_right)
+
+    def add(self, completions: Iterable[Sequence[int]]) -> None:
+        """Learn from whole completions, or from texts that are like them."""
+        self.table.add(completions)
+
+
+def _history(ids: Sequence[int]) -> list[int]:
+    """The last tokens of a completion."""
+    last_ids = list(ids[-CONTEXT:])
+    return [BEFORE] * (CONTEXT - len(last_ids)) + last_ids
+
+
+def first_wrong(drafts: Ids, tokens: Ids) -> Ids:
+    """The number of drafts of each row that are the sampled tokens, up to the first that is not.
+
+    Args:
+        drafts: int (rows, drafts).
+        tokens: The tokens sampled at the same places, int (rows, drafts).
+    """
+    return ((drafts == tokens) & (drafts != NO_DRAFT)).cumprod(1).sum(1)

@@ -1,0 +1,66 @@
+"""The random number of each token, fixed before anything is sampled.
+
+A token is a function of what stands before it and of one number. That number is a function of the run's seed,
+the row and the position of the token, so that no other row of a batch, and no draft, can change a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+_STEP, _MIX = -7046029254386353131, (-4658895280553007687, -7723592293110705685)
+"""Constants of SplitMix64 (Steele, Lea and Flood 2014), as signed 64-bit integers."""
+_UNIT = 2.0**-53
+
+
+@dataclass(frozen=True, slots=True)
+class RowNumbers:
+    """The numbers of some rows."""
+
+    keys: Tensor
+    """One for each row, int64 (rows,)."""
+
+    @classmethod
+    def of(cls, seed: int, rows: Sequence[tuple[int, ...]], device: torch.device | str = "cpu") -> Self:
+        """The numbers of rows.
+
+        Args:
+            seed: Of the run.
+            rows: What tells a row from all others of the run, such as (question, sample).
+            device: Where they are drawn.
+        """
+        parts = torch.tensor([(seed, *row) for row in rows], dtype=torch.int64, device=device)
+        keys = torch.zeros(len(parts), dtype=torch.int64, device=device)
+        for part in parts.unbind(1) if len(parts) else ():
+            keys = _mixed((keys ^ part) + _STEP)
+        return cls(keys)
+
+    def select(self, rows: Tensor) -> RowNumbers:
+        """Those of some rows, int (chosen,)."""
+        return RowNumbers(self.keys[rows])
+
+    def at(self, positions: Tensor) -> Tensor:
+        """The numbers of tokens, fp64 (rows, tokens) in [0, 1).
+
+        Args:
+            positions: Of the tokens in their completions, int (rows, tokens).
+        """
+        bits = _mixed(self.keys[:, None] + (positions + 1) * _STEP)
+        return _shifted(bits, 11).double() * _UNIT
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    """The finaliser of SplitMix64: every bit of the result depends on every bit of the input, int64."""
+    bits = (bits ^ _shifted(bits, 30)) * _MIX[0]
+    bits = (bits ^ _shifted(bits, 27)) * _MIX[1]
+    return bits ^ _shifted(bits, 31)
+
+
+def _shifted(bits: Tensor, by: int) -> Tensor:
+    """A shift to the right that brings in zeros: torch's brings in the sign."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)
