@@ -12,6 +12,7 @@ from chexphi.data.read import image_root_of, read_examples
 from chexphi.graph.open import check_extractor
 from chexphi.graph.types import Extractor
 from chexphi.models import policy_folder, what_learns
+from chexphi.models.rollout import settings as rollout_settings
 from chexphi.models.run_check import CheckedRun, check_run
 from chexphi.number_text import counted
 from chexphi.rewards import by_name, settings
@@ -50,6 +51,7 @@ def check_settings(recipe: GRPORecipe, args: Any) -> None:
     config.check_required("grpo", recipe)
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
     settings.check_settings(recipe, args.reward_weights, source="grpo")
+    rollout_settings.check(recipe, "grpo")
     refused.check_values(args, "grpo")
     generation_batch.check(args, processes.count())
     unscorable.check(recipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from chexphi.models.rollout.settings import RolloutFields
 from chexphi.models.run_check import DataFields, LearningFields
 from chexphi.rewards import settings
 from chexphi.training import vllm_settings
@@ -26,7 +27,7 @@ class PoolFields:
 
 
 @dataclass(frozen=True)
-class GRPORecipe(PoolFields, settings.RewardFields, LearningFields):
+class GRPORecipe(PoolFields, settings.RewardFields, RolloutFields, LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
     HEADING: ClassVar[str] = "Sampling and logging"

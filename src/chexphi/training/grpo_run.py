@@ -7,7 +7,7 @@ marked `truncated` in the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,16 @@ from trl import GRPOConfig
 
 from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
+from chexphi.models.rollout.draft_table import DraftTable
+from chexphi.models.rollout.drafting import Drafter, DraftLimits
+from chexphi.models.rollout.settings import LIBRARY
 from chexphi.models.run_check import with_trainer
 from chexphi.models.stage import begin
 from chexphi.number_text import counted
 from chexphi.rewards import by_name
 from chexphi.runs import jsonl, processes
 from chexphi.runs.library_records import ON_TERMINAL
+from chexphi.schema import Example
 from chexphi.training.dataset import check_prompts, grpo_dataset, opens_think
 from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.dynamic_sampling import spread_rule
@@ -39,6 +43,8 @@ from chexphi.training.recovery.resume import cut_logs, finish
 
 logger = logging.getLogger(__name__)
 
+MOST_TEXTS = 10_000
+"""Of the references, that fill the table of drafts before the first step."""
 LOGS = ("completions.jsonl", "metrics.jsonl", "diagnostics.jsonl")
 
 
@@ -74,6 +80,7 @@ def run(recipe: GRPORecipe, args: GRPOConfig, stage: CheckedStage) -> Path:
         trainer = make_trainer(
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
+            drafter=make_drafter(recipe, args, model, processor.tokenizer, examples),
         )  # fmt: skip
         trainers.append(trainer)
         if left_out := stage.run.facts.get("unscorable"):
@@ -136,6 +143,19 @@ def make_trainer(
     state = SamplingState.begin(prompts, args.seed, checkpoint.path if checkpoint else None)
     rule = spread_rule.make_rule(recipe.max_resample_times, original=is_original(recipe.compat))
     return ResamplingGRPOTrainer(rule=rule, sampling_state=state, **arguments)
+
+
+def make_drafter(
+    recipe: GRPORecipe, args: GRPOConfig, model: Any, tokenizer: Any, examples: Sequence[Example]
+) -> Drafter | None:
+    """Where the drafts of a run's rollouts come from, with what its references say; None without our loop."""
+    if recipe.sampling == LIBRARY or args.use_vllm:
+        return None
+    drafter = Drafter(DraftLimits.of(model.device.type, recipe.draft_tokens), DraftTable(recipe.draft_slots))
+    if drafter.limits.most:
+        texts = list(dict.fromkeys(example.explanation for example in examples))[:MOST_TEXTS]
+        drafter.add(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
+    return drafter
 
 
 def reward_functions(

@@ -31,6 +31,8 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOConfig
 
 from chexphi.models import adapter, trainable
+from chexphi.models.rollout.drafting import Drafter
+from chexphi.models.rollout.native import Rollouts
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
@@ -57,6 +59,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         log_every: N; one in N generations is written.
         limits: Largest disagreement with vLLM that still counts as the same policy.
         share_prefix: Whether prompts may be read once for all their completions.
+        drafter: Of the rollouts, which are then sampled by fixed numbers; None: by the library.
         epochs_done: Passes over the data before the checkpoint that a run resumes from.
         logs: The run's logs, whose lengths belong to a checkpoint.
         args: As for `trl.GRPOTrainer`, like all other arguments.
@@ -71,6 +74,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         log_every: int = 1,
         limits: vllm_settings.Limits | None = None,
         share_prefix: bool = True,
+        drafter: Drafter | None = None,
         epochs_done: int = 0,
         logs: Sequence[Path] = (),
         **kwargs: Any,
@@ -84,6 +88,8 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         args.beta, args.sync_ref_model, self.beta = beta, sync, beta
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
+        self._rollouts = Rollouts(args.seed, drafter) if drafter else None
+        self._causal_model().rollouts = self._rollouts
         self._step_films = shared_prompt_logps.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self.ref_model = prepare_reference(reference, self)
@@ -129,6 +135,8 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         is_policy_read = accumulation % period != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
         )
+        if self._rollouts is not None:
+            self._number_rollouts(self._rollouts, len(inputs))
         step = self.state.global_step
         self._log.on = is_logged(step, self._log_every, accumulation=accumulation, period=period)
         with self._watch_policy_pass(is_policy_read and self.model.training) as policy_pass:
@@ -146,6 +154,12 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
             if policy_pass.logps is not None:
                 self._log.keep(output[ROW], policy_pass.logps)
         return output
+
+    def _number_rollouts(self, rollouts: Rollouts, rows: int) -> None:
+        """Tell the next call of `generate` which rows of the run it samples."""
+        call = (int(self.model.training), self._step)
+        repeats = rollouts.call[2] + 1 if rollouts.call[:2] == call else 0
+        rollouts.call, rollouts.first_row = (*call, repeats), self.accelerator.process_index * rows
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if not (self._sharing.in_training and self.model.training and self.args.steps_per_generation > 1):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from chexphi import model_folder
 from chexphi.models import config_check, policy_folder, trial_question
 from chexphi.models.families.film_features import Tower, without_empty_films
+from chexphi.models.rollout.native import Rollouts
 from chexphi.models.shared_prompts import prefill
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.schema import InputError
@@ -52,6 +53,8 @@ class PolicyModel:
     prompt_sharing = SharedPrompts()
     """Whether what rows have in common is read once: equal prompts by `generate`, which also holds them once,
     and common beginnings by `read_prompts`."""
+    rollouts: Rollouts | None = None
+    """How `generate` samples; None: as the library does."""
     if TYPE_CHECKING:  # the native class's
         config: Any
         model: Any
@@ -118,6 +121,8 @@ class PolicyModel:
         else:
             generation_config = copy.deepcopy(generation_config)
             generation_config.suppress_tokens = suppress
+        if self.rollouts is not None:
+            kwargs.setdefault("custom_generate", self.rollouts.sample)
         return super().generate(inputs, generation_config=generation_config, **kwargs)  # type: ignore[misc]
 
     def _expand_inputs_for_generation(

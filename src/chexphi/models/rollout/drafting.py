@@ -22,9 +22,15 @@ class DraftLimits:
     most: int
 
     @classmethod
-    def of(cls, device_type: str) -> DraftLimits:
-        """A CPU is bound by arithmetic. A GPU waits for Python: there a draft costs next to nothing."""
-        return cls(0.02, 8) if device_type == "cuda" else cls(0.2, 4)
+    def of(cls, device_type: str, most: int | None = None) -> DraftLimits:
+        """A CPU is bound by arithmetic. A GPU waits for Python: there a draft costs next to nothing.
+
+        Args:
+            device_type: Of the policy.
+            most: Drafts a row, where the user sets it.
+        """
+        limits = cls(0.02, 8) if device_type == "cuda" else cls(0.3, 4)
+        return limits if most is None else cls(limits.cost, most)
 
 
 @dataclass

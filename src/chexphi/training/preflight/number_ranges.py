@@ -7,6 +7,7 @@ here against the fields of both configs.
 
 from __future__ import annotations
 
+from chexphi.models.rollout import settings as rollout_settings
 from chexphi.models.run_check import LEARNING_RANGES
 from chexphi.ranges import (
     COUNT,
@@ -133,6 +134,7 @@ GRPO_RUN = {
     **GRPO,
     **LEARNING_RANGES,
     **settings.RANGES,
+    **rollout_settings.RANGES,
     "max_resample_times": COUNT_OR_NONE,
     "log_every": COUNT,
     "logp_difference": POSITIVE,

@@ -1,0 +1,58 @@
+"""The settings of rollouts. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from chexphi.ranges import Range, check_choices
+from chexphi.schema import InputError
+
+FIXED, LIBRARY = "fixed", "library"
+MOST_DRAFTS = 32
+RANGES = {"draft_tokens": Range(0, MOST_DRAFTS), "draft_slots": Range(256, 1 << 24)}
+
+
+@dataclass(frozen=True)
+class RolloutFields:
+    """How completions are sampled."""
+
+    HEADING: ClassVar[str] = "Rollouts"
+    sampling: str = field(
+        default=FIXED,
+        metadata={
+            "help": "fixed: a sample depends on the seed, its row and its prompt alone, and drafts save "
+            "forwards; library: from torch's stream of random numbers, one token a forward"
+        },
+    )
+    draft_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": f"most tokens a row that a forward verifies beside its own, up to {MOST_DRAFTS}; they "
+            "change no sample (default: 4 on a CPU, 8 on a GPU; 0: none)"
+        },
+    )
+    draft_slots: int = field(
+        default=1 << 16,
+        metadata={"help": "contexts that the table of drafts remembers, a power of 2 (24 bytes each)"},
+    )
+
+
+def check(fields: RolloutFields, source: str) -> None:
+    """Refuse settings of rollouts that do not fit; ranges are checked before.
+
+    Args:
+        fields: The settings.
+        source: Begins the message.
+
+    Raises:
+        InputError: For the first of them.
+    """
+    check_choices(source, vars(fields), {"sampling": (FIXED, LIBRARY)})
+    if fields.draft_slots & (fields.draft_slots - 1):
+        raise InputError(f"{source}: draft_slots is {fields.draft_slots}: give a power of 2, such as 65536")
+    if fields.sampling == LIBRARY and fields.draft_tokens:
+        raise InputError(
+            f"{source}: draft_tokens is {fields.draft_tokens}, and with sampling {LIBRARY} there are no "
+            "drafts: leave one of them out"
+        )
