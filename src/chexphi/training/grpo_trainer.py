@@ -1,8 +1,9 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-The algorithm is not changed. Six methods are wrapped, and each calls TRL's own:
+The algorithm is not changed. Seven methods are wrapped, and each calls TRL's own:
 
 * `_generate_and_score_completions` forgets the last films, numbers the rows and keeps what was sampled.
+* `_generate` numbers the rows of the run, by which they are sampled.
 * `_get_per_token_logps_and_entropies` reads the policy's log-probabilities off the pass that runs anyway, and
   each distinct prompt once.
 * `compute_loss` knows which rows a micro-batch holds, because TRL shuffles them.
@@ -135,8 +136,6 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         is_policy_read = accumulation % period != 0 or (
             self.use_vllm and self.vllm_importance_sampling_correction
         )
-        if self._rollouts is not None:
-            self._number_rollouts(self._rollouts, len(inputs))
         step = self.state.global_step
         self._log.on = is_logged(step, self._log_every, accumulation=accumulation, period=period)
         with self._watch_policy_pass(is_policy_read and self.model.training) as policy_pass:
@@ -155,11 +154,21 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
                 self._log.keep(output[ROW], policy_pass.logps)
         return output
 
-    def _number_rollouts(self, rollouts: Rollouts, rows: int) -> None:
-        """Tell the next call of `generate` which rows of the run it samples."""
-        call = (int(self.model.training), self._step)
-        repeats = rollouts.call[2] + 1 if rollouts.call[:2] == call else 0
-        rollouts.call, rollouts.first_row = (*call, repeats), self.accelerator.process_index * rows
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        if self._rollouts is not None:
+            self._rollouts.save_drafts(Path(output_dir), self.accelerator.process_index, self._tokenizer)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if self._rollouts is not None and checkpoint:
+            self._rollouts.load_drafts(Path(checkpoint), self.accelerator.process_index, self._tokenizer)
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        if self._rollouts is not None:
+            mode, first_row = int(self.model.training), self.accelerator.process_index * len(prompts)
+            self._rollouts.begin_call(mode, self.state.global_step, first_row=first_row)
+        return super()._generate(prompts)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if not (self._sharing.in_training and self.model.training and self.args.steps_per_generation > 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from transformers.generation import logits_process, stopping_criteria
 from transformers.generation.configuration_utils import GenerationMode
 
 from chexphi.models.longrope import limit_of
+from chexphi.models.rollout import saved_drafts
 from chexphi.models.rollout.drafting import Drafter
 from chexphi.models.rollout.loop import decode
 from chexphi.models.rollout.numbers import RowNumbers
@@ -46,11 +48,22 @@ class Rollouts:
 
     seed: int
     drafter: Drafter
-    call: tuple[int, ...] = ()
-    """What tells the next call from all others of the run; its rows follow."""
+    call: tuple[int, int, int] = (-1, -1, 0)
+    """What tells the next call from all others of the run: mode, step, and number in this step."""
     first_row: int = 0
     """The number of the next call's first row among the rows of all processes."""
     _told: set[str] = field(default_factory=set)
+
+    def begin_call(self, mode: int, step: int, *, first_row: int) -> None:
+        """Say which rows of the run the next call samples.
+
+        Args:
+            mode: 1 in training, 0 in evaluation.
+            step: Of the optimiser.
+            first_row: The number of its first row among the rows of all processes.
+        """
+        repeats = self.call[2] + 1 if self.call[:2] == (mode, step) else 0
+        self.call, self.first_row = (mode, step, repeats), first_row
 
     def sample(
         self,
@@ -90,6 +103,16 @@ class Rollouts:
         for row, completion in enumerate(rows):
             completions[row, : len(completion.ids)] = torch.tensor(completion.ids)
         return torch.cat([input_ids, completions], dim=1)
+
+    def save_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
+        """Keep what the drafter has learnt in a checkpoint, one file a process."""
+        path = saved_drafts.file_of(checkpoint, process)
+        saved_drafts.save(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
+
+    def load_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
+        """Go on with what a checkpoint has of it, if anything."""
+        path = saved_drafts.file_of(checkpoint, process)
+        saved_drafts.load(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
 
     def _sampler(self, count: int, logits_processor: Any, do_sample: bool, device: Any) -> TokenSampler:
         keys = [(*self.call, self.first_row + row) for row in range(count)]
