@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,3 +201,12 @@ def encode(processor: Any, rows: list[list[Any]], question: str = "Is it new?") 
         for films in rows
     ]
     return processor(text=texts, images=rows, padding=True, return_tensors="pt")
+
+
+def window_of(folder: Path, target: Path, window: int) -> Path:
+    """A copy of a model whose layers with a window see so many tokens."""
+    shutil.copytree(folder, target)
+    config = json.loads((target / "config.json").read_text())
+    config["text_config"]["sliding_window"] = window
+    (target / "config.json").write_text(json.dumps(config))
+    return target

@@ -280,7 +280,7 @@ def test_a_program_ends_without_the_films_it_had_asked_for(root: Path, how: str,
 
 def test_the_films_of_the_batch_after_are_on_their_way(root: Path) -> None:
     examples = [Example(str(i), (name,), "?", ("yes",), "") for i, name in enumerate(NAMES)]
-    batches = [(start, examples[start : start + 3]) for start in range(0, 8, 3)]
+    batches = [examples[start : start + 3] for start in range(0, 8, 3)]
     asked: list[str] = []
     loader = FilmLoader(root)
 
@@ -288,9 +288,9 @@ def test_the_films_of_the_batch_after_are_on_their_way(root: Path) -> None:
         asked.append(ref)
         return loader(ref)
 
-    places = []
-    for start, batch, found in with_films(batches, film):
-        places.append((start, len(asked)))
+    asked_by_then = []
+    for batch, found in with_films(batches, film):
+        asked_by_then.append(len(asked))
         for example, (own,) in zip(batch, found, strict=True):
             same(own, root, example.images[0])
-    assert places == [(0, 6), (3, 8), (6, 8)]
+    assert asked_by_then == [6, 8, 8]

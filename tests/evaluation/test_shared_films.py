@@ -144,7 +144,7 @@ def test_an_evaluation_killed_between_batches_goes_on(
     monkeypatch.setattr(answering, "make_prediction", make_prediction)
     written = (tmp_path / "killed" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in written] == calls
-    assert (calls == sorted(calls, key=lambda name: int(name[1:]))) == bool(flags)
+    assert calls != sorted(calls, key=lambda name: int(name[1:]))  # questions about one film are together
     assert run(evaluate, tiny_model_dir, data, tmp_path / "killed", *flags, "--resume", "true") == whole
     files = [tmp_path / name / "summary.json" for name in ("whole", "killed")]
     assert files[0].read_text() == files[1].read_text()
@@ -154,5 +154,5 @@ def test_films_together_keeps_all_and_the_order_within() -> None:
     examples = [Example(str(i), tuple(names), "?", ("yes",)) for i, names in enumerate([*FILMS, ""])]
     order = [int(example.id) for example in films_together(examples)]
     assert order == [0, 2, 6, 7, 12, 1, 5, 10, 3, 9, 4, 8, 11, 13]
-    [(start, batch)] = unfinished_batches(films_together(examples), {str(i) for i in order[5:]}, 5)
-    assert (start, [int(example.id) for example in batch]) == (0, order[:5])
+    (batch,) = unfinished_batches(films_together(examples), {str(i) for i in order[5:]}, 5)
+    assert [int(example.id) for example in batch] == order[:5]

@@ -213,12 +213,12 @@ class FilmLoader:
 
 
 def with_films(
-    batches: Iterable[tuple[int, Sequence[Example]]], film: Callable[[str], Film]
-) -> Iterator[tuple[int, Sequence[Example], list[list[Film]]]]:
-    """Numbered batches with the films of each example; the next batch's films are requested before."""
-    waiting: deque[tuple[int, Sequence[Example], list[list[Film]]]] = deque()
-    for start, batch in batches:
-        waiting.append((start, batch, [[film(image) for image in example.images] for example in batch]))
+    batches: Iterable[Sequence[Example]], film: Callable[[str], Film]
+) -> Iterator[tuple[Sequence[Example], list[list[Film]]]]:
+    """Batches with the films of each example; the next batch's films are requested before."""
+    waiting: deque[tuple[Sequence[Example], list[list[Film]]]] = deque()
+    for batch in batches:
+        waiting.append((batch, [[film(image) for image in example.images] for example in batch]))
         if len(waiting) > 1:
             yield waiting.popleft()
     yield from waiting

@@ -15,6 +15,8 @@ from typing import Any
 from chexphi import prompts
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
+from chexphi.models.rollout.drafting import Drafter
+from chexphi.models.rollout.numbers import number_of_id
 from chexphi.schema import Example
 
 
@@ -42,6 +44,7 @@ def answer_probabilities(
     samples: int,
     max_new_tokens: int,
     seed: int,
+    drafter: Drafter | None = None,
 ) -> list[dict[str, float] | None]:
     """Probability of each option, one row an example; None where the question does not have two options."""
     two_way_indices = [index for index, example in enumerate(examples) if example.question_type in options]
@@ -57,6 +60,8 @@ def answer_probabilities(
         temperature=1.0,
         samples=samples,
         seed=seed,
+        numbers=[number_of_id(examples[i].id) for i in two_way_indices],
+        drafter=drafter,
     )
     rows = [
         (position, sample.parsed.think or "", option)

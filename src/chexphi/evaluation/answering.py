@@ -11,6 +11,7 @@ from chexphi.evaluation.evaluate_recipe import EvaluateRecipe
 from chexphi.evaluation.scoring import make_prediction, reading_pairs
 from chexphi.graph.types import Extractor
 from chexphi.models.generate import generate
+from chexphi.models.rollout.drafting import Drafter
 from chexphi.schema import Example, Prediction
 
 
@@ -23,13 +24,16 @@ def answer_batch(
     films: Sequence[Sequence[Any]],
     root: Path,
     options: Mapping[str, tuple[str, str]],
+    drafter: Drafter,
 ) -> Iterator[Prediction]:
     """Generate the answers to a batch of questions, and score each of them."""
     questions = [example.question for example in batch]
-    generations = generate(model, processor, questions, films, max_new_tokens=recipe.max_new_tokens)
+    generations = generate(
+        model, processor, questions, films, max_new_tokens=recipe.max_new_tokens, drafter=drafter
+    )
     texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
     readings = reading_pairs(batch, texts, extractor, opened_think=opened_think, ontology=recipe.ontology)
-    probabilities = _probabilities(recipe, model, processor, batch, films, options)
+    probabilities = _probabilities(recipe, model, processor, batch, films, options, drafter)
     for example, (generation,), pair, chances in zip(
         batch, generations, readings, probabilities, strict=True
     ):
@@ -52,6 +56,7 @@ def _probabilities(
     batch: Sequence[Example],
     films: Sequence[Sequence[Any]],
     options: Mapping[str, tuple[str, str]],
+    drafter: Drafter,
 ) -> list[dict[str, float] | None]:
     if not options:
         return [None] * len(batch)
@@ -64,4 +69,5 @@ def _probabilities(
         samples=recipe.answer_samples,
         max_new_tokens=recipe.max_new_tokens,
         seed=recipe.seed,
+        drafter=drafter,
     )

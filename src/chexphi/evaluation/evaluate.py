@@ -90,6 +90,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.evaluation.answer_probability import answer_options
         from chexphi.evaluation.answering import answer_batch
+        from chexphi.models.rollout.drafting import fed_drafter
         from chexphi.models.stage import begin
 
     with processes.fail_together(), terminal.loading_extractor(recipe.extractor):
@@ -100,15 +101,16 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     with processes.fail_together():  # all processes read before one writes
         done_ids = {prediction.id for prediction in read_predictions(predictions_path)}
     lines = jsonl.JsonLines(processes.own_part(predictions_path))
-    # samples depend on the batch they are drawn in, so their batches do not change
-    ordered_examples = examples if recipe.answer_samples else films_together(examples)
-    batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
+    drafter = fed_drafter(processor.tokenizer, (e.explanation for e in examples), model.device.type)
+    batches = processes.own_share(unfinished_batches(films_together(examples), done_ids, recipe.batch_size))
     options = answer_options(examples) if recipe.answer_samples else {}
     film_loader = FilmLoader(root, processor.prepare_film)
     new_count = right_count = 0
     with rows_display("evaluate", len(examples), done=len(done_ids)) as display:
-        for _, batch, films in with_films(batches, film_loader):
-            for prediction in answer_batch(recipe, model, processor, extractor, batch, films, root, options):
+        for batch, films in with_films(batches, film_loader):
+            for prediction in answer_batch(
+                recipe, model, processor, extractor, batch, films, root, options, drafter
+            ):
                 if prediction.id not in done_ids:
                     lines.write(prediction.to_dict())
                     new_count, right_count = new_count + 1, right_count + prediction.is_correct

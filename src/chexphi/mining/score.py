@@ -29,6 +29,7 @@ from chexphi.schema import Example, InputError, shown
 
 if TYPE_CHECKING:
     from chexphi.models.generate import Generation
+    from chexphi.models.rollout.drafting import Drafter
 
 logger = logging.getLogger(__name__)
 
@@ -107,11 +108,11 @@ def _score_batch(
     extractor: Extractor | None,
     batch: Sequence[Example],
     films: Sequence[Sequence[Any]],
-    *,
-    seed: int,
+    drafter: Drafter,
 ) -> list[ScoredRow]:
     """Let the policy answer a batch of questions, several times each, and score the answers."""
     from chexphi.models.generate import generate
+    from chexphi.models.rollout.numbers import number_of_id
 
     generations = generate(
         model,
@@ -121,7 +122,9 @@ def _score_batch(
         max_new_tokens=recipe.max_new_tokens,
         temperature=recipe.temperature if recipe.samples > 1 else 0.0,
         samples=recipe.samples,
-        seed=seed,
+        seed=recipe.seed,
+        numbers=[number_of_id(example.id) for example in batch],
+        drafter=drafter,
     )
     if extractor is None or recipe.graph_rule is None:
         return list(map(score_samples, batch, generations))
@@ -186,6 +189,7 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
             read_done_ids(scored_path, with_graph=bool(recipe.measure))
         examples = read_examples(data, image_root=recipe.image_root, limit=recipe.limit)
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
+        from chexphi.models.rollout.drafting import fed_drafter
         from chexphi.models.stage import begin
 
     extractor = _open_extractor(recipe) if recipe.measure else None
@@ -195,13 +199,12 @@ def main(recipe: MineScoreRecipe) -> dict[str, Any]:
         done_ids = read_done_ids(scored_path, with_graph=bool(recipe.measure))
     lines = jsonl.JsonLines(processes.own_part(scored_path))
     film_loader = FilmLoader(image_root_of(data, recipe.image_root), processor.prepare_film)
-    # samples depend on the batch they are drawn in, so their batches do not change
-    ordered_examples = examples if recipe.samples > 1 else films_together(examples)
-    batches = processes.own_share(unfinished_batches(ordered_examples, done_ids, recipe.batch_size))
+    drafter = fed_drafter(processor.tokenizer, (e.explanation for e in examples), model.device.type)
+    batches = processes.own_share(unfinished_batches(films_together(examples), done_ids, recipe.batch_size))
     new_count = 0
     with rows_display("mine score", len(examples), done=len(done_ids)) as display:
-        for start, batch, films in with_films(batches, film_loader):
-            rows = _score_batch(recipe, model, processor, extractor, batch, films, seed=recipe.seed + start)
+        for batch, films in with_films(batches, film_loader):
+            rows = _score_batch(recipe, model, processor, extractor, batch, films, drafter)
             new_rows = [row.to_dict() for row in rows if row.id not in done_ids]
             lines.write(*new_rows)
             new_count += len(new_rows)

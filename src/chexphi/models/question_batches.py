@@ -17,13 +17,11 @@ def films_together(examples: Sequence[Example]) -> list[Example]:
 
 def unfinished_batches(
     examples: Sequence[Example], finished_ids: Container[str], size: int
-) -> list[tuple[int, Sequence[Example]]]:
-    """(number of its first example, batch) of each batch that has an unfinished example.
+) -> list[Sequence[Example]]:
+    """Each batch that has an unfinished example.
 
-    All examples are divided into batches first, so that a resumed run has the batches, and draws the samples,
-    of an uninterrupted one. A batch that was stopped half-way is done again as a whole.
+    All examples are divided into batches first, so that a resumed run has the batches of an uninterrupted
+    one: sums round alike. A batch that was stopped half-way is done again as a whole.
     """
-    batches = [(start, examples[start : start + size]) for start in range(0, len(examples), size)]
-    return [
-        (start, batch) for start, batch in batches if any(example.id not in finished_ids for example in batch)
-    ]
+    batches = [examples[start : start + size] for start in range(0, len(examples), size)]
+    return [batch for batch in batches if any(example.id not in finished_ids for example in batch)]

@@ -17,8 +17,7 @@ from trl import GRPOConfig
 
 from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
-from chexphi.models.rollout.draft_table import DraftTable
-from chexphi.models.rollout.drafting import Drafter, DraftLimits
+from chexphi.models.rollout.drafting import Drafter, fed_drafter
 from chexphi.models.rollout.settings import LIBRARY
 from chexphi.models.run_check import with_trainer
 from chexphi.models.stage import begin
@@ -43,8 +42,6 @@ from chexphi.training.recovery.resume import cut_logs, finish
 
 logger = logging.getLogger(__name__)
 
-MOST_TEXTS = 10_000
-"""Of the references, that fill the table of drafts before the first step."""
 LOGS = ("completions.jsonl", "metrics.jsonl", "diagnostics.jsonl")
 
 
@@ -151,11 +148,9 @@ def make_drafter(
     """Where the drafts of a run's rollouts come from, with what its references say; None without our loop."""
     if recipe.sampling == LIBRARY or args.use_vllm:
         return None
-    drafter = Drafter(DraftLimits.of(model.device.type, recipe.draft_tokens), DraftTable(recipe.draft_slots))
-    if drafter.limits.most:
-        texts = list(dict.fromkeys(example.explanation for example in examples))[:MOST_TEXTS]
-        drafter.add(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
-    return drafter
+    texts = (example.explanation for example in examples)
+    most, slots = recipe.draft_tokens, recipe.draft_slots
+    return fed_drafter(tokenizer, texts, model.device.type, most=most, slots=slots)
 
 
 def reward_functions(

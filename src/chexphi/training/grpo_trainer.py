@@ -1,9 +1,8 @@
 """TRL's GRPOTrainer that also writes every completion with its token log-probabilities.
 
-The algorithm is not changed. Seven methods are wrapped, and each calls TRL's own:
+The algorithm is not changed. Six methods are wrapped, and each calls TRL's own:
 
 * `_generate_and_score_completions` forgets the last films, numbers the rows and keeps what was sampled.
-* `_generate` numbers the rows of the run, by which they are sampled.
 * `_get_per_token_logps_and_entropies` reads the policy's log-probabilities off the pass that runs anyway, and
   each distinct prompt once.
 * `compute_loss` knows which rows a micro-batch holds, because TRL shuffles them.
@@ -33,7 +32,6 @@ from trl import GRPOConfig
 
 from chexphi.models import adapter, trainable
 from chexphi.models.rollout.drafting import Drafter
-from chexphi.models.rollout.native import Rollouts
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
@@ -43,6 +41,7 @@ from chexphi.training.kept_here import KeptHere
 from chexphi.training.policy_pass import PolicyPass
 from chexphi.training.recovery.resume import Recovering
 from chexphi.training.reference import prepare as prepare_reference
+from chexphi.training.rollouts import SamplesByNumbers
 from chexphi.training.shared_prompt_logps import LogProbabilities
 from chexphi.training.unscored_rows import SkipsUnscorable
 
@@ -51,7 +50,7 @@ logger = logging.getLogger(__name__)
 ROW = "row_index"
 
 
-class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
+class LoggedGRPOTrainer(Recovering, SamplesByNumbers, KeptHere, SkipsUnscorable):
     """GRPO with a `completions.jsonl`; the dataset has the columns `id` and `prompt`.
 
     Args:
@@ -89,8 +88,7 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         args.beta, args.sync_ref_model, self.beta = beta, sync, beta
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
-        self._rollouts = Rollouts(args.seed, drafter) if drafter else None
-        self._causal_model().rollouts = self._rollouts
+        self.sample_by_numbers(self._causal_model(), drafter, sharded=sharded)
         self._step_films = shared_prompt_logps.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self.ref_model = prepare_reference(reference, self)
@@ -133,9 +131,8 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
         if self._step_films is not None:
             self._step_films.clear()
         period, accumulation = self._period, self.args.gradient_accumulation_steps
-        is_policy_read = accumulation % period != 0 or (
-            self.use_vllm and self.vllm_importance_sampling_correction
-        )
+        corrects_vllm = self.use_vllm and self.vllm_importance_sampling_correction
+        is_policy_read = accumulation % period != 0 or corrects_vllm
         step = self.state.global_step
         self._log.on = is_logged(step, self._log_every, accumulation=accumulation, period=period)
         with self._watch_policy_pass(is_policy_read and self.model.training) as policy_pass:
@@ -153,22 +150,6 @@ class LoggedGRPOTrainer(Recovering, KeptHere, SkipsUnscorable):
             if policy_pass.logps is not None:
                 self._log.keep(output[ROW], policy_pass.logps)
         return output
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)
-        if self._rollouts is not None:
-            self._rollouts.save_drafts(Path(output_dir), self.accelerator.process_index, self._tokenizer)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        super()._load_rng_state(checkpoint)
-        if self._rollouts is not None and checkpoint:
-            self._rollouts.load_drafts(Path(checkpoint), self.accelerator.process_index, self._tokenizer)
-
-    def _generate(self, prompts: list[Any]) -> Any:
-        if self._rollouts is not None:
-            mode, first_row = int(self.model.training), self.accelerator.process_index * len(prompts)
-            self._rollouts.begin_call(mode, self.state.global_step, first_row=first_row)
-        return super()._generate(prompts)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if not (self._sharing.in_training and self.model.training and self.args.steps_per_generation > 1):

@@ -16,7 +16,8 @@ CONTEXT = 6
 """Tokens that a context has, at most."""
 BEFORE = -1
 """Stands for what comes before a completion."""
-NO_DRAFT = -1
+NO_DRAFT = -2
+"""Where nothing is known."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MOST_VOTES = 1 << 15
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from chexphi.models.rollout.draft_table import BEFORE, CONTEXT, NO_DRAFT, DraftTable, Ids
 
+MOST_TEXTS = 10_000
+"""That fill a table before the first call: 5 MB of reports."""
 _MEMORY = 512.0
 """Drafts over which the share of right ones is averaged."""
 
@@ -73,9 +76,42 @@ class Drafter:
             weight = min(1.0, tried / _MEMORY)
             self.share_right += weight * (int(right.sum()) / tried - self.share_right)
 
+    def take_counts(self) -> dict[str, float]:
+        """Forwards since the last call, and the share of drafts that were right (0 where none was read)."""
+        counts = {
+            "forwards": float(self.forwards),
+            "accepted": self.accepted / self.proposed if self.proposed else 0.0,
+        }
+        self.forwards = self.proposed = self.accepted = 0
+        return counts
+
     def add(self, completions: Iterable[Sequence[int]]) -> None:
         """Learn from whole completions, or from texts that are like them."""
         self.table.add(completions)
+
+
+def fed_drafter(
+    tokenizer: Any,
+    texts: Iterable[str],
+    device_type: str,
+    *,
+    most: int | None = None,
+    slots: int = 1 << 16,
+) -> Drafter:
+    """A drafter that knows what texts say which completions may be like: no sample depends on them.
+
+    Args:
+        tokenizer: Of the policy.
+        texts: Such as the references of a run's data.
+        device_type: Of the policy.
+        most: Drafts a row; None: as `DraftLimits.of` says.
+        slots: Of the table.
+    """
+    drafter = Drafter(DraftLimits.of(device_type, most), DraftTable(slots))
+    distinct_texts = list(dict.fromkeys(filter(None, texts)))[:MOST_TEXTS]
+    if distinct_texts and drafter.limits.most:
+        drafter.add(tokenizer(distinct_texts, add_special_tokens=False)["input_ids"])
+    return drafter
 
 
 def _history(ids: Sequence[int]) -> list[int]:

@@ -6,6 +6,7 @@ the row and the position of the token, so that no other row of a batch, and no d
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -52,6 +53,11 @@ class RowNumbers:
         """
         bits = _mixed(self.keys[:, None] + (positions + 1) * _STEP)
         return _shifted(bits, 11).double() * _UNIT
+
+
+def number_of_id(id: str) -> int:
+    """The number of an example, by which its samples are drawn: the same in any file, order and batch."""
+    return int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:7], "big")
 
 
 def _mixed(bits: Tensor) -> Tensor:
