@@ -149,8 +149,8 @@ def make_drafter(
     if recipe.sampling == LIBRARY or args.use_vllm:
         return None
     texts = (example.explanation for example in examples)
-    most, slots = recipe.draft_tokens, recipe.draft_slots
-    return fed_drafter(tokenizer, texts, model.device.type, most=most, slots=slots)
+    most_drafts, slots = recipe.draft_tokens, recipe.draft_slots
+    return fed_drafter(tokenizer, texts, model.device.type, most_drafts=most_drafts, slots=slots)
 
 
 def reward_functions(

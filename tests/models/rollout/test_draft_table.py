@@ -73,7 +73,7 @@ def test_a_share_is_learnt_also_where_nothing_is_drafted() -> None:
     drafter = Drafter(DraftLimits.of("cpu"), share_right=0.0)
     assert drafter.count() == 0
     for _ in range(20):
-        drafter.learn(np.ones(64, np.int64), 1, read=0)
+        drafter.learn(np.ones(64, np.int64), 1, drafts_read=0)
     assert drafter.count() > 0
     assert (drafter.forwards, drafter.proposed, drafter.accepted) == (20, 0, 0)
 

@@ -22,18 +22,18 @@ class DraftLimits:
 
     cost: float
     """Of a draft, as a share of a forward with one token a row."""
-    most: int
+    most_drafts: int
 
     @classmethod
-    def of(cls, device_type: str, most: int | None = None) -> DraftLimits:
+    def of(cls, device_type: str, most_drafts: int | None = None) -> DraftLimits:
         """A CPU is bound by arithmetic. A GPU waits for Python: there a draft costs next to nothing.
 
         Args:
             device_type: Of the policy.
-            most: Drafts a row, where the user sets it.
+            most_drafts: Drafts a row, where the user sets it.
         """
         limits = cls(0.02, 8) if device_type == "cuda" else cls(0.3, 4)
-        return limits if most is None else cls(limits.cost, most)
+        return limits if most_drafts is None else cls(limits.cost, most_drafts)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Drafter:
         """Drafts a row in the next forward: the number with the most expected tokens for its cost."""
         gains = [
             sum(self.share_right**power for power in range(count + 1)) / (1 + self.limits.cost * count)
-            for count in range(self.limits.most + 1)
+            for count in range(self.limits.most_drafts + 1)
         ]
         return int(np.argmax(gains))
 
@@ -60,21 +60,21 @@ class Drafter:
         """What probably follows each completion, int (rows, count)."""
         return self.table.drafts(np.array([_history(ids) for ids in completions], np.int64), count)
 
-    def learn(self, right: Ids, guessed: int, *, read: int) -> None:
+    def learn(self, right: Ids, guessed: int, *, drafts_read: int) -> None:
         """Take in how many guesses of each row were right, in front of the first wrong one.
 
         Args:
             right: int (rows,).
             guessed: Guesses a row; one is made, and compared, also where no draft is read.
-            read: Of them, those that a forward read as drafts.
+            drafts_read: Of them, those that a forward read as drafts.
         """
         self.forwards += 1
-        self.proposed += read * len(right)
-        self.accepted += int(np.minimum(right, read).sum())
-        tried = int(np.minimum(right + 1, guessed).sum())
-        if tried:
-            weight = min(1.0, tried / _MEMORY)
-            self.share_right += weight * (int(right.sum()) / tried - self.share_right)
+        self.proposed += drafts_read * len(right)
+        self.accepted += int(np.minimum(right, drafts_read).sum())
+        compared_count = int(np.minimum(right + 1, guessed).sum())
+        if compared_count:
+            weight = min(1.0, compared_count / _MEMORY)
+            self.share_right += weight * (int(right.sum()) / compared_count - self.share_right)
 
     def take_counts(self) -> dict[str, float]:
         """Forwards since the last call, and the share of drafts that were right (0 where none was read)."""
@@ -95,7 +95,7 @@ def fed_drafter(
     texts: Iterable[str],
     device_type: str,
     *,
-    most: int | None = None,
+    most_drafts: int | None = None,
     slots: int = 1 << 16,
 ) -> Drafter:
     """A drafter that knows what texts say which completions may be like: no sample depends on them.
@@ -104,12 +104,12 @@ def fed_drafter(
         tokenizer: Of the policy.
         texts: Such as the references of a run's data.
         device_type: Of the policy.
-        most: Drafts a row; None: as `DraftLimits.of` says.
+        most_drafts: Drafts a row; None: as `DraftLimits.of` says.
         slots: Of the table.
     """
-    drafter = Drafter(DraftLimits.of(device_type, most), DraftTable(slots))
+    drafter = Drafter(DraftLimits.of(device_type, most_drafts), DraftTable(slots))
     distinct_texts = list(dict.fromkeys(filter(None, texts)))[:MOST_TEXTS]
-    if distinct_texts and drafter.limits.most:
+    if distinct_texts and drafter.limits.most_drafts:
         drafter.add(tokenizer(distinct_texts, add_special_tokens=False)["input_ids"])
     return drafter
 

@@ -35,14 +35,14 @@ class Completion:
     """At temperature 1, whatever the temperature of sampling."""
     has_ended: bool = False
 
-    def extend(self, ids: Sequence[int], logprobs: Sequence[float], ends: frozenset[int], most: int) -> None:
+    def extend(self, ids: Sequence[int], logprobs: Sequence[float], ends: frozenset[int], limit: int) -> None:
         """Add tokens, up to an end token or the length limit; nothing to one that has ended."""
         for token, logprob in zip(ids, logprobs, strict=True):
             if self.has_ended:
                 return
             self.ids.append(token)
             self.logprobs.append(logprob)
-            self.has_ended = token in ends or len(self.ids) == most
+            self.has_ended = token in ends or len(self.ids) == limit
 
 
 def decode(
@@ -79,13 +79,13 @@ def decode(
             ids, id_logprobs = tokens[at, :count].tolist(), logprobs[at, :count].tolist()
             completions[row].extend(ids, id_logprobs, ends, max_new_tokens)
         goes_on = np.array([not completions[row].has_ended for row in live])
-        drafter.learn(right[goes_on], guesses.shape[1], read=tokens.shape[1] - 1)
+        drafter.learn(right[goes_on], guesses.shape[1], drafts_read=tokens.shape[1] - 1)
         if not goes_on.any():
             break
         if goes_on.mean() <= 1 - LEAVE_AT:
-            chosen = torch.from_numpy(moved_up(goes_on)).to(prompt_of_row.device)
-            rows.keep(chosen)
-            sampler, live = sampler.select(chosen), [live[at] for at in chosen.tolist()]
+            staying_rows = torch.from_numpy(moved_up(goes_on)).to(prompt_of_row.device)
+            rows.keep(staying_rows)
+            sampler, live = sampler.select(staying_rows), [live[at] for at in staying_rows.tolist()]
         sampled = [completions[row].ids for row in live]
         longest = max(len(completions[row].ids) for row in live if not completions[row].has_ended)
         count = min(drafter.count(), max_new_tokens - longest - 1) if rows.takes_drafts else 0

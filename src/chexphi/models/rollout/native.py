@@ -52,7 +52,7 @@ class Rollouts:
     """What tells the next call from all others of the run: mode, step, and number in this step."""
     first_row: int = 0
     """The number of the next call's first row among the rows of all processes."""
-    _told: set[str] = field(default_factory=set)
+    _reasons_told: set[str] = field(default_factory=set)
 
     def begin_call(self, mode: int, step: int, *, first_row: int) -> None:
         """Say which rows of the run the next call samples.
@@ -79,24 +79,24 @@ class Rollouts:
         Where drafts would change samples, or cannot be verified, the library's own loop runs, and a warning
         says why, once.
         """
-        plain = why_plain(model, input_ids, logits_processor, stopping_criteria, generation_config)
-        if plain is not None:
-            if plain not in self._told:
-                logger.warning("rollouts are sampled by the library, one token a forward: %s", plain)
-            self._told.add(plain)
+        reason = why_plain(model, input_ids, logits_processor, stopping_criteria, generation_config)
+        if reason is not None:
+            if reason not in self._reasons_told:
+                logger.warning("rollouts are sampled by the library, one token a forward: %s", reason)
+            self._reasons_told.add(reason)
             return model._sample(
                 input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
                 generation_config=generation_config, **model_kwargs,
             )  # fmt: skip
         inputs, prompt_of_row = _prompts(model, input_ids, generation_config, model_kwargs)
-        most = generation_config.max_length - input_ids.shape[1]
-        prefixes = read_prompts.find_prefixes(model, inputs, room=most)
+        max_new_tokens = generation_config.max_length - input_ids.shape[1]
+        prefixes = read_prompts.find_prefixes(model, inputs, room=max_new_tokens)
         prompts_read = read_prompts.read(model, inputs, prefixes)
         ends = frozenset(torch.as_tensor(generation_config.eos_token_id).flatten().tolist())
         rows = decode(
             model, prompts_read, prompt_of_row,
             self._sampler(len(input_ids), logits_processor, generation_config.do_sample, input_ids.device),
-            self.drafter, ends=ends, max_new_tokens=most,
+            self.drafter, ends=ends, max_new_tokens=max_new_tokens,
         )  # fmt: skip
         length = max(len(row.ids) for row in rows)
         completions = input_ids.new_full((len(rows), length), int(generation_config._pad_token_tensor))
@@ -145,11 +145,11 @@ def why_plain(model: Any, input_ids: Tensor, processors: Any, criteria: Any, con
         criteria: Its stopping criteria.
         config: Of this generation.
     """
-    odd = next((item for item in processors if not isinstance(item, _WITHOUT_HISTORY)), None)
-    if odd is not None:
-        return f"{type(odd).__name__} looks at earlier tokens"
-    if other := next((item for item in criteria if not isinstance(item, _LENGTH_AND_END)), None):
-        return f"{type(other).__name__} may end a completion"
+    processor = next((item for item in processors if not isinstance(item, _WITHOUT_HISTORY)), None)
+    if processor is not None:
+        return f"{type(processor).__name__} looks at earlier tokens"
+    if criterion := next((item for item in criteria if not isinstance(item, _LENGTH_AND_END)), None):
+        return f"{type(criterion).__name__} may end a completion"
     if config.get_generation_mode() not in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH):
         return f"generation is by {config.get_generation_mode().value}"
     if config.return_dict_in_generate or config.cache_implementation not in (None, "dynamic"):

@@ -35,10 +35,10 @@ class RowNumbers:
             rows: What tells a row from all others of the run, such as (question, sample).
             device: Where they are drawn.
         """
-        parts = torch.tensor([(seed, *row) for row in rows], dtype=torch.int64, device=device)
-        keys = torch.zeros(len(parts), dtype=torch.int64, device=device)
-        for part in parts.unbind(1) if len(parts) else ():
-            keys = _mixed((keys ^ part) + _STEP)
+        key_columns = torch.tensor([(seed, *row) for row in rows], dtype=torch.int64, device=device)
+        keys = torch.zeros(len(key_columns), dtype=torch.int64, device=device)
+        for key_column in key_columns.unbind(1) if len(key_columns) else ():
+            keys = _mixed((keys ^ key_column) + _STEP)
         return cls(keys)
 
     def select(self, rows: Tensor) -> RowNumbers:

@@ -98,11 +98,11 @@ class Rows:
 
     def _mask(self, own_columns: Tensor) -> Tensor:
         """What each token sees, bool (rows, 1, tokens, width); for rows in step 1 a token, (rows, width)."""
-        prompt_length, most = self.prompt_mask.shape[1], int(own_columns.max()) + 1
+        prompt_length, own_width = self.prompt_mask.shape[1], int(own_columns.max()) + 1
         if self.columns is None:
-            ones = self.prompt_mask.new_ones(len(own_columns), most)
+            ones = self.prompt_mask.new_ones(len(own_columns), own_width)
             return torch.cat([self.prompt_mask, ones], 1).long()
-        self.columns.columns, self.columns.width = own_columns + prompt_length, prompt_length + most
-        sees_own = torch.arange(most, device=own_columns.device) <= own_columns[..., None]
+        self.columns.columns, self.columns.width = own_columns + prompt_length, prompt_length + own_width
+        sees_own = torch.arange(own_width, device=own_columns.device) <= own_columns[..., None]
         sees_prompt = self.prompt_mask[:, None].expand(-1, own_columns.shape[1], -1)
         return torch.cat([sees_prompt, sees_own], -1)[:, None]

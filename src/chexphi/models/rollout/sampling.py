@@ -26,7 +26,7 @@ class TokenSampler:
     """Applied to the logits before the softmax, such as a temperature."""
 
     def select(self, rows: Tensor) -> TokenSampler:
-        """For some of the rows, int (chosen,)."""
+        """For some of the rows, int (token_columns,)."""
         numbers = self.numbers and self.numbers.select(rows)
         return TokenSampler(numbers, self.forbidden, self.warp)
 
@@ -39,12 +39,12 @@ class TokenSampler:
         """
         forbidden = torch.tensor(self.forbidden, dtype=torch.long, device=logits.device)
         units = None if self.numbers is None else self.numbers.at(positions)
-        chosen = []
+        token_columns = []
         for column in range(logits.shape[1]):  # one at a time: the sums are as large as the logits
             scores = logits[:, column].index_fill(1, forbidden, -torch.inf)
             scores = scores if self.warp is None else self.warp(scores)
-            chosen.append(scores.argmax(-1) if units is None else _drawn(scores, units[:, column]))
-        return torch.stack(chosen, 1)
+            token_columns.append(scores.argmax(-1) if units is None else _drawn(scores, units[:, column]))
+        return torch.stack(token_columns, 1)
 
 
 def _drawn(scores: Tensor, units: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from chexphi.ranges import Range, check_choices
 from chexphi.schema import InputError
 
-FIXED, LIBRARY = "fixed", "library"
+BY_NUMBERS, LIBRARY = "fixed", "library"
 MOST_DRAFTS = 32
 RANGES = {"draft_tokens": Range(0, MOST_DRAFTS), "draft_slots": Range(256, 1 << 24)}
 
@@ -19,7 +19,7 @@ class RolloutFields:
 
     HEADING: ClassVar[str] = "Rollouts"
     sampling: str = field(
-        default=FIXED,
+        default=BY_NUMBERS,
         metadata={
             "help": "fixed: a sample depends on the seed, its row and its prompt alone, and drafts save "
             "forwards; library: from torch's stream of random numbers, one token a forward"
@@ -48,7 +48,7 @@ def check(fields: RolloutFields, source: str) -> None:
     Raises:
         InputError: For the first of them.
     """
-    check_choices(source, vars(fields), {"sampling": (FIXED, LIBRARY)})
+    check_choices(source, vars(fields), {"sampling": (BY_NUMBERS, LIBRARY)})
     if fields.draft_slots & (fields.draft_slots - 1):
         raise InputError(f"{source}: draft_slots is {fields.draft_slots}: give a power of 2, such as 65536")
     if fields.sampling == LIBRARY and fields.draft_tokens:
