@@ -16,9 +16,12 @@ def tidy(findings: Sequence[Finding], ontology: Ontology) -> list[Finding]:
 
     A sign is left out if the text names what it is a sign of, in the same place.
     """
-    denials = list(dict.fromkeys(replace(f, start=0, end=0) for f in findings if not f.present))
+    denial_by_key: dict[tuple[str, bool, Qualities], Finding] = {}
+    for finding in findings:
+        if not finding.present:
+            denial_by_key.setdefault((finding.concept, finding.certain, finding.qualities), finding)
     claims = _each_once([f for f in findings if f.present])
-    return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + denials
+    return [claim for claim in claims if not _is_covered(claim, claims, ontology)] + [*denial_by_key.values()]
 
 
 def _each_once(claims: Sequence[Finding]) -> list[Finding]:
@@ -81,9 +84,9 @@ def _both_sides_as_one(claims: Sequence[Finding]) -> list[Finding]:
     """`Left effusion, right effusion` is `bilateral effusions`, if nothing else tells the two apart."""
     claim_by_key: dict[tuple[str, bool, Qualities], Finding] = {}
     for number, claim in enumerate(claims):
-        is_one_sided = len(claim.qualities.sides) == 1 and not claim.qualities.count
-        without_side = replace(claim.qualities, sides=EMPTY if is_one_sided else claim.qualities.sides)
-        key = (claim.concept if is_one_sided else f"{claim.concept} {number}", claim.certain, without_side)
+        key = (f"{claim.concept} {number}", claim.certain, claim.qualities)
+        if len(claim.qualities.sides) == 1 and not claim.qualities.count:
+            key = (claim.concept, claim.certain, replace(claim.qualities, sides=EMPTY))
         claim_by_key[key] = _joined(claim_by_key[key], claim) if key in claim_by_key else claim
     return list(claim_by_key.values())
 
