@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.generation import logits_process, stopping_criteria
 from transformers.generation.configuration_utils import GenerationMode
+from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from chexphi.models.longrope import limit_of
 from chexphi.models.rollout import saved_drafts
@@ -84,7 +85,8 @@ class Rollouts:
             if reason not in self._reasons_told:
                 logger.warning("rollouts are sampled by the library, one token a forward: %s", reason)
             self._reasons_told.add(reason)
-            return model._sample(
+            library_loop = getattr(model, GENERATION_MODES_MAPPING[generation_config.get_generation_mode()])
+            return library_loop(
                 input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
                 generation_config=generation_config, **model_kwargs,
             )  # fmt: skip
