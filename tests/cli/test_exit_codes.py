@@ -38,6 +38,12 @@ def unknown_option() -> int:
     return subprocess.run([*CHEXPHI, "data", "check", "--nowhere"], capture_output=True).returncode
 
 
+def signals_as_on_a_terminal() -> None:
+    """Also where the tests run under `nohup` or in the background, which ignore some."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def signalled(command: list[str], number: int, begun: Callable[[], bool], variables: dict[str, str]) -> int:
     """The code of a process that gets a signal once its work has begun, as a shell shows it."""
     process = subprocess.Popen(
@@ -46,7 +52,7 @@ def signalled(command: list[str], number: int, begun: Callable[[], bool], variab
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | variables,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=signals_as_on_a_terminal,
     )
     while not begun():
         assert process.poll() is None

@@ -58,6 +58,7 @@ def test_a_setting_is_below_the_heading_of_the_dataclass_that_has_it() -> None:
         "Answer reward",
         "Graph reward",
         "Rewards",
+        "Rollouts",
         "Sampling and logging",
         "Other flags",
     ]

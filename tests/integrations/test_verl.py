@@ -189,10 +189,10 @@ def test_rows_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_threads_share_one_extractor_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
 
-    def open_slowly(name: str, real: Callable[..., Any] = verl.open_extractor) -> Any:
+    def open_slowly(name: str, real: Callable[..., Any] = verl.open_extractor, **settings: Any) -> Any:
         built.append(name)
         time.sleep(0.05)  # long enough for all threads to ask
-        return real(name)
+        return real(name, **settings)
 
     expected = [scored(text) for text in COMPLETIONS]
     monkeypatch.setattr(verl, "open_extractor", open_slowly)

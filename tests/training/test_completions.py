@@ -80,7 +80,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on `grpo` trains with TRL's own trainer, which writes nothing."""
 
     def trl(model: Any, completions: Any, log_every: Any, limits: Any, share_prefix: Any, epochs_done: Any,
-            logs: Any, refuse_unscorable: bool, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
+            logs: Any, refuse_unscorable: bool, drafter: Any, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
         model.get_base_model().prompt_sharing = SharedPrompts(None if share_prefix else "off")
         return GRPOTrainer(model=model, **kwargs)
 
@@ -115,7 +115,7 @@ def test_the_log_reads_the_model_no_more_often_than_trl(
         "logps_at_temperature_one",
         lambda *args: products.append(len(args[0])) or plain(*args),
     )
-    flags = [*flags, "--share_prefix=false"]
+    flags = [*flags, "--share_prefix=false", "--sampling=library"]
     found, counts = [], []
     for name, more in (("every", []), ("other", ["--log_every=2"])):
         out = run(tmp_path / name, *flags, *more)
@@ -252,7 +252,7 @@ def test_masked_truncated_completions_are_read_and_move_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ) -> None:
     """The loss, its metrics and the step are TRL's own; the log has what TRL hides from every pass."""
-    flags = [*flags, "--max_steps=2", "--mask_truncated_completions=true"]
+    flags = [*flags, "--max_steps=2", "--mask_truncated_completions=true", "--sampling=library"]
     out = run(tmp_path / "ours", *flags)
     rows = list(completions.read(out / "completions.jsonl"))
     assert {row.truncated for row in rows} == {True, False}

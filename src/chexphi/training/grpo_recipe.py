@@ -27,7 +27,7 @@ class PoolFields:
 
 
 @dataclass(frozen=True)
-class GRPORecipe(PoolFields, settings.RewardFields, RolloutFields, LearningFields):
+class GRPORecipe(RolloutFields, PoolFields, settings.RewardFields, LearningFields):
     """Train a policy on what its reasoning says, not only on its answer."""
 
     HEADING: ClassVar[str] = "Sampling and logging"

@@ -97,9 +97,9 @@ def test_a_table_comes_back_from_a_checkpoint(tmp_path: Path, caplog: pytest.Log
     drafter.share_right = 0.7
     digest, other_digest = map(saved_drafts.vocabulary_digest, (tokenizer, other_tokenizer))
     path = saved_drafts.file_of(tmp_path, 0)
-    saved_drafts.save(drafter, path, digest)
+    saved_drafts.keep_table(drafter, path, digest)
     loaded = Drafter(DraftLimits.of("cpu"))
-    saved_drafts.load(loaded, path, digest)
+    saved_drafts.load_table(loaded, path, digest)
     assert proposed(loaded.table, [], 3) == proposed(drafter.table, [], 3) == [0, 1, 2]
     assert loaded.share_right == 0.7
     unfit = {
@@ -110,10 +110,10 @@ def test_a_table_comes_back_from_a_checkpoint(tmp_path: Path, caplog: pytest.Log
         ),
     }
     for reason, (fresh, vocabulary) in unfit.items():
-        saved_drafts.load(fresh, path, vocabulary)
+        saved_drafts.load_table(fresh, path, vocabulary)
         assert reason in caplog.text
         assert proposed(fresh.table, [], 1) == [NO_DRAFT]
     path.write_bytes(path.read_bytes()[:100])
-    saved_drafts.load(loaded, path, digest)
+    saved_drafts.load_table(loaded, path, digest)
     assert "is damaged" in caplog.text
-    saved_drafts.load(loaded, tmp_path / "drafts_1.npz", digest)  # of a process that was not there
+    saved_drafts.load_table(loaded, tmp_path / "drafts_1.npz", digest)  # of a process that was not there

@@ -17,6 +17,7 @@ from chexphi.models.rollout.draft_table import Ids
 from chexphi.models.rollout.drafting import Drafter, DraftLimits
 from chexphi.models.rollout.numbers import RowNumbers
 from chexphi.models.rollout.sampling import TokenSampler
+from chexphi.schema import NotFiniteError
 
 QUESTIONS = [f"Is there an opacity in zone {number}?" for number in range(6)]
 COUNT = 16
@@ -124,3 +125,9 @@ def test_lengths_are_those_of_plain_sampling(pair: Any) -> None:
     assert Counter(map(len, drafted)) == ours
     assert max(ours) <= 8
     assert model.rollouts is None
+
+
+def test_scores_without_a_distribution_stop() -> None:
+    sampler = TokenSampler(RowNumbers.of(0, [(0, 0)]))
+    with pytest.raises(NotFiniteError, match="scores of the next token are nan"):
+        sampler.tokens(torch.full((1, 1, 5), torch.nan), torch.zeros(1, 1, dtype=torch.long))

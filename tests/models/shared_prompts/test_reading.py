@@ -100,7 +100,7 @@ def same(shared: list[Any], plain: list[Any]) -> None:
 
 def check_sizes(seen: list[tuple[int, int]], rows: int, read: int | None) -> None:
     """Two forwards read the prompts, of `read` prefixes and of all rows, or one does; then come drafts."""
-    most_drafts = DraftLimits.of("cpu").most
+    most_drafts = DraftLimits.of("cpu").most_drafts
     if read is None:
         assert seen[0][0] == rows
         assert len(seen) == 1 or seen[1][1] <= 1 + most_drafts

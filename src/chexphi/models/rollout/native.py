@@ -109,12 +109,12 @@ class Rollouts:
     def save_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
         """Keep what the drafter has learnt in a checkpoint, one file a process."""
         path = saved_drafts.file_of(checkpoint, process)
-        saved_drafts.save(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
+        saved_drafts.keep_table(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
 
     def load_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
         """Go on with what a checkpoint has of it, if anything."""
         path = saved_drafts.file_of(checkpoint, process)
-        saved_drafts.load(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
+        saved_drafts.load_table(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
 
     def _sampler(self, count: int, logits_processor: Any, do_sample: bool, device: Any) -> TokenSampler:
         keys = [(*self.call, self.first_row + row) for row in range(count)]
@@ -127,7 +127,10 @@ def _prompts(
     model: Any, input_ids: Tensor, config: Any, model_kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], Tensor]:
     """The inputs of the distinct prompts, and the prompt of each row."""
-    to_read = prefill.distinct_prompts(model, input_ids, config, model_kwargs, model.prompt_sharing)
+    sharing = model.prompt_sharing
+    to_read = None
+    if sharing.why_not is None:
+        to_read = prefill.distinct_prompts(model, input_ids, config, model_kwargs, sharing)
     given = model_kwargs if to_read is None else to_read.inputs
     every_row = torch.arange(len(input_ids), device=input_ids.device)
     first_rows, prompt_of_row = (every_row, every_row) if to_read is None else to_read.prompts

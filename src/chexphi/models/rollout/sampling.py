@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from chexphi.models.rollout.numbers import RowNumbers
+from chexphi.schema import NotFiniteError
 
 Warper = Callable[[Tensor], Tensor]
 """Scores (rows, vocabulary) -> scores of the same shape; it looks at nothing else."""
@@ -50,4 +51,6 @@ class TokenSampler:
 def _drawn(scores: Tensor, units: Tensor) -> Tensor:
     """The token of each row (rows,) in whose share of [0, 1) the number lies; tokens in the order of ids."""
     sums = scores.softmax(-1).double().cumsum(-1)
+    if sums[:, -1].isnan().any():
+        raise NotFiniteError("the policy's scores of the next token are nan: no token can be drawn from them")
     return torch.searchsorted(sums, units[:, None] * sums[:, -1:], right=True)[:, 0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chexphi import atomic
 from chexphi.models.rollout.drafting import Drafter
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def vocabulary_digest(tokenizer: Any) -> str:
     return hashlib.sha256(repr(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def save(drafter: Drafter, path: Path, vocabulary: str) -> None:
+def keep_table(drafter: Drafter, path: Path, vocabulary: str) -> None:
     """Write the table and what the drafter has learnt.
 
     Args:
@@ -37,13 +38,14 @@ def save(drafter: Drafter, path: Path, vocabulary: str) -> None:
         vocabulary: `vocabulary_digest` of the policy's tokenizer.
     """
     arrays = {name: getattr(drafter.table, name) for name in _TABLE}
-    np.savez(path, share_right=drafter.share_right, vocabulary=vocabulary, **arrays)
+    with atomic.whole_file(path) as part_path, part_path.open("wb") as file:
+        np.savez(file, share_right=drafter.share_right, vocabulary=vocabulary, **arrays)
 
 
-def load(drafter: Drafter, path: Path, vocabulary: str) -> None:
+def load_table(drafter: Drafter, path: Path, vocabulary: str) -> None:
     """Go on with a saved table; where it is missing or does not fit, a warning says that drafts begin anew.
 
-    Arguments are those of `save`.
+    Arguments are those of `keep_table`.
     """
     if not path.is_file():
         return
