@@ -8,6 +8,7 @@ from dataclasses import replace
 from chexphi.graph.consistency import changes
 from chexphi.graph.consistency.claim import claim_of
 from chexphi.graph.consistency.counting import count_in
+from chexphi.graph.consistency.denied_place import denies_asked_place
 from chexphi.graph.consistency.hypotheses import Claim, Hypothesis
 from chexphi.graph.consistency.lists import of_list, says_nothing
 from chexphi.graph.consistency.presence import OPPOSITE, VERDICTS, Verdict, joint_status, status
@@ -93,6 +94,8 @@ def _judged(claim: Claim, reasoning: Reasoning, ontology: Ontology) -> Verdict:
 
 def _of_findings(claim: Claim, statements: Sequence[Statement], text: str, ontology: Ontology) -> Verdict:
     """An answer that claims or denies findings, or says where they are."""
+    if denies_asked_place(claim, text):
+        return "entails" if claim.denied else "contradicts"
     verdict = joint_status(claim, statements, ontology)
     if verdict != "silent":
         return verdict
