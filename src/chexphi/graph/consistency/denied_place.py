@@ -6,7 +6,7 @@ import re
 
 from chexphi.graph.consistency.hypotheses import Claim
 
-_ASKED_PLACE = re.compile(
+_QUESTION_END = re.compile(
     r"\b(?P<preposition>in|within|inside|above|below|at|over|on)\s+(?:the\s+)?(?P<place>[\w -]+?)\.?\s*$",
     re.IGNORECASE,
 )
@@ -20,11 +20,15 @@ def denies_asked_place(claim: Claim, text: str) -> bool:
         claim: Of the answer.
         text: The reasoning.
     """
-    question_end = _ASKED_PLACE.search(claim.words)
+    question_end = _QUESTION_END.search(claim.words)
     if question_end is None or not any(hypothesis.location_is_asked for hypothesis in claim.hypotheses):
         return False
-    place = re.escape(question_end["place"])
-    if len(re.findall(rf"\b{place}\b", text, re.IGNORECASE)) != 1:
+    site_pattern = re.escape(question_end["place"])
+    if len(re.findall(rf"\b{site_pattern}\b", text, re.IGNORECASE)) != 1:
         return False
-    preposition = re.escape(question_end["preposition"])
-    return bool(re.search(rf"(?:\bnot|n't)\s+{preposition}\s+(?:the\s+)?{place}\b", text, re.IGNORECASE))
+    preposition_pattern = re.escape(question_end["preposition"])
+    return bool(
+        re.search(
+            rf"(?:\bnot|n't)\s+{preposition_pattern}\s+(?:the\s+)?{site_pattern}\b", text, re.IGNORECASE
+        )
+    )
