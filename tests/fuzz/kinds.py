@@ -49,6 +49,15 @@ def _own(area: Path) -> Iterator[Path]:
         yield folder
 
 
+def _files(contents: Iterator[bytes], area: Path, name: str) -> Made:
+    """Files of this name, one at a time."""
+    for content, folder in zip(contents, _own(area), strict=False):
+        file = folder / name
+        file.write_bytes(content)
+        yield file, folder
+        shutil.rmtree(folder)
+
+
 def _png(side: int = 16) -> bytes:
     """A grey film."""
 
@@ -76,11 +85,7 @@ def data_files(rng: Random, count: int, area: Path) -> Made:
 def films(rng: Random, count: int, area: Path) -> Made:
     from fuzz.films import mutated_films
 
-    for content, folder in zip(mutated_films(rng, count), _own(area), strict=False):
-        file = folder / "film.png"
-        file.write_bytes(content)
-        yield file, folder
-        shutil.rmtree(folder)
+    return _files(mutated_films(rng, count), area, "film.png")
 
 
 def texts(rng: Random, count: int, area: Path) -> Made:
@@ -95,21 +100,13 @@ def texts(rng: Random, count: int, area: Path) -> Made:
 def predictions(rng: Random, count: int, area: Path) -> Made:
     from fuzz.predictions import mutated_predictions
 
-    for content, folder in zip(mutated_predictions(rng, count), _own(area), strict=False):
-        file = folder / "predictions.jsonl"
-        file.write_bytes(content)
-        yield file, folder
-        shutil.rmtree(folder)
+    return _files(mutated_predictions(rng, count), area, "predictions.jsonl")
 
 
 def ontologies(rng: Random, count: int, area: Path) -> Made:
     from fuzz.ontologies import mutated_ontologies
 
-    for content, folder in zip(mutated_ontologies(rng, count), _own(area), strict=False):
-        file = folder / "concepts.toml"
-        file.write_bytes(content)
-        yield file, folder
-        shutil.rmtree(folder)
+    return _files(mutated_ontologies(rng, count), area, "concepts.toml")
 
 
 def settings(rng: Random, count: int, area: Path) -> Made:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 from typing import Any
 
 from trl import GRPOTrainer
 
+from chexphi.models.rollout import saved_drafts
 from chexphi.models.rollout.drafting import Drafter
 from chexphi.models.rollout.native import Rollouts
 
@@ -47,9 +49,16 @@ class SamplesByNumbers(GRPOTrainer):
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         if self._rollouts is not None:
-            self._rollouts.save_drafts(Path(output_dir), self.accelerator.process_index, self._tokenizer)
+            path = saved_drafts.file_of(Path(output_dir), self.accelerator.process_index)
+            saved_drafts.keep_table(self._rollouts.drafter, path, self._vocabulary)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
         if self._rollouts is not None and checkpoint:
-            self._rollouts.load_drafts(Path(checkpoint), self.accelerator.process_index, self._tokenizer)
+            path = saved_drafts.file_of(Path(checkpoint), self.accelerator.process_index)
+            saved_drafts.load_table(self._rollouts.drafter, path, self._vocabulary)
+
+    @functools.cached_property
+    def _vocabulary(self) -> str:
+        """Of the tokenizer; of 200,000 words it takes a while, and each checkpoint needs it."""
+        return saved_drafts.vocabulary_digest(self._tokenizer)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chexphi.models.rollout import saved_drafts
 from chexphi.models.rollout.draft_table import BEFORE, CONTEXT, NO_DRAFT, DraftTable
-from chexphi.models.rollout.drafting import Drafter, DraftLimits, fed_drafter, first_wrong
+from chexphi.models.rollout.drafting import Drafter, DraftLimits, fed_drafter, right_counts
 
 TEXT = [5, 9, 2, 7, 5, 9, 3]
 
@@ -58,9 +58,9 @@ def test_drafts_are_tokens_that_were_seen(texts: list[list[int]], count: int) ->
     assert known == sorted(known, reverse=True)  # behind an unknown token nothing is known
 
 
-def test_right_drafts_are_counted_up_to_the_first_wrong_one() -> None:
+def test_right_drafts_are_counted_up_to_the_right_counts_one() -> None:
     drafts = np.array([[1, 2, 3], [1, 9, 3], [NO_DRAFT, 2, 3], [9, 2, 3]])
-    assert first_wrong(drafts, np.array([[1, 2, 3]] * 4)).tolist() == [3, 1, 0, 0]
+    assert right_counts(drafts, np.array([[1, 2, 3]] * 4)).tolist() == [3, 1, 0, 0]
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.2, 0), (0.95, 4), (1.0, 4)])

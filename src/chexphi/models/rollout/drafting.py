@@ -120,7 +120,7 @@ def _history(ids: Sequence[int]) -> list[int]:
     return [BEFORE] * (CONTEXT - len(last_ids)) + last_ids
 
 
-def first_wrong(drafts: Ids, tokens: Ids) -> Ids:
+def right_counts(drafts: Ids, tokens: Ids) -> Ids:
     """The number of drafts of each row that are the sampled tokens, up to the first that is not.
 
     Args:

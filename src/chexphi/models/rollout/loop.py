@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chexphi.models.rollout.draft_table import NO_DRAFT, Ids
-from chexphi.models.rollout.drafting import Drafter, first_wrong
+from chexphi.models.rollout.drafting import Drafter, right_counts
 from chexphi.models.rollout.rows import Rows
 from chexphi.models.rollout.sampling import TokenSampler
 from chexphi.models.shared_prompts.read_prompts import PromptsRead
@@ -73,7 +73,7 @@ def decode(
     guesses = np.full((len(live), 1), NO_DRAFT, np.int64)
     while True:
         tokens, logprobs = _sampled(logits, sampler, completions, live)
-        right = first_wrong(guesses, tokens[:, : guesses.shape[1]])
+        right = right_counts(guesses, tokens[:, : guesses.shape[1]])
         for at, row in enumerate(live):
             count = min(right[at] + 1, tokens.shape[1])
             ids, id_logprobs = tokens[at, :count].tolist(), logprobs[at, :count].tolist()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from transformers.generation.configuration_utils import GenerationMode
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 
 from chexphi.models.longrope import limit_of
-from chexphi.models.rollout import saved_drafts
 from chexphi.models.rollout.drafting import Drafter
 from chexphi.models.rollout.loop import decode
 from chexphi.models.rollout.numbers import RowNumbers
@@ -105,16 +103,6 @@ class Rollouts:
         for row, completion in enumerate(rows):
             completions[row, : len(completion.ids)] = torch.tensor(completion.ids)
         return torch.cat([input_ids, completions], dim=1)
-
-    def save_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
-        """Keep what the drafter has learnt in a checkpoint, one file a process."""
-        path = saved_drafts.file_of(checkpoint, process)
-        saved_drafts.keep_table(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
-
-    def load_drafts(self, checkpoint: Path, process: int, tokenizer: Any) -> None:
-        """Go on with what a checkpoint has of it, if anything."""
-        path = saved_drafts.file_of(checkpoint, process)
-        saved_drafts.load_table(self.drafter, path, saved_drafts.vocabulary_digest(tokenizer))
 
     def _sampler(self, count: int, logits_processor: Any, do_sample: bool, device: Any) -> TokenSampler:
         keys = [(*self.call, self.first_row + row) for row in range(count)]
