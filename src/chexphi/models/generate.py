@@ -14,7 +14,7 @@ from chexphi.models.longrope import check_length, split_at_limit
 from chexphi.models.rollout.drafting import Drafter, DraftLimits
 from chexphi.models.rollout.loop import Completion, decode
 from chexphi.models.rollout.numbers import RowNumbers
-from chexphi.models.rollout.sampling import TokenSampler
+from chexphi.models.rollout.sampling import Temperature, TokenSampler
 from chexphi.models.shared_prompts import read_prompts
 from chexphi.prompts import Parsed
 
@@ -51,11 +51,11 @@ def _sampler(
 ) -> TokenSampler:
     """Of rows with these keys: greedy at temperature 0, else by fixed numbers."""
     if temperature == 0:
-        return TokenSampler(None, model.placeholder_ids)
+        return TokenSampler(None, tuple(model.placeholder_ids))
     if seed is None:
         seed = int(torch.randint(2**62, ()))
     numbers = RowNumbers.of(seed, keys, model.device)
-    return TokenSampler(numbers, model.placeholder_ids, lambda logits: logits / temperature)
+    return TokenSampler(numbers, tuple(model.placeholder_ids), Temperature(temperature))
 
 
 def generate(

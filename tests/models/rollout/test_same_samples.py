@@ -16,7 +16,7 @@ from chexphi.models.policy import load
 from chexphi.models.rollout.draft_table import Ids
 from chexphi.models.rollout.drafting import Drafter, DraftLimits
 from chexphi.models.rollout.numbers import RowNumbers
-from chexphi.models.rollout.sampling import TokenSampler
+from chexphi.models.rollout.sampling import TokenSampler, on_host
 from chexphi.schema import NotFiniteError
 
 QUESTIONS = [f"Is there an opacity in zone {number}?" for number in range(6)]
@@ -128,6 +128,11 @@ def test_lengths_are_those_of_plain_sampling(pair: Any) -> None:
 
 
 def test_scores_without_a_distribution_stop() -> None:
-    sampler = TokenSampler(RowNumbers.of(0, [(0, 0)]))
+    sampler = TokenSampler(RowNumbers.of(0, [(0, 0), (0, 1)]))
+    logits = torch.zeros(2, 1, 5)
+    positions = torch.zeros(2, 1, dtype=torch.long)
+    tokens, logprobs = on_host(sampler.draw(logits, positions))
+    assert tokens.shape == logprobs.shape == (2, 1)
+    logits[1, 0, 3] = torch.nan
     with pytest.raises(NotFiniteError, match="scores of the next token are nan"):
-        sampler.tokens(torch.full((1, 1, 5), torch.nan), torch.zeros(1, 1, dtype=torch.long))
+        on_host(sampler.draw(logits, positions))

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from chexphi.models.rollout.draft_table import NO_DRAFT, Ids
 from chexphi.models.rollout.drafting import Drafter, right_counts
+from chexphi.models.rollout.recording import Recorder
 from chexphi.models.rollout.rows import Rows
-from chexphi.models.rollout.sampling import TokenSampler
+from chexphi.models.rollout.sampling import TokenSampler, on_host
 from chexphi.models.shared_prompts.read_prompts import PromptsRead
 
 LEAVE_AT = 0.05
@@ -54,6 +55,7 @@ def decode(
     *,
     ends: frozenset[int],
     max_new_tokens: int,
+    recorder: Recorder | None = None,
 ) -> list[Completion]:
     """Sample a completion of each row.
 
@@ -65,14 +67,18 @@ def decode(
         drafter: Proposes tokens, and learns from these completions.
         ends: Ids that end a completion.
         max_new_tokens: Of a completion, with its end token.
+        recorder: Lets the rows decode in static buffers, so that steps can be recorded.
     """
-    rows = Rows.after(model, prompts_read, prompt_of_row, new_tokens=max_new_tokens)
+    first_positions = torch.zeros_like(prompt_of_row)[:, None]
+    tokens, logprobs = on_host(sampler.draw(prompts_read.logits[prompt_of_row][:, None], first_positions))
+    call = (model, prompts_read, prompt_of_row, sampler)
+    most_drafts = drafter.limits.most_drafts
+    static_rows = recorder and recorder.begin(*call, new_tokens=max_new_tokens, most_drafts=most_drafts)
+    rows = static_rows or Rows.after(*call, new_tokens=max_new_tokens)
     completions = [Completion() for _ in prompt_of_row]
-    logits = prompts_read.logits[prompt_of_row][:, None]
     live = list(range(len(completions)))
     guesses = np.full((len(live), 1), NO_DRAFT, np.int64)
     while True:
-        tokens, logprobs = _sampled(logits, sampler, completions, live)
         right = right_counts(guesses, tokens[:, : guesses.shape[1]])
         for at, row in enumerate(live):
             count = min(right[at] + 1, tokens.shape[1])
@@ -85,26 +91,14 @@ def decode(
         if goes_on.mean() <= 1 - LEAVE_AT:
             staying_rows = torch.from_numpy(moved_up(goes_on)).to(prompt_of_row.device)
             rows.keep(staying_rows)
-            sampler, live = sampler.select(staying_rows), [live[at] for at in staying_rows.tolist()]
+            live = [live[at] for at in staying_rows.tolist()]
         sampled = [completions[row].ids for row in live]
         longest = max(len(completions[row].ids) for row in live if not completions[row].has_ended)
-        count = min(drafter.count(), max_new_tokens - longest - 1) if rows.takes_drafts else 0
+        count = rows.drafts(min(drafter.count(), max_new_tokens - longest - 1))
         guesses = drafter.guesses(sampled, max(1, count))
-        logits = rows.read(model, sampled, np.where(guesses == NO_DRAFT, 0, guesses)[:, :count])
+        tokens, logprobs = rows.sample(sampled, np.where(guesses == NO_DRAFT, 0, guesses)[:, :count])
     drafter.add(completion.ids for completion in completions)
     return completions
-
-
-def _sampled(
-    logits: Tensor, sampler: TokenSampler, completions: Sequence[Completion], live: Sequence[int]
-) -> tuple[Ids, np.ndarray]:
-    """Tokens, int (rows, tokens), and their log-probabilities, both on the host."""
-    starts = torch.tensor([len(completions[row].ids) for row in live], device=logits.device)
-    positions = starts[:, None] + torch.arange(logits.shape[1], device=logits.device)
-    logits = logits.float()
-    tokens = sampler.tokens(logits, positions)
-    logprobs = logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)
-    return tokens.cpu().numpy(), logprobs.cpu().numpy()
 
 
 def moved_up(stays: NDArray[np.bool_]) -> Ids:

@@ -16,6 +16,7 @@ from chexphi.models.longrope import limit_of
 from chexphi.models.rollout.drafting import Drafter
 from chexphi.models.rollout.loop import decode
 from chexphi.models.rollout.numbers import RowNumbers
+from chexphi.models.rollout.recording import Recorder
 from chexphi.models.rollout.sampling import TokenSampler
 from chexphi.models.shared_prompts import prefill, read_prompts, row_inputs
 from chexphi.models.shared_prompts.dropout import has_dropout
@@ -49,6 +50,8 @@ class Rollouts:
     drafter: Drafter
     call: tuple[int, int, int] = (-1, -1, 0)
     """What tells the next call from all others of the run: mode, step, and number in this step."""
+    recorder: Recorder | None = None
+    """Lets rows decode in static buffers, so that steps can be recorded."""
     first_row: int = 0
     """The number of the next call's first row among the rows of all processes."""
     _reasons_told: set[str] = field(default_factory=set)
@@ -96,7 +99,7 @@ class Rollouts:
         rows = decode(
             model, prompts_read, prompt_of_row,
             self._sampler(len(input_ids), logits_processor, generation_config.do_sample, input_ids.device),
-            self.drafter, ends=ends, max_new_tokens=max_new_tokens,
+            self.drafter, ends=ends, max_new_tokens=max_new_tokens, recorder=self.recorder,
         )  # fmt: skip
         length = max(len(row.ids) for row in rows)
         completions = input_ids.new_full((len(rows), length), int(generation_config._pad_token_tensor))
@@ -108,7 +111,38 @@ class Rollouts:
         keys = [(*self.call, self.first_row + row) for row in range(count)]
         self.first_row += count
         numbers = RowNumbers.of(self.seed, keys, device) if do_sample else None
-        return TokenSampler(numbers, warp=lambda scores: logits_processor(None, scores))
+        return TokenSampler(numbers, warp=Processors(logits_processor))
+
+
+class Processors:
+    """Logits processors as a warper; equal to others with the same classes and settings.
+
+    Args:
+        processors: The library's list, of `_WITHOUT_HISTORY`.
+    """
+
+    def __init__(self, processors: Any) -> None:
+        self._processors = processors
+        self._settings = repr(
+            [
+                (type(processor).__name__, {k: _plain(v) for k, v in vars(processor).items()})
+                for processor in processors
+            ]
+        )
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Scores (rows, vocabulary) -> scores."""
+        return self._processors(None, scores)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Processors) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, Tensor) else value
 
 
 def _prompts(

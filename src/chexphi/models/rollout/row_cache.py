@@ -7,6 +7,7 @@ next tokens are written over them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +84,15 @@ def by_rows(cache: DynamicCache) -> Columns:
     for number, layer in enumerate(cache.layers):
         cache.layers[number] = _RowLayer(layer.keys, layer.values, columns)
     return columns
+
+
+def in_buffers(layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[DynamicCache, Columns]:
+    """A cache of rows with their own lengths that never grows: its width is that of the buffers.
+
+    Args:
+        layers: Keys and values of each layer, (rows, key heads, width, head width).
+    """
+    columns = Columns(torch.empty(0, 0, dtype=torch.long), layers[0][0].shape[2])
+    cache = DynamicCache()
+    cache.layers = [_RowLayer(keys, values, columns) for keys, values in layers]
+    return cache, columns

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from chexphi.models.rollout import row_cache
 from chexphi.models.rollout.draft_table import Ids
 from chexphi.models.rollout.row_cache import Columns
+from chexphi.models.rollout.sampling import TokenSampler, on_host
 from chexphi.models.shared_prompts import packed_rows
 from chexphi.models.shared_prompts.kv_cache import HeldPrompts, RowGroups
 from chexphi.models.shared_prompts.prefill import prepare_decoding_cache
@@ -23,6 +25,8 @@ from chexphi.models.shared_prompts.read_prompts import PromptsRead
 class Rows:
     """Rows that decode, each with a length of its own."""
 
+    model: Any
+    sampler: TokenSampler
     cache: Any
     held_prompts: HeldPrompts | None
     """Keys and values of prompts that several rows share; None if each row has its own in the cache."""
@@ -34,13 +38,22 @@ class Rows:
     """Where rows write; None for a cache that drops tokens, whose rows go on in step and take no drafts."""
 
     @classmethod
-    def after(cls, model: Any, prompts_read: PromptsRead, prompt_of_row: Tensor, *, new_tokens: int) -> Self:
+    def after(
+        cls,
+        model: Any,
+        prompts_read: PromptsRead,
+        prompt_of_row: Tensor,
+        sampler: TokenSampler,
+        *,
+        new_tokens: int,
+    ) -> Self:
         """Rows that begin after prompts that the model has read.
 
         Args:
             model: The policy.
             prompts_read: The prompts.
             prompt_of_row: The prompt of each row, int (rows,).
+            sampler: Of these rows.
             new_tokens: Of a row, at most.
         """
         count, length = prompts_read.mask.shape
@@ -55,6 +68,8 @@ class Rows:
         mask = prompts_read.mask[prompt_of_row].bool()
         is_ragged = row_cache.holds_all(prompts_read.cache) and packed_rows.enable(model)
         return cls(
+            model,
+            sampler,
             prompts_read.cache,
             held_prompts,
             mask if held_prompts is None else mask[:, :0],
@@ -62,23 +77,26 @@ class Rows:
             row_cache.by_rows(prompts_read.cache) if is_ragged else None,
         )
 
-    @property
-    def takes_drafts(self) -> bool:
-        return self.columns is not None
+    def drafts(self, draft_count: int) -> int:
+        """How many drafts a row the next forward takes."""
+        return 0 if self.columns is None else draft_count
 
     def keep(self, rows: Tensor) -> None:
         """Keep only some of the rows, int (kept,)."""
+        self.sampler = self.sampler.select(rows)
         self.cache.batch_select_indices(rows)
         self.held_prompts = self.held_prompts and self.held_prompts.select(rows)
         self.prompt_mask, self.last_position = self.prompt_mask[rows], self.last_position[..., rows, :]
 
-    def read(self, model: Any, sampled: Sequence[Sequence[int]], drafts: Ids) -> Tensor:
-        """Read the last token of each row and its drafts; logits after each, (rows, 1 + drafts, vocabulary).
+    def sample(self, sampled: Sequence[Sequence[int]], drafts: Ids) -> tuple[Ids, NDArray[np.float64]]:
+        """Read the last token of each row and its drafts, and sample after each.
 
         Args:
-            model: The policy.
             sampled: The tokens of each row so far, at least one.
             drafts: int (rows, drafts).
+
+        Returns:
+            Tokens, and their log-probabilities at temperature 1, (rows, 1 + drafts) each.
         """
         device = self.prompt_mask.device
         last_ids = np.array([[ids[-1]] for ids in sampled], np.int64)
@@ -86,7 +104,7 @@ class Rows:
         held_counts = torch.tensor([len(ids) - 1 for ids in sampled], device=device)
         steps = torch.arange(input_ids.shape[1], device=device)
         own_columns = held_counts[:, None] + steps
-        output = model(
+        output = self.model(
             input_ids=input_ids,
             attention_mask=self._mask(own_columns),
             position_ids=self.last_position + 1 + own_columns,
@@ -94,7 +112,7 @@ class Rows:
             use_cache=True,
             **({} if self.held_prompts is None else {"held_prompts": self.held_prompts}),
         )
-        return output.logits
+        return on_host(self.sampler.draw(output.logits, own_columns + 1))
 
     def _mask(self, own_columns: Tensor) -> Tensor:
         """What each token sees, bool (rows, 1, tokens, width); for rows in step 1 a token, (rows, width)."""
