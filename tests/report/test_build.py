@@ -382,6 +382,10 @@ def test_what_a_run_was_warned_of_stands_in_the_notes(tmp_path: Path) -> None:
 def test_curves_of_each_kind_of_run(tmp_path: Path) -> None:
     panels = {curve.panel for curve in read_curves(training(tmp_path / "grpo", GRPO), "x")}
     assert panels == {"Answer reward", "Entropy, nats a token"}
+    rows = [row | {"rollout/forwards": 40.0 - row["step"], "rollout/accepted": 0.5} for row in GRPO]
+    values = {c.panel: list(c.values) for c in read_curves(training(tmp_path / "drafts", rows), "x")}
+    assert values["Forwards that sample a batch"] == [39.0, 38.0]
+    assert values["Share of drafts that were right"] == [0.5, 0.5]
     sft = training(
         tmp_path / "sft", [{"step": 1, "loss": 2.0, "entropy": 1.0}, {"step": 1, "train_runtime": 3.0}]
     )

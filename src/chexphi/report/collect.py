@@ -27,6 +27,8 @@ PANELS = {
     "rewards/external_kg_jac/mean": "Graph reward",
     "entropy": "Entropy, nats a token",
     "completions/mean_length": "Completion length, tokens",
+    "rollout/forwards": "Forwards that sample a batch",
+    "rollout/accepted": "Share of drafts that were right",
 }
 """Figure of a GRPO run's `metrics.jsonl` -> title of its panel."""
 TOTAL = ("reward", "Total reward")
