@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from longrope_pair import longrope_pair
 
 from chexphi.models import longrope
-from chexphi.models.families import tiny
-from chexphi.models.families.phi4 import Phi4MultimodalForCausalLM, load
 from chexphi.models.generate import generate
 from chexphi.models.likelihood import sequence_logprobs
 from chexphi.models.shared_prompts import common_prefix, read_prompts
@@ -30,21 +29,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def pair(tiny_folder: Path) -> tuple[Any, Any]:
-    """The small model with LongRoPE, whose long factors change every position."""
-    processor = load(tiny_folder, dynamic_hd=2)[1]
-    config = tiny.config(
-        processor.tokenizer, image_size=32, patch_size=8, hidden_size=32, num_layers=2, vision_hidden=24,
-        vision_layers=2,
-    )  # fmt: skip
-    config.original_max_position_embeddings = LIMIT
-    config.rope_parameters = {
-        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 1.0,
-        "original_max_position_embeddings": LIMIT, "short_factor": [1.0] * 4,
-        "long_factor": [4.0, 8.0, 16.0, 32.0],
-    }  # fmt: skip
-    model = Phi4MultimodalForCausalLM(config)
-    tiny.initialise(model, seed=0)
-    return model.eval(), processor
+    return longrope_pair(tiny_folder, LIMIT)
 
 
 @pytest.fixture

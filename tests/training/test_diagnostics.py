@@ -164,7 +164,8 @@ def test_each_warning_is_said_once_and_a_resumed_run_says_none_again(train: Trai
     saving = ["--save_strategy=steps", "--save_steps=6"]
     out = train(tmp_path / "run", constant, "--max_steps=8", *saving)
     lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["kind"]) for line in lines] == [(5, "zero_spread"), (6, "all_truncated")]
+    assert [line["kind"] for line in lines] == ["zero_spread", "all_truncated"]
+    assert lines[0]["step"] == 5 <= lines[1]["step"]  # a completion of the random policy may end by itself
     assert lines[0]["message"] in (out / "train.log").read_text()
     shutil.rmtree(out / "checkpoint-8")
     train(out, constant, "--max_steps=8", "--resume=true", *saving)

@@ -30,10 +30,12 @@ def test_the_mixer_is_split_mix() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.lists(KEYS, min_size=1, max_size=5, unique=True), st.integers(0, 500))
 def test_a_number_depends_on_seed_row_and_position_alone(seed: int, keys: list, position: int) -> None:
-    together = RowNumbers.of(seed, keys).at(torch.tensor([[position, position + 1]]).expand(len(keys), -1))
+    positions = torch.tensor([[position, position + 1]]).expand(len(keys), -1)
+    together = RowNumbers.of(seed, keys).at(positions, 3)
     for row, key in enumerate(keys):
-        alone = RowNumbers.of(seed, [key]).at(torch.tensor([[position]]))
-        assert alone[0, 0] == together[row, 0]
+        alone = RowNumbers.of(seed, [key]).at(torch.tensor([[position]]), 2)
+        assert torch.equal(alone[0, 0], together[row, 0, :2])
+    assert together.unique().numel() == together.numel()
     assert ((together >= 0) & (together < 1)).all()
     others = RowNumbers.of(seed + 1, keys).at(torch.tensor([[position]]).expand(len(keys), -1))
     assert not set(others.flatten().tolist()) & set(together.flatten().tolist())
@@ -41,7 +43,7 @@ def test_a_number_depends_on_seed_row_and_position_alone(seed: int, keys: list, 
 
 def test_numbers_are_even_and_rows_know_nothing_of_each_other() -> None:
     rows = [(number_of_id(f"example-{row}"), sample) for row in range(500) for sample in range(4)]
-    units = RowNumbers.of(3, rows).at(torch.arange(64).expand(len(rows), -1))
+    units = RowNumbers.of(3, rows).at(torch.arange(32).expand(len(rows), -1), 2).flatten(1)
     counts = torch.histc(units, 100, 0, 1)
     expected = units.numel() / 100
     assert float(((counts - expected) ** 2 / expected).sum()) < 160  # chi-square, 99 degrees: p > 0.0001

@@ -98,21 +98,37 @@ def test_greedy_answers_do_not_depend_on_drafts(pair: Any, films: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("place", [0, 3])
-def test_tokens_are_drawn_from_the_distribution(seed: int, place: int) -> None:
-    """20,000 rows with one distribution over 12 tokens; the 99.9 % quantile of chi-square with 11 degrees."""
+@pytest.mark.parametrize(("place", "vocabulary", "quantile"), [(0, 12, 27.9), (3, 150, 205.8)])
+def test_tokens_are_drawn_from_the_distribution(
+    seed: int, place: int, vocabulary: int, quantile: float
+) -> None:
+    """20,000 rows with one distribution; the 99.9 % quantiles of chi-square with 9 and 147 degrees."""
     torch.manual_seed(seed)
-    scores = torch.randn(12) * 1.5
+    scores = torch.randn(vocabulary) * 1.5
     scores[4] = -torch.inf
     rows = [(row, 0) for row in range(20_000)]
     sampler = TokenSampler(RowNumbers.of(seed, rows), forbidden=[7])
     logits = scores.expand(len(rows), 1, -1)
     tokens = sampler.tokens(logits, torch.full((len(rows), 1), place))[:, 0]
     expected = scores.index_fill(0, torch.tensor([7]), -torch.inf).softmax(0) * len(rows)
-    counts = torch.bincount(tokens, minlength=12)
+    counts = torch.bincount(tokens, minlength=vocabulary)
     assert counts[4] == counts[7] == 0
     likely = expected > 0
-    assert float(((counts - expected)[likely] ** 2 / expected[likely]).sum()) < 29.6
+    assert float(((counts - expected)[likely] ** 2 / expected[likely]).sum()) < quantile
+
+
+@pytest.mark.parametrize("spread", [1.0, 8.0])
+def test_as_few_tokens_change_as_probabilities_do(spread: float) -> None:
+    """Of other roundings: the share of tokens that change is near the distance of the distributions."""
+    torch.manual_seed(1)
+    logits = torch.randn(40_000, 1, 400) * spread
+    rounded = logits + torch.randn(logits.shape) * 1e-3
+    sampler = TokenSampler(RowNumbers.of(1, [(row,) for row in range(len(logits))]))
+    tokens, other_tokens = (
+        sampler.tokens(scores, torch.zeros(len(logits), 1, dtype=torch.long)) for scores in (logits, rounded)
+    )
+    distance = (logits.softmax(-1) - rounded.softmax(-1)).abs().sum(-1).mean() / 2
+    assert 0 < (tokens != other_tokens).float().mean() < 5 * distance
 
 
 def test_lengths_are_those_of_plain_sampling(pair: Any) -> None:

@@ -92,8 +92,8 @@ def decode(
             staying_rows = torch.from_numpy(moved_up(goes_on)).to(prompt_of_row.device)
             rows.keep(staying_rows)
             live = [live[at] for at in staying_rows.tolist()]
-        sampled = [completions[row].ids for row in live]
         longest = max(len(completions[row].ids) for row in live if not completions[row].has_ended)
+        sampled = [completions[row].ids[:longest] for row in live]  # one that has ended reads no further
         count = rows.drafts(min(drafter.count(), max_new_tokens - longest - 1))
         guesses = drafter.guesses(sampled, max(1, count))
         tokens, logprobs = rows.sample(sampled, np.where(guesses == NO_DRAFT, 0, guesses)[:, :count])

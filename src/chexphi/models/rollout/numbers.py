@@ -1,7 +1,7 @@
-"""The random number of each token, fixed before anything is sampled.
+"""The random numbers of each token, fixed before anything is sampled.
 
-A token is a function of what stands before it and of one number. That number is a function of the run's seed,
-the row and the position of the token, so that no other row of a batch, and no draft, can change a sample.
+A token is a function of what stands before it and of its numbers. They are a function of the run's seed, the
+row and the position of the token, so that no other row of a batch, and no draft, can change a sample.
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ class RowNumbers:
         """Those of some rows, int (chosen,)."""
         return RowNumbers(self.keys[rows])
 
-    def at(self, positions: Tensor) -> Tensor:
-        """The numbers of tokens, fp64 (rows, tokens) in [0, 1).
+    def at(self, positions: Tensor, count: int = 1) -> Tensor:
+        """The numbers of tokens, fp64 (rows, tokens, count) in [0, 1).
 
         Args:
             positions: Of the tokens in their completions, int (rows, tokens).
+            count: Numbers of each token.
         """
         bits = _mixed(self.keys[:, None] + (positions + 1) * _STEP)
-        return _shifted(bits, 11).double() * _UNIT
+        steps = torch.arange(1, count + 1, device=bits.device) * _STEP
+        return _shifted(_mixed(bits[..., None] + steps), 11).double() * _UNIT
 
 
 def number_of_id(id: str) -> int:

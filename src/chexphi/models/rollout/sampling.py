@@ -1,4 +1,10 @@
-"""The tokens that fixed numbers choose: by the inverse of the distribution, or the most likely ones."""
+"""The tokens that fixed numbers choose, or the most likely ones.
+
+A forward of other rows, or with drafts, rounds a token's probability otherwise, by about 1e-7. Were a token
+the place of one number among the sums of all probabilities, each of these sums would be a border that such a
+change moves over some numbers: one token in 50,000 became another (docs/log.md). So the vocabulary is a tree.
+Each branch is chosen by a number of its own among a few, whose borders alone can move.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +23,8 @@ from chexphi.schema import NotFiniteError
 Warper = Callable[[Tensor], Tensor]
 """Scores (rows, vocabulary) -> scores of the same shape; it looks at nothing else. Warpers that are equal do
 the same."""
+BRANCHES = 8
+"""Of each node of the tree of tokens."""
 _NO_TOKEN = -1
 """In place of a token where the scores are nan."""
 
@@ -37,7 +45,7 @@ class TokenSampler:
     """How the next token follows from its scores; nothing of it waits for the device."""
 
     numbers: RowNumbers | None
-    """One number a token; None decodes greedily."""
+    """None decodes greedily."""
     forbidden: Sequence[int] = ()
     """Ids that are never sampled."""
     warp: Warper | None = None
@@ -67,24 +75,45 @@ class TokenSampler:
             logits: In fp32, (rows, tokens, vocabulary).
             positions: Of the tokens in their completions, int (rows, tokens).
         """
-        units = None if self.numbers is None else self.numbers.at(positions)
-        token_columns = []
-        for column in range(logits.shape[1]):  # one at a time: the sums are as large as the logits
-            scores = logits[:, column]
-            if self.forbidden:
-                scores = scores.clone()
-                for token in self.forbidden:  # a tensor of them would be copied from the host
-                    scores[:, token] = -torch.inf
-            scores = scores if self.warp is None else self.warp(scores)
-            token_columns.append(scores.argmax(-1) if units is None else _drawn(scores, units[:, column]))
-        return torch.stack(token_columns, 1)
+        scores = logits.flatten(0, 1)
+        if self.forbidden:
+            scores = scores.clone()
+            for token in self.forbidden:  # a tensor of them would be copied from the host
+                scores[:, token] = -torch.inf
+        scores = scores if self.warp is None else self.warp(scores)
+        if self.numbers is None:
+            return scores.argmax(-1).view(positions.shape)
+        units = self.numbers.at(positions, depth_of(scores.shape[1]))
+        return _drawn(scores, units.flatten(0, 1)).view(positions.shape)
+
+
+def depth_of(vocabulary: int) -> int:
+    """The number of choices that lead to one of so many tokens.
+
+    >>> [depth_of(count) for count in (2, 8, 9, 64, 65)]
+    [1, 1, 2, 2, 3]
+    """
+    depth = 1
+    while BRANCHES**depth < vocabulary:
+        depth += 1
+    return depth
 
 
 def _drawn(scores: Tensor, units: Tensor) -> Tensor:
-    """The token of each row (rows,) in whose share of [0, 1) the number lies; tokens in the order of ids."""
-    sums = scores.softmax(-1).double().cumsum(-1)
-    tokens = torch.searchsorted(sums, units[:, None] * sums[:, -1:], right=True)[:, 0]
-    return tokens.where(~sums[:, -1].isnan(), _NO_TOKEN)
+    """The token of each row (rows,) that its numbers, (rows, depth), lead to from the root of the tree."""
+    shares = scores.softmax(-1)
+    levels = []
+    for _ in range(units.shape[1]):
+        shares = torch.nn.functional.pad(shares, (0, -shares.shape[1] % BRANCHES))
+        levels.append(shares.unflatten(1, (-1, BRANCHES)))
+        shares = levels[-1].sum(-1, dtype=torch.float64)
+    rows = torch.arange(len(scores), device=scores.device)
+    nodes = torch.zeros_like(rows)
+    for level, unit in zip(reversed(levels), units.unbind(1), strict=True):
+        sums = level[rows, nodes].double().cumsum(-1)
+        branches = (sums[:, :-1] <= unit[:, None] * sums[:, -1:]).sum(-1)
+        nodes = nodes * BRANCHES + branches
+    return nodes.where(~shares[:, 0].isnan(), _NO_TOKEN)
 
 
 def on_host(drawn: Tensor) -> tuple[Ids, NDArray[np.float64]]:
