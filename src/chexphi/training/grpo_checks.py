@@ -51,7 +51,7 @@ def check_settings(recipe: GRPORecipe, args: Any) -> None:
     config.check_required("grpo", recipe)
     ranges.check(vars(recipe), GRPO_RUN, "grpo")
     settings.check_settings(recipe, args.reward_weights, source="grpo")
-    rollout_settings.check(recipe, "grpo")
+    rollout_settings.check(recipe, "grpo", use_vllm=bool(args.use_vllm))
     refused.check_values(args, "grpo")
     generation_batch.check(args, processes.count())
     unscorable.check(recipe)

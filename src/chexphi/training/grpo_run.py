@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 from trl import GRPOConfig
 
 from chexphi.compat import is_original
 from chexphi.graph.types import Extractor
+from chexphi.models.rollout import settings as rollout_settings
 from chexphi.models.rollout.drafting import Drafter, fed_drafter
-from chexphi.models.rollout.settings import LIBRARY
+from chexphi.models.rollout.recording import CudaCapture, Recorder
 from chexphi.models.run_check import with_trainer
 from chexphi.models.stage import begin
 from chexphi.number_text import counted
@@ -55,6 +57,8 @@ def run(recipe: GRPORecipe, args: GRPOConfig, stage: CheckedStage) -> Path:
     args.output_dir = str(out)
     with processes.fail_together():
         refused.check(args, "grpo")
+        has_gpu = torch.cuda.is_available() and not args.use_cpu
+        rollout_settings.check_device(recipe, "grpo", has_gpu=has_gpu)
         checked_run = with_trainer(stage.run, recipe, args)
     examples, checkpoint = stage.examples, stage.progress.checkpoint
 
@@ -78,6 +82,7 @@ def run(recipe: GRPORecipe, args: GRPOConfig, stage: CheckedStage) -> Path:
             recipe, args, checkpoint, model=model, reward_funcs=rewards, train_dataset=dataset,
             processing_class=processor, completions=completions, callbacks=callbacks,
             drafter=make_drafter(recipe, args, model, processor.tokenizer, examples),
+            recorder=Recorder(CudaCapture()) if recipe.record_steps else None,
         )  # fmt: skip
         trainers.append(trainer)
         if left_out := stage.run.facts.get("unscorable"):
@@ -146,7 +151,7 @@ def make_drafter(
     recipe: GRPORecipe, args: GRPOConfig, model: Any, tokenizer: Any, examples: Sequence[Example]
 ) -> Drafter | None:
     """Where the drafts of a run's rollouts come from, with what its references say; None without our loop."""
-    if recipe.sampling == LIBRARY or args.use_vllm:
+    if recipe.sampling == rollout_settings.LIBRARY or args.use_vllm:
         return None
     texts = (example.explanation for example in examples)
     most_drafts, slots = recipe.draft_tokens, recipe.draft_slots

@@ -32,6 +32,7 @@ from trl import GRPOConfig
 
 from chexphi.models import adapter, trainable
 from chexphi.models.rollout.drafting import Drafter
+from chexphi.models.rollout.recording import Recorder
 from chexphi.models.shared_prompts.sharing import SharedPrompts
 from chexphi.runs.jsonl import JsonLines
 from chexphi.schema import InputError
@@ -60,6 +61,7 @@ class LoggedGRPOTrainer(Recovering, SamplesByNumbers, KeptHere, SkipsUnscorable)
         limits: Largest disagreement with vLLM that still counts as the same policy.
         share_prefix: Whether prompts may be read once for all their completions.
         drafter: Of the rollouts, which are then sampled by fixed numbers; None: by the library.
+        recorder: Records steps of the rollouts; None: they run kernel by kernel.
         epochs_done: Passes over the data before the checkpoint that a run resumes from.
         logs: The run's logs, whose lengths belong to a checkpoint.
         args: As for `trl.GRPOTrainer`, like all other arguments.
@@ -75,6 +77,7 @@ class LoggedGRPOTrainer(Recovering, SamplesByNumbers, KeptHere, SkipsUnscorable)
         limits: vllm_settings.Limits | None = None,
         share_prefix: bool = True,
         drafter: Drafter | None = None,
+        recorder: Recorder | None = None,
         epochs_done: int = 0,
         logs: Sequence[Path] = (),
         **kwargs: Any,
@@ -88,7 +91,7 @@ class LoggedGRPOTrainer(Recovering, SamplesByNumbers, KeptHere, SkipsUnscorable)
         args.beta, args.sync_ref_model, self.beta = beta, sync, beta
         sharded = self.is_fsdp_enabled or is_deepspeed_zero3_enabled()
         self._sharing = self._share_prompts(reference, share_prefix=share_prefix, sharded=sharded)
-        self.sample_by_numbers(self._causal_model(), drafter, sharded=sharded)
+        self.sample_by_numbers(self._causal_model(), drafter, recorder, sharded=sharded)
         self._step_films = shared_prompt_logps.keep_films(self._causal_model(), reference, sharded=sharded)
         if reference is not None:
             self.ref_model = prepare_reference(reference, self)

@@ -12,6 +12,7 @@ from trl import GRPOTrainer
 from chexphi.models.rollout import saved_drafts
 from chexphi.models.rollout.drafting import Drafter
 from chexphi.models.rollout.native import Rollouts
+from chexphi.models.rollout.recording import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -22,17 +23,21 @@ class SamplesByNumbers(GRPOTrainer):
     _rollouts: Rollouts | None = None
     """None where the library samples."""
 
-    def sample_by_numbers(self, causal: Any, drafter: Drafter | None, *, sharded: bool) -> None:
+    def sample_by_numbers(
+        self, causal: Any, drafter: Drafter | None, recorder: Recorder | None = None, *, sharded: bool
+    ) -> None:
         """Let the policy sample by our loop.
 
         Args:
             causal: The policy, without PEFT around it.
             drafter: Proposes tokens; None leaves sampling to the library.
+            recorder: Records steps; None: they run kernel by kernel.
             sharded: Whether weights are split between processes: then all have to read as many tokens.
         """
         if drafter is not None and sharded:
             logger.warning("completions are sampled by the library: the weights are split between processes")
-        self._rollouts = Rollouts(self.args.seed, drafter) if drafter is not None and not sharded else None
+        if drafter is not None and not sharded:
+            self._rollouts = Rollouts(self.args.seed, drafter, recorder=recorder)
         causal.rollouts = self._rollouts
 
     def _generate(self, prompts: list[Any]) -> Any:

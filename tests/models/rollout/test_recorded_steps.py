@@ -1,7 +1,7 @@
 """The step over static buffers can be recorded, and what happens where recording fails.
 
-There is no GPU here: steps are traced by torch's compiler, which refuses what a CUDA graph would. Where a
-recording is needed, a capture stands for `CudaCapture`: it runs the step again whenever it is replayed.
+There is no GPU here. Steps are traced by torch's compiler, which refuses what a CUDA graph would. Where a
+recording is needed, `Rerun` stands for `CudaCapture`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from rerun_capture import Rerun
 
 from chexphi.models import adapter, trainable
 from chexphi.models.lora_names import TARGETS
@@ -50,24 +51,6 @@ def sampled(pair: Any, questions: list[str], recorder: Recorder | None, **settin
         rows = model.generate(**inputs, **settings)
     model.rollouts = None
     return rows[:, inputs["input_ids"].shape[1] :].tolist()
-
-
-class Rerun:
-    """Stands for `CudaCapture`: a replay runs the step again, and writes into the same tensor."""
-
-    def __init__(self, change: Callable[[torch.Tensor], torch.Tensor] = lambda drawn: drawn) -> None:
-        self.captured = self.replayed = 0
-        self._change = change
-
-    def __call__(self, recorded_step: Callable[[], torch.Tensor]) -> Recording:
-        self.captured += 1
-        drawn = torch.zeros_like(recorded_step())
-
-        def replay() -> None:
-            self.replayed += 1
-            drawn.copy_(self._change(recorded_step()))
-
-        return Recording(replay, drawn)
 
 
 FROM_OR_TO_THE_HOST = {

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from chexphi import ranges
-from chexphi.models.rollout.settings import RANGES, RolloutFields, check
+from chexphi.models.rollout.settings import RANGES, RolloutFields, check, check_device
 from chexphi.schema import InputError
 
 
@@ -25,6 +25,10 @@ def check_all(fields: RolloutFields) -> None:
         (
             RolloutFields(sampling="library", draft_tokens=4),
             "grpo: draft_tokens is 4, and with sampling library there are no drafts: leave one of them out",
+        ),
+        (
+            RolloutFields(sampling="library", record_steps=True),
+            "grpo: record_steps is true, and with sampling library there are no steps of ours: leave one",
         ),
         (RolloutFields(draft_tokens=-1), "grpo: draft_tokens is -1"),
         (RolloutFields(draft_tokens=33), "grpo: draft_tokens is 33"),
@@ -45,3 +49,16 @@ def test_good_settings_pass() -> None:
         RolloutFields(sampling="library", draft_tokens=0),
     ):
         check_all(fields)
+
+
+def test_steps_are_recorded_on_a_gpu_and_by_our_loop() -> None:
+    recorded = RolloutFields(record_steps=True)
+    check_all(recorded)
+    check_device(recorded, "grpo", has_gpu=True)
+    check_device(RolloutFields(), "grpo", has_gpu=False)
+    with pytest.raises(InputError, match=r"^grpo: record_steps is true, and only steps on a GPU can be rec"):
+        check_device(recorded, "grpo", has_gpu=False)
+    with pytest.raises(
+        InputError, match=r"^grpo: record_steps is true, and with use_vllm there are no steps"
+    ):
+        check(recorded, "grpo", use_vllm=True)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tiny_families
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from chexphi.models.policy import load
+from chexphi.models.rollout import recording
 from chexphi.models.rollout.draft_table import Ids
 from chexphi.models.rollout.drafting import Drafter, DraftLimits
 from chexphi.models.rollout.native import Rollouts
@@ -134,6 +136,44 @@ def test_rows_that_have_ended_leave_in_halves(pair: Any, film: Any) -> None:
     assert rows_read[-1] < len(QUESTIONS)
     assert set(rows_read[1:]) <= {len(QUESTIONS), 4, 2, 1}
     assert rows_read[1:] == sorted(rows_read[1:], reverse=True)
+
+
+class Operations(TorchDispatchMode):
+    """Notes the operations that run inside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_filling = func is torch.ops.aten.lift_fresh.default and args[0].ndim == 0  # x[...] = number
+        self.names |= set() if is_filling else {func.overloadpacket.__name__}
+        return func(*args, **(kwargs or {}))
+
+
+WAITS = {"_local_scalar_dense", "is_nonzero", "item", "nonzero", "equal", "masked_select", "unique"}
+FROM_THE_HOST = {"lift_fresh", "lift_fresh_copy", "scalar_tensor"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.7}, {"top_k": 5, "min_p": 0.1}, {"do_sample": False}])
+def test_nothing_in_a_step_waits_or_comes_from_the_host(
+    pair: Any, film: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """Of the operations that run, as a GPU would record them."""
+    step, operations = recording.step, Operations()
+
+    def noted(*args: Any) -> Any:
+        with operations:
+            return step(*args)
+
+    monkeypatch.setattr(recording, "step", noted)
+    settings = settings if settings.get("do_sample", True) else settings | {"temperature": None}
+    completions(pair, encoded(pair, film, QUESTIONS), HalfRight([], 3), Recorder(None), **settings)
+    assert len(operations.names) > 30
+    assert operations.names & (WAITS | FROM_THE_HOST) == set()
+    with operations:  # what these words stand for is noted
+        assert torch.zeros(1).any().item() == torch.tensor([0.0]).item()
+    assert {"_local_scalar_dense", "lift_fresh"} <= operations.names
 
 
 def test_the_buffers_stay_where_they_are(pair: Any, film: Any) -> None:

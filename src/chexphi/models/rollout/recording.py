@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -192,7 +193,8 @@ class CudaCapture:
     """Records steps as CUDA graphs, which share one pool of memory."""
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+        self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+        self._pool: Any = None
 
     def __call__(self, recorded_step: Callable[[], Tensor]) -> Recording:
         """Run the step twice on a stream of its own, as capturing asks for, and record it.
@@ -206,6 +208,8 @@ class CudaCapture:
             for _ in range(2):
                 recorded_step()
         current_stream.wait_stream(side_stream)
+        if not self._graphs:  # a pool dies with the last of its graphs
+            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         try:
             # threads that prepare films may go on allocating meanwhile
@@ -213,4 +217,5 @@ class CudaCapture:
                 samples = recorded_step()
         finally:
             torch.cuda.set_stream(current_stream)  # which a failed capture does not do
+        self._graphs.add(graph)
         return Recording(graph.replay, samples)

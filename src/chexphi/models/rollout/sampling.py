@@ -113,7 +113,7 @@ def _drawn(scores: Tensor, units: Tensor) -> Tensor:
         sums = level[rows, nodes].double().cumsum(-1)
         branches = (sums[:, :-1] <= unit[:, None] * sums[:, -1:]).sum(-1)
         nodes = nodes * BRANCHES + branches
-    return nodes.where(~shares[:, 0].isnan(), _NO_TOKEN)
+    return nodes.masked_fill(shares[:, 0].isnan(), _NO_TOKEN)
 
 
 def on_host(drawn: Tensor) -> tuple[Ids, NDArray[np.float64]]:

@@ -36,14 +36,22 @@ class RolloutFields:
         default=1 << 16,
         metadata={"help": "contexts that the table of drafts remembers, a power of 2 (24 bytes each)"},
     )
+    record_steps: bool = field(
+        default=False,
+        metadata={
+            "help": "record the steps of sampling as CUDA graphs (on a GPU only; not yet run on one); keys "
+            "and values then keep their memory between calls"
+        },
+    )
 
 
-def check(fields: RolloutFields, source: str) -> None:
+def check(fields: RolloutFields, source: str, *, use_vllm: bool = False) -> None:
     """Refuse settings of rollouts that do not fit; ranges are checked before.
 
     Args:
         fields: The settings.
         source: Begins the message.
+        use_vllm: Whether vLLM samples.
 
     Raises:
         InputError: For the first of them.
@@ -55,4 +63,28 @@ def check(fields: RolloutFields, source: str) -> None:
         raise InputError(
             f"{source}: draft_tokens is {fields.draft_tokens}, and with sampling {LIBRARY} there are no "
             "drafts: leave one of them out"
+        )
+    if fields.record_steps and (use_vllm or fields.sampling == LIBRARY):
+        sampler = "use_vllm" if use_vllm else f"sampling {LIBRARY}"
+        raise InputError(
+            f"{source}: record_steps is true, and with {sampler} there are no steps of ours: leave one of "
+            "them out"
+        )
+
+
+def check_device(fields: RolloutFields, source: str, *, has_gpu: bool) -> None:
+    """Refuse to record steps where there is no GPU.
+
+    Args:
+        fields: The settings.
+        source: Begins the message.
+        has_gpu: Whether the run uses one.
+
+    Raises:
+        InputError: If they should be recorded and cannot.
+    """
+    if fields.record_steps and not has_gpu:
+        raise InputError(
+            f"{source}: record_steps is true, and only steps on a GPU can be recorded, which this run does "
+            "not use: leave it out"
         )
