@@ -37,7 +37,8 @@ WORDS = (
 LONGEST = (
     "demo/test_demo.py", "test_nothing_gets_out.py", "memory_plan/test_plan.py", "test_documented_formats.py",
     "kg/test_kg_engines.py", "training/test_many_processes.py", "training/recovery/test_recovery.py",
-    "training/recovery/test_stop.py", "memory_plan/test_plan_memory.py", "sweep/test_sweep_runs.py",
+    "training/recovery/test_stop.py", "training/test_same_completions.py", "memory_plan/test_plan_memory.py",
+    "sweep/test_sweep_runs.py",
 )  # fmt: skip
 """Files that a process begins with, so that no other one waits for it at the end."""
 

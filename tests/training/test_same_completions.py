@@ -24,7 +24,7 @@ from chexphi.training import completions, grpo, sft
 
 STEPS = 50
 FLAGS = [
-    "--learning_rate=1e-4", "--num_generations=4", "--max_completion_length=32", "--disable_tqdm=true",
+    "--learning_rate=1e-4", "--num_generations=4", "--max_completion_length=24", "--disable_tqdm=true",
     "--trainable=all", "--logging_steps=1",
     "--rewards", "external_r1v_acc", "external_kg_jac", "killed_runs:uneven",
 ]  # fmt: skip
@@ -158,7 +158,7 @@ def answers(module: Any, out: Path, words: Sequence[object]) -> list[dict[str, A
 def test_answers_are_the_same_in_any_batch(
     words: list[str], questions: Path, tmp_path: Path, module: Any, flag: str
 ) -> None:
-    common = [*words[:2], "--data", questions, flag, "--max_new_tokens=24"]
+    common = [*words[:2], "--data", questions, flag, "--max_new_tokens=16"]
     rows, *others = (
         answers(module, tmp_path / size, [*common, f"--batch_size={size}"]) for size in ("64", "8", "1")
     )

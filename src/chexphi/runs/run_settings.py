@@ -18,7 +18,7 @@ MAY_DIFFER = (
     "log_*", "logging_*", "report_to", "run_name", "project", "trackio_*", "disable_tqdm",
     "num_completions_to_print", "logp_*", "save_*", "enable_jit_checkpoint", "push_to_hub", "hub_*",
     "dataloader_*", "skip_memory_metrics", "ddp_timeout", "local_rank", "debug", "vllm_server_*",
-    "vllm_group_port",
+    "vllm_group_port", "draft_*",
 )  # fmt: skip
 """Settings that change only what is written, shown or waited for; `*` stands for any ending."""
 EXCEPT = ("dataloader_drop_last",)

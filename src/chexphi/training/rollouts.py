@@ -47,7 +47,8 @@ class SamplesByNumbers(GRPOTrainer):
         first_row = self.accelerator.process_index * len(prompts)
         self._rollouts.begin_call(int(is_training), self.state.global_step, first_row=first_row)
         generated = super()._generate(prompts)
-        for name, value in self._rollouts.drafter.take_counts().items():
+        counts = self._rollouts.drafter.take_counts()
+        for name, value in counts.items() if counts["forwards"] else ():  # none where the library sampled
             self._metrics["train" if is_training else "eval"][f"rollout/{name}"].append(value)
         return generated
 

@@ -113,7 +113,23 @@ def test_a_table_comes_back_from_a_checkpoint(tmp_path: Path, caplog: pytest.Log
         saved_drafts.load_table(fresh, path, vocabulary)
         assert reason in caplog.text
         assert proposed(fresh.table, [], 1) == [NO_DRAFT]
-    path.write_bytes(path.read_bytes()[:100])
-    saved_drafts.load_table(loaded, path, digest)
-    assert "is damaged" in caplog.text
+    whole = path.read_bytes()
+    first, directory = whole.index(b"PK\3\4"), whole.index(b"PK\1\2")
+    for name, damaged in {
+        "cut": whole[:100],
+        "of another version of zip": _with_byte(whole, directory + 6, 99),
+        "encrypted": _with_byte(whole, directory + 8, 1),
+        "of another compression": _with_byte(_with_byte(whole, directory + 10, 99), first + 8, 99),
+        "of other values": _with_byte(whole, first + 300, whole[first + 300] ^ 1),
+    }.items():
+        path.write_bytes(damaged)
+        caplog.clear()
+        fresh = Drafter(DraftLimits.of("cpu"))
+        saved_drafts.load_table(fresh, path, digest)
+        assert "is damaged: drafts begin anew" in caplog.text, name
+        assert proposed(fresh.table, [], 1) == [NO_DRAFT]
     saved_drafts.load_table(loaded, tmp_path / "drafts_1.npz", digest)  # of a process that was not there
+
+
+def _with_byte(content: bytes, place: int, value: int) -> bytes:
+    return content[:place] + bytes([value]) + content[place + 1 :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -129,18 +128,6 @@ def test_as_few_tokens_change_as_probabilities_do(spread: float) -> None:
     )
     distance = (logits.softmax(-1) - rounded.softmax(-1)).abs().sum(-1).mean() / 2
     assert 0 < (tokens != other_tokens).float().mean() < 5 * distance
-
-
-def test_lengths_are_those_of_plain_sampling(pair: Any) -> None:
-    """With drafts that are often right, completions end as often at each place as by torch's own draws."""
-    model, _ = pair
-    ours = Counter(len(ids) for ids in sampled(pair, [[]] * 6, range(1), samples=400, max_new_tokens=8))
-    drafted = sampled(
-        pair, [[]] * 6, range(1), samples=400, max_new_tokens=8, drafter=Drafter(DraftLimits(0.01, 4))
-    )
-    assert Counter(map(len, drafted)) == ours
-    assert max(ours) <= 8
-    assert model.rollouts is None
 
 
 def test_scores_without_a_distribution_stop() -> None:

@@ -230,6 +230,7 @@ def test_a_second_signal_ends_at_once_and_a_run_in_use_is_refused(
         ({"logging_steps": 1, "log_every": 1}, {"logging_steps": 2, "log_every": 9}, []),
         ({"report_to": ["none"], "run_name": "a"}, {"report_to": ["wandb"], "run_name": "b"}, []),
         ({"dataloader_num_workers": 0}, {"dataloader_num_workers": 2}, []),
+        ({"draft_tokens": None, "draft_slots": 512}, {"draft_tokens": 0, "draft_slots": 1024}, []),
         ({"dataloader_drop_last": False}, {"dataloader_drop_last": True}, ["dataloader_drop_last"]),
         ({"logits_to_keep": 1}, {"logits_to_keep": 2}, ["logits_to_keep"]),
         ({"of_an_older_version": 1}, {"of_a_newer_one": 1}, []),

@@ -43,7 +43,7 @@ def keep_table(drafter: Drafter, path: Path, vocabulary: str) -> None:
 
 
 def load_table(drafter: Drafter, path: Path, vocabulary: str) -> None:
-    """Go on with a saved table; where it is missing or does not fit, a warning says that drafts begin anew.
+    """Go on with a saved table. Where it does not fit, a warning says that drafts begin anew.
 
     Arguments are those of `keep_table`.
     """
@@ -52,7 +52,7 @@ def load_table(drafter: Drafter, path: Path, vocabulary: str) -> None:
     try:
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in (*_TABLE, "share_right", "vocabulary")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile):
         arrays = {}
     reason = _why_unfit(drafter, arrays, vocabulary)
     if reason:
