@@ -14,11 +14,13 @@ from _policy import GPU, Shape
 from chexphi.data.phantom.draw import render
 from chexphi.data.phantom.language import caption
 from chexphi.data.phantom.scene import sample_build, sample_scene
+from chexphi.models.families import tiny
 from chexphi.prompts import messages
 from chexphi.schema import Example
 
 PROMPTS = 2
 """Of a step."""
+LENGTHS, GROUPS = (64, 300, 600, 1400), (2, 4, 8, 16)
 CROP = 112
 FILMS: dict[tuple[int, int], tuple[float, float]] = {
     (64, 1): (1, 1),  # 41 tokens
@@ -86,18 +88,29 @@ def reports() -> list[str]:
     return [caption(rng, sample_scene(rng, sample_build(rng)), "train")[1].text for _ in range(300)]
 
 
-def examples(cell: Cell, processor: Any, number: int, folder: Path) -> list[Example]:
-    """As many prompts, all different, with their films drawn into the folder."""
-    rng = random.Random(1)
+@functools.cache
+def tokenizer() -> Any:
+    """Of the small policies."""
+    return tiny.train_tokenizer(reports())
+
+
+def examples(cell: Cell, processor: Any, number: int, folder: Path, *, seed: int = 1) -> list[Example]:
+    """As many prompts, all different, with their films drawn into the folder, and reports of the first film.
+
+    Where the length of prompts is given, so is that of completions: two reports are longer than any of them.
+    """
+    rng = random.Random(seed)
     height, width = (int(side * cell.shape.crop) for side in cell.film)
     found = []
     for i in range(number):
         names = tuple(f"{i}-{k}.png" for k in range(cell.films))
-        films = [render(sample_scene(rng, sample_build(rng)), 128) for _ in names]
-        films = [film.resize((width, height)).convert("RGB") for film in films]
+        scenes = [sample_scene(rng, sample_build(rng)) for _ in names]
+        films = [render(scene, 128).resize((width, height)).convert("RGB") for scene in scenes]
         for name, film in zip(names, films, strict=True):
             film.save(folder / name)
-        question, report = "Which findings are present?", rng.choice(reports())
+        count = 2 if cell.length else 1
+        report = " ".join(caption(rng, scenes[0], "train")[1].text for _ in range(count))
+        question = "Which findings are present?"
         if cell.length:
             words = " ".join(rng.choices(reports(), k=50)).split()
             question = filled(processor, films, cell.length, words)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_model
 from transformers import (
     GenerationConfig,
     Phi4MultimodalConfig,
     Phi4MultimodalFeatureExtractor,
+    PrinterCallback,
     ProcessorMixin,
+    ProgressCallback,
 )
 
 from chexphi.models import adapter, trainable, what_learns
@@ -56,8 +60,8 @@ def settings(tokenizer: Any, shape: Shape) -> Phi4MultimodalConfig:
     )
 
 
-def policy(tokenizer: Any, shape: Shape, *, crops: int = 1) -> tuple[Any, Any]:
-    """A fresh policy, ready to train, and its processor."""
+def policy(tokenizer: Any, shape: Shape, *, crops: int = 1, weights: Path | None = None) -> tuple[Any, Any]:
+    """A policy with random weights, or with those of a file, ready to train, and its processor."""
     torch.manual_seed(0)
     kind = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16 if shape.full else kind)
@@ -65,6 +69,8 @@ def policy(tokenizer: Any, shape: Shape, *, crops: int = 1) -> tuple[Any, Any]:
         model = phi4.Phi4MultimodalForCausalLM(settings(tokenizer, shape))
     torch.set_default_dtype(kind)
     tiny.initialise(model, seed=0)
+    if weights is not None:
+        load_model(model, str(weights))
     ids = {name: getattr(model.config, name) for name in ("bos_token_id", "pad_token_id", "eos_token_id")}
     model.generation_config = GenerationConfig(**ids)
     rank = shape.rank
@@ -85,6 +91,12 @@ def every_row(processor: Any) -> Any:
     """The processor, which then processes the film of every row, as plain transformers would."""
     processor._process_images = functools.partial(ProcessorMixin._process_images, processor)
     return processor
+
+
+def silence(trainer: Any) -> None:
+    """No bar and no lines of the trainer's: a benchmark prints its table alone."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.pop_callback(callback)
 
 
 def clock() -> float:

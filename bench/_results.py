@@ -39,12 +39,12 @@ class Comparison:
     films: int
     sides: dict[str, Side]
 
-    @property
-    def rounds(self) -> list[float]:
-        """Ours over plain, by step."""
-        if len(self.sides) < 2:
+    def rounds(self, side: str = "ours") -> list[float]:
+        """A side's time over plain's, by step; none if one of them is missing."""
+        if not {side, "plain"} <= self.sides.keys():
             return []
-        return [a / b for a, b in zip(self.sides["ours"].seconds, self.sides["plain"].seconds, strict=True)]
+        times, plain_times = self.sides[side].seconds, self.sides["plain"].seconds
+        return [a / b for a, b in zip(times, plain_times, strict=True)]
 
     @property
     def peak(self) -> float:
@@ -69,33 +69,28 @@ def append(file: Path, found: Comparison) -> None:
 def tables(found: list[Comparison], title: str) -> tuple[Table, Table]:
     """Whole steps, and their parts."""
     whole = Table(
-        *("time, ours / plain", "rounds", "peak", "tokens", "GRPO step", "s, ours", "plain"),
-        *("peak MB, ours", "plain", "tokens forwarded, ours", "plain"),
+        *("GRPO step", "side", "s", "of plain", "rounds", "peak MB", "of plain", "tokens", "of plain"),
         title=title,
     )
     parts = Table("mean ms of a step", "", *PARTS)
     for each in found:
-        whole.add_row(*_line(each))
         for i, (name, side) in enumerate(each.sides.items()):
             times = [f"{1000 * side.parts.get(part, 0):,.0f}" for part in PARTS]
             parts.add_row("" if i else each.name, name, *times)
+            whole.add_row("" if i else each.name, name, *_line(each, name))
     return whole, parts
 
 
-def _line(found: Comparison) -> list[str]:
-    ratios, rounds = ["-"] * 4, found.rounds
+def _line(found: Comparison, name: str) -> list[str]:
+    side, rounds = found.sides[name], found.rounds(name)
+    figures = [f"{statistics.median(side.seconds):.2f}", f"{side.peak / 1e6:,.0f}", f"{side.tokens:,}"]
+    ratios = ["-", "-", "-", "-"]
     if rounds:
-        tokens = found.sides["ours"].tokens / found.sides["plain"].tokens
-        ratios = [f"{share:.2f}" for share in (statistics.median(rounds), found.peak, tokens)]
+        plain = found.sides["plain"]
+        shares = statistics.median(rounds), side.peak / plain.peak, side.tokens / plain.tokens
+        ratios = [f"{share:.2f}" for share in shares]
         ratios.insert(1, f"{min(rounds):.2f} to {max(rounds):.2f}")
-    sides = [found.sides.get(name) for name in ("ours", "plain")]
-    return [
-        *ratios,
-        found.name,
-        *(f"{statistics.median(side.seconds):.2f}" if side else "out of memory" for side in sides),
-        *(f"{side.peak / 1e6:,.0f}" if side else "-" for side in sides),
-        *(f"{side.tokens:,}" if side else "-" for side in sides),
-    ]
+    return [figures[0], *ratios[:2], figures[1], ratios[2], figures[2], ratios[3]]
 
 
 def plot(found: list[Comparison], file: Path) -> None:
@@ -104,9 +99,9 @@ def plot(found: list[Comparison], file: Path) -> None:
     matplotlib.rcParams |= {"svg.hashsalt": "grpo_step", "svg.fonttype": "none", "font.size": 9}
     import matplotlib.pyplot as plt
 
-    grid = [each for each in found if each.length and each.rounds]
+    grid = [each for each in found if each.length and each.rounds()]
     figure, panels = plt.subplots(1, 2, figsize=(7.6, 3), sharey=True, layout="constrained")
-    shown = {"time": lambda each: statistics.median(each.rounds), "peak memory": lambda each: each.peak}
+    shown = {"time": lambda each: statistics.median(each.rounds()), "peak memory": lambda each: each.peak}
     groups = sorted({each.group for each in grid})
     colours = dict(
         zip(

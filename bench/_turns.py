@@ -158,7 +158,7 @@ class Turns(TrainerCallback):
     def _begin(self) -> None:
         self._go.acquire()
         if self._memory:
-            self._watch = _Peak()
+            self._watch = Peak()
             self._watch.__enter__()
         self._since, self._walled = clock(), time.perf_counter()
 
@@ -171,7 +171,7 @@ class Turns(TrainerCallback):
         self._begin()
 
 
-class _Peak:
+class Peak:
     """Most bytes allocated at once inside the block, above what there was before; exact on both devices."""
 
     def __enter__(self) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _policy import GPU, Shape, clock, policy, unshared
+from _policy import GPU, Shape, clock, policy, silence, unshared
 from rich.console import Console
 from rich.table import Table
 from transformers import TrainerCallback
@@ -44,7 +44,6 @@ from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
 from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
-from chexphi.training.progress import quiet
 
 PROMPTS, GROUP = 8, 8
 TEMPERATURE, BETA = 0.9, 0.5  # configs/grpo_kg.yaml
@@ -160,7 +159,7 @@ def step(
         callbacks=[timer],
         **extra,
     )
-    quiet(trainer)
+    silence(trainer)
     trainer.train()
     return statistics.median(timer.seconds[1:])
 

@@ -3,8 +3,17 @@
 Plain is `trl.GRPOTrainer` on our Phi-4 classes. `PROMPTS` prompts a step of P tokens, films included, each
 with G completions of 60 tokens, vision LoRA and own `lm_head`, beta > 0, new films every step. The
 small model has about 6 M parameters; beside a GPU the same runs on the published sizes in bf16, with crops of
-112 pixels there too so that a prompt can be short. No end token is sampled: both sides do the same work.
-Random weights write no answer format, so the rewards read drawn reports in place of the completions.
+112 pixels there too so that a prompt can be short. Only in the demo's cell an end token is sampled: elsewhere
+all sides do the same work.
+
+The small policy has learnt to write reports (`_trained`), as a policy has before GRPO; `--random` takes
+random weights. Rewards read drawn reports in place of the completions, because random weights write none.
+Sides, apart from `plain`:
+
+* `ours`: samples by fixed numbers, with drafts from the references, as `chexphi grpo` has them by default;
+* `no drafts`: the same with `--draft_tokens 0`;
+* `library`: `--sampling library`, TRL's path with our shared prompts;
+* `right 75%` and `right 55%`: drafts that are right with that chance. They know what `no drafts` has sampled.
 """
 
 from __future__ import annotations
@@ -19,14 +28,17 @@ import argparse
 import gc
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from _cells import DEMO, PROMPTS, Cell, Spoken, examples, grid, reports
-from _policy import GPU, every_row, policy, unshared
+from _cells import DEMO, GROUPS, LENGTHS, PROMPTS, Cell, Spoken, examples, grid, reports, tokenizer
+from _drafters import Known, Remembering
+from _policy import GPU, every_row, policy, silence, unshared
 from _results import Comparison, Side, append, plot, read, tables
+from _trained import weights_of
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
 from rich.progress import track
@@ -34,34 +46,44 @@ from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from chexphi.graph.lexicon.extractor import LexiconExtractor
-from chexphi.models.families import tiny
+from chexphi.models.rollout.drafting import Drafter, DraftLimits, fed_drafter
 from chexphi.runs.jsonl import JsonLines
 from chexphi.training.dataset import grpo_dataset
 from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
 from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
-from chexphi.training.progress import quiet
 
-LENGTHS, GROUPS = (64, 300, 600, 1400), (2, 4, 8, 16)
-
-
-def plain(folder: Path, model: Any, **arguments: Any) -> Any:
-    """TRL's trainer on our classes, no prompt and no film shared."""
-    every_row(arguments["processing_class"])
-    return GRPOTrainer(model=unshared(model), **arguments)
+POLICIES = Path("runs/bench_policies")
+DRAFTS_RIGHT = {"right 75%": 0.75, "right 55%": 0.55}
+UNDRAFTED = "no drafts"
+SIDES = (UNDRAFTED, "ours", *DRAFTS_RIGHT, "library", "plain")
+DEFAULT_SIDES = (UNDRAFTED, "ours", "library", "plain")
 
 
-def ours(folder: Path, **arguments: Any) -> Any:
-    return LoggedGRPOTrainer(**arguments, completions=JsonLines(folder / "completions.jsonl"))
+def drafter_of(side: str, tokenizer: Any, texts: list[str]) -> Drafter | None:
+    """Where a side's drafts come from; None leaves sampling to the library."""
+    device = "cuda" if GPU else "cpu"
+    if side in DRAFTS_RIGHT:
+        return Known(DraftLimits.of(device), DRAFTS_RIGHT[side])
+    if side == UNDRAFTED:
+        return Remembering()
+    return fed_drafter(tokenizer, texts, device) if side == "ours" else None
 
 
-SIDES = {"ours": ours, "plain": plain}
+def make_trainer(side: str, folder: Path, drafter: Drafter | None, *, model: Any, **arguments: Any) -> Any:
+    """TRL's trainer on our classes, no prompt and no film shared, or ours."""
+    if side == "plain":
+        every_row(arguments["processing_class"])
+        return GRPOTrainer(model=unshared(model), **arguments)
+    lines = JsonLines(folder / "completions.jsonl")
+    return LoggedGRPOTrainer(model, completions=lines, drafter=drafter, **arguments)
 
 
 @dataclass
 class Run:
     """A side of a cell: its trainer, and what was measured of it."""
 
+    drafter: Drafter | None
     turns: Turns
     parts: Parts
     trainer: Any
@@ -79,7 +101,7 @@ def config(cell: Cell, model: Any, place: Path, steps: int, **changed: Any) -> G
         gradient_accumulation_steps=cell.prompts * cell.group // rows,
         num_generations=cell.group,
         max_completion_length=cell.new_tokens,
-        generation_kwargs={"suppress_tokens": model.config.eos_token_id},
+        generation_kwargs={"suppress_tokens": model.config.eos_token_id} if cell.length else {},
         max_steps=steps,
         bf16=cell.shape.full,
         use_cpu=not GPU,
@@ -88,39 +110,56 @@ def config(cell: Cell, model: Any, place: Path, steps: int, **changed: Any) -> G
     )
 
 
-def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int, checkpointing: bool) -> Run:
+def begin(side: str, cell: Cell, weights: Path | None, folder: Path, steps: int, checkpointing: bool) -> Run:
     """A trainer that waits before its first step."""
     place = folder / side
     place.mkdir()
-    model, processor = policy(tokenizer, cell.shape, crops=36)
+    model, processor = policy(tokenizer(), cell.shape, crops=36, weights=weights)
     args = config(cell, model, place, steps, gradient_checkpointing=checkpointing)
     turns, parts = Turns(), Parts()
     rewards = reward_functions(GRPORecipe(), LexiconExtractor(), model.generation_config.eos_token_id)
     drawn = examples(cell, processor, cell.prompts * steps, place)
-    trainer = SIDES[side](
+    drafter = drafter_of(side, tokenizer(), [example.explanation for example in drawn])
+    trainer = make_trainer(
+        side,
         place,
+        drafter,
         model=model,
         args=args,
         reward_funcs=[Spoken(reward, reports()) for reward in rewards],
-        train_dataset=grpo_dataset(drawn, place, processor.prepare_film if side == "ours" else None),
+        train_dataset=grpo_dataset(drawn, place, None if side == "plain" else processor.prepare_film),
         processing_class=processor,
         callbacks=[turns],
     )
-    quiet(trainer)
+    silence(trainer)
     instrument(trainer, parts)
     turns.start(trainer)
-    return Run(turns, parts, trainer)
+    return Run(drafter, turns, parts, trainer)
 
 
-def run(runs: list[Run], warm: int, steps: int) -> list[Side]:
-    """The timed steps, who goes first taking turns, and one that follows memory."""
+def run(runs: dict[str, Run], warm: int, steps: int) -> dict[str, Side]:
+    """The timed steps, who goes first taking turns, and one that follows memory.
+
+    Drafts of set quality know what `no drafts` has sampled, which goes before them.
+    """
+
+    def prepare(each: Run) -> None:
+        if isinstance(each.drafter, Known):
+            each.drafter.prepare(runs[UNDRAFTED].drafter.completions)
+
     for turn in range(warm + steps):
-        for each in runs if turn % 2 else runs[::-1]:
+        for name in sorted(list(runs)[:: 1 if turn % 2 else -1], key=lambda name: name in DRAFTS_RIGHT):
+            each = runs[name]
+            prepare(each)
             if turn == warm:
                 each.seconds.clear()
                 each.parts.clear()
             each.seconds.append(each.turns.step())
-    return [finished(each, steps) for each in runs]
+    found = {}
+    for name, each in runs.items():
+        prepare(each)
+        found[name] = finished(each, steps)
+    return found
 
 
 def finished(run: Run, steps: int) -> Side:
@@ -135,24 +174,25 @@ def finished(run: Run, steps: int) -> Side:
     return Side(run.seconds, parts, tokens, peak)
 
 
-def compare(cell: Cell, warm: int, steps: int, checkpointing: bool) -> dict[str, Side]:
-    """Both sides of a cell, without one that ran out of memory.
+def compare(
+    cell: Cell, sides: Sequence[str], weights: Path | None, warm: int, steps: int, checkpointing: bool
+) -> dict[str, Side]:
+    """The sides of a cell, without one that ran out of memory.
 
     Beside a GPU they run one after the other: two policies of full size do not fit.
     """
-    tokenizer = tiny.train_tokenizer(reports())
     found: dict[str, Side] = {}
-    for sides in [[side] for side in SIDES] if GPU else [list(SIDES)]:
+    for together in [[side] for side in sides] if GPU else [sides]:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                runs = [
-                    begin(side, cell, tokenizer, Path(folder), warm + steps + 1, checkpointing)
-                    for side in sides
-                ]
-                found |= zip(sides, run(runs, warm, steps), strict=True)
+                runs = {
+                    side: begin(side, cell, weights, Path(folder), warm + steps + 1, checkpointing)
+                    for side in together
+                }
+                found |= run(runs, warm, steps)
             except torch.cuda.OutOfMemoryError:
                 pass
-            runs = []
+            runs = {}
         gc.collect()
         if GPU:
             torch.cuda.empty_cache()
@@ -167,12 +207,19 @@ def options() -> argparse.Namespace:
     parser.add_argument("--groups", **some, choices=GROUPS, default=[8], help="completions of a prompt")
     parser.add_argument("--films", **some, choices=(1, 2), default=[1], help="films of a prompt")
     parser.add_argument("--steps", type=int, help="timed steps (3 after 1; from 10 on after 3)")
-    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing in both")
+    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing in all")
+    parser.add_argument("--random", action="store_true", help="a policy with random weights")
+    parser.add_argument("--policies", type=Path, default=POLICIES, help="where trained policies are kept")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=DEFAULT_SIDES, help="what is compared")
     parser.add_argument(
         "--results", type=Path, help="a JSON Lines file; what it has already is not run again"
     )
     parser.add_argument("--plot", type=Path, help="an SVG file for a plot of the ratios")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if DRAFTS_RIGHT.keys() & set(asked.sides) and (GPU or UNDRAFTED not in asked.sides):
+        parser.error(f"{', '.join(DRAFTS_RIGHT)} run beside the side '{UNDRAFTED}', on a CPU")
+    asked.sides = [side for side in SIDES if side in asked.sides]
+    return asked
 
 
 def main() -> None:
@@ -189,12 +236,15 @@ def main() -> None:
     known = {each.name: each for each in (read(asked.results) if asked.results else [])}
     for cell in track(cells, console=Console(stderr=True), transient=True):
         if cell.name not in known:
-            sides = compare(cell, warm, steps, asked.checkpointing)
+            is_random = asked.random or cell.shape.full
+            weights = None if is_random else weights_of(cell, tokenizer(), asked.policies)
+            sides = compare(cell, asked.sides, weights, warm, steps, asked.checkpointing)
             known[cell.name] = Comparison(cell.name, device, cell.length, cell.group, cell.films, sides)
             if asked.results:
                 append(asked.results, known[cell.name])
     found = [known[cell.name] for cell in cells]
-    title = f"{device}; {PROMPTS} prompts a step; median of {steps} steps after {warm}"
+    kind = "random" if asked.random or GPU else "trained"
+    title = f"{device}; {PROMPTS} prompts a step; {kind} policy; median of {steps} steps after {warm}"
     for table in tables(found, title):
         Console(width=165).print(table)
     if asked.plot:

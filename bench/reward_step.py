@@ -24,9 +24,9 @@ from typing import Any
 
 import torch
 from _cells import DEMO, Cell, Spoken, examples, grid, reports
-from _policy import GPU, policy, unshared
+from _policy import GPU, policy, silence, unshared
 from _turns import Parts, Turns, instrument
-from grpo_step import Run, config, plain
+from grpo_step import Run, config, make_trainer
 from rich.console import Console
 from rich.table import Table
 from transformers.utils import logging as transformers_logging
@@ -39,7 +39,7 @@ from chexphi.training.diagnostics import Diagnostics
 from chexphi.training.grpo_recipe import GRPORecipe
 from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
-from chexphi.training.progress import MetricsLog, quiet
+from chexphi.training.progress import MetricsLog
 
 CELLS = {
     "prompt": grid([300], [8], [1])[0],
@@ -68,7 +68,9 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int) -> Ru
         "processing_class": processor,
     }
     if bare:
-        trainer = plain(place, model, **arguments, reward_funcs=constant, callbacks=[turns])
+        trainer = make_trainer(
+            side, place, None, model=model, **arguments, reward_funcs=constant, callbacks=[turns]
+        )
     else:
         rewards = reward_functions(GRPORecipe(), LexiconExtractor(), model.generation_config.eos_token_id)
         trainer = LoggedGRPOTrainer(
@@ -77,12 +79,12 @@ def begin(side: str, cell: Cell, tokenizer: Any, folder: Path, steps: int) -> Ru
             completions=JsonLines(place / "completions.jsonl"),
             share_prefix=side == "shared",
             reward_funcs=[Spoken(reward, reports()) for reward in rewards],
-            callbacks=[MetricsLog(JsonLines(place / "metrics.jsonl")), Diagnostics(place), turns],
+            callbacks=[MetricsLog(JsonLines(place / "metrics.jsonl"), "grpo"), Diagnostics(place), turns],
         )
-    quiet(trainer)
+    silence(trainer)
     instrument(trainer, parts)
     turns.start(trainer)
-    return Run(turns, parts, trainer)
+    return Run(None, turns, parts, trainer)
 
 
 def compare(cell: Cell, warm: int, steps: int) -> Table:
