@@ -81,9 +81,9 @@ def instrument(trainer: Any, parts: Parts) -> None:
 
         setattr(owner, method, wrapped)
 
-    def prefill(input_ids: Any = None, *args: Any, inputs_embeds: Any = None, **kwargs: Any) -> str | None:
-        given = input_ids if inputs_embeds is None else inputs_embeds
-        return "prefill" if parts.inside("decode") and given.shape[1] > 1 else None
+    def prefill(*args: Any, cache: Any = None, **kwargs: Any) -> str | None:
+        is_first = cache is None or cache.get_seq_length() == 0
+        return "prefill" if parts.inside("decode") and is_first else None
 
     def count(layer: Any, args: Any, kwargs: Any) -> None:
         states = args[0] if args else kwargs["hidden_states"]
@@ -174,15 +174,17 @@ class Turns(TrainerCallback):
 class Peak:
     """Most bytes allocated at once inside the block, above what there was before; exact on both devices."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Peak:
+        self.bytes = 0
         if GPU:
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated()
-            return
+            return self
         self._profile = torch.profiler.profile(
             activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
         )
         self._profile.__enter__()
+        return self
 
     def __exit__(self, *error: Any) -> None:
         if GPU:

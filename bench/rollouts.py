@@ -119,7 +119,7 @@ def measured(calls: dict[str, Call], batches: Sequence[tuple[Any, Any]], rounds:
             answers[name] = calls[name](*batch)
             if turn >= WARM_UP:
                 seconds[name].append(time.process_time() - begun)
-        same = [len(set(row)) == 1 for row in zip(*list(answers.values())[-2:], strict=True)]
+        same = [first == second for first, second in zip(*map(answers.get, names[1:]), strict=True)]
         equal, total = equal + sum(same), total + len(same)
     table = Table("side", "s a call", "of the library", "peak MB", "of the library", title=title)
     medians = {name: statistics.median(times) for name, times in seconds.items()}

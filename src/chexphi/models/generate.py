@@ -115,6 +115,7 @@ def generate(
         check_length(model.config, inputs["input_ids"].shape[1], max_new_tokens)
         prefixes = read_prompts.find_prefixes(model, inputs, room=max_new_tokens)
         prompts_read = read_prompts.read(model, inputs, prefixes)
+        del inputs  # no film is needed while tokens are decoded
         keys = [(number, sample) for number in numbers for sample in range(samples)]
         prompt_of_row = torch.arange(len(prompts), device=model.device).repeat_interleave(samples)
         rows = decode(

@@ -91,10 +91,8 @@ class Rollouts:
                 input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria,
                 generation_config=generation_config, **model_kwargs,
             )  # fmt: skip
-        inputs, prompt_of_row = _prompts(model, input_ids, generation_config, model_kwargs)
         max_new_tokens = generation_config.max_length - input_ids.shape[1]
-        prefixes = read_prompts.find_prefixes(model, inputs, room=max_new_tokens)
-        prompts_read = read_prompts.read(model, inputs, prefixes)
+        prompts_read, prompt_of_row = _read(model, input_ids, generation_config, model_kwargs)
         ends = frozenset(torch.as_tensor(generation_config.eos_token_id).flatten().tolist())
         rows = decode(
             model, prompts_read, prompt_of_row,
@@ -145,10 +143,10 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, Tensor) else value
 
 
-def _prompts(
+def _read(
     model: Any, input_ids: Tensor, config: Any, model_kwargs: dict[str, Any]
-) -> tuple[dict[str, Any], Tensor]:
-    """The inputs of the distinct prompts, and the prompt of each row."""
+) -> tuple[read_prompts.PromptsRead, Tensor]:
+    """Read the distinct prompts; also the prompt of each row. No copy of their films outlives this call."""
     sharing = model.prompt_sharing
     to_read = None
     if sharing.why_not is None:
@@ -159,7 +157,9 @@ def _prompts(
     ids = input_ids[first_rows]
     names = ("attention_mask", *row_inputs.TOKEN_TYPES, *model.film_inputs)
     inputs = {name: given[name] for name in names if given.get(name) is not None}
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **inputs}, prompt_of_row
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **inputs}
+    prefixes = read_prompts.find_prefixes(model, inputs, room=config.max_length - input_ids.shape[1])
+    return read_prompts.read(model, inputs, prefixes), prompt_of_row
 
 
 def why_plain(model: Any, input_ids: Tensor, processors: Any, criteria: Any, config: Any) -> str | None:
