@@ -112,6 +112,17 @@ def plain(model: Any, processor: Any, drawn: list[Any]) -> int:
     return int((ends.cumsum(1) - ends.long() == 0).sum())  # the end token counts, what follows does not
 
 
+def dataset(drawn: list[Any], texts: list[str], folder: Path) -> Any:
+    """The prompts of a step, their films saved in the folder."""
+    for i, film in enumerate(drawn):
+        film.save(folder / f"{i}.png")
+    examples = [
+        Example(id=str(i), images=(f"{i}.png",), question=QUESTION, answer=("yes",), explanation=texts[i])
+        for i in range(PROMPTS)
+    ]
+    return grpo_dataset(examples, folder)
+
+
 class StepClock(TrainerCallback):
     """Seconds of each optimiser step, generation included."""
 
@@ -126,20 +137,26 @@ class StepClock(TrainerCallback):
 
 
 def step(
-    trainer_class: Any, model: Any, processor: Any, data: Any, folder: Path, checkpointing: bool
+    trainer_class: Any,
+    model: Any,
+    processor: Any,
+    data: Any,
+    folder: Path,
+    checkpointing: bool,
+    size: Size = SIZE,
 ) -> float:
     """Seconds of a GRPO step."""
     args = GRPOConfig(
         **DEFAULTS | {"gradient_checkpointing": checkpointing},
         output_dir=str(folder / "run"),
-        per_device_train_batch_size=SIZE.rows,
-        gradient_accumulation_steps=PROMPTS * GROUP // SIZE.rows,
+        per_device_train_batch_size=size.rows,
+        gradient_accumulation_steps=PROMPTS * GROUP // size.rows,
         num_generations=GROUP,
-        max_completion_length=SIZE.new_tokens,
+        max_completion_length=size.new_tokens,
         temperature=TEMPERATURE,
         beta=BETA,
         loss_type="grpo",
-        max_steps=1 + SIZE.repeats,
+        max_steps=1 + size.repeats,
         bf16=GPU,
         use_cpu=not GPU,
         save_strategy="no",
@@ -212,13 +229,7 @@ def main() -> None:
     row(table, "generation", pair, lambda s: f"{1 / s:,.0f} tokens/s")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for i, film in enumerate(drawn):
-            film.save(folder / f"{i}.png")
-        examples = [
-            Example(id=str(i), images=(f"{i}.png",), question=QUESTION, answer=("yes",), explanation=texts[i])
-            for i in range(PROMPTS)
-        ]
-        data = grpo_dataset(examples, folder)
+        data = dataset(drawn, texts, folder)
         fresh = functools.partial(policy, tokenizer, SIZE.shape)
         for on in (False, True):
             pair = [
