@@ -145,7 +145,7 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
     alone = run(grpo, "alone", *groups, "--max_steps=1", "--rewards", "external_kg_jac", "--data", str(more))
     imitated = run(sft, "sft", *small, "--max_steps=1", "--logging_steps=1")
     told = run(evaluate, "evaluate", "--max_new_tokens=4", "--tokens", "--answer_samples=1")
-    plain = run(evaluate, "plain", "--max_new_tokens=4", "--limit=3")
+    plain = run(evaluate, "plain", "--max_new_tokens=4", "--limit=3", "--controls=flip")
     mined = run(score, "mine", "--max_new_tokens=4", "--samples=2")
     graded = run(
         score, "graded", "--max_new_tokens=4", "--samples=2", "--measure=jaccard", "--data", str(more)
@@ -175,7 +175,11 @@ def make_files(folder: Path, model: Path, swept: Path) -> dict[str, Rows]:
         "metrics.jsonl": [row for out in trained for row in lines(out / "metrics.jsonl")],
         "diagnostics.jsonl": lines(short / "diagnostics.jsonl"),
         "never_spread.json": json.loads((short / "never_spread.json").read_text()),
-        "predictions.jsonl": lines(told / "predictions.jsonl") + lines(plain / "predictions.jsonl"),
+        "predictions.jsonl": [
+            row
+            for folder in (told, plain, plain / "controls/flip")
+            for row in lines(folder / "predictions.jsonl")
+        ],
         "scored.jsonl": lines(mined / "scored.jsonl") + lines(graded / "scored.jsonl"),
         "kg.jsonl": lines(folder / "kg.jsonl"),
         "manifest.json": [

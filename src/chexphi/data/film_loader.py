@@ -124,10 +124,16 @@ class FilmLoader:
     Args:
         root: The image root.
         prepare: What threads do with a requested film; None starts no thread.
+        open_film: Opens a reference under the root as 8-bit RGB.
     """
 
-    def __init__(self, root: Path, prepare: Callable[[Film], object] | None = None) -> None:
-        self._root = root
+    def __init__(
+        self,
+        root: Path,
+        prepare: Callable[[Film], object] | None = None,
+        open_film: Callable[[str, Path], Image.Image] = load_image,
+    ) -> None:
+        self._root, self._open_film = root, open_film
         self._reset(prepare)
 
     def _reset(self, prepare: Callable[[Film], object] | None) -> None:
@@ -141,7 +147,7 @@ class FilmLoader:
         self._threads = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FilmLoader, (self._root,)
+        return FilmLoader, (self._root, None, self._open_film)
 
     def __call__(self, ref: str) -> Film:
         """The film of a reference.
@@ -154,7 +160,7 @@ class FilmLoader:
         with self._lock:
             film = self._living.get(ref)
             if film is None:
-                open_image = functools.partial(load_image, ref, self._root)
+                open_image = functools.partial(self._open_film, ref, self._root)
                 film = self._living[ref] = Film(open_image, functools.partial(self._update_size, ref))
                 self._enqueue(film)
             self._cache[ref] = self._cache.pop(ref, (film, 0))

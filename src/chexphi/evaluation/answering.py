@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,59 +16,63 @@ from chexphi.models.rollout.drafting import Drafter
 from chexphi.schema import Example, Prediction
 
 
-def answer_batch(
-    recipe: EvaluateRecipe,
-    model: Any,
-    processor: Any,
-    extractor: Extractor,
-    batch: Sequence[Example],
-    films: Sequence[Sequence[Any]],
-    root: Path,
-    options: Mapping[str, tuple[str, str]],
-    drafter: Drafter,
-) -> Iterator[Prediction]:
-    """Generate the answers to a batch of questions, and score each of them."""
-    questions = [example.question for example in batch]
-    generations = generate(
-        model, processor, questions, films, max_new_tokens=recipe.max_new_tokens, drafter=drafter
-    )
-    texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
-    readings = reading_pairs(batch, texts, extractor, opened_think=opened_think, ontology=recipe.ontology)
-    probabilities = _probabilities(recipe, model, processor, batch, films, options, drafter)
-    for example, (generation,), pair, chances in zip(
-        batch, generations, readings, probabilities, strict=True
-    ):
-        yield make_prediction(
-            example,
-            generation,
-            *pair,
-            root,
-            extractor=extractor,
-            tokens=recipe.tokens,
-            ontology=recipe.ontology,
-            probabilities=chances or None,
+@dataclass(frozen=True)
+class Answering:
+    """A policy that answers batches of questions, and what reads its answers."""
+
+    recipe: EvaluateRecipe
+    model: Any
+    processor: Any
+    extractor: Extractor
+    root: Path
+    """Folder of the images."""
+    drafter: Drafter
+    options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """The two answers of each question that has two, where their probabilities are asked for."""
+
+    def batch(self, batch: Sequence[Example], films: Sequence[Sequence[Any]]) -> Iterator[Prediction]:
+        """Generate the answers to a batch of questions, and score each of them."""
+        questions, recipe = [example.question for example in batch], self.recipe
+        generations = generate(
+            self.model,
+            self.processor,
+            questions,
+            films,
+            max_new_tokens=recipe.max_new_tokens,
+            drafter=self.drafter,
         )
+        texts, opened_think = [samples[0].text for samples in generations], generations[0][0].opened_think
+        readings = reading_pairs(
+            batch, texts, self.extractor, opened_think=opened_think, ontology=recipe.ontology
+        )
+        probabilities = self._probabilities(batch, films)
+        for example, (generation,), pair, chances in zip(
+            batch, generations, readings, probabilities, strict=True
+        ):
+            yield make_prediction(
+                example,
+                generation,
+                *pair,
+                self.root,
+                extractor=self.extractor,
+                tokens=recipe.tokens,
+                ontology=recipe.ontology,
+                probabilities=chances or None,
+            )
 
-
-def _probabilities(
-    recipe: EvaluateRecipe,
-    model: Any,
-    processor: Any,
-    batch: Sequence[Example],
-    films: Sequence[Sequence[Any]],
-    options: Mapping[str, tuple[str, str]],
-    drafter: Drafter,
-) -> list[dict[str, float] | None]:
-    if not options:
-        return [None] * len(batch)
-    return answer_probabilities(
-        model,
-        processor,
-        batch,
-        films,
-        options,
-        samples=recipe.answer_samples,
-        max_new_tokens=recipe.max_new_tokens,
-        seed=recipe.seed,
-        drafter=drafter,
-    )
+    def _probabilities(
+        self, batch: Sequence[Example], films: Sequence[Sequence[Any]]
+    ) -> list[dict[str, float] | None]:
+        if not self.options:
+            return [None] * len(batch)
+        return answer_probabilities(
+            self.model,
+            self.processor,
+            batch,
+            films,
+            self.options,
+            samples=self.recipe.answer_samples,
+            max_new_tokens=self.recipe.max_new_tokens,
+            seed=self.recipe.seed,
+            drafter=self.drafter,
+        )

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
+from chexphi.evaluation.film_controls.figures import answers_changed
+from chexphi.evaluation.film_controls.names import CONTROLS_FOLDER, SHUFFLE
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.scored_predictions import ScoredPredictions
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
@@ -174,8 +176,10 @@ def compare(
 ) -> dict[str, Any]:
     """Compare two evaluations, by their folders or `predictions.jsonl` files; see `compare_predictions`.
 
-    `same_weights` says whether both are of one model, and `same_ontology` whether both were evaluated with
-    the same file of concepts. They are None where the files beside the predictions do not tell.
+    `image_sensitivity` is the share of answers that change with the film of another patient, where both were
+    evaluated with the control `shuffle`. `same_weights` says whether both are of one model, and
+    `same_ontology` whether both were evaluated with the same file of concepts. All three are None where the
+    files beside the predictions do not tell.
 
     >>> figures = compare("runs/test_sft", "runs/test_grpo")  # doctest: +SKIP
     >>> figures["graph_f1"]["difference"]  # doctest: +SKIP
@@ -196,4 +200,39 @@ def compare(
         "same_weights": weights_a == weights_b if weights_a and weights_b else None,
         "same_ontology": None if None in ontologies else ontologies[0] == ontologies[1],
         **compare_predictions(a, b, seed=seed, resamples=resamples),
+        "image_sensitivity": sensitivity_change((a_path, b_path), (a, b), seed=seed, resamples=resamples),
     }
+
+
+def sensitivity_change(
+    paths: Sequence[str | os.PathLike[str]],
+    predictions: Sequence[Sequence[Prediction]],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Any] | None:
+    """The second policy's image sensitivity against the first's; None where `shuffle` was not run for both.
+
+    Args:
+        paths: The run folder of each, or its predictions.
+        predictions: Of each, of the same examples.
+        seed: Of the interval.
+        resamples: Of the interval.
+
+    Raises:
+        InputError: If a file of the control is broken.
+    """
+    folders = [Path(path) if Path(path).is_dir() else Path(path).parent for path in paths]
+    files = [folder / CONTROLS_FOLDER / SHUFFLE / "predictions.jsonl" for folder in folders]
+    if not all(file.is_file() for file in files):
+        return None
+    by_id = [{prediction.id: prediction for prediction in rows} for rows in predictions]
+    shuffled = [{prediction.id: prediction for prediction in read_predictions(file)} for file in files]
+    ids = [name for name in by_id[0] if all(name in rows for rows in (*by_id, *shuffled))]
+    changes_a, changes_b = (
+        answers_changed([rows[name] for name in ids], [shuffled_rows[name] for name in ids])
+        for rows, shuffled_rows in zip(by_id, shuffled, strict=True)
+    )
+    patients, _ = clusters([by_id[0][name] for name in ids])
+    name = "image_sensitivity"
+    return paired_ratios({name: changes_a}, {name: changes_b}, patients, seed=seed, resamples=resamples)[name]

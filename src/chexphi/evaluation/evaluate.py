@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chexphi import config, ranges
-from chexphi.data.film_loader import FilmLoader, with_films
 from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.evaluation.auroc import answer_aurocs
 from chexphi.evaluation.evaluate_recipe import RANGES, EvaluateRecipe
+from chexphi.evaluation.passes import answer_pass, figures_of_passes, passes_of
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
 from chexphi.graph.findings.ontology import open_ontology
 from chexphi.graph.open import check_extractor, open_extractor
-from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.models.run_check import check_run
 from chexphi.number_text import counted
-from chexphi.runs import jsonl, processes, run_folder, terminal
-from chexphi.runs.progress_display import rows_display
+from chexphi.runs import processes, run_folder, terminal
 from chexphi.schema import Example, InputError
 
 logger = logging.getLogger(__name__)
@@ -87,41 +86,28 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         path, root = check(recipe)
         run = check_run(recipe, out, data=path)
         examples = read_all(path, root, limit=recipe.limit)
+        passes = passes_of(recipe, examples, root, out)
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.evaluation.answer_probability import answer_options
-        from chexphi.evaluation.answering import answer_batch
+        from chexphi.evaluation.answering import Answering
         from chexphi.models.rollout.drafting import fed_drafter
         from chexphi.models.stage import begin
 
     with processes.fail_together(), terminal.loading_extractor(recipe.extractor):
         extractor = open_extractor(recipe.extractor, ontology=recipe.ontology)
     model, processor = begin(recipe, run, stage="evaluate", seed=recipe.seed, examples=len(examples))
-    predictions_path = out / "predictions.jsonl"
-    jsonl.join_parts(predictions_path)
-    with processes.fail_together():  # all processes read before one writes
-        done_ids = {prediction.id for prediction in read_predictions(predictions_path)}
-    lines = jsonl.JsonLines(processes.own_part(predictions_path))
-    drafter = fed_drafter(processor.tokenizer, (e.explanation for e in examples), model.device.type)
-    batches = processes.own_share(unfinished_batches(films_together(examples), done_ids, recipe.batch_size))
+    texts = (example.explanation for example in examples)
+    drafter = fed_drafter(processor.tokenizer, texts, model.device.type)
     options = answer_options(examples) if recipe.answer_samples else {}
-    film_loader = FilmLoader(root, processor.prepare_film)
-    new_count = right_count = 0
-    with rows_display("evaluate", len(examples), done=len(done_ids)) as display:
-        for batch, films in with_films(batches, film_loader):
-            for prediction in answer_batch(
-                recipe, model, processor, extractor, batch, films, root, options, drafter
-            ):
-                if prediction.id not in done_ids:
-                    lines.write(prediction.to_dict())
-                    new_count, right_count = new_count + 1, right_count + prediction.is_correct
-            accuracy = {"accuracy": f"accuracy {right_count / new_count:.3f}"} if new_count else {}
-            display.update(len(done_ids) + new_count * processes.count(), accuracy)
-    lines.close()
-    jsonl.join_parts(predictions_path, [example.id for example in examples])
-    predictions = read_predictions(predictions_path)
+    answering = Answering(recipe, model, processor, extractor, root, drafter, options)
+    for film_pass in passes:
+        answer_pass(film_pass, replace(answering, options={}) if film_pass.control else answering)
+    predictions = read_predictions(out)
     summary = summarize(predictions, seed=recipe.seed)
     if recipe.answer_samples:
         summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)
+    if len(passes) > 1:
+        summary["controls"] = figures_of_passes(passes, extractor, recipe)
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
     logger.info("evaluated %s", counted(len(examples), "example"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from chexphi.evaluation.film_controls.names import CONTROLS_HELP
 from chexphi.models.run_check import MODEL_RANGES, DataFields, ModelFields
 from chexphi.ranges import COUNT, COUNT_OR_NONE, SEED
 from chexphi.rewards.rules import EXTRACTOR_HELP, ONTOLOGY_HELP
@@ -44,6 +45,7 @@ class EvaluateRecipe(OriginalDataFields, ModelFields):
             "help": "samples of reasoning for the probability of each answer to a question with two (0: none)"
         },
     )
+    controls: str = field(default="", metadata={"help": CONTROLS_HELP})
     extractor: str = field(default="lexicon", metadata={"help": EXTRACTOR_HELP})
     ontology: str = field(default="", metadata={"help": ONTOLOGY_HELP})
     seed: int = field(default=0, metadata={"help": "seed of the intervals and of the samples"})

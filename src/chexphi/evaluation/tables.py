@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from chexphi.evaluation.film_controls.table import sensitivity_sentence
 from chexphi.evaluation.metrics import METRIC, METRICS
 from chexphi.number_text import count_text, counted
 from chexphi.runs.names import distinct_names
@@ -161,6 +162,8 @@ def _notes(comparison: Mapping[str, Any], first: str, second: str, *, has_verdic
         yield OTHER_ONTOLOGY.format(first, second)
     if not has_verdict:
         yield NO_DIFFERENCE
+    if change := comparison.get("image_sensitivity"):
+        yield sensitivity_sentence(change, first, second)
     yield (
         f"The difference is {second} minus {first}: above 0, {second} has more. It is called better or worse "
         "where the whole interval lies on one side of 0. McNemar p: the chance of so uneven a gain and loss "
