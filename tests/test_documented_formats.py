@@ -212,7 +212,7 @@ def written(tiny_model_dir: Path, swept: Path, folder: Path) -> dict[str, Rows]:
 
 
 FRAMES = {
-    "predictions": (("evaluate", "plain"), ("graph_f1",)),
+    "predictions": (("evaluate", "plain", "plain/controls/flip"), ("graph_f1",)),
     "completions": (("short", "spread"), ()),
     "metrics": (("short", "spread", "sft"), ()),
     "scored": (("mine", "graded"), ("accuracy",)),

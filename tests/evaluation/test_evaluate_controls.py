@@ -54,7 +54,7 @@ def test_each_control_has_its_predictions(
         rows = read_predictions(controlled / "controls" / control)
         assert [row.id for row in rows] == [row.id for row in plain]
         assert [row.question for row in rows] == [row.question for row in plain]
-        assert {row.extra["film_control"] for row in rows} == {control}
+        assert {row.film_control for row in rows} == {control}
         exchanged = sum(row.image_ids != own.image_ids for row, own in zip(rows, plain, strict=True))
         assert exchanged == (len(plain) if control == "shuffle" else 0)
 

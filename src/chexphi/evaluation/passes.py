@@ -70,14 +70,13 @@ def answer_pass(film_pass: Pass, answering: Answering) -> None:
     lines = jsonl.JsonLines(processes.own_part(film_pass.path))
     batches = processes.own_share(unfinished_batches(films_together(examples), done_ids, recipe.batch_size))
     film_loader = FilmLoader(answering.root, answering.processor.prepare_film, film_pass.open_film)
-    extra = {"film_control": film_pass.control} if film_pass.control else {}
     new_count = right_count = 0
     label = f"evaluate, {film_pass.control} films" if film_pass.control else "evaluate"
     with rows_display(label, len(examples), done=len(done_ids)) as display:
         for batch, films in with_films(batches, film_loader):
             for prediction in answering.batch(batch, films):
                 if prediction.id not in done_ids:
-                    lines.write(replace(prediction, extra=extra).to_dict())
+                    lines.write(replace(prediction, film_control=film_pass.control or None).to_dict())
                     new_count, right_count = new_count + 1, right_count + prediction.is_correct
             accuracy = {"accuracy": f"accuracy {right_count / new_count:.3f}"} if new_count else {}
             display.update(len(done_ids) + new_count * processes.count(), accuracy)

@@ -111,7 +111,7 @@ _CHECKS: dict[str, tuple[str, Check]] = {
 }
 """Field of a line -> its type, for messages, and whether a value has that type."""
 _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
-    **dict.fromkeys(("kind", "question_type", "semantic_type", "predicted_answer"), _TEXT),
+    **dict.fromkeys(("kind", "question_type", "semantic_type", "predicted_answer", "film_control"), _TEXT),
     "subject_id": ("a text or a number", _is_name),
     "reasoning_words": ("a whole number", _is_count),
     "scene_counts": ("a list of three whole numbers", _are_counts),
