@@ -35,6 +35,7 @@ TYPES = {
     "string": (
         *("id", "prompt", "completion", "question", "explanation", "generated_text", "parse_status", "kind"),
         *("question_type", "semantic_type", "subject_id", "predicted_answer", "consistency"),
+        "film_control",
     ),
     "object": (
         *("image_ids", "answer", "image_paths", "generated_tokens", "token_ids", "token_logprobs", "extra"),

@@ -107,6 +107,14 @@ FILES = (
         patient_data=True,
     ),
     RunFile(
+        "controls/",
+        ("evaluate",),
+        "the same with other films, `predictions.jsonl` in a folder for each control",
+        "`compare`, `report`",
+        patient_data=True,
+        setting="controls",
+    ),
+    RunFile(
         "scored.jsonl",
         ("mine",),
         "how often each question was answered right",
