@@ -107,6 +107,10 @@ def prediction(
             "predicted_answer": None if broken else answer,
             "scene_counts": tuple(counts),
             "clinical": clinical_figures(prose(truth), "" if broken else prose(said)),
+            "present_findings": {
+                "reference": [f for f in FINDINGS if truth[f]],
+                "predicted": [] if broken else [f for f in FINDINGS if said[f]],
+            },
             "consistency": None if broken else "entails",
             **fields,
         }

@@ -40,7 +40,14 @@ TYPES = {
     "object": (
         *("image_ids", "answer", "image_paths", "generated_tokens", "token_ids", "token_logprobs", "extra"),
         *("token_probabilities", "graph_reference", "graph_predicted", "scene_counts", "correct"),
-        *("clinical", "graph", "answer_probabilities", "raw_completion_tokens", "per_token_logps"),
+        *(
+            "clinical",
+            "graph",
+            "answer_probabilities",
+            "present_findings",
+            "raw_completion_tokens",
+            "per_token_logps",
+        ),
     ),
 }
 """Type in pandas -> its columns; `object` are lists and objects. All other columns are numbers."""

@@ -201,6 +201,9 @@ class Prediction:
     nothing can be read."""
     answer_probabilities: dict[str, float] | None = None
     """Probability of each answer to a question that has two (`evaluate --answer_samples`)."""
+    present_findings: dict[str, list[str]] | None = None
+    """Names of the findings that are present by the `reference` and by the `predicted` reasoning, each once;
+    None where the reference has no findings, and in older files."""
     film_control: str | None = None
     """What was shown in place of the film (`evaluate --controls`); None for the film itself."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -210,7 +213,7 @@ class Prediction:
         """The record as written to disk, with the fields of `PREDICTION_EXTRA` inside `extra`."""
         row = dataclasses.asdict(self)
         in_extra = {name: row.pop(name) for name in PREDICTION_EXTRA}
-        for name in ("scene_counts", "clinical", "answer_probabilities", "film_control"):
+        for name in ("scene_counts", "clinical", "answer_probabilities", "present_findings", "film_control"):
             if in_extra[name] is None:
                 del in_extra[name]
         return row | {"extra": in_extra | self.extra}
@@ -218,7 +221,8 @@ class Prediction:
 
 PREDICTION_EXTRA = (
     "kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words",
-    "consistency", "scene_counts", "clinical", "answer_probabilities", "film_control",
+    "consistency", "scene_counts", "clinical", "answer_probabilities",
+    "present_findings", "film_control",
 )  # fmt: skip
 """Fields of a `Prediction` that are keys of `extra` in `predictions.jsonl`, in the order they are written."""
 

@@ -33,11 +33,12 @@ def test_a_line_has_its_keys_in_the_order_of_all_versions() -> None:
     row = predictions(1)[0].to_dict()
     assert list(row)[-3:] == ["graph_reference", "graph_predicted", "extra"]
     always = ["kind", "question_type", "semantic_type", "subject_id", "predicted_answer", "reasoning_words"]
-    assert list(row["extra"]) == [*always, "consistency", "scene_counts", "clinical"]
+    assert list(row["extra"]) == [*always, "consistency", "scene_counts", "clinical", "present_findings"]
     photo = dataclasses.replace(
         predictions(1)[0],
         scene_counts=None,
         clinical=None,
+        present_findings=None,
         answer_probabilities={"no": 0.25, "yes": 0.75},
     )
     assert list(photo.to_dict()["extra"]) == [*always, "consistency", "answer_probabilities"]
@@ -273,6 +274,10 @@ GRAPH_OF_TEXTS = {"entities": [["effusion", "nonsense"]], "relations": []}
         ({"extra": {"kind": ["basic"]}}, "kind is not a text"),
         ({"extra": {"question_type": True}}, "question_type is not a text"),
         ({"extra": {"subject_id": [1]}}, "subject_id is not a text or a number"),
+        (
+            {"extra": {"present_findings": {"reference": []}}},
+            "present_findings is not an object with the lists of texts reference, predicted",
+        ),
         ({"extra": {"scene_counts": [1, 2]}}, "scene_counts is not a list of three whole numbers"),
         ({"extra": {"scene_counts": ["1", 2, 3]}}, "scene_counts is not a list of three whole numbers"),
         ({"extra": {"reasoning_words": "many"}}, "reasoning_words is not a whole number"),

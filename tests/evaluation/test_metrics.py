@@ -86,7 +86,7 @@ def test_groups_partition_the_examples() -> None:
 def test_every_interval_holds_its_value() -> None:
     found = summarize(predictions(100), resamples=300)
     estimates = [value for value in found.values() if isinstance(value, dict) and "low" in value]
-    assert len(estimates) == 22
+    assert len(estimates) == 26
     assert all(e["low"] <= e["value"] <= e["high"] for e in estimates)
 
 
@@ -121,9 +121,18 @@ def test_figures_that_do_not_apply_are_none() -> None:
         kind="",
         question_type="",
         scene_counts=None,
+        present_findings=None,
     )
     found = summarize([plain], resamples=5)
-    for name in ("graph_f1", "entity_f1", "relation_precision", "scene_f1", "right_for_wrong_reason"):
+    missing = (
+        "graph_f1",
+        "entity_f1",
+        "relation_precision",
+        "scene_f1",
+        "right_for_wrong_reason",
+        "present_f1",
+    )
+    for name in missing:
         assert found[name] is None
     assert found["by_kind"] == {}
     assert "graph F1" not in text(tables.table(found))

@@ -158,6 +158,7 @@ def evaluate(context: typer.Context) -> None:
     argv, as_json, yes = recipe_argv(context)
     with STOP.keeping(ROWS_KEPT):
         from chexphi.evaluation import evaluate as stage
+        from chexphi.evaluation.by_finding import finding_table
         from chexphi.evaluation.film_controls.table import control_table
         from chexphi.evaluation.tables import table
 
@@ -166,6 +167,8 @@ def evaluate(context: typer.Context) -> None:
         summary = stage.main(recipe)
     if not as_json:
         Console().print(table(summary))
+        if findings := summary["by_finding"]:
+            Console().print(finding_table(findings))
         if controls := summary.get("controls"):
             Console().print(control_table(controls))
     show(summary if as_json else {"out": summary["out"]}, as_json=as_json)

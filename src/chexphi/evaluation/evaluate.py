@@ -21,6 +21,7 @@ from typing import Any
 from chexphi import config, ranges
 from chexphi.data.read import image_root_of, read_examples, read_folder
 from chexphi.evaluation.auroc import answer_aurocs
+from chexphi.evaluation.by_finding import by_finding
 from chexphi.evaluation.evaluate_recipe import RANGES, EvaluateRecipe
 from chexphi.evaluation.passes import answer_pass, figures_of_passes, passes_of
 from chexphi.evaluation.predictions import read_predictions
@@ -104,6 +105,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         answer_pass(film_pass, replace(answering, options={}) if film_pass.control else answering)
     predictions = read_predictions(out)
     summary = summarize(predictions, seed=recipe.seed)
+    summary["by_finding"] = by_finding(predictions, seed=recipe.seed)
     if recipe.answer_samples:
         summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)
     if len(passes) > 1:

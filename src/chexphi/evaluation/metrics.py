@@ -5,145 +5,66 @@ A new metric is one record in `METRICS`: the summary, the tables on the terminal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-
+from chexphi.evaluation.metric import Metric, mean, micro
 from chexphi.evaluation.scored_predictions import (
-    ScoredPredictions,
     clinical_figure,
     contradicts_itself,
+    majority_answers,
+    present_counts,
     reasoning_words,
     scene_counts,
     share_of_weights,
     wrong_findings,
     wrong_reason,
 )
-from chexphi.graph.match import Counts
 from chexphi.prompts import ParseStatus
-from chexphi.schema import Prediction
-from chexphi.statistics.ratio import Floats, Ratio
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric."""
-
-    name: str
-    """Its key in `summary.json` and in what `compare` returns."""
-    label: str
-    """Its name for people."""
-    meaning: str
-    """What it says, in one phrase under the report's table."""
-    ratio: Callable[[ScoredPredictions], Ratio]
-    """Its value as a ratio of sums over the examples."""
-    digits: int = 3
-    """Decimals it is shown with."""
-    better: Literal["higher", "lower", "neither"] = "higher"
-    """Which values are the better ones."""
-    below: str = ""
-    """The metric that a table of one evaluation shows it below, as precision and recall below their F1; such
-    a metric is in no other table."""
-    by_group: bool = False
-    """Whether it is also given by kind and by question type."""
-    on_page: bool = True
-    """Whether the report's table has room for it."""
-
-    def number(self, value: float, *, sign: bool = False) -> str:
-        """A value as text."""
-        return f"{value:{'+' if sign else ''}.{self.digits}f}"
-
-
-def _mean(value: Callable[[Prediction], float | None]) -> Callable[[ScoredPredictions], Ratio]:
-    """The mean over the examples that have the value."""
-    return lambda scored: Ratio.mean([value(prediction) for prediction in scored.predictions])
-
-
-CountsOf = Callable[[ScoredPredictions], Sequence[Counts | None]]
-"""True and false positives and false negatives of each example; None where it has none."""
-
-
-def _columns(counts: Sequence[Counts | None]) -> tuple[Floats, Floats, Floats]:
-    """True positives, false positives and false negatives (examples,); NaN where an example has no counts."""
-    missing = (np.nan, np.nan, np.nan)
-    rows = [missing if count is None else (count.tp, count.fp, count.fn) for count in counts]
-    tp, fp, fn = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    return tp, fp, fn
-
-
-def _micro(
-    name: str, items: str, meaning: str, counts_of: CountsOf, *, on_page: bool = False
-) -> tuple[Metric, Metric, Metric]:
-    """Precision, recall and F1 of counts that are added up over the examples.
-
-    Args:
-        name: Of the counts.
-        items: What is counted, for the meanings of precision and recall.
-        meaning: Of F1.
-        counts_of: The counts of each example.
-        on_page: Whether the report's table has room for the F1.
-    """
-
-    def precision(scored: ScoredPredictions) -> Ratio:
-        tp, fp, _ = _columns(counts_of(scored))
-        return Ratio(tp, tp + fp)
-
-    def recall(scored: ScoredPredictions) -> Ratio:
-        tp, _, fn = _columns(counts_of(scored))
-        return Ratio(tp, tp + fn)
-
-    def f1(scored: ScoredPredictions) -> Ratio:
-        tp, fp, fn = _columns(counts_of(scored))
-        return Ratio(2 * tp, 2 * tp + fp + fn)
-
-    return (
-        Metric(
-            f"{name}_precision",
-            f"{name} precision",
-            f"share of the {items} that the reasoning states which are right",
-            precision,
-            below=f"{name}_f1",
-        ),
-        Metric(
-            f"{name}_recall",
-            f"{name} recall",
-            f"share of the {items} to be stated which the reasoning states",
-            recall,
-            below=f"{name}_f1",
-        ),
-        Metric(f"{name}_f1", f"{name} F1", meaning, f1, on_page=on_page),
-    )
-
+from chexphi.statistics.ratio import Ratio
 
 METRICS: tuple[Metric, ...] = (
+    *micro(
+        "present",
+        "findings that are present",
+        "all examples' findings that are claimed to be present, by name, against the reference's; what is "
+        "denied does not count",
+        lambda scored: [present_counts(prediction) for prediction in scored.predictions],
+        label="present findings",
+        on_page=True,
+    ),
     Metric(
         "accuracy",
         "strict accuracy",
         "the answer, read from its tags, equals the reference as a set of labels, in a completion that is "
         "not malformed: what the answer reward pays",
-        _mean(lambda prediction: prediction.is_correct),
+        mean(lambda prediction: prediction.is_correct),
         by_group=True,
+    ),
+    Metric(
+        "accuracy_majority",
+        "commonest answer",
+        "what strict accuracy would be with the commonest reference answer to each type of question",
+        majority_answers,
+        better="neither",
+        by_group=True,
+        on_page=False,
     ),
     Metric(
         "accuracy_clinical",
         "clinical accuracy",
         "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
-        _mean(lambda prediction: prediction.correct_clinical),
+        mean(lambda prediction: prediction.correct_clinical),
     ),
     Metric(
         "accuracy_no_format_gate",
         "strict accuracy, no format gate",
         "strict accuracy that also counts a right answer in a malformed completion",
-        _mean(lambda prediction: prediction.correct_no_format_gate),
+        mean(lambda prediction: prediction.correct_no_format_gate),
         on_page=False,
     ),
     Metric(
         "accuracy_substring",
         "substring accuracy",
         "a reference label occurs anywhere in the text (the original's metric)",
-        _mean(lambda prediction: prediction.correct_substring),
+        mean(lambda prediction: prediction.correct_substring),
         by_group=True,
         on_page=False,
     ),
@@ -154,19 +75,19 @@ METRICS: tuple[Metric, ...] = (
         lambda scored: Ratio.mean(scored.graph_f1),
         by_group=True,
     ),
-    *_micro(
+    *micro(
         "entity",
         "entities",
         "all examples' entities added up; a finding and its negation are two entities",
         lambda scored: [None if match is None else match.entities for match in scored.matches],
     ),
-    *_micro(
+    *micro(
         "relation",
         "relations",
         "the same of relations, with the polarity of both ends",
         lambda scored: [None if match is None else match.relations for match in scored.matches],
     ),
-    *_micro(
+    *micro(
         "scene",
         "findings",
         "what the reasoning states against what was really drawn, not against the reference text",
@@ -178,7 +99,7 @@ METRICS: tuple[Metric, ...] = (
         "clinical score",
         "mean over examples: the findings of the reasoning against the reference's, each by its clinical "
         "significance; 0 is no better than saying nothing",
-        _mean(lambda prediction: clinical_figure(prediction, "reward")),
+        mean(lambda prediction: clinical_figure(prediction, "reward")),
     ),
     Metric(
         "omission",
@@ -214,14 +135,14 @@ METRICS: tuple[Metric, ...] = (
         "inconsistent",
         "inconsistent",
         "share of answers that contradict their own reasoning, right or wrong",
-        _mean(contradicts_itself),
+        mean(contradicts_itself),
         better="lower",
     ),
     Metric(
         "malformed",
         "malformed",
         "completions whose reasoning or answer cannot be read, or that were cut off",
-        _mean(lambda prediction: prediction.parse_status != ParseStatus.ok),
+        mean(lambda prediction: prediction.parse_status != ParseStatus.ok),
         better="lower",
         on_page=False,
     ),
@@ -229,7 +150,7 @@ METRICS: tuple[Metric, ...] = (
         "reasoning_words",
         "reasoning, words",
         "mean length of the reasoning",
-        _mean(reasoning_words),
+        mean(reasoning_words),
         digits=1,
         better="neither",
         on_page=False,

@@ -23,6 +23,8 @@ from chexphi.runs import jsonl
 from chexphi.schema import PREDICTION_EXTRA, InputError, Prediction, is_text
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Prediction)}
+PRESENT = ("reference", "predicted")
+"""The keys of `present_findings`."""
 _REQUIRED = tuple(
     name
     for name, field in _FIELDS.items()
@@ -88,6 +90,11 @@ def _are_chances(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_text, value)) and all(map(_is_share, value.values()))
 
 
+def _are_findings(value: Any) -> bool:
+    are_texts = _list_of(is_text)
+    return isinstance(value, dict) and set(value) == set(PRESENT) and all(map(are_texts, value.values()))
+
+
 def _is_name(value: Any) -> bool:
     return is_text(value) or (isinstance(value, int) and not isinstance(value, bool))
 
@@ -118,6 +125,7 @@ _EXTRA_CHECKS: dict[str, tuple[str, Check]] = {
     "clinical": (f"an object with the numbers {', '.join(FIGURES)}", _are_figures),
     "consistency": (f"one of {', '.join(VERDICTS)}", VERDICTS.__contains__),
     "answer_probabilities": ("an object of numbers from 0 to 1", _are_chances),
+    "present_findings": (f"an object with the lists of texts {', '.join(PRESENT)}", _are_findings),
 }
 """Known key of `extra` -> its type and whether a value has it; each may be missing or null."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from chexphi import prompts
+from chexphi.answers import labels
 from chexphi.graph import match as matching
 from chexphi.graph.match import Counts, GraphMatch
 from chexphi.graph.types import Graph
@@ -62,6 +64,25 @@ class ScoredPredictions:
 
 def scene_counts(prediction: Prediction) -> Counts | None:
     return None if prediction.scene_counts is None else Counts(*prediction.scene_counts)
+
+
+def present_counts(prediction: Prediction) -> Counts | None:
+    """The findings claimed to be present against the reference's; None where that is not known."""
+    if prediction.present_findings is None:
+        return None
+    reference, predicted = (set(prediction.present_findings[key]) for key in ("reference", "predicted"))
+    return Counts(len(reference & predicted), len(predicted - reference), len(reference - predicted))
+
+
+def majority_answers(scored: ScoredPredictions) -> Ratio:
+    """Right answers of whoever always gives the commonest answer to a type of question in these examples."""
+    types = [p.question_type for p in scored.predictions]
+    references = [labels(p.answer) for p in scored.predictions]
+    commonest: dict[str, frozenset[str]] = {}
+    for (question_type, reference), _ in Counter(zip(types, references, strict=True)).most_common():
+        commonest.setdefault(question_type, reference)
+    pairs = zip(types, references, strict=True)
+    return Ratio.mean([float(commonest[question_type] == reference) for question_type, reference in pairs])
 
 
 def wrong_reason(scored: ScoredPredictions) -> Ratio:

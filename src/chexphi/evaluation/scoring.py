@@ -82,9 +82,17 @@ def make_prediction(
         reasoning_words=parsed.words,
         scene_counts=_scene_counts(example, predicted.graph),
         clinical=None if match is None else figures_of(match),
+        present_findings=None
+        if match is None
+        else {"reference": _present(reference), "predicted": _present(predicted)},
         consistency=verdict_of(parsed, example.question, extractor, ontology),
         answer_probabilities=probabilities,
     )
+
+
+def _present(reading: Reading) -> list[str]:
+    """Names of the findings that are claimed to be present, with or without certainty."""
+    return sorted({finding.concept for finding in reading.findings if finding.present})
 
 
 def _scene_counts(example: Example, predicted: Graph) -> tuple[int, int, int] | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from chexphi import __version__, atomic
 from chexphi.evaluation import tables
-from chexphi.evaluation.metrics import Metric
+from chexphi.evaluation.metric import Metric
 from chexphi.graph.types import LABEL_WORDS
 from chexphi.report import collect, figures
 from chexphi.report.films import card
