@@ -33,10 +33,8 @@ def by_finding(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str,
         and `precision`; None for the recall of a finding that no reference has, or the precision of one that
         is never claimed.
     """
-    with_findings = [prediction for prediction in predictions if prediction.present_findings is not None]
-    pairs = [
-        (set(p.present_findings["reference"]), set(p.present_findings["predicted"])) for p in with_findings
-    ]  # type: ignore[index]
+    rows = [(p, p.present_findings) for p in predictions if p.present_findings is not None]
+    pairs = [(set(findings["reference"]), set(findings["predicted"])) for _, findings in rows]
     in_references = Counter(name for reference, _ in pairs for name in reference)
     claimed = Counter(name for _, predicted in pairs for name in predicted)
     names = sorted(in_references | claimed, key=lambda name: (-in_references[name], -claimed[name], name))
@@ -45,7 +43,7 @@ def by_finding(predictions: Sequence[Prediction], *, seed: int = 0) -> dict[str,
         for name in names
         for figure, order in (("recall", 1), ("precision", -1))
     }
-    estimates = ratios(figures, clusters(with_findings)[0], seed=seed)
+    estimates = ratios(figures, clusters([prediction for prediction, _ in rows])[0], seed=seed)
     return {
         name: {
             "in_references": in_references[name],
