@@ -101,7 +101,7 @@ def test_compare_says_what_became_of_the_sensitivity(controlled: Path, tmp_path:
     ("flags", "sentence"),
     [
         (("--controls", "grey"), "controls names 'grey', which is no control: use all"),
-        (("--controls", "shuffle", "--limit", 1), "all films of the basic questions are of one patient"),
+        (("--controls", "shuffle", "--limit", 1), "the basic questions with 1 film are all of one patient"),
     ],
 )
 def test_bad_controls_are_refused_before_the_model_is_loaded(

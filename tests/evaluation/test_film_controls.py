@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
@@ -95,54 +92,6 @@ def test_a_film_that_is_missing_is_refused_by_each_control(control: str, root: P
         picture_of(control, seed=0)("gone.png", root)
 
 
-def example(number: int, patient: int, films: int = 1, kind: str = "basic") -> Example:
-    images = tuple(f"{patient}/{number % 3}-{film}.png" for film in range(films))
-    scene = ({"films of": number},)
-    return Example(
-        str(number),
-        images,
-        "Is there an opacity?",
-        ("yes",),
-        kind=kind,
-        subject_id=f"p{patient}",
-        scene=scene,
-    )
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2)), min_size=1, max_size=25), st.integers(0, 3))
-def test_each_question_gets_films_of_another_patient(rows: list[tuple[int, int]], seed: int) -> None:
-    examples = [example(number, patient, films) for number, (patient, films) in enumerate(rows)]
-    patients = {films: {e.subject_id for e in examples if len(e.images) == films} for films in (1, 2)}
-    if any(len(names) == 1 for names in patients.values()):
-        with pytest.raises(InputError, match="of one patient: evaluate examples of more patients"):
-            with_other_films(examples, seed=seed)
-        return
-    others = with_other_films(examples, seed=seed)
-    owner = {films: patient for patient, films in ((e.subject_id, e.images) for e in examples)}
-    shown = {}
-    for own, other in zip(examples, others, strict=True):
-        assert owner[other.images] != own.subject_id
-        assert len(other.images) == len(own.images)
-        assert replace(other, images=own.images) == own  # all else stays
-        assert shown.setdefault(own.images, other.images) == other.images
-    assert with_other_films(examples, seed=seed) == others
-    backwards = with_other_films(examples[::-1], seed=seed)
-    assert backwards[::-1] == others  # the order of the file does not matter
-
-
-def test_films_are_exchanged_within_a_kind_of_question() -> None:
-    examples = [example(n, n, kind="basic" if n < 2 else "region") for n in range(4)]
-    others = with_other_films(examples, seed=0)
-    assert {e.images[0][0] for e in others[:2]} == {"0", "1"}
-    assert {e.images[0][0] for e in others[2:]} == {"2", "3"}
-
-
-def test_films_without_a_patient_are_each_of_their_own() -> None:
-    examples = [replace(example(n, n), subject_id="") for n in range(2)]
-    assert [e.images for e in with_other_films(examples, seed=0)] == [e.images for e in examples[::-1]]
-
-
 def prediction(id: str, **fields: Any) -> Prediction:
     text = fields.pop("generated_text", completion("No opacity is seen.", "no"))
     return Prediction(
@@ -189,7 +138,8 @@ def test_the_truth_of_another_film_is_met_by_chance_alone() -> None:
     rng = random.Random(3)
     scenes = [sample_scene(rng, sample_build(rng)) for _ in range(60)]
     examples = [
-        replace(example(number, number), scene=(scene.to_dict(),)) for number, scene in enumerate(scenes)
+        Example(str(n), (f"{n}.png",), "Any opacity?", ("yes",), subject_id=str(n), scene=(scene.to_dict(),))
+        for n, scene in enumerate(scenes)
     ]
     graph_of_films = {
         own.images: caption(rng, scene, "train")[1].graph for own, scene in zip(examples, scenes, strict=True)
