@@ -158,7 +158,7 @@ def test_an_evaluation_that_is_not_finished_is_refused(tmp_path: Path) -> None:
     write(stopped / "predictions.part1.jsonl", predictions(3))  # of another process
     (whole / "summary.json").write_text("{}")
     sentence = re.escape(
-        f"the evaluation in {stopped} is not finished, 10 of 20 examples are answered: let it end, or go on "
+        f"the evaluation in {stopped} is not finished, 10 of 20 questions are answered: let it end, or go on "
         f"with `chexphi evaluate --out {stopped} --resume auto`"
     )
     for pair in ((whole, stopped), (stopped / "predictions.jsonl", whole)):

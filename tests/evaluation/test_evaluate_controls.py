@@ -97,6 +97,27 @@ def test_compare_says_what_became_of_the_sensitivity(controlled: Path, tmp_path:
     assert against_blank["n"] == summary["n"]
 
 
+def test_a_control_is_compared_without_the_questions_that_have_no_film(
+    tiny_model_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    rows = json.loads((data / "annotations/eval/test_basic_vqa.json").read_text())[:6]
+    rows[2] |= {"images": [], "image_ids": [], "scene": []}
+    file, out = tmp_path / "rows.json", tmp_path / "run"
+    file.write_text(json.dumps(rows))
+    flags = ("--data", file, "--image_root", data / "images", "--controls", "blank,noise")
+    run(tiny_model_dir, data, out, *flags)
+    blank, noise = out / "controls/blank", out / "controls/noise/predictions.jsonl"
+    for pair in ((out, blank), (noise, out), (blank, noise)):
+        found = compare(*pair)
+        assert (found["n"], found["same_weights"], found["same_ontology"]) == (5, True, True)
+    assert compare(out, out)["n"] == 6
+    noise.write_text("".join(noise.read_text().splitlines(keepends=True)[:2]))
+    (out / "summary.json").unlink()
+    for pair in ((out, out), (blank, out), (blank, noise)):
+        with pytest.raises(InputError, match="is not finished, 13 of 16 questions are answered: let it end"):
+            compare(*pair)
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

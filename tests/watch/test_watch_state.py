@@ -121,6 +121,15 @@ def test_answers_of_all_processes_are_counted(tmp_path: Path) -> None:
     assert (state_of(mined).activity, state_of(mined).figures) == ("ended", {"accuracy": 0.5})
 
 
+def test_answers_with_other_films_count_but_not_as_right(tmp_path: Path) -> None:
+    out = write_run(tmp_path / "run", "evaluate", examples=2, answers=6)
+    write_rows(out / "predictions.jsonl", {"is_correct": True}, {"is_correct": False})
+    (out / "controls/blank").mkdir(parents=True)
+    write_rows(out / "controls/blank/predictions.part1.jsonl", {"is_correct": False})
+    state = state_of(out)
+    assert (state.done, state.total, state.figures["accuracy"]) == (3, 6, 0.5)
+
+
 def test_a_manifest_of_another_program_is_no_crash_of_ours(tmp_path: Path) -> None:
     out = write_run(tmp_path / "run", "evaluate", started="yesterday", starts=None, examples="many")
     log(out, "ERROR chexphi: bad")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from chexphi.data.importers.publish import shown_name
 from chexphi.evaluation.film_controls.figures import answers_changed
-from chexphi.evaluation.film_controls.names import CONTROLS_FOLDER, SHUFFLE
+from chexphi.evaluation.film_controls.names import CONTROLS_FOLDER, SHUFFLE, answer_files, folder_of, run_of
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.scored_predictions import ScoredPredictions
 from chexphi.evaluation.summary import GROUP_KEYS, Slice, by_group, clusters, groups, nest
@@ -127,9 +126,8 @@ def weights_of(path: str | os.PathLike[str]) -> dict[str, str]:
 
     It is empty where no manifest says it.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
-        policy = read_object(folder / "manifest.json").get("policy")
+        policy = read_object(run_of(path) / "manifest.json").get("policy")
     except InputError:
         return {}
     hashes = policy.get("weights_sha256") if isinstance(policy, dict) else None
@@ -141,7 +139,7 @@ def ontology_of(path: str | os.PathLike[str]) -> str | None:
 
     Empty: it was given none. None: no settings say it.
     """
-    file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "config.yaml"
+    file = run_of(path) / "config.yaml"
     try:
         settings = read_yaml(file) if file.is_file() else None
     except InputError:
@@ -155,18 +153,19 @@ def check_finished(path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: If it is one; the message has the command that goes on.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    folder = run_of(path)
     try:
         manifest = read_object(folder / "manifest.json")
     except InputError:
         return
     if manifest.get("stage") != "evaluate" or (folder / "summary.json").exists():
         return
-    answered = sum(line_count(file) for file in folder.glob("predictions*.jsonl"))
+    answered = sum(line_count(file) for file in answer_files(folder, "predictions"))
     command = resume_command(manifest.get("command"), folder, process_count=manifest.get("processes"))
-    total, remedy = manifest.get("examples"), f"go on with `{command}`" if command else "go on with --resume"
+    total = manifest.get("answers", manifest.get("examples"))
+    remedy = f"go on with `{command}`" if command else "go on with --resume"
     raise InputError(
-        f"the evaluation in {folder} is not finished, {answered} of {shown(total)} examples are answered: "
+        f"the evaluation in {folder} is not finished, {answered} of {shown(total)} questions are answered: "
         f"let it end, or {remedy}"
     )
 
@@ -192,6 +191,8 @@ def compare(
     for path in (a_path, b_path):
         check_finished(path)
     a, b = read_predictions(a_path), read_predictions(b_path)
+    if any(prediction.film_control for prediction in (*a, *b)):  # which has the questions with films alone
+        a, b = ([prediction for prediction in rows if prediction.image_ids] for rows in (a, b))
     weights_a, weights_b = weights_of(a_path), weights_of(b_path)
     ontologies = (ontology_of(a_path), ontology_of(b_path))
     return {
@@ -222,8 +223,7 @@ def sensitivity_change(
     Raises:
         InputError: If a file of the control is broken.
     """
-    folders = [Path(path) if Path(path).is_dir() else Path(path).parent for path in paths]
-    files = [folder / CONTROLS_FOLDER / SHUFFLE / "predictions.jsonl" for folder in folders]
+    files = [folder_of(path) / CONTROLS_FOLDER / SHUFFLE / "predictions.jsonl" for path in paths]
     if not all(file.is_file() for file in files):
         return None
     by_id = [{prediction.id: prediction for prediction in rows} for rows in predictions]

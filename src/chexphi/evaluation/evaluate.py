@@ -88,6 +88,8 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
         run = check_run(recipe, out, data=path)
         examples = read_all(path, root, limit=recipe.limit)
         passes = passes_of(recipe, examples, root, out)
+        answer_count = sum(len(film_pass.examples) for film_pass in passes)
+        run = replace(run, facts=run.facts | {"answers": answer_count})
     with terminal.waiting("loading libraries"):  # torch takes seconds: only after the checks
         from chexphi.evaluation.answer_probability import answer_options
         from chexphi.evaluation.answering import Answering

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chexphi.evaluation.film_controls.names import answer_files
 from chexphi.files import read_object
 from chexphi.runs import run_lock
 from chexphi.runs.commands import resume_command
@@ -143,15 +144,16 @@ def newest_start(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rows(run: Path, stage: str, manifest: Mapping[str, Any], files: GrowingFiles) -> RunState:
-    """A stage that answers questions: how many, and the share of right answers."""
-    paths = sorted(run.glob(f"{ROW_FILES[stage]}*.jsonl"))
+    """A stage that answers questions: how many, and the share of right answers with the films themselves."""
+    paths = answer_files(run, ROW_FILES[stage])
     right_shares = [share for path in paths for share in files.rows(path, _right_share)]
-    total = manifest.get("examples")
+    own_shares = [share for path in paths if path.parent == run for share in files.rows(path, _right_share)]
+    total = manifest.get("answers", manifest.get("examples"))
     seconds = None
     if paths and right_shares and isinstance(total, int) and len(manifest.get("starts") or [0]) == 1:
         written = max(path.stat().st_mtime for path in paths)
         seconds = (written - _started(manifest).timestamp()) / len(right_shares) * (total - len(right_shares))
-    figures = {"accuracy": statistics.fmean(right_shares)} if right_shares else {}
+    figures = {"accuracy": statistics.fmean(own_shares)} if own_shares else {}
     return RunState(
         str(run),
         done=len(right_shares),

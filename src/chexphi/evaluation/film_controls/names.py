@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from chexphi.schema import InputError, shown
 
 BLANK, SHUFFLE, FLIP, NOISE = "blank", "shuffle", "flip", "noise"
@@ -19,6 +22,30 @@ CONTROLS_HELP = (
     f"also ask with other films: {ALL}, or some of {', '.join(CONTROLS)} with commas between them; says what "
     "survives without the film"
 )
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The folder of predictions, given by itself or by the file in it."""
+    return Path(path) if Path(path).is_dir() else Path(path).parent
+
+
+def run_of(path: str | os.PathLike[str]) -> Path:
+    """The run folder of predictions, which may be those of a control in it."""
+    folder = folder_of(path)
+    above = folder.absolute().parent
+    is_control = folder.absolute().name in CONTROLS and above.name == CONTROLS_FOLDER
+    return above.parent if is_control and not (folder / "manifest.json").exists() else folder
+
+
+def answer_files(run: Path, name: str) -> list[Path]:
+    """The files in which each process writes its rows, those of controls last.
+
+    Args:
+        run: The run's folder.
+        name: The name of the files, without suffix.
+    """
+    patterns = (f"{name}*.jsonl", f"{CONTROLS_FOLDER}/*/{name}*.jsonl")
+    return [path for pattern in patterns for path in sorted(run.glob(pattern))]
 
 
 def chosen_controls(setting: str) -> tuple[str, ...]:
