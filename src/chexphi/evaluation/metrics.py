@@ -44,6 +44,7 @@ METRICS: tuple[Metric, ...] = (
         "what strict accuracy would be with the commonest reference answer to each type of question",
         majority_answers,
         better="neither",
+        below="accuracy",
         by_group=True,
         on_page=False,
     ),

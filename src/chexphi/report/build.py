@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from chexphi import __version__, atomic
 from chexphi.evaluation import tables
+from chexphi.evaluation.film_controls import table as control_table
 from chexphi.evaluation.metric import Metric
 from chexphi.graph.types import LABEL_WORDS
 from chexphi.report import collect, figures
@@ -74,6 +75,17 @@ def _kinds(arms: Sequence[Arm]) -> list[dict[str, Any]]:
         }
         for kind in names
     ]
+
+
+def _controls(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """A table of film controls for each arm that has some."""
+    tables_of_arms = []
+    for arm in arms:
+        if controls := arm.summary.get("controls"):
+            columns, rows = control_table.control_rows(controls)
+            notes = [*control_table.sentences(controls), *control_table.meanings(controls)]
+            tables_of_arms.append({"arm": arm.name, "columns": columns, "rows": rows, "notes": notes})
+    return tables_of_arms
 
 
 def _charts(
@@ -150,7 +162,8 @@ def build(
             "examples": max((arm.summary["n"] for arm in arms), default=0),
             "patients": max((arm.summary["patients"] for arm in arms), default=0),
             "missing_subject": max((arm.summary.get("missing_subject", 0) for arm in arms), default=0),
-            "rows": _rows(arms, baseline), "kinds": _kinds(arms), "arm_names": [arm.name for arm in arms],
+            "rows": _rows(arms, baseline), "kinds": _kinds(arms), "controls": _controls(arms),
+            "survives": control_table.SURVIVES, "arm_names": [arm.name for arm in arms],
             "meanings": {metric.label: metric.meaning for metric in METRICS}, "bars": bars, "panels": panels,
             "choice": CHOICE,
             "cards": [card(film, number) for number, film in enumerate(films, 1)],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chexphi.evaluation.compare import compare_predictions
+from chexphi.evaluation.film_controls.names import CONTROLS
 from chexphi.evaluation.metrics import METRICS
 from chexphi.evaluation.predictions import read_predictions
 from chexphi.evaluation.summary import summarize
@@ -179,6 +180,22 @@ def _is_summary(summary: Mapping[str, Any]) -> bool:
         and all(isinstance(count, int) for count in counts)
         and isinstance(summary.get("parse_status", {}), dict)
         and all(map(_is_estimate, figures))
+        and _are_controls(summary.get("controls"))
+    )
+
+
+def _are_controls(controls: Any) -> bool:
+    """Whether figures under film controls have the form of `control_figures`; None: there are none."""
+    if controls is None:
+        return True
+    if not isinstance(controls, dict) or not isinstance(controls.get("n"), int):
+        return False
+    shown = [controls.get(name, {}) for name in ("as_shown", *CONTROLS)]
+    estimates = [controls.get(name) for name in ("image_sensitivity", "hallucinated_reasoning")]
+    return (
+        "as_shown" in controls
+        and all(isinstance(figures, dict) for figures in shown)
+        and all(map(_is_estimate, [*estimates, *(value for figures in shown for value in figures.values())]))
     )
 
 

@@ -13,6 +13,8 @@ from chexphi.evaluation.film_controls.names import CONTROLS
 from chexphi.evaluation.metrics import METRIC
 from chexphi.number_text import counted
 
+NOT_THERE = "-"
+SURVIVES = "In brackets: the share that survives."
 ROWS = {
     **{name: METRIC[name].label for name in HEADLINES},
     ANSWERS_CHANGED: "answers that change",
@@ -21,44 +23,62 @@ ROWS = {
 """Figure -> what people read of it."""
 
 
+def control_rows(controls: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The columns and the rows of the figures under each control, as texts.
+
+    Args:
+        controls: What `control_figures` returns.
+    """
+    names = [name for name in CONTROLS if name in controls]
+    rows = []
+    for figure, label in ROWS.items():
+        as_shown = controls["as_shown"].get(figure)
+        whole = as_shown if figure in HEADLINES else None
+        cells = [_cell(as_shown, None), *(_cell(controls[name].get(figure), whole) for name in names)]
+        if any(cell != NOT_THERE for cell in cells):
+            rows.append([label, *cells])
+    return ["figure", "as shown", *names], rows
+
+
 def control_table(controls: Mapping[str, Any]) -> Table:
     """Each figure with the films themselves and under each control, with the share that survives.
 
     Args:
         controls: What `control_figures` returns.
     """
-    names = [name for name in CONTROLS if name in controls]
+    columns, rows = control_rows(controls)
     title = f"Does it look at the film? {counted(controls['n'], 'example')} with films"
-    table = Table("figure", "as shown", *names, title=title, box=SIMPLE_HEAD, pad_edge=False)
-    for figure, label in ROWS.items():
-        as_shown = controls["as_shown"].get(figure)
-        cells = [
-            _cell(controls[name].get(figure), as_shown if figure in HEADLINES else None) for name in names
-        ]
-        if as_shown or any(cell != "-" for cell in cells):
-            table.add_row(label, _cell(as_shown, None), *cells)
+    table = Table(*columns, title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for row in rows:
+        table.add_row(*row)
     table.caption_justify = "left"
-    meanings = [f"{name}: {CONTROLS[name]}." for name in names]
-    table.caption = "\n".join([*sentences(controls), *meanings, "In brackets: the share that survives."])
+    table.caption = "\n".join([*sentences(controls), *meanings(controls), SURVIVES])
     return table
+
+
+def meanings(controls: Mapping[str, Any]) -> list[str]:
+    """What each control that was run shows."""
+    return [f"{name}: {meaning}." for name, meaning in CONTROLS.items() if name in controls]
 
 
 def _cell(estimate: Mapping[str, Any] | None, as_shown: Mapping[str, Any] | None) -> str:
     if not estimate:
-        return "-"
+        return NOT_THERE
     survives = f" ({estimate['value'] / as_shown['value']:.0%})" if as_shown and as_shown["value"] else ""
     return f"{estimate['value']:.3f}{survives}"
 
 
 def sentences(controls: Mapping[str, Any]) -> list[str]:
     """Image sensitivity and hallucinated reasoning, each in a sentence, where their controls were run."""
-    meanings = {
+    text_of = {
         "image_sensitivity": "Image sensitivity {}: the share of answers that change with another film.",
         "hallucinated_reasoning": "Hallucinated reasoning {}: the share that claims findings on a grey film.",
     }
     return [
         text.format(_with_interval(estimate))
-        for name, text in meanings.items()
+        for name, text in text_of.items()
         if (estimate := controls.get(name))
     ]
 
