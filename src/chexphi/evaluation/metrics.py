@@ -53,6 +53,7 @@ METRICS: tuple[Metric, ...] = (
         "clinical accuracy",
         "the same, but the same meaning is enough: LLL is left lower lobe, 0.5 cm is 5 mm",
         mean(lambda prediction: prediction.correct_clinical),
+        on_page=False,
     ),
     Metric(
         "accuracy_no_format_gate",

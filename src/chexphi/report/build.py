@@ -83,8 +83,8 @@ def _controls(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     for arm in arms:
         if controls := arm.summary.get("controls"):
             columns, rows = control_table.control_rows(controls)
-            notes = [*control_table.sentences(controls), *control_table.meanings(controls)]
-            tables_of_arms.append({"arm": arm.name, "columns": columns, "rows": rows, "notes": notes})
+            sentences = control_table.sentences(controls)
+            tables_of_arms.append({"arm": arm.name, "columns": columns, "rows": rows, "sentences": sentences})
     return tables_of_arms
 
 
@@ -154,6 +154,9 @@ def build(
         The file.
     """
     bars, panels = _charts(arms, curves)
+    control_meanings = control_table.meanings(
+        {name for arm in arms for name in arm.summary.get("controls", ())}
+    )
     date = (date_time or datetime.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M %Z").strip()
     page = render(
         "report.html.j2",
@@ -163,7 +166,8 @@ def build(
             "patients": max((arm.summary["patients"] for arm in arms), default=0),
             "missing_subject": max((arm.summary.get("missing_subject", 0) for arm in arms), default=0),
             "rows": _rows(arms, baseline), "kinds": _kinds(arms), "controls": _controls(arms),
-            "survives": control_table.SURVIVES, "arm_names": [arm.name for arm in arms],
+            "survives": control_table.SURVIVES, "control_meanings": control_meanings,
+            "arm_names": [arm.name for arm in arms],
             "meanings": {metric.label: metric.meaning for metric in METRICS}, "bars": bars, "panels": panels,
             "choice": CHOICE,
             "cards": [card(film, number) for number, film in enumerate(films, 1)],

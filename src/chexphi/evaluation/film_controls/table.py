@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -58,8 +58,8 @@ def control_table(controls: Mapping[str, Any]) -> Table:
     return table
 
 
-def meanings(controls: Mapping[str, Any]) -> list[str]:
-    """What each control that was run shows."""
+def meanings(controls: Container[str]) -> list[str]:
+    """What each of these controls shows."""
     return [f"{name}: {meaning}." for name, meaning in CONTROLS.items() if name in controls]
 
 
