@@ -58,6 +58,8 @@ class Drafter:
 
     def guesses(self, completions: Sequence[Sequence[int]], count: int) -> Ids:
         """What probably follows each completion, int (rows, count)."""
+        if not self.limits.most_drafts:
+            return np.full((len(completions), count), NO_DRAFT, np.int64)
         return self.table.drafts(np.array([_history(ids) for ids in completions], np.int64), count)
 
     def learn(self, right: Ids, guessed: int, *, drafts_read: int) -> None:
@@ -87,7 +89,8 @@ class Drafter:
 
     def add(self, completions: Iterable[Sequence[int]]) -> None:
         """Learn from whole completions, or from texts that are like them."""
-        self.table.add(completions)
+        if self.limits.most_drafts:
+            self.table.add(completions)
 
 
 def fed_drafter(

@@ -101,12 +101,17 @@ class Rows:
         device = self.prompt_mask.device
         last_ids = np.array([[ids[-1]] for ids in sampled], np.int64)
         input_ids = torch.from_numpy(np.concatenate([last_ids, drafts], 1)).to(device)
-        held_counts = torch.tensor([len(ids) - 1 for ids in sampled], device=device)
+        held_counts = [len(ids) - 1 for ids in sampled]
         steps = torch.arange(input_ids.shape[1], device=device)
-        own_columns = held_counts[:, None] + steps
+        own_columns = torch.tensor(held_counts, device=device)[:, None] + steps
+        own_width = max(held_counts) + input_ids.shape[1]
+        if self.columns is not None:
+            prompt_length, is_in_step = self.prompt_mask.shape[1], len(set(held_counts)) == 1
+            self.columns.columns, self.columns.width = own_columns + prompt_length, prompt_length + own_width
+            self.columns.first = prompt_length + held_counts[0] if is_in_step else None
         output = self.model(
             input_ids=input_ids,
-            attention_mask=self._mask(own_columns),
+            attention_mask=self._mask(own_columns, own_width),
             position_ids=self.last_position + 1 + own_columns,
             cache=self.cache,
             use_cache=True,
@@ -114,13 +119,11 @@ class Rows:
         )
         return on_host(self.sampler.draw(output.logits, own_columns + 1))
 
-    def _mask(self, own_columns: Tensor) -> Tensor:
+    def _mask(self, own_columns: Tensor, own_width: int) -> Tensor:
         """What each token sees, bool (rows, 1, tokens, width); for rows in step 1 a token, (rows, width)."""
-        prompt_length, own_width = self.prompt_mask.shape[1], int(own_columns.max()) + 1
         if self.columns is None:
             ones = self.prompt_mask.new_ones(len(own_columns), own_width)
             return torch.cat([self.prompt_mask, ones], 1).long()
-        self.columns.columns, self.columns.width = own_columns + prompt_length, prompt_length + own_width
         sees_own = torch.arange(own_width, device=own_columns.device) <= own_columns[..., None]
         sees_prompt = self.prompt_mask[:, None].expand(-1, own_columns.shape[1], -1)
         return torch.cat([sees_prompt, sees_own], -1)[:, None]
