@@ -80,7 +80,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on `grpo` trains with TRL's own trainer, which writes nothing."""
 
     def trl(model: Any, completions: Any, log_every: Any, limits: Any, share_prefix: Any, epochs_done: Any,
-            logs: Any, refuse_unscorable: bool, drafter: Any, **kwargs: Any) -> GRPOTrainer:  # fmt: skip
+            logs: Any, refuse_unscorable: bool, drafter: Any, recorder: Any,
+            **kwargs: Any) -> GRPOTrainer:  # fmt: skip
         model.get_base_model().prompt_sharing = SharedPrompts(None if share_prefix else "off")
         return GRPOTrainer(model=model, **kwargs)
 

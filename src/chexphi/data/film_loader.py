@@ -124,14 +124,14 @@ class FilmLoader:
     Args:
         root: The image root.
         prepare: What threads do with a requested film; None starts no thread.
-        open_film: Opens a reference under the root as 8-bit RGB.
+        open_film: Opens a reference under the root as 8-bit RGB; None: `load_image`.
     """
 
     def __init__(
         self,
         root: Path,
         prepare: Callable[[Film], object] | None = None,
-        open_film: Callable[[str, Path], Image.Image] = load_image,
+        open_film: Callable[[str, Path], Image.Image] | None = None,
     ) -> None:
         self._root, self._open_film = root, open_film
         self._reset(prepare)
@@ -160,7 +160,7 @@ class FilmLoader:
         with self._lock:
             film = self._living.get(ref)
             if film is None:
-                open_image = functools.partial(self._open_film, ref, self._root)
+                open_image = functools.partial(self._open_film or load_image, ref, self._root)
                 film = self._living[ref] = Film(open_image, functools.partial(self._update_size, ref))
                 self._enqueue(film)
             self._cache[ref] = self._cache.pop(ref, (film, 0))

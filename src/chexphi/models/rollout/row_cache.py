@@ -27,7 +27,7 @@ class Columns:
     """Of the tokens that are read, int (rows, tokens)."""
     width: int
     """Columns that are in use then."""
-    first: int | None = None
+    first_column: int | None = None
     """The first of the columns where all rows have the same; None where they differ."""
 
 
@@ -47,10 +47,10 @@ class _RowLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Write tokens of each row, (rows, key heads, tokens, width); returns what is held after it."""
-        columns, width, first = self._columns.columns, self._columns.width, self._columns.first
+        columns, width, start = self._columns.columns, self._columns.width, self._columns.first_column
         self.keys, self.values = (_with_room(states, width) for states in (self.keys, self.values))
-        if first is not None:  # a slice takes a third of the time
-            self.keys[:, :, first:width], self.values[:, :, first:width] = key_states, value_states
+        if start is not None:  # a slice takes a third of the time
+            self.keys[:, :, start:width], self.values[:, :, start:width] = key_states, value_states
         else:
             rows = torch.arange(len(columns), device=columns.device)[:, None]
             self.keys[rows, :, columns] = key_states.transpose(1, 2)

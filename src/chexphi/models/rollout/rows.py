@@ -108,7 +108,7 @@ class Rows:
         if self.columns is not None:
             prompt_length, is_in_step = self.prompt_mask.shape[1], len(set(held_counts)) == 1
             self.columns.columns, self.columns.width = own_columns + prompt_length, prompt_length + own_width
-            self.columns.first = prompt_length + held_counts[0] if is_in_step else None
+            self.columns.first_column = prompt_length + held_counts[0] if is_in_step else None
         output = self.model(
             input_ids=input_ids,
             attention_mask=self._mask(own_columns, own_width),
