@@ -42,7 +42,7 @@ def test_controls_are_named(setting: str, names: tuple[str, ...]) -> None:
     assert chosen_controls(setting) == names
 
 
-@pytest.mark.parametrize("setting", ["grey", "blank,gray", "Blank", "blank;noise"])
+@pytest.mark.parametrize("setting", ["grey", "blank,gray", "Blank", "blank;noise", ",", "blank,", " "])
 def test_another_name_is_refused(setting: str) -> None:
     with pytest.raises(InputError, match="is no control: use all, or some of blank, shuffle, flip, noise"):
         chosen_controls(setting)

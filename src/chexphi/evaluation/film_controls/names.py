@@ -57,7 +57,7 @@ def chosen_controls(setting: str) -> tuple[str, ...]:
     Raises:
         InputError: If a name is none of a control.
     """
-    names = [name.strip() for name in setting.split(",") if name.strip()]
+    names = [name.strip() for name in setting.split(",")] if setting else []
     for name in names:
         if name not in (*CONTROLS, ALL):
             raise InputError(
