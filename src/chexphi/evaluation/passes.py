@@ -49,11 +49,11 @@ def passes_of(recipe: EvaluateRecipe, examples: Sequence[Example], root: Path, o
     """
     controls = chosen_controls(recipe.controls)
     passes = [Pass("", examples, load_image, out / "predictions.jsonl")]
-    with_films = [example for example in examples if example.images]
-    if controls and not with_films:
+    on_films = [example for example in examples if example.images]
+    if controls and not on_films:
         raise InputError(f"controls is {recipe.controls}, and no example has a film: leave it out")
     for control in controls:
-        rows = with_other_films(with_films, seed=recipe.seed) if control == SHUFFLE else with_films
+        rows = with_other_films(on_films, seed=recipe.seed) if control == SHUFFLE else on_films
         path = out / CONTROLS_FOLDER / control / "predictions.jsonl"
         passes.append(Pass(control, rows, picture_of(control, seed=recipe.seed), path))
     return passes
