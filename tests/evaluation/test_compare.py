@@ -167,6 +167,11 @@ def test_an_evaluation_that_is_not_finished_is_refused(tmp_path: Path) -> None:
     (stopped / "predictions.jsonl").unlink()  # just begun
     with pytest.raises(InputError, match="is not finished, 3 of 20"):
         compare(whole, stopped)
+    (stopped / "manifest.json").write_text(json.dumps({"stage": "evaluate", "examples": 20}))
+    with pytest.raises(
+        InputError, match="3 of 20 questions are answered: let it end, or go on with --resume"
+    ):
+        compare(whole, stopped)
     compare(whole, whole)
 
 

@@ -59,21 +59,22 @@ def figure(out: Path, name: str) -> list[float]:
     return [row[name] for row in figures(out) if name in row]
 
 
-def test_drafts_change_no_completion_and_no_weight(words: list[str], tmp_path: Path) -> None:
-    flags = ["--per_device_train_batch_size=8", f"--max_steps={STEPS}"]
+@pytest.mark.parametrize("steps", [12, pytest.param(STEPS, marks=pytest.mark.slow)])
+def test_drafts_change_no_completion_and_no_weight(words: list[str], tmp_path: Path, steps: int) -> None:
+    flags = ["--per_device_train_batch_size=8", f"--max_steps={steps}"]
     drafted = run(words, tmp_path / "drafted", *flags, "--draft_tokens=4")
     plain = run(words, tmp_path / "plain", *flags, "--draft_tokens=0")
     for name in ("completions.jsonl", "model/model.safetensors"):
         assert (drafted / name).read_bytes() == (plain / name).read_bytes()
     forwards, plain_forwards = (figure(out, "rollout/forwards") for out in (drafted, plain))
-    assert len(forwards) == len(plain_forwards) == STEPS
+    assert len(forwards) == len(plain_forwards) == steps
     assert sum(forwards) < 0.95 * sum(plain_forwards)
     assert min(figure(drafted, "rollout/accepted")[5:]) > 0.2
     assert not any(figure(plain, "rollout/accepted"))
     weights = load_file(drafted / "model" / "model.safetensors")
     before = load_file(Path(words[1]) / "model.safetensors")
     assert any((weights[name] - before[name]).abs().max() > 1e-3 for name in before)
-    assert len({row.token_ids for row in rows_of(drafted)}) > STEPS * 6
+    assert len({row.token_ids for row in rows_of(drafted)}) > steps * 6
 
 
 @pytest.mark.parametrize(
