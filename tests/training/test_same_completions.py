@@ -73,7 +73,7 @@ def test_drafts_change_no_completion_and_no_weight(words: list[str], tmp_path: P
     assert not any(figure(plain, "rollout/accepted"))
     weights = load_file(drafted / "model" / "model.safetensors")
     before = load_file(Path(words[1]) / "model.safetensors")
-    assert any((weights[name] - before[name]).abs().max() > 1e-3 for name in before)
+    assert any((weights[name] - before[name]).abs().max() > 2e-5 * steps for name in before)
     assert len({row.token_ids for row in rows_of(drafted)}) > steps * 6
 
 
