@@ -21,6 +21,8 @@ from chexphi.models import adapter
 from chexphi.training.dataset import sft_dataset
 from chexphi.training.sft_recipe import DEFAULTS
 
+POLICIES = Path("runs/bench_policies")
+"""Where policies are kept by default."""
 SHORT_STEPS, STEPS, ROWS = 300, 40, 8
 """Steps on films of one crop and short questions, and then on the prompts of the cell."""
 

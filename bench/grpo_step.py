@@ -38,7 +38,7 @@ from _cells import DEMO, GROUPS, LENGTHS, PROMPTS, Cell, Spoken, examples, grid,
 from _drafters import Known, Remembering
 from _policy import GPU, every_row, policy, silence, unshared
 from _results import Comparison, Side, append, plot, read, tables
-from _trained import weights_of
+from _trained import POLICIES, weights_of
 from _turns import Parts, Turns, instrument, resident
 from rich.console import Console
 from rich.progress import track
@@ -53,7 +53,6 @@ from chexphi.training.grpo_recipe import DEFAULTS, GRPORecipe
 from chexphi.training.grpo_run import reward_functions
 from chexphi.training.grpo_trainer import LoggedGRPOTrainer
 
-POLICIES = Path("runs/bench_policies")
 DRAFTS_RIGHT = {"right 75%": 0.75, "right 55%": 0.55}
 UNDRAFTED = "no drafts"
 SIDES = (UNDRAFTED, "ours", *DRAFTS_RIGHT, "library", "plain")

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from _cells import DEMO, Cell, examples, grid, tokenizer
 from _policy import policy as bench_policy
-from _trained import weights_of
+from _trained import POLICIES, weights_of
 from _turns import Peak
 from rich.console import Console
 from rich.table import Table
@@ -46,7 +46,6 @@ from chexphi.models.shared_prompts import read_prompts
 
 ROWS, NEW_TOKENS, WARM_UP = 64, 72, 3
 GROUP_CELL = next(iter(grid([300], [8], [1])))
-POLICIES = Path("runs/bench_policies")
 Completions = list[tuple[int, ...]]
 Call = Callable[[Sequence[str], Sequence[Any]], Completions]
 

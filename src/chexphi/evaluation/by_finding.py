@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chexphi.evaluation.summary import clusters
-from chexphi.evaluation.tables import interval
+from chexphi.evaluation.tables import value_text
 from chexphi.number_text import count_text
 from chexphi.schema import Prediction
 from chexphi.statistics.intervals import ratios
@@ -72,7 +72,9 @@ def finding_table(findings: Mapping[str, Mapping[str, Any]]) -> Table:
     for column in table.columns[1:]:
         column.no_wrap = True
     for name, figures in list(findings.items())[:MOST_ROWS]:
-        recall, precision = (_cell(figures[figure]) for figure in ("recall", "precision"))
+        recall, precision = (
+            escape(value_text(figures[figure], f"present_{figure}")) for figure in ("recall", "precision")
+        )
         counts = (count_text(figures[key]) for key in ("in_references", "claimed"))
         table.add_row(escape(name.replace("_", " ")), next(counts), recall, next(counts), precision)
     table.caption_justify = "left"
@@ -80,9 +82,3 @@ def finding_table(findings: Mapping[str, Mapping[str, Any]]) -> Table:
     if len(findings) > MOST_ROWS:
         table.caption += f"\n{len(findings) - MOST_ROWS} more findings are in summary.json."
     return table
-
-
-def _cell(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None:
-        return "-"
-    return f"{estimate['value']:.3f} {escape(interval(estimate, 'present_recall'))}".strip()

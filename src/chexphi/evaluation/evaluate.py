@@ -111,7 +111,7 @@ def main(recipe: EvaluateRecipe) -> dict[str, Any]:
     if recipe.answer_samples:
         summary["answer_auroc"] = answer_aurocs(predictions, seed=recipe.seed)
     if len(passes) > 1:
-        summary["controls"] = figures_of_passes(passes, extractor, recipe)
+        summary["controls"] = figures_of_passes(passes, predictions, extractor, recipe)
     if processes.is_main():
         run_folder.write_json(out / "summary.json", summary)
     logger.info("evaluated %s", counted(len(examples), "example"))

@@ -23,7 +23,7 @@ from chexphi.graph.types import Extractor
 from chexphi.models.question_batches import films_together, unfinished_batches
 from chexphi.runs import jsonl, processes
 from chexphi.runs.progress_display import rows_display
-from chexphi.schema import Example, InputError
+from chexphi.schema import Example, InputError, Prediction
 
 if TYPE_CHECKING:
     from chexphi.evaluation.answering import Answering
@@ -84,12 +84,22 @@ def answer_pass(film_pass: Pass, answering: Answering) -> None:
     jsonl.join_parts(film_pass.path, [example.id for example in examples])
 
 
-def figures_of_passes(passes: Sequence[Pass], extractor: Extractor, recipe: EvaluateRecipe) -> dict[str, Any]:
-    """What `control_figures` says of finished passes, over the examples that have films."""
-    ids = {example.id for example in passes[1].examples}
-    with_own_films, *controlled = (
-        [prediction for prediction in read_predictions(film_pass.path) if prediction.id in ids]
-        for film_pass in passes
-    )
-    by_control = {film_pass.control: rows for film_pass, rows in zip(passes[1:], controlled, strict=True)}
+def figures_of_passes(
+    passes: Sequence[Pass], predictions: Sequence[Prediction], extractor: Extractor, recipe: EvaluateRecipe
+) -> dict[str, Any]:
+    """What `control_figures` says of finished passes, over the examples that have films.
+
+    Args:
+        passes: As `passes_of` returns them, with a control.
+        predictions: Of the first pass.
+        extractor: What reads the reasonings.
+        recipe: Of the evaluation.
+    """
+    control_passes = passes[1:]
+    ids = {example.id for example in control_passes[0].examples}
+    with_own_films = [prediction for prediction in predictions if prediction.id in ids]
+    by_control = {
+        film_pass.control: [row for row in read_predictions(film_pass.path) if row.id in ids]
+        for film_pass in control_passes
+    }
     return control_figures(with_own_films, by_control, extractor, ontology=recipe.ontology, seed=recipe.seed)

@@ -25,11 +25,7 @@ COUNT = 16
 @pytest.fixture(scope="module", params=["phi4_multimodal", *tiny_families.BUILDERS])
 def pair(request: Any, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Gemma's window is made longer than its rows: in a shorter one they take no drafts."""
-    made = tiny_families.folder(request.param, tmp_path_factory) or tiny_folder
-    is_gemma = request.param == "gemma3"
-    return load(
-        tiny_families.window_of(made, tmp_path_factory.mktemp("wide") / "gemma3", 2000) if is_gemma else made
-    )
+    return load(tiny_families.without_short_windows(request.param, tmp_path_factory) or tiny_folder)
 
 
 class Oracle(Drafter):

@@ -50,10 +50,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", params=["phi4_multimodal", *tiny_families.BUILDERS])
 def folder(request: Any, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tiny_families.folder(request.param, tmp_path_factory) or tiny_folder
-    if request.param != "gemma3":
-        return made
-    return tiny_families.window_of(made, tmp_path_factory.mktemp("wide") / "gemma3", 2000)
+    return tiny_families.without_short_windows(request.param, tmp_path_factory) or tiny_folder
 
 
 @pytest.fixture(scope="module")
